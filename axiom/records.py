@@ -1,0 +1,241 @@
+"""One row type per arrow of the pipeline, each with the Arrow schema it has on disk.
+
+    problems ─► samples ─► verdicts ─► gold ─► adapter (+ LossStep) ─► evaluation ─► metrics ─► events
+
+Stages meet only through these. Values inside a row (arguments, results, variants) are `axiom.values` JSON text.
+"""
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import Any, ClassVar, Literal, Self
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+Split = Literal["train", "val", "test", "ood_cases", "ood_longer", "ood_composed", "ood_family", "humaneval"]
+ProblemKind = Literal["program", "answer"]
+Comparison = Literal["exact", "close"]
+Purpose = Literal["train", "eval"]
+
+
+class Outcome(StrEnum):
+    """What became of a candidate. Only `passed` is a solution; none of these is a machine's failure."""
+
+    PASSED = "passed"
+    WRONG_ANSWER = "wrong_answer"
+    RUNTIME_ERROR = "runtime_error"
+    TIMEOUT = "timeout"
+    MEMORY_LIMIT = "memory_limit"
+    OUTPUT_LIMIT = "output_limit"
+    SYNTAX_ERROR = "syntax_error"
+    MISSING_FUNCTION = "missing_function"
+    FORBIDDEN = "forbidden"
+
+
+class Record(BaseModel):
+    """A frozen row. `SCHEMA` is its Arrow schema, column for field."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    SCHEMA: ClassVar[pa.Schema]
+
+    @classmethod
+    def to_table(cls, rows: Iterable[Self]) -> pa.Table:
+        """Rows as an Arrow table of this record's schema."""
+        return pa.Table.from_pylist([row.model_dump() for row in rows], schema=cls.SCHEMA)
+
+    @classmethod
+    def from_table(cls, table: pa.Table) -> list[Self]:
+        """The rows of `table`, validated."""
+        return [cls.model_validate(row) for row in table.to_pylist()]
+
+
+class Case(BaseModel):
+    """One call: `args` encodes the list of positional arguments, `expected` the value that must come back."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    args: str
+    expected: str
+
+
+_CASES = pa.list_(pa.struct([pa.field("args", pa.string(), False), pa.field("expected", pa.string(), False)]))
+
+
+def _schema(**columns: pa.DataType) -> pa.Schema:
+    """Column names to types; a name that ends in an underscore may be null."""
+    return pa.schema([pa.field(name.removesuffix("_"), kind, name.endswith("_")) for name, kind in columns.items()])
+
+
+class Problem(Record):
+    """A task for the model. `cases` is hidden from it and decides; `shown` stands in the prompt.
+
+    `kind` is `program` (write a function, run in the sandbox) or `answer` (the completion is the answer).
+    `comparison` is `exact` in type and value, or `close` (floats within 1e-6 relative or absolute).
+    """
+
+    problem_id: str
+    family: str
+    variant: str
+    difficulty: int
+    split: Split
+    title: str
+    description: str
+    signature: str
+    entry_point: str
+    kind: ProblemKind = "program"
+    comparison: Comparison = "exact"
+    shown: tuple[Case, ...]
+    cases: tuple[Case, ...]
+    reference_solution: str
+    input_data: str
+    expected_output: str
+
+    SCHEMA: ClassVar[pa.Schema] = _schema(
+        problem_id=pa.string(), family=pa.string(), variant=pa.string(), difficulty=pa.int8(), split=pa.string(),
+        title=pa.string(), description=pa.string(), signature=pa.string(), entry_point=pa.string(), kind=pa.string(),
+        comparison=pa.string(), shown=_CASES, cases=_CASES, reference_solution=pa.string(), input_data=pa.string(),
+        expected_output=pa.string(),
+    )  # fmt: skip
+
+
+class Sample(Record):
+    """One completion. `logprob` is the sum over its tokens; `policy_version` names the weights that wrote it."""
+
+    sample_id: str
+    problem_id: str
+    iteration: int
+    purpose: Purpose
+    index: int
+    completion: str
+    code: str
+    token_count: int
+    logprob: float | None
+    finish_reason: Literal["stop", "length"]
+    seed: int
+    temperature: float
+    policy_version: str
+
+    SCHEMA: ClassVar[pa.Schema] = _schema(
+        sample_id=pa.string(), problem_id=pa.string(), iteration=pa.int32(), purpose=pa.string(), index=pa.int32(),
+        completion=pa.string(), code=pa.string(), token_count=pa.int32(), logprob_=pa.float64(),
+        finish_reason=pa.string(), seed=pa.int64(), temperature=pa.float64(), policy_version=pa.string(),
+    )  # fmt: skip
+
+
+class Verdict(Record):
+    """What the sandbox saw. `audit_passed` is the second hidden set's word on a pass, null where it was not asked."""
+
+    sample_id: str
+    outcome: Outcome
+    cases_passed: int
+    cases_total: int
+    cpu_ms: float
+    wall_ms: float
+    detail: str
+    audit_passed: bool | None = None
+
+    SCHEMA: ClassVar[pa.Schema] = _schema(
+        sample_id=pa.string(), outcome=pa.string(), cases_passed=pa.int32(), cases_total=pa.int32(),
+        cpu_ms=pa.float64(), wall_ms=pa.float64(), detail=pa.string(), audit_passed_=pa.bool_(),
+    )  # fmt: skip
+
+
+class Gold(Record):
+    """A completion that trains the next policy. `iteration` is where it was sampled; `target` is what is learnt."""
+
+    sample_id: str
+    problem_id: str
+    iteration: int
+    weight: float
+    reason: str
+    target: str
+
+    SCHEMA: ClassVar[pa.Schema] = _schema(
+        sample_id=pa.string(), problem_id=pa.string(), iteration=pa.int32(), weight=pa.float64(),
+        reason=pa.string(), target=pa.string(),
+    )  # fmt: skip
+
+
+class LossStep(Record):
+    """One optimizer step. `loss` is the mean over `loss_tokens` completion tokens, in nats."""
+
+    iteration: int
+    step: int
+    loss: float
+    learning_rate: float
+    examples: int
+    loss_tokens: int
+    tokens: int
+    grad_norm: float
+
+    SCHEMA: ClassVar[pa.Schema] = _schema(
+        iteration=pa.int32(), step=pa.int64(), loss=pa.float64(), learning_rate=pa.float64(), examples=pa.int32(),
+        loss_tokens=pa.int64(), tokens=pa.int64(), grad_norm=pa.float64(),
+    )  # fmt: skip
+
+
+class Evaluation(Record):
+    """One problem under one policy: `correct` of `n` samples, and whether the greedy completion is (null if not run)."""
+
+    problem_id: str
+    split: Split
+    family: str
+    difficulty: int
+    n: int
+    correct: int
+    greedy_correct: bool | None
+
+    SCHEMA: ClassVar[pa.Schema] = _schema(
+        problem_id=pa.string(), split=pa.string(), family=pa.string(), difficulty=pa.int8(), n=pa.int32(),
+        correct=pa.int32(), greedy_correct_=pa.bool_(),
+    )  # fmt: skip
+
+
+class Metric(Record):
+    """One number with its interval. `family` and `difficulty` are null where the number pools over them.
+
+    The four counters are cumulative up to the policy that was measured.
+    """
+
+    iteration: int
+    optimizer_step: int
+    trained_tokens: int
+    generated_tokens: int
+    gpu_seconds: float
+    split: str | None
+    family: str | None
+    difficulty: int | None
+    name: str
+    value: float
+    low: float | None
+    high: float | None
+    n: int | None
+
+    SCHEMA: ClassVar[pa.Schema] = _schema(
+        iteration=pa.int32(), optimizer_step=pa.int64(), trained_tokens=pa.int64(), generated_tokens=pa.int64(),
+        gpu_seconds=pa.float64(), split_=pa.string(), family_=pa.string(), difficulty_=pa.int8(), name=pa.string(),
+        value=pa.float64(), low_=pa.float64(), high_=pa.float64(), n_=pa.int64(),
+    )  # fmt: skip
+
+
+class Event(Record):
+    """Something the detector saw at `iteration`; `estimate` with its interval is a time in iterations."""
+
+    iteration: int
+    kind: str
+    estimate: float | None
+    low: float | None
+    high: float | None
+    detail: str
+
+    SCHEMA: ClassVar[pa.Schema] = _schema(
+        iteration=pa.int32(), kind=pa.string(), estimate_=pa.float64(), low_=pa.float64(), high_=pa.float64(),
+        detail=pa.string(),
+    )  # fmt: skip
+
+
+RECORDS: Sequence[type[Record]] = (Problem, Sample, Verdict, Gold, LossStep, Evaluation, Metric, Event)
+
+
+def as_dicts(rows: Iterable[Record]) -> list[dict[str, Any]]:
+    """Rows as plain dictionaries, for a polars or Altair table."""
+    return [row.model_dump() for row in rows]
