@@ -1,0 +1,59 @@
+"""Which accepted samples train the next policy. Pure: the same rows in give the same rows out."""
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from axiom.config import SelectionConfig
+from axiom.prompts import target
+from axiom.records import Gold, Outcome, Sample, Verdict
+
+
+def accepted(samples: Iterable[Sample], verdicts: Iterable[Verdict]) -> list[Sample]:
+    """Samples whose program passed, and passed the audit too where it was asked."""
+    good = {v.sample_id for v in verdicts if v.outcome is Outcome.PASSED and v.audit_passed is not False}
+    return [sample for sample in samples if sample.sample_id in good]
+
+
+def select(candidates: Sequence[Sample], config: SelectionConfig, reason: str = "verified") -> list[Gold]:
+    """At most `max_per_problem` distinct programs of each problem, the likeliest tokens' shortest text first.
+
+    Two programs are one if their syntax trees agree once docstrings, comments and layout are gone. Of equal programs
+    the shortest text stands for all; problems keep the order they came in, so the result depends on nothing else.
+    """
+    distinct: defaultdict[str, dict[str, Sample]] = defaultdict(dict)
+    for sample in sorted(candidates, key=lambda s: (len(s.code), s.code, s.sample_id)):
+        distinct[sample.problem_id].setdefault(fingerprint(sample.code), sample)
+    order = dict.fromkeys(sample.problem_id for sample in candidates)
+    return [
+        Gold(
+            sample_id=sample.sample_id, problem_id=problem_id, iteration=sample.iteration, weight=1.0, reason=reason,
+            target=target(sample.code),
+        )
+        for problem_id in order
+        for sample in list(distinct[problem_id].values())[: config.max_per_problem]
+    ]  # fmt: skip
+
+
+def with_replay(fresh: Sequence[Gold], earlier: Sequence[Sequence[Gold]], config: SelectionConfig) -> list[Gold]:
+    """Fresh gold, then that of the last `replay` iterations, newest first, each target of a problem once."""
+    kept: dict[tuple[str, str], Gold] = {(row.problem_id, row.target): row for row in fresh}
+    for gold in list(earlier)[: config.replay]:
+        for row in gold:
+            kept.setdefault((row.problem_id, row.target), row.model_copy(update={"reason": "replayed"}))
+    return list(kept.values())
+
+
+def fingerprint(code: str) -> str:
+    """The program's syntax tree as text, without docstrings, comments and layout."""
+    tree = ast.parse(code)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Module)) and len(node.body) > 1:
+            first = node.body[0]
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                del node.body[0]
+    return ast.dump(tree)
