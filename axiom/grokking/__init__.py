@@ -1,0 +1,15 @@
+"""Curves to phases: did validation jump long after training was memorised, when, and how surely?
+
+`curve` is the input, checked; `fit` the binomial steps, over-dispersion and their posterior; `phases` the verdict
+on a whole run and `alarm` the one while it runs; `rules` the original rule and the literature's, for comparison.
+"""
+
+from axiom.grokking.alarm import OnlineAlarm, alarms
+from axiom.grokking.curve import MIN_EVALUATIONS, Curve, check_curve, read_csv
+from axiom.grokking.phases import Phases, Step, detect, events, memorised_at
+from axiom.grokking.rules import literature, naive
+
+__all__ = [
+    "MIN_EVALUATIONS", "Curve", "OnlineAlarm", "Phases", "Step", "alarms", "check_curve", "detect", "events",
+    "literature", "memorised_at", "naive", "read_csv",
+]  # fmt: skip

@@ -1,0 +1,174 @@
+"""A pair of accuracy curves: the input of the detector, from a metrics table or a CSV file."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from axiom.errors import DataError
+from axiom.records import Metric
+
+Floats = NDArray[np.float64]
+
+MIN_EVALUATIONS = 12
+"""Fewest evaluations on which memorisation (3), plateau (3), jump and five that hold can be told apart."""
+ASSUMED_PROBLEMS = 200
+"""Problems behind an accuracy where a CSV file does not say."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Train and validation accuracy over a run: five arrays of one length, one entry an evaluation.
+
+    `iteration` ascends evenly (the last step may be shorter); accuracies lie in 0..1; `*_n` counts the
+    answers that each pools.
+    """
+
+    iteration: Floats
+    train_accuracy: Floats
+    val_accuracy: Floats
+    train_n: Floats
+    val_n: Floats
+
+    def __len__(self) -> int:
+        return len(self.iteration)
+
+    @property
+    def spacing(self) -> float:
+        """Iterations between two evaluations."""
+        return float(np.median(np.diff(self.iteration))) if len(self) > 1 else 1.0
+
+    def until(self, length: int) -> "Curve":
+        """The first `length` evaluations."""
+        return Curve(*(getattr(self, name)[:length] for name in self.__dataclass_fields__))
+
+    @classmethod
+    def of(
+        cls, iteration: Sequence[float] | Floats, train_accuracy: Sequence[float] | Floats,
+        val_accuracy: Sequence[float] | Floats, train_n: float | Sequence[float] | Floats = ASSUMED_PROBLEMS,
+        val_n: float | Sequence[float] | Floats = ASSUMED_PROBLEMS,
+    ) -> "Curve":  # fmt: skip
+        """A checked curve of any sequences; a single `n` stands for all. Raises DataError as `check_values`."""
+        length = len(iteration)
+        columns = (iteration, train_accuracy, val_accuracy, train_n, val_n)
+        arrays = [np.array(np.broadcast_to(np.asarray(column, float), length)) for column in columns]
+        curve = cls(*arrays)
+        check_values(curve)
+        return curve
+
+    @classmethod
+    def from_metrics(
+        cls, metrics: Sequence[Metric], split: str = "val", family: str | None = None,
+        difficulty: int | None = None, name: str = "accuracy",
+    ) -> "Curve":  # fmt: skip
+        """The curve of metric `name`: `train` against `split`, both of `family` and `difficulty` (None pools).
+
+        Iterations where either split was not measured are left out. An empty table gives an empty curve.
+        """
+        by_split: dict[str, dict[int, Metric]] = {"train": {}, split: {}}
+        for row in metrics:
+            if (row.name, row.family, row.difficulty) == (name, family, difficulty) and row.split in by_split:
+                by_split[row.split][row.iteration] = row
+        train, val = by_split["train"], by_split[split]
+        both = sorted(set(train) & set(val))
+        return cls.of(
+            both, [train[i].value for i in both], [val[i].value for i in both],
+            [train[i].n or ASSUMED_PROBLEMS for i in both], [val[i].n or ASSUMED_PROBLEMS for i in both],
+        )  # fmt: skip
+
+
+def check_values(curve: Curve) -> None:
+    """Raise DataError with one sentence unless the values are finite, in range, ascending and evenly spaced."""
+    for name in ("iteration", "train_accuracy", "val_accuracy", "train_n", "val_n"):
+        values = getattr(curve, name)
+        holes = np.flatnonzero(~np.isfinite(values))
+        if len(holes):
+            raise DataError(
+                f"the curve has a gap: {name} is missing in row {holes[0] + 1}; the detector needs a value in every "
+                f"row, so fill it in or drop the rows before or after it"
+            )
+    for name in ("train_accuracy", "val_accuracy"):
+        values = getattr(curve, name)
+        wrong = np.flatnonzero((values < 0) | (values > 1))
+        if len(wrong):
+            raise DataError(
+                f"{name} = {values[wrong[0]]:g} in row {wrong[0] + 1} lies outside 0..1; the detector needs "
+                f"fractions, so divide percentages by 100"
+            )
+    for name in ("train_n", "val_n"):
+        if len(curve) and getattr(curve, name).min() < 1:
+            raise DataError(f"{name} = {getattr(curve, name).min():g} must be at least 1: it counts answers")
+    _check_iterations(curve.iteration)
+
+
+def _check_iterations(iteration: Floats) -> None:
+    steps = np.diff(iteration)
+    for row, step in enumerate(steps, start=2):
+        if step == 0:
+            raise DataError(
+                f"iteration {iteration[row - 1]:g} stands twice (row {row}); the detector needs one evaluation per "
+                f"iteration, so drop or average the doubles"
+            )
+        if step < 0:
+            raise DataError(
+                f"iteration {iteration[row - 1]:g} in row {row} comes after {iteration[row - 2]:g}; the detector needs "
+                f"ascending iterations, so sort the rows"
+            )
+    usual = np.median(steps) if len(steps) else 1.0
+    uneven = np.flatnonzero((steps[:-1] < 0.5 * usual) | (steps[:-1] > 1.5 * usual))
+    if len(steps) and steps[-1] > 1.5 * usual:
+        uneven = np.append(uneven, len(steps) - 1)
+    if len(uneven):
+        first = uneven[0]
+        raise DataError(
+            f"the curve has a gap: iteration {iteration[first + 1]:g} follows {iteration[first]:g} where the usual "
+            f"spacing is {usual:g}; the detector needs evenly spaced evaluations, so evaluate in between or thin out "
+            f"the rest"
+        )
+
+
+def check_curve(curve: Curve) -> None:
+    """Raise DataError unless the curve is long enough for a verdict."""
+    if len(curve) < MIN_EVALUATIONS:
+        raise DataError(
+            f"the curve has {len(curve)} evaluations; the detector needs at least {MIN_EVALUATIONS} to tell a plateau "
+            f"from a jump, so run longer or set [evaluation] every lower"
+        )
+
+
+_REQUIRED = ("iteration", "train_accuracy", "val_accuracy")
+
+
+def read_csv(path: Path) -> Curve:
+    """The curve of a CSV file with columns iteration, train_accuracy, val_accuracy [, train_n, val_n].
+
+    Raises DataError with one sentence for a missing file or column, a cell that is no number, and as `check_values`.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"curve {str(path)!r} cannot be read as CSV: {error}") from None
+    header = rows[0].keys() if rows else ()
+    missing = [name for name in _REQUIRED if name not in header]
+    if missing:
+        raise DataError(
+            f"curve {str(path)!r} has no column {missing[0]!r}; it needs {', '.join(_REQUIRED)} "
+            f"and may have train_n, val_n"
+        )
+    names = [*_REQUIRED, *(name for name in ("train_n", "val_n") if name in header)]
+    return Curve.of(**{name: [_number(row[name], name, at) for at, row in enumerate(rows, 1)] for name in names})
+
+
+def _number(cell: str | None, name: str, row: int) -> float:
+    if cell is None or not cell.strip():
+        return float("nan")
+    try:
+        return float(cell)
+    except ValueError:
+        raise DataError(
+            f"{name} in row {row} is {cell!r}, which is no number; write it as a fraction like 0.25"
+        ) from None
