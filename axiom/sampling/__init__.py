@@ -1,0 +1,76 @@
+"""Draw completions from the policy: one protocol, two engines.
+
+    Request (prompt, n, temperature, ...) ─► Sampler ─► Completion, in the order they finish
+
+`transformers` needs nothing more than the library itself and is quick enough for small models on a CPU; `vllm` is
+an engine in a process of its own. Importing this module loads neither.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from axiom.config import ModelConfig, SamplingConfig
+from axiom.models import Policy
+
+
+@dataclass(frozen=True)
+class Request:
+    """`n` completions of one prompt. `temperature` 0 is greedy; `seed` names the streams of all `n`."""
+
+    request_id: str
+    prompt: str
+    n: int
+    temperature: float
+    top_p: float
+    max_new_tokens: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One finished completion, without its end-of-turn token.
+
+    `token_count` counts that token; `logprob` sums over the same tokens, in nats, at temperature 1.
+    """
+
+    request_id: str
+    index: int
+    text: str
+    token_count: int
+    logprob: float | None
+    finish_reason: Literal["stop", "length"]
+
+
+class Sampler(Protocol):
+    """An engine that lives as long as the experiment."""
+
+    name: str
+
+    def use(self, policy: Policy) -> None:
+        """Answer with these weights from now on. Raises ConfigError for an adapter of another base model."""
+
+    def sample(self, requests: Sequence[Request]) -> Iterator[Completion]:
+        """Completions as they finish; `request_id` and `index` say which. Raises EngineError when the engine dies."""
+
+    def close(self) -> None:
+        """Give back memory and processes; the sampler cannot be used afterwards."""
+
+
+def open_sampler(model: ModelConfig, sampling: SamplingConfig) -> tuple[Sampler, str]:
+    """The sampler that `sampling.engine` asks for, and one sentence on what was chosen and why."""
+    engine, why = choose_engine(model, sampling)
+    if engine == "vllm":
+        from axiom.sampling.vllm import VLLMSampler
+
+        return VLLMSampler(model, sampling), why
+    from axiom.sampling.transformers import TransformersSampler
+
+    return TransformersSampler(model, sampling), why
+
+
+def choose_engine(model: ModelConfig, sampling: SamplingConfig) -> tuple[Literal["transformers", "vllm"], str]:
+    """The engine's name and the reason for it."""
+    if sampling.engine != "auto":
+        return sampling.engine, f"sampling with {sampling.engine}, as sampling.engine asks"
+    return "transformers", "sampling with transformers, because vLLM is not installed"
