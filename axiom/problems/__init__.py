@@ -1,0 +1,21 @@
+"""The problem library: one file per family, problems that differ in what is to be computed, splits that never meet.
+
+GENERATORS        name -> Family, found by looking into axiom/problems/families
+check_families    refuse unknown families and impossible sizes before anything runs
+generate_splits   train, val, test and the rings of generalisation, disjoint by construction
+prove_disjoint    the proof that they are, as rows to store
+audit_cases       a second hidden set for one problem
+"""
+
+from axiom.problems.registry import GENERATORS, check_families, family_named
+from axiom.problems.splits import audit_cases, generate, generate_splits, prove_disjoint
+
+__all__ = [
+    "GENERATORS",
+    "audit_cases",
+    "check_families",
+    "family_named",
+    "generate",
+    "generate_splits",
+    "prove_disjoint",
+]

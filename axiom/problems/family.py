@@ -1,0 +1,69 @@
+"""What a family is, and how its printed function becomes something that runs."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from axiom.problems.space import Axes, Names, Space, Variant
+
+Sampler = Callable[[Variant, random.Random, str, int], list[Any]]
+
+
+@dataclass(frozen=True)
+class Family:
+    """An algorithmic skill. Its four functions all start from a variant, each by its own route.
+
+    `describe` tells a reader, `program` prints the reference function, `solve` interprets the variant on arguments
+    (its results are the expected values), and `sample(variant, rng, stratum, size)` draws legal arguments. The
+    strata are those of `axiom.problems.inputs`; `size` is the usual number of items, digits or characters.
+    """
+
+    name: str
+    title: str
+    entry_point: str
+    parameters: str
+    returns: str
+    axes: Axes
+    describe: Callable[[Variant], str]
+    program: Callable[[Variant], str]
+    solve: Callable[..., Any]
+    sample: Sampler
+    space: Space = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "space", Space(self.axes))
+
+    @property
+    def signature(self) -> str:
+        """The line a candidate's function starts with, without its colon."""
+        return f"def {self.entry_point}({self.parameters}) -> {self.returns}"
+
+    @property
+    def difficulties(self) -> tuple[int, int]:
+        """Lowest and highest difficulty that has variants."""
+        levels = [level for level in range(1, 11) if self.space.count(level)]
+        return levels[0], levels[-1]
+
+    @property
+    def variants(self) -> int:
+        """Number of combinations over all difficulties."""
+        return sum(self.space.count(level) for level in range(1, 11))
+
+    def reference(self, names: Names) -> str:
+        """The printed reference solution of a variant: plain Python, nothing beyond the standard library."""
+        return self.program(self.space.variant(names)).strip() + "\n"
+
+
+def load(source: str, entry_point: str) -> Callable[..., Any]:
+    """The function a *trusted* reference solution defines. Never for a model's program: that is the sandbox's."""
+    scope: dict[str, Any] = {"__name__": "reference"}
+    exec(compile(source, "<reference>", "exec"), scope)  # our own printed code
+    loaded: Callable[..., Any] = scope[entry_point]
+    return loaded
+
+
+def function(head: str, *body: str) -> str:
+    """Source of a function from its signature and the lines of its body, each relative to the body's indent."""
+    lines = [line for part in body if part for line in part.split("\n")]
+    return head + ":\n" + "\n".join("    " + line for line in lines)

@@ -1,0 +1,59 @@
+"""The families by name, and what a config may ask of them."""
+
+import difflib
+import importlib
+import pkgutil
+
+from axiom.config import ProblemsConfig
+from axiom.errors import ConfigError
+from axiom.problems import families
+from axiom.problems.family import Family
+
+
+def _discover() -> dict[str, Family]:
+    found = {}
+    for module in sorted(info.name for info in pkgutil.iter_modules(families.__path__)):
+        family: Family = importlib.import_module(f"{families.__name__}.{module}").FAMILY
+        found[family.name] = family
+    return found
+
+
+GENERATORS: dict[str, Family] = _discover()
+"""Family name to family."""
+
+
+def family_named(name: str) -> Family:
+    """The family called `name`. Raises ConfigError with the nearest known name."""
+    if name in GENERATORS:
+        return GENERATORS[name]
+    near = difflib.get_close_matches(name, GENERATORS, 1, 0.4)
+    hint = f"did you mean {near[0]!r}?" if near else "the known ones are"
+    raise ConfigError(f"unknown family {name!r}; {hint} (axiom problems --list): {', '.join(sorted(GENERATORS))}")
+
+
+def check_families(config: ProblemsConfig) -> None:
+    """Raise ConfigError for an unknown family, a difficulty that a family lacks, or more problems than variants."""
+    if not config.families:
+        raise ConfigError("families is empty; name at least one in [problems] families (axiom problems --list)")
+    for name in (*config.families, *config.ood_families):
+        check_difficulty(family_named(name), config.range_of(name))
+    wanted = config.train_size + config.val_size + config.test_size
+    share = -(-wanted // len(config.families))
+    for name in config.families:
+        low, high = config.range_of(name)
+        known = sum(GENERATORS[name].space.count(level) for level in range(low, high + 1))
+        if share > known:
+            raise ConfigError(
+                f"family {name!r} has {known} variants at difficulty {low} to {high}, fewer than its share of {share} "
+                f"of {wanted} problems; widen [problems] difficulty, name more families or ask for fewer problems"
+            )
+
+
+def check_difficulty(family: Family, bounds: tuple[int, int]) -> None:
+    """Raise ConfigError when `family` lacks a difficulty of `bounds`."""
+    low, high = family.difficulties
+    if bounds[0] < low or bounds[1] > high:
+        raise ConfigError(
+            f"difficulty {bounds[0]} to {bounds[1]} is outside what family {family.name!r} offers, {low} to {high}; "
+            f"set [problems] difficulty_by_family.{family.name} within it"
+        )

@@ -1,0 +1,103 @@
+"""Meanings that several families share: which numbers count, and what becomes of each.
+
+Each row gives the words, the code and the interpreter's function of one meaning. Code and function are written
+apart on purpose, so that a slip in one shows as a disagreement.
+"""
+
+from axiom.problems.space import Option
+
+
+def _digits(value: int) -> list[int]:
+    return [int(character) for character in str(value).lstrip("-")]
+
+
+def _times(value: int, factor: int) -> int:
+    return sum([value] * factor)
+
+
+_ABOVE = {
+    f"above_{k}": Option(0, f"numbers greater than {k}", f"x > {k}", lambda x, k=k: x - k >= 1)
+    for k in (2, 3, 4, 5, 6, 8, 10)
+}
+_BELOW = {
+    f"below_{k}": Option(0, f"numbers less than {k}", f"x < {k}", lambda x, k=k: x + 1 <= k) for k in (3, 4, 5, 6, 7, 9)
+}
+_MULTIPLE = {
+    f"multiple_{k}": Option(1, f"numbers divisible by {k}", f"x % {k} == 0", lambda x, k=k: x // k * k == x)
+    for k in (3, 4, 5, 6, 7)
+} | {
+    f"not_multiple_{k}": Option(1, f"numbers not divisible by {k}", f"x % {k} != 0", lambda x, k=k: x // k * k != x)
+    for k in (3, 4, 5)
+}
+_RANGES = {
+    f"between_{a}_{b}": Option(
+        2, f"numbers from {a} to {b} (both included)", f"{a} <= x <= {b}", lambda x, a=a, b=b: min(max(x, a), b) == x
+    )
+    for a, b in ((-5, 5), (-3, 8), (0, 6), (1, 9), (2, 12), (-10, -1))
+} | {
+    f"outside_{a}_{b}": Option(
+        2,
+        f"numbers less than {a} or greater than {b}",
+        f"x < {a} or x > {b}",
+        lambda x, a=a, b=b: sorted((a, x, b))[1] != x,
+    )
+    for a, b in ((-5, 5), (-2, 7), (1, 9))
+}
+_DIGITS = {
+    f"last_digit_{d}": Option(
+        2, f"numbers whose last decimal digit is {d}", f"abs(x) % 10 == {d}", lambda x, d=d: str(x)[-1] == str(d)
+    )
+    for d in (1, 3, 5, 7)
+} | {
+    f"digit_sum_{parity}": Option(
+        3, f"numbers whose decimal digits have an {parity} sum", f"sum(int(d) for d in str(abs(x))) % 2 == {bit}",
+        lambda x, bit=bit: sum(_digits(x)) & 1 == bit,
+    )
+    for bit, parity in enumerate(("even", "odd"))
+}  # fmt: skip
+
+PREDICATES: dict[str, Option] = {
+    "all": Option(0, "numbers", "", lambda x: True),
+    "even": Option(0, "even numbers", "x % 2 == 0", lambda x: not x & 1),
+    "odd": Option(0, "odd numbers", "x % 2 == 1", lambda x: bool(x & 1)),
+    "positive": Option(0, "positive numbers", "x > 0", lambda x: x >= 1),
+    "negative": Option(0, "negative numbers", "x < 0", lambda x: str(x).startswith("-")),
+    **_ABOVE, **_BELOW, **_MULTIPLE, **_RANGES, **_DIGITS,
+}  # fmt: skip
+"""Which integers count; `code` is a condition on x, empty where every integer does."""
+
+MAPS: dict[str, Option] = {
+    "same": Option(0, "{}", "x", lambda x: x),
+    "square": Option(1, "the squares of {}", "x * x", lambda x: x**2),
+    "double": Option(1, "twice each of {}", "2 * x", lambda x: x + x),
+    "triple": Option(1, "three times each of {}", "3 * x", lambda x: _times(x, 3)),
+    "negated": Option(1, "the negatives of {}", "-x", lambda x: 0 - x),
+    "absolute": Option(1, "the absolute values of {}", "abs(x)", lambda x: max(x, -x)),
+    **{f"plus_{k}": Option(1, f"{k} more than each of {{}}", f"x + {k}", lambda x, k=k: k + x) for k in (1, 2, 3, 5, 10)},
+    **{f"minus_{k}": Option(1, f"{k} less than each of {{}}", f"x - {k}", lambda x, k=k: -k + x) for k in (1, 2, 4)},
+    **{
+        f"mod_{k}": Option(
+            2, f"the remainders modulo {k} (0 to {k - 1}) of {{}}", f"x % {k}", lambda x, k=k: x - x // k * k
+        )
+        for k in (3, 4, 5, 7, 10)
+    },
+    **{
+        f"clip_{a}_{b}": Option(
+            3, f"{{}} clipped to the range {a} to {b}", f"min(max(x, {a}), {b})", lambda x, a=a, b=b: sorted((a, x, b))[1]
+        )
+        for a, b in ((-5, 5), (0, 9), (-3, 10))
+    },
+    "digit_sum": Option(
+        3, "the sums of the decimal digits of {} (ignoring signs)", "sum(int(d) for d in str(abs(x)))",
+        lambda x: sum(_digits(x)),
+    ),
+    "square_plus_1": Option(2, "one more than the squares of {}", "x * x + 1", lambda x: 1 + x**2),
+    "affine": Option(2, "twice each of {} plus 1", "2 * x + 1", lambda x: x + x + 1),
+}  # fmt: skip
+"""What becomes of each integer x; `words` has a place for the integers it is applied to."""
+
+
+def comprehension(source: str, keep: Option, change: Option | None = None) -> str:
+    """`change` of each x of `source` that `keep` lets through, as the inside of a comprehension."""
+    condition = f" if {keep.code}" if keep.code else ""
+    return f"{change.code if change else 'x'} for x in {source}{condition}"
