@@ -30,7 +30,7 @@ PREFILL_TOKENS = 2048
 
 
 @dataclass
-class Sequence_:
+class Draft:
     """A completion in the making."""
 
     request: Request
@@ -101,13 +101,15 @@ class TransformersSampler:
         del self.model
         self.originals.clear()
 
-    def _sequences(self, requests: Sequence[Request]) -> list[Sequence_]:
+    def _sequences(self, requests: Sequence[Request]) -> list[Draft]:
         """One sequence for each completion, those of a prompt together, long prompts first."""
         texts = sorted({request.prompt for request in requests})
-        encoded = dict(zip(texts, self.tokenizer(texts, add_special_tokens=False)["input_ids"], strict=True)) if texts else {}
+        encoded = (
+            dict(zip(texts, self.tokenizer(texts, add_special_tokens=False)["input_ids"], strict=True)) if texts else {}
+        )
         ordered = sorted(requests, key=lambda request: (-len(encoded[request.prompt]), request.prompt))
         return [
-            Sequence_(request, index, encoded[request.prompt], derive(request.seed, index))
+            Draft(request, index, encoded[request.prompt], derive(request.seed, index))
             for request in ordered
             for index in range(request.n)
         ]
@@ -130,7 +132,7 @@ class TransformersSampler:
             return None
         return _read(self.model, [low[:length]], None)
 
-    def _completion(self, sequence: Sequence_) -> Completion:
+    def _completion(self, sequence: Draft) -> Completion:
         stopped = sequence.tokens[-1] in self.stops
         text = self.tokenizer.decode(sequence.tokens[:-1] if stopped else sequence.tokens, skip_special_tokens=True)
         return Completion(
@@ -163,11 +165,11 @@ class _Batch:
 
     def __init__(self, model: torch.nn.Module, cache: SlotCache, size: int) -> None:
         self.model, self.cache, self.size = model, cache, size
-        self.active: list[Sequence_] = []
+        self.active: list[Draft] = []
 
-    def admit(self, sequences: list[Sequence_], prefix: PromptCache | None) -> None:
+    def admit(self, sequences: list[Draft], prefix: PromptCache | None) -> None:
         """Read the prompts of `sequences`, each distinct one once, and give them slots."""
-        by_prompt: dict[tuple[int, ...], list[Sequence_]] = {}
+        by_prompt: dict[tuple[int, ...], list[Draft]] = {}
         for sequence in sequences:
             by_prompt.setdefault(tuple(sequence.prompt), []).append(sequence)
             sequence.slot = len(self.active)
@@ -178,7 +180,7 @@ class _Batch:
             source = [row for row, prompt in enumerate(group) for _ in by_prompt[prompt]]
             self.cache.fill(cache, source, [s.slot for prompt in group for s in by_prompt[prompt]])
 
-    def step(self, stops: frozenset[int]) -> list[Sequence_]:
+    def step(self, stops: frozenset[int]) -> list[Draft]:
         """Add one token to every active sequence; take out and return those that end with it."""
         device = self.model.device
         positions = torch.tensor([s.position for s in self.active])
@@ -211,7 +213,7 @@ class _Batch:
         tokens, logprobs = choose(logits, temperature, top_p, uniform)
         return tokens.tolist(), logprobs.tolist()
 
-    def _remove(self, sequence: Sequence_) -> None:
+    def _remove(self, sequence: Draft) -> None:
         """Free a slot by moving the last active sequence into it."""
         last = self.active.pop()
         if last is not sequence:

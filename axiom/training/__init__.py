@@ -1,0 +1,50 @@
+"""Rows to adapter: LoRA fine-tuning on completions alone.
+
+    Example ─► batches (tokens, packed) ─► model with an adapter (lora) ─► loss ─► adapter directory, LossStep
+
+Importing this package loads neither torch nor peft.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from axiom.config import ModelConfig, TrainingConfig
+from axiom.models import Policy
+from axiom.records import LossStep
+
+
+@dataclass(frozen=True)
+class Example:
+    """What to answer to a prompt. `weight` multiplies the loss of each of the target's tokens."""
+
+    prompt: str
+    target: str
+    weight: float
+
+
+def train(
+    examples: Sequence[Example],
+    *,
+    model: ModelConfig,
+    config: TrainingConfig,
+    previous: Policy,
+    out: Path,
+    seed: int,
+    iteration: int,
+    first_step: int,
+    on_step: Callable[[LossStep], None] | None = None,
+) -> list[LossStep]:
+    """Train an adapter on `examples` and write it into the directory `out`; one LossStep for each optimizer step.
+
+    `previous` is where `continue` and `merge` start. `seed` names the streams of the adapter's start and of the
+    order of the examples; steps count from `first_step`. The prompt has no loss; the end-of-turn token does.
+    Raises ConfigError when nothing fits into `config.max_length` or `previous` belongs to another base model, and
+    OutOfMemoryError when not even one example fits into memory.
+    """
+    from axiom.training.loop import run
+
+    return run(
+        examples, model=model, config=config, previous=previous, out=out, seed=seed, iteration=iteration,
+        first_step=first_step, on_step=on_step,
+    )  # fmt: skip

@@ -1,0 +1,54 @@
+"""Cross-entropy straight from hidden states, a chunk of positions at a time.
+
+The logits of a pack over a vocabulary of 152,000 would take more memory than the model. The output layer is frozen, so
+a chunk's gradient with respect to its hidden states is known as soon as its logits are, and they can be dropped.
+Axes: N predicted positions, D hidden size, V vocabulary.
+"""
+# ruff: noqa: TID253  (imported only by the training loop, which is itself imported lazily)
+
+from typing import Any
+
+import torch
+
+CHUNK_ELEMENTS = 1 << 26
+"""Logits held at one time."""
+
+
+class _ChunkedCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, hidden_ND: torch.Tensor, head_VD: torch.Tensor, targets_N: torch.Tensor, weights_N: torch.Tensor
+    ) -> torch.Tensor:
+        gradient_ND = torch.empty_like(hidden_ND)
+        total = hidden_ND.new_zeros((), dtype=torch.float32)
+        rows = max(1, CHUNK_ELEMENTS // head_VD.shape[0])
+        for start in range(0, len(hidden_ND), rows):
+            part = slice(start, start + rows)
+            loss_N, gradient_NV = _cross_entropy((hidden_ND[part] @ head_VD.T).float(), targets_N[part])
+            total += (loss_N * weights_N[part]).sum()
+            gradient_NV *= weights_N[part, None]
+            gradient_ND[part] = gradient_NV.to(head_VD.dtype) @ head_VD
+        ctx.save_for_backward(gradient_ND)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *outputs: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
+        (gradient_ND,) = ctx.saved_tensors
+        return gradient_ND * outputs[0].to(gradient_ND.dtype), None, None, None
+
+
+def _cross_entropy(logits_NV: torch.Tensor, targets_N: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The loss of each row, and its gradient, softmax less one-hot; the gradient takes the logits' memory."""
+    columns_N1 = targets_N[:, None]
+    normaliser_N1 = logits_NV.logsumexp(-1, keepdim=True)
+    loss_N = (normaliser_N1 - logits_NV.gather(1, columns_N1))[:, 0]
+    gradient_NV = logits_NV.sub_(normaliser_N1).exp_()
+    gradient_NV.scatter_add_(1, columns_N1, -torch.ones_like(normaliser_N1))
+    return loss_N, gradient_NV
+
+
+def weighted_cross_entropy(
+    hidden_ND: torch.Tensor, head_VD: torch.Tensor, targets_N: torch.Tensor, weights_N: torch.Tensor
+) -> torch.Tensor:
+    """The sum over positions of weight times negative log-likelihood, in nats; `head_VD` gets no gradient."""
+    return _ChunkedCrossEntropy.apply(hidden_ND, head_VD, targets_N, weights_N)
