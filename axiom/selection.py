@@ -45,8 +45,14 @@ def with_replay(fresh: Sequence[Gold], earlier: Sequence[Sequence[Gold]], config
 
 
 def fingerprint(code: str) -> str:
-    """The program's syntax tree as text, without docstrings, comments and layout."""
-    tree = ast.parse(code)
+    """The program's syntax tree as text, without docstrings, comments and layout; the code itself if it has no tree."""
+    try:
+        return ast.dump(_without_docstrings(ast.parse(code)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # unverified code, or nested past the parser's limit
+        return code
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Module)) and len(node.body) > 1:
             first = node.body[0]
@@ -56,4 +62,4 @@ def fingerprint(code: str) -> str:
                 and isinstance(first.value.value, str)
             ):
                 del node.body[0]
-    return ast.dump(tree)
+    return tree

@@ -1,0 +1,1 @@
+"""Prefect flows: `experiment` loops `iteration`; `study` runs arms over paired seeds."""

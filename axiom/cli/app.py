@@ -5,8 +5,9 @@ import sys
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
-from axiom.errors import InfrastructureError, UserError
+from axiom.errors import InfrastructureError, StorageError, UserError
 
 app = typer.Typer(
     name="axiom", no_args_is_help=True, pretty_exceptions_enable=False,
@@ -20,7 +21,7 @@ app.add_typer(problems_app, name="problems")
 console = Console()
 errors = Console(stderr=True, soft_wrap=True)
 
-COMMAND_MODULES: tuple[str, ...] = ()
+COMMAND_MODULES: tuple[str, ...] = ("run", "inspect")
 """Modules of this package that register commands, in the order of `axiom --help`."""
 
 
@@ -30,9 +31,9 @@ def main() -> None:
         importlib.import_module(f"axiom.cli.{name}")
     try:
         app()
-    except UserError as error:
-        errors.print(f"[bold red]error:[/] {error}", highlight=False, markup=True)
+    except (UserError, StorageError) as error:
+        errors.print("[bold red]error:[/]", escape(str(error)), highlight=False)
         sys.exit(2)
     except InfrastructureError as error:
-        errors.print(f"[bold red]failed:[/] {error}", highlight=False, markup=True)
+        errors.print("[bold red]failed:[/]", escape(str(error)), highlight=False)
         sys.exit(1)

@@ -1,0 +1,148 @@
+"""Metrics to Altair charts. The only module that imports Altair."""
+
+from collections.abc import Sequence
+
+import altair as alt
+import polars as pl
+
+from axiom.evaluation import GREEDY
+from axiom.records import Event, LossStep, Metric, Outcome, as_dicts
+
+SPLIT_COLOURS = {"train": "#4c78a8", "val": "#e45756", "test": "#54a24b"}
+OTHER_COLOURS = ("#b279a2", "#f58518", "#72b7b2", "#9d755d", "#bab0ac")
+OUTCOME_COLOURS = {
+    "passed": "#54a24b", "wrong_answer": "#f2cf5b", "runtime_error": "#f58518", "syntax_error": "#e45756",
+    "missing_function": "#b279a2", "timeout": "#4c78a8", "memory_limit": "#72b7b2", "output_limit": "#9d755d",
+    "forbidden": "#333333",
+}  # fmt: skip
+WIDTH, HEIGHT = 640, 300
+
+
+def frame(metrics: Sequence[Metric]) -> pl.DataFrame:
+    """Metrics as a table, one row each."""
+    return pl.DataFrame(as_dicts(metrics), schema=pl.from_arrow(Metric.to_table([])).schema)  # type: ignore[union-attr]
+
+
+def accuracy(metrics: Sequence[Metric], events: Sequence[Event] = (), x: str = "iteration") -> alt.LayerChart:
+    """Greedy accuracy of each split with its interval as a band, and the detector's events as rules."""
+    rows = frame(metrics).filter(
+        (pl.col("name") == GREEDY) & pl.col("family").is_null() & pl.col("difficulty").is_null()
+    )
+    splits = rows["split"].unique(maintain_order=True).to_list()
+    colour = alt.Color("split:N", title="split", scale=_split_scale(splits), sort=splits)
+    base = alt.Chart(rows).encode(x=alt.X(f"{x}:Q", title=x.replace("_", " "), axis=_integer_axis(rows[x])))
+    band = base.mark_area(opacity=0.15).encode(alt.Y("low:Q"), alt.Y2("high:Q"), colour)
+    line = base.mark_line(point=True, strokeWidth=2.5).encode(
+        alt.Y("value:Q", title="greedy accuracy", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%")),
+        colour,
+        tooltip=["split", "iteration", *(alt.Tooltip(f"{c}:Q", format=".3f") for c in ("value", "low", "high")), "n"],
+    )
+    layers: list[alt.Chart | alt.LayerChart] = [band, line]
+    if events and x == "iteration":
+        layers.append(_event_rules(events))
+    return _sized(alt.layer(*layers), "Accuracy per iteration, bands are 95 % Wilson intervals")
+
+
+def _event_rules(events: Sequence[Event]) -> alt.LayerChart:
+    marks = pl.DataFrame(
+        [{"at": e.estimate if e.estimate is not None else float(e.iteration), "kind": e.kind} for e in events]
+    )
+    base = alt.Chart(marks).encode(x="at:Q")
+    rule = base.mark_rule(strokeDash=[4, 4], color="#666")
+    text = base.mark_text(align="left", dx=4, dy=-HEIGHT // 2 + 12, color="#444").encode(text="kind:N")
+    return alt.layer(rule, text)
+
+
+def gold(metrics: Sequence[Metric]) -> alt.LayerChart:
+    """Training problems solved and programs trained on, per iteration."""
+    labels = {"solved": "training problems solved", "gold": "programs trained on", "gold_fresh": "of them new"}
+    rows = frame(metrics).filter(pl.col("name").is_in(labels)).with_columns(pl.col("name").replace(labels))
+    chart = alt.Chart(rows).mark_line(point=True, strokeWidth=2.5)
+    return _sized(
+        alt.layer(
+            chart.encode(
+                alt.X("iteration:Q", axis=_integer_axis(rows["iteration"])),
+                alt.Y("value:Q", title="count"),
+                alt.Color("name:N", title=None, scale=alt.Scale(range=list(OTHER_COLOURS))),
+                tooltip=["name", "iteration", "value"],
+            )
+        ),
+        "Gold",
+    )
+
+
+def outcomes(metrics: Sequence[Metric]) -> alt.LayerChart:
+    """What became of each iteration's training samples."""
+    order = [str(outcome) for outcome in Outcome]
+    rows = (
+        frame(metrics)
+        .filter(pl.col("name").str.starts_with("outcome_"))
+        .with_columns(pl.col("name").str.strip_prefix("outcome_").alias("outcome"))
+        .with_columns(pl.col("outcome").replace_strict({name: i for i, name in enumerate(order)}).alias("place"))
+    )
+    shown = [name for name in order if rows.filter((pl.col("outcome") == name) & (pl.col("value") > 0)).height]
+    scale = alt.Scale(domain=shown, range=[OUTCOME_COLOURS[name] for name in shown])
+    chart = alt.Chart(rows.filter(pl.col("outcome").is_in(shown))).mark_bar()
+    return _sized(
+        alt.layer(
+            chart.encode(
+                alt.X("iteration:O", title="iteration", axis=alt.Axis(labelAngle=0)),
+                alt.Y("value:Q", title="share of samples", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
+                alt.Color("outcome:N", title=None, scale=scale, sort=shown),
+                order=alt.Order("place:Q"),
+                tooltip=["outcome", "iteration", alt.Tooltip("value:Q", format=".3f")],
+            )
+        ),
+        "Verdicts on the training samples",
+    )
+
+
+def families(metrics: Sequence[Metric]) -> alt.FacetChart:
+    """Greedy accuracy of each family, train beside validation."""
+    rows = frame(metrics).filter(
+        (pl.col("name") == GREEDY) & pl.col("family").is_not_null() & pl.col("split").is_in(["train", "val", "test"])
+    )
+    splits = rows["split"].unique(maintain_order=True).to_list()
+    return (
+        alt.Chart(rows, width=190, height=110)
+        .mark_line(point=True)
+        .encode(
+            alt.X("iteration:Q", axis=_integer_axis(rows["iteration"])),
+            alt.Y("value:Q", title=None, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%")),
+            alt.Color("split:N", scale=_split_scale(splits), sort=splits),
+            tooltip=["family", "split", "iteration", alt.Tooltip("value:Q", format=".3f"), "n"],
+        )
+        .facet(alt.Facet("family:N", title=None), columns=3)
+        .properties(title="Greedy accuracy by family")
+    )
+
+
+def loss(steps: Sequence[LossStep]) -> alt.LayerChart:
+    """Training loss of every optimizer step."""
+    rows = pl.DataFrame(as_dicts(steps), schema=pl.from_arrow(LossStep.to_table([])).schema)  # type: ignore[union-attr]
+    chart = alt.Chart(rows).mark_line(strokeWidth=1.5)
+    return _sized(
+        alt.layer(
+            chart.encode(
+                alt.X("step:Q", title="optimizer step"),
+                alt.Y("loss:Q", title="loss, nats a completion token"),
+                alt.Color("iteration:O", title="iteration", scale=alt.Scale(scheme="viridis")),
+                tooltip=["iteration", "step", alt.Tooltip("loss:Q", format=".4f"), "loss_tokens"],
+            )
+        ),
+        "Training loss",
+    )
+
+
+def _split_scale(splits: Sequence[str]) -> alt.Scale:
+    others = iter(OTHER_COLOURS)
+    return alt.Scale(domain=list(splits), range=[SPLIT_COLOURS.get(split) or next(others) for split in splits])
+
+
+def _integer_axis(values: pl.Series) -> alt.Axis:
+    span = int(values.max() or 0) - int(values.min() or 0) if len(values) else 0  # type: ignore[arg-type]
+    return alt.Axis(format="d", tickCount=min(span, 10) or 1)
+
+
+def _sized(chart: alt.LayerChart, title: str) -> alt.LayerChart:
+    return chart.properties(width=WIDTH, height=HEIGHT, title=title)

@@ -1,0 +1,101 @@
+"""`axiom inspect` and `axiom report`: look into an experiment's artifacts."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from axiom.cli.app import app, console
+from axiom.cli.run import Name, Root
+from axiom.errors import DataError
+from axiom.experiment import DEFAULT_ROOT
+
+STAGES = ("samples", "verdicts", "gold", "losses", "evaluation", "metrics", "eval_samples", "eval_verdicts")
+
+
+@app.command()
+def inspect(
+    name: Name,
+    iteration: Annotated[
+        int | None, typer.Option(help="Which iteration; without one, the problems or all metrics.")
+    ] = None,
+    stage: Annotated[
+        str, typer.Option(help=f"Which table: {', '.join(STAGES)}, or a split's problems: train, val, test.")
+    ] = "",
+    where: Annotated[str | None, typer.Option(help="Rows to show, as SQL: \"outcome = 'passed'\".")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Rows to show at most.")] = 10,
+    root: Root = DEFAULT_ROOT,
+) -> None:
+    """Print rows of any table of an experiment, code highlighted.
+
+    Example: axiom inspect quickstart --iteration 2 --stage verdicts --where "outcome = 'timeout'"
+    """
+    import polars as pl
+
+    from axiom.experiment import Experiment
+
+    experiment = Experiment.open(root, name)
+    folder, table = _locate(iteration, stage)
+    place = experiment.folder.join(folder) if folder else experiment.folder
+    if not place.exists(f"{table}.parquet"):
+        there = [n.removesuffix(".parquet") for n in place.names() if n.endswith(".parquet")]
+        raise DataError(f"{place.path} has no table {table!r}; there: {', '.join(there) or 'none yet'}")
+    rows = pl.from_arrow(experiment.stages.arrow(folder, table, _record(table)))
+    assert isinstance(rows, pl.DataFrame)
+    if where is not None:
+        try:
+            rows = rows.sql(f"SELECT * FROM self WHERE {where}")
+        except pl.exceptions.PolarsError as error:
+            raise DataError(
+                f"--where {where!r} does not work on the columns {', '.join(rows.columns)}: {error}"
+            ) from None
+    console.print(f"{place.at(table + '.parquet')}: {rows.height} rows", highlight=False, soft_wrap=True)
+    for row in rows.head(limit).iter_rows(named=True):
+        _print_row(row)
+    if rows.height > limit:
+        console.print(f"... {rows.height - limit} more; --limit shows them", style="dim")
+
+
+def _locate(iteration: int | None, stage: str) -> tuple[str, str]:
+    from axiom.experiment import iteration_folder
+
+    if iteration is None:
+        return ("", stage or "metrics") if stage in ("", "metrics", "events") else ("problems", stage)
+    return iteration_folder(iteration), stage or "samples"
+
+
+def _record(table: str) -> Any:
+    from axiom import records
+
+    known = {
+        "samples": records.Sample, "eval_samples": records.Sample, "verdicts": records.Verdict,
+        "eval_verdicts": records.Verdict, "gold": records.Gold, "losses": records.LossStep,
+        "evaluation": records.Evaluation, "metrics": records.Metric, "events": records.Event,
+    }  # fmt: skip
+    return known.get(table, records.Problem)
+
+
+def _print_row(row: Mapping[str, Any]) -> None:
+    from rich.rule import Rule
+    from rich.syntax import Syntax
+
+    code = {name: row[name] for name in ("code", "target", "reference_solution") if row.get(name)}
+    console.print(Rule(str(row.get("sample_id") or row.get("problem_id") or ""), style="dim", align="left"))
+    for name, value in row.items():
+        if name not in code:
+            console.print(f"[bold]{name}[/]", value, markup=True, highlight=False, soft_wrap=True)
+    for name, text in code.items():
+        console.print(f"[bold]{name}[/]")
+        console.print(Syntax(text, "python", background_color="default", word_wrap=True))
+
+
+@app.command()
+def report(name: Name, root: Root = DEFAULT_ROOT) -> None:
+    """Write an experiment's page anew and say where it lies."""
+    from axiom.experiment import Experiment
+    from axiom.report import write
+
+    experiment = Experiment.open(root, name)
+    if not experiment.folder.exists("metrics.parquet"):
+        raise DataError(f"experiment {name!r} has no metrics yet; `axiom resume {name}` continues it")
+    console.print(write(experiment), highlight=False, soft_wrap=True)

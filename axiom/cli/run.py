@@ -1,0 +1,144 @@
+"""`axiom run`, `resume`, `status`, `list`: start experiments and see how they stand."""
+
+import importlib
+import os
+from typing import Annotated, Any
+
+import typer
+
+from axiom.cli.app import app, console
+from axiom.experiment import DEFAULT_ROOT
+
+Root = Annotated[
+    str, typer.Option("--root", envvar="AXIOM_ROOT", help="Folder or fsspec URL that holds the experiments.")
+]
+Name = Annotated[str, typer.Argument(help="Name of an experiment; `axiom list` shows them.", show_default=False)]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one field of the config; may be given many times."),
+]
+
+
+@app.command()
+def run(
+    preset: Annotated[str | None, typer.Argument(help="A TOML preset; without one, the original experiment.")] = None,
+    overrides: Overrides = None,
+    experiment: Annotated[str | None, typer.Option(help="Name of the experiment, which names its folder.")] = None,
+    train_size: Annotated[int | None, typer.Option(help="Training problems.")] = None,
+    val_size: Annotated[int | None, typer.Option(help="Validation problems.")] = None,
+    test_size: Annotated[int | None, typer.Option(help="Test problems.")] = None,
+    iterations: Annotated[int | None, typer.Option(help="Rounds of expert iteration.")] = None,
+    eval_every: Annotated[int | None, typer.Option(help="Iterations between evaluations.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Root of every random stream.")] = None,
+    root: Root = DEFAULT_ROOT,
+) -> None:
+    """Run an experiment; a second call with the same config continues it where it stopped.
+
+    Example: axiom run deployments/quickstart.toml --iterations 6 --set sampling.temperature=1.0
+    """
+    from axiom.config import load_config
+
+    named = {
+        "name": experiment, "problems.train_size": train_size, "problems.val_size": val_size,
+        "problems.test_size": test_size, "iterations": iterations, "evaluation.every": eval_every, "seed": seed,
+    }  # fmt: skip
+    _start(load_config(preset, overrides or (), **named), root)
+
+
+@app.command()
+def resume(
+    name: Name,
+    iterations: Annotated[int | None, typer.Option(help="Rounds in all; more than before extends the run.")] = None,
+    root: Root = DEFAULT_ROOT,
+) -> None:
+    """Continue an experiment from its first stage that is not done."""
+    from axiom.experiment import Experiment
+
+    config = Experiment.open(root, name).config
+    _start(config.model_copy(update={"iterations": iterations}) if iterations is not None else config, root)
+
+
+def _start(config: Any, root: str) -> None:
+    from axiom.cli.display import Display
+    from axiom.experiment import Experiment
+    from axiom.learners import check
+    from axiom.progress import listen
+
+    check(config)
+    Experiment.create(root, config)
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")  # the display below tells what Prefect would log
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    console.print(f"experiment [bold]{config.name}[/]: starting the workflow engine", highlight=False)
+    # The command line alone starts flows, and by name: the library itself stays free of Prefect.
+    flow = importlib.import_module("flows.experiment").experiment
+    with Display(console, config.iterations) as display, listen(display):
+        result = flow(config=config, root=root)
+    _summary(root, config.name, result["report"])
+
+
+def _summary(root: str, name: str, report: str) -> None:
+    from axiom.cli.display import as_table
+    from axiom.experiment import Experiment
+    from axiom.records import Metric
+    from axiom.report import accuracy_rows, verdict
+
+    experiment = Experiment.open(root, name)
+    metrics = experiment.stages.read("", "metrics", Metric)
+    confidence = f"{experiment.config.evaluation.confidence:.0%}"
+    console.print(as_table(f"Greedy accuracy with {confidence} Wilson intervals", *accuracy_rows(metrics)))
+    console.print(f"[bold]Phases:[/] {verdict(experiment, metrics).sentence()}", highlight=False)
+    console.print(f"[bold]Report:[/] {report}", highlight=False, soft_wrap=True)
+    console.print(f"Look inside: axiom inspect {name} --iteration 1 --stage samples", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def status(name: Name, root: Root = DEFAULT_ROOT) -> None:
+    """Show which stages of an experiment are done, and its accuracies so far."""
+    from axiom.cli.display import as_table
+    from axiom.experiment import Experiment
+    from axiom.records import Metric
+    from axiom.report import accuracy_rows, verdict
+
+    experiment = Experiment.open(root, name)
+    folders = experiment.folder.join("iterations").names()
+    done = [f for f in folders if experiment.stages.manifest("iteration", f"iterations/{f}")]
+    console.print(
+        f"[bold]{name}[/]: {max(0, len(done) - 1)} of {experiment.config.iterations} iterations done", highlight=False
+    )
+    for folder in [f for f in folders if f not in done]:
+        stages = [n.removesuffix(".manifest.json") for n in experiment.folder.join("iterations", folder).names()
+                  if n.endswith(".manifest.json")]  # fmt: skip
+        console.print(f"iteration {int(folder)}: done so far: {', '.join(stages) or 'nothing'}", highlight=False)
+    if experiment.folder.exists("metrics.parquet"):
+        metrics = experiment.stages.read("", "metrics", Metric)
+        console.print(as_table("Greedy accuracy", *accuracy_rows(metrics)))
+        console.print(verdict(experiment, metrics).sentence(), highlight=False)
+    if experiment.is_locked():
+        console.print("it is running now", highlight=False)
+    elif len(done) <= experiment.config.iterations:
+        console.print(f"continue it with: axiom resume {name}", highlight=False)
+
+
+@app.command("list")
+def list_experiments(root: Root = DEFAULT_ROOT) -> None:
+    """List the experiments under the root folder."""
+    from axiom.cli.display import as_table
+    from axiom.errors import UserError
+    from axiom.experiment import Experiment, experiment_names
+
+    rows = []
+    for name in experiment_names(root):
+        try:
+            experiment = Experiment.open(root, name)
+        except UserError as error:
+            rows.append([name, "-", "-", "-", str(error)])
+            continue
+        folders = experiment.folder.join("iterations").names()
+        done = sum(experiment.stages.manifest("iteration", f"iterations/{f}") is not None for f in folders)
+        config = experiment.config
+        model = config.model.path if config.model.kind == "language" else "modular"
+        rows.append([name, config.arm, str(config.seed), f"{max(0, done - 1)}/{config.iterations}", model])
+    if not rows:
+        console.print(f"no experiments under {root!r} yet; start one with: axiom run deployments/quickstart.toml")
+        return
+    console.print(as_table(f"Experiments under {root}", ["name", "arm", "seed", "iterations", "model"], rows))

@@ -1,0 +1,99 @@
+"""What learns: a language model or the small modular-addition network, behind one interface.
+
+A learner owns the prompt, the sampler and the trainer, so that the stages are the same for both.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from axiom.config import ExperimentConfig
+from axiom.models import Policy
+from axiom.records import LossStep, Problem
+from axiom.sampling import Sampler
+from axiom.training import Example
+
+OnStep = Callable[[LossStep], None]
+
+
+class Learner(Protocol):
+    """A model that can be sampled and trained. Opened once and kept for the whole experiment."""
+
+    description: str
+    """What was chosen and why, one sentence to say aloud."""
+    sampler: Sampler
+
+    def prompt(self, problem: Problem) -> str:
+        """The text the model completes: one function for sampling, training and evaluation."""
+
+    def train(
+        self, examples: Sequence[Example], previous: Policy, out: Path, seed: int, iteration: int, first_step: int,
+        on_step: OnStep,
+    ) -> list[LossStep]:  # fmt: skip
+        """Train `previous` on `examples` and write the new adapter's files into `out`."""
+
+    def close(self) -> None:
+        """Free the engine and the memory."""
+
+
+class LanguageLearner:
+    """A causal language model with LoRA adapters."""
+
+    def __init__(self, config: ExperimentConfig) -> None:
+        from axiom.models import load_tokenizer
+        from axiom.sampling import open_sampler
+
+        self._config = config
+        self._tokenizer = load_tokenizer(config.model)
+        self.sampler, self.description = open_sampler(config.model, config.sampling)
+
+    def prompt(self, problem: Problem) -> str:
+        """The chat template's text up to where the model's turn begins."""
+        from axiom.prompts import render
+
+        return render(problem, self._tokenizer)
+
+    def train(
+        self, examples: Sequence[Example], previous: Policy, out: Path, seed: int, iteration: int, first_step: int,
+        on_step: OnStep,
+    ) -> list[LossStep]:  # fmt: skip
+        """LoRA fine-tuning, `axiom.training.train`."""
+        from axiom.training import train
+
+        return train(
+            examples, model=self._config.model, config=self._config.training, previous=previous, out=out, seed=seed,
+            iteration=iteration, first_step=first_step, on_step=on_step,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """End the sampler and its processes."""
+        self.sampler.close()
+
+
+def open_learner(config: ExperimentConfig) -> Learner:
+    """The learner that `config.model.kind` names."""
+    if config.model.kind == "modular":
+        from axiom.modular import ModularLearner
+
+        return ModularLearner(config)
+    return LanguageLearner(config)
+
+
+def make_problems(config: ExperimentConfig) -> dict[str, list[Problem]]:
+    """Every split's problems, for the learner that `config.model.kind` names."""
+    if config.model.kind == "modular":
+        from axiom.modular import make_modular_problems
+
+        return make_modular_problems(config)
+    from axiom.problems import generate_splits
+
+    return generate_splits(config.problems, config.seed)
+
+
+def check(config: ExperimentConfig) -> None:
+    """Raise ConfigError before anything is written when the model cannot be had."""
+    if config.model.kind == "language":
+        from axiom.models import resolve_device, resolve_model
+
+        resolve_device(config.model)
+        resolve_model(config.model.path)

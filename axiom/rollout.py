@@ -1,0 +1,55 @@
+"""Problems to sampling requests, and completions to samples: the names, seeds and purposes of both."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from axiom.config import ExperimentConfig
+from axiom.prompts import extract_code
+from axiom.records import Problem, Purpose, Sample
+from axiom.sampling import Completion, Request
+from axiom.seeds import derive
+
+GREEDY_INDEX = -1
+"""Index of the greedy completion of a problem; drawn samples count from 0."""
+
+
+def requests(
+    problems: Iterable[Problem], prompt: Callable[[Problem], str], config: ExperimentConfig, purpose: Purpose,
+    iteration: int,
+) -> list[Request]:  # fmt: skip
+    """For training, `samples_per_problem` draws of each problem; to evaluate, the greedy one and the draws of pass@k."""
+    sampling = config.sampling
+    draws = sampling.samples_per_problem if purpose == "train" else config.evaluation.samples_per_problem
+    made = []
+    for problem in problems:
+        text = prompt(problem)
+        for n, temperature in ((draws, sampling.temperature), (int(purpose == "eval"), 0.0)):
+            if n:
+                made.append(
+                    Request(
+                        request_id=f"{problem.problem_id}:{'greedy' if temperature == 0 else 'draw'}", prompt=text, n=n,
+                        temperature=temperature, top_p=sampling.top_p, max_new_tokens=sampling.max_new_tokens,
+                        seed=derive(config.seed, "sample", purpose, iteration, problem.problem_id) % 2**31,
+                    )
+                )  # fmt: skip
+    return made
+
+
+def to_sample(
+    completion: Completion, request: Request, problem: Problem, iteration: int, purpose: Purpose, policy_version: str
+) -> Sample:
+    """The row of one completion; the code is extracted here and nowhere else."""
+    index = GREEDY_INDEX if request.temperature == 0 else completion.index
+    answer = problem.kind == "answer"
+    return Sample(
+        sample_id=f"{iteration}:{purpose}:{problem.problem_id}:{index}", problem_id=problem.problem_id,
+        iteration=iteration, purpose=purpose, index=index, completion=completion.text,
+        code=completion.text if answer else extract_code(completion.text, problem.entry_point),
+        token_count=completion.token_count, logprob=completion.logprob, finish_reason=completion.finish_reason,
+        seed=request.seed, temperature=request.temperature, policy_version=policy_version,
+    )  # fmt: skip
+
+
+def in_order(samples: Iterable[Sample], problems: Sequence[Problem]) -> list[Sample]:
+    """Samples in the order of the problems and their index: completions stream in any order, tables do not."""
+    place = {problem.problem_id: number for number, problem in enumerate(problems)}
+    return sorted(samples, key=lambda sample: (place[sample.problem_id], sample.index))

@@ -1,0 +1,106 @@
+"""What an experiment holds in memory while it runs: the learner and the sandbox, opened when first needed.
+
+Workflow engines pass only small JSON between steps, so a running experiment is found by its root and name.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+
+from axiom.config import ExperimentConfig
+from axiom.errors import InfrastructureError
+from axiom.experiment import Experiment, iteration_folder
+from axiom.learners import Learner, open_learner
+from axiom.models import Policy
+from axiom.records import Metric
+from axiom.store import Handle
+from axiom.verification import Verifier
+
+_running: dict[tuple[str, str], "Runtime"] = {}
+
+
+class Runtime:
+    """An experiment with its engine and sandbox. They live until `close`, through every iteration."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment = experiment
+        self._metrics: dict[int, list[Metric]] = {}
+
+    @property
+    def config(self) -> ExperimentConfig:
+        """The experiment's."""
+        return self.experiment.config
+
+    @cached_property
+    def learner(self) -> Learner:
+        """The model, its sampler and trainer."""
+        learner = open_learner(self.config)
+        print(learner.description, file=sys.stderr, flush=True)
+        return learner
+
+    @cached_property
+    def verifier(self) -> Verifier:
+        """The sandbox templates."""
+        return Verifier(self.config.sandbox)
+
+    def metrics(self, last: int) -> list[Metric]:
+        """All metrics up to iteration `last`; each iteration's file is read once."""
+        for number in range(last + 1):
+            if number not in self._metrics:
+                self._metrics[number] = self.experiment.stages.read(iteration_folder(number), "metrics", Metric)
+        return [row for number in range(last + 1) for row in self._metrics[number]]
+
+    def policy(self, adapter: Handle | None) -> Policy:
+        """The weights of a train stage; of the base model where there is none yet."""
+        source = adapter.info.get("adapter_folder") if adapter else None
+        if source is None:
+            return Policy(version="base", adapter=None)
+        manifest = self.experiment.stages.manifest("adapter", source)
+        assert manifest is not None, "a handle points to a finished stage"
+        place = self.experiment.folder.join(source)
+        return Policy(
+            version=f"{source.rpartition('/')[2]}-{manifest.digest[:12]}",
+            adapter=place.local_directory("adapter", manifest.files),
+        )
+
+    @contextmanager
+    def fresh_engine_on_failure(self) -> Iterator[None]:
+        """Close the learner when a machine fails under the block, so that the stage's retry opens a fresh one."""
+        try:
+            yield
+        except InfrastructureError:
+            self.drop_learner()
+            raise
+
+    def drop_learner(self) -> None:
+        """Close the learner, so that the next use opens a fresh one (after an engine's crash)."""
+        learner = self.__dict__.pop("learner", None)
+        if learner is not None:
+            learner.close()
+
+    def close(self) -> None:
+        """End every process of ours."""
+        self.drop_learner()
+        verifier = self.__dict__.pop("verifier", None)
+        if verifier is not None:
+            verifier.close()
+
+
+@contextmanager
+def running(experiment: Experiment) -> Iterator[Runtime]:
+    """Hold the experiment's lock and its runtime while the block runs."""
+    key = experiment.root, experiment.config.name
+    with experiment.locked():
+        experiment.save()
+        runtime = _running[key] = Runtime(experiment)
+        try:
+            yield runtime
+        finally:
+            del _running[key]
+            runtime.close()
+
+
+def find(root: str, name: str) -> Runtime:
+    """The runtime of an experiment that this process is running."""
+    return _running[root, name]

@@ -1,0 +1,104 @@
+"""One round: sample, verify, select, train, evaluate, measure. Iteration 0 only measures the base model."""
+
+from typing import Any
+
+from prefect import flow
+from pydantic import BaseModel
+
+from axiom import runtime
+from axiom.experiment import VERSIONS, iteration_folder
+from axiom.runtime import Runtime
+from axiom.store import Handle, Writer
+from tasks.evaluate import evaluate_policy
+from tasks.measure import measure
+from tasks.sample import sample
+from tasks.select import select_gold
+from tasks.train import train
+from tasks.verify import verify
+
+
+class Round(BaseModel, frozen=True):
+    """What the next iteration needs of the last: handles, no data."""
+
+    problems: Handle
+    adapter: Handle | None = None
+    metrics: Handle | None = None
+    gold: tuple[Handle, ...] = ()
+    """Gold of the iterations that replay may reach, newest first."""
+
+
+@flow(name="iteration", flow_run_name="{name} · iteration {number}", persist_result=False, validate_parameters=False)
+def iteration(
+    root: str, name: str, number: int, before: dict[str, Any], evaluated: bool, paused: bool
+) -> dict[str, Any]:
+    """Run or reuse every stage of iteration `number` and return what the next needs, as JSON.
+
+    `evaluated` says whether the policy is measured, `paused` whether training rests.
+    """
+    run = runtime.find(root, name)
+    return run_stages(run, number, Round.model_validate(before), evaluated, paused).model_dump(mode="json")
+
+
+def run_stages(run: Runtime, number: int, before: Round, evaluated: bool, paused: bool) -> Round:
+    """The stages in their order, then the record that all of them are done."""
+    handles: dict[str, Handle] = {}
+    adapter, gold = before.adapter, before.gold
+    if number > 0:
+        handles["samples"] = sample(run, before.problems, before.adapter, "train", iteration=number)
+        handles["verdicts"] = verify(run, before.problems, handles["samples"], "train", iteration=number)
+        earlier = before.gold[: run.config.selection.replay]
+        handles["gold"] = select_gold(run, handles["samples"], handles["verdicts"], earlier, iteration=number)
+        adapter = handles["adapter"] = train(run, handles["gold"], before.adapter, iteration=number, paused=paused)
+        gold = (handles["gold"], *earlier)[: run.config.selection.replay]
+    if evaluated:
+        samples = sample(run, before.problems, adapter, "eval", iteration=number)
+        verdicts = verify(run, before.problems, samples, "eval", iteration=number)
+        handles["eval_samples"], handles["eval_verdicts"] = samples, verdicts
+        handles["evaluation"] = evaluate_policy(run, before.problems, samples, verdicts, iteration=number)
+    metrics = measure(run, handles, before.metrics, iteration=number)
+    after = Round(problems=before.problems, adapter=adapter, metrics=metrics, gold=gold)
+    _record(run, number, before, after, handles | {"metrics": metrics}, evaluated, paused)
+    return after
+
+
+def finished(run: Runtime, number: int, before: Round, evaluated: bool, paused: bool) -> Round | None:
+    """What the iteration left, if every stage of it is done and undamaged, else None."""
+    stages = run.experiment.stages
+    done = stages.find("iteration", **_identity(run, number, before, evaluated, paused))
+    if done is None:
+        return None
+    for stage in done.info["stages"]:
+        manifest = stages.manifest(stage, iteration_folder(number))
+        if manifest is None or not (stages.intact(manifest) or manifest.pruned):
+            return None
+    return Round.model_validate(done.info["after"])
+
+
+def recorded(run: Runtime, number: int) -> tuple[Round, dict[str, Handle]]:
+    """What a finished iteration began with, and its stages by name."""
+    manifest = run.experiment.stages.manifest("iteration", iteration_folder(number))
+    assert manifest is not None, f"iteration {number} is not finished"
+    handles = {name: Handle.model_validate(value) for name, value in manifest.info["stages"].items()}
+    return Round.model_validate(manifest.info["before"]), handles
+
+
+def _record(
+    run: Runtime, number: int, before: Round, after: Round, handles: dict[str, Handle], evaluated: bool, paused: bool
+) -> None:
+    def work(out: Writer) -> None:
+        stages = {name: handle.model_dump(mode="json") for name, handle in handles.items()}
+        out.info.update(stages=stages, before=before.model_dump(mode="json"), after=after.model_dump(mode="json"))
+
+    run.experiment.stages.run("iteration", **_identity(run, number, before, evaluated, paused), work=work)
+
+
+def _identity(run: Runtime, number: int, before: Round, evaluated: bool, paused: bool) -> dict[str, Any]:
+    sections = ("seed", "arm", "model", "modular", "sampling", "sandbox", "selection", "training", "evaluation")
+    known = {"problems": before.problems, "adapter": before.adapter, "metrics": before.metrics}
+    inputs = {name: handle for name, handle in known.items() if handle is not None}
+    return {
+        "folder": iteration_folder(number),
+        "settings": {**run.experiment.settings(*sections), "evaluated": evaluated, "paused": paused},
+        "version": str(VERSIONS),
+        "inputs": inputs | {f"gold-{handle.folder}": handle for handle in before.gold},
+    }

@@ -1,0 +1,39 @@
+"""All metrics so far to phases and events."""
+
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from axiom.evaluation import GREEDY
+from axiom.grokking import Curve, detect, events
+from axiom.records import Event, Metric
+from axiom.runtime import Runtime
+from axiom.store import write_parquet
+
+
+@task(name="detect", task_run_name="iteration {iteration} · detect", cache_policy=NO_CACHE, persist_result=False)
+def detect_phases(run: Runtime, *, iteration: int) -> dict[str, Any]:
+    """`metrics.parquet` and `events.parquet` of the experiment; returns the verdict so far."""
+    metrics = run.metrics(iteration)
+    phases = detect(Curve.from_metrics(metrics, name=GREEDY), run.config.detection)
+    write_parquet(run.experiment.folder, "metrics", metrics, Metric)
+    write_parquet(run.experiment.folder, "events", events(phases), Event)
+    return {
+        "iteration": iteration, "kind": phases.kind, "sentence": phases.sentence(),
+        "evaluations_without_gain": _without_gain(metrics), "line": _line(metrics, iteration),
+    }  # fmt: skip
+
+
+def _without_gain(metrics: list[Metric]) -> int:
+    values = [
+        row.value for row in metrics if (row.name, row.split, row.family, row.difficulty) == (GREEDY, "val", None, None)
+    ]
+    return len(values) - 1 - values.index(max(values)) if values else 0
+
+
+def _line(metrics: list[Metric], iteration: int) -> str:
+    now = [row for row in metrics if row.iteration == iteration and row.family is None and row.difficulty is None]
+    parts = [f"{r.split} {r.value:.2f} [{r.low:.2f}, {r.high:.2f}]" for r in now if r.name == GREEDY]
+    parts += [f"{r.name} {r.value:g}" for r in now if r.name in ("solved", "gold")]
+    return ", ".join(parts) or "not evaluated"

@@ -1,0 +1,32 @@
+"""Verdicts of the evaluation to accuracies."""
+
+from axiom.evaluation import evaluate
+from axiom.experiment import VERSIONS, iteration_folder
+from axiom.records import Evaluation, Sample, Verdict
+from axiom.runtime import Runtime
+from axiom.store import Handle, Writer
+from tasks.stage import stage_task
+
+
+@stage_task("evaluate")
+def evaluate_policy(run: Runtime, problems: Handle, samples: Handle, verdicts: Handle, *, iteration: int) -> Handle:
+    """`evaluation.parquet`: one row a problem of every split."""
+    stages = run.experiment.stages
+
+    def work(out: Writer) -> None:
+        rows = evaluate(
+            run.experiment.problems_by_id.values(),
+            stages.read(samples.folder, "eval_samples", Sample),
+            stages.read(verdicts.folder, "eval_verdicts", Verdict),
+        )
+        out.table("evaluation", rows, Evaluation)
+
+    inputs = {"problems": problems, "samples": samples, "verdicts": verdicts}
+    return stages.run(
+        "evaluation",
+        iteration_folder(iteration),
+        settings=None,
+        version=VERSIONS["evaluation"],
+        inputs=inputs,
+        work=work,
+    )

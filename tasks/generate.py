@@ -1,0 +1,25 @@
+"""Config to problems, with the proof that no two splits share one."""
+
+from axiom.experiment import VERSIONS
+from axiom.learners import make_problems
+from axiom.problems import prove_disjoint
+from axiom.records import Problem
+from axiom.runtime import Runtime
+from axiom.store import Handle, Writer
+from tasks.stage import stage_task
+
+
+@stage_task("generate")
+def generate(run: Runtime, *, iteration: int = 0) -> Handle:
+    """`problems/<split>.parquet` and `problems/proof.json`."""
+
+    def work(out: Writer) -> None:
+        splits = make_problems(run.config)
+        out.json("proof", prove_disjoint(splits))
+        for split, problems in splits.items():
+            out.table(split, problems, Problem)
+
+    return run.experiment.stages.run(
+        "problems", "problems", settings=run.experiment.settings("seed", "problems", "model", "modular"),
+        version=VERSIONS["problems"], inputs={}, work=work,
+    )  # fmt: skip

@@ -1,0 +1,57 @@
+"""What an iteration did and how good its policy is, as metrics."""
+
+from axiom.evaluation import Counters, accuracy_metrics, count_metrics, outcome_metrics
+from axiom.experiment import VERSIONS, iteration_folder
+from axiom.records import Evaluation, Metric, Sample, Verdict
+from axiom.runtime import Runtime
+from axiom.store import Handle, Writer
+from tasks.stage import stage_task
+
+
+@stage_task("measure")
+def measure(run: Runtime, handles: dict[str, Handle], before: Handle | None, *, iteration: int) -> Handle:
+    """`metrics.parquet` of the iteration. `handles` are its stages by name, `before` the previous one's metrics."""
+    stages, config = run.experiment.stages, run.config.evaluation
+
+    def work(out: Writer) -> None:
+        counters = _count(handles, before)
+        rows: list[Metric] = []
+        if "evaluation" in handles:
+            evaluations = stages.read(handles["evaluation"].folder, "evaluation", Evaluation)
+            rows += accuracy_metrics(evaluations, iteration, counters, config)
+        if "samples" in handles:
+            folder = handles["samples"].folder
+            samples = stages.read(folder, "samples", Sample)
+            verdicts = stages.read(folder, "verdicts", Verdict)
+            rows += outcome_metrics(samples, verdicts, iteration, counters, config.confidence)
+            rows += count_metrics(_figures(handles), iteration, counters)
+        out.table("metrics", rows, Metric)
+        out.info["counters"] = vars(counters)
+
+    inputs = handles | ({"before": before} if before else {})
+    return stages.run(
+        "metrics", iteration_folder(iteration), settings=run.experiment.settings("evaluation"),
+        version=VERSIONS["metrics"], inputs=inputs, work=work,
+    )  # fmt: skip
+
+
+def _count(handles: dict[str, Handle], before: Handle | None) -> Counters:
+    past = Counters(**before.info["counters"]) if before else Counters()
+    if "adapter" not in handles:
+        return past
+    adapter, samples = handles["adapter"].info, handles["samples"].info
+    return Counters(
+        optimizer_step=adapter["step"],
+        trained_tokens=past.trained_tokens + adapter["tokens"],
+        generated_tokens=past.generated_tokens + samples["tokens"],
+        gpu_seconds=round(past.gpu_seconds + adapter["seconds"] + samples["seconds"], 3),
+    )
+
+
+def _figures(handles: dict[str, Handle]) -> dict[str, float]:
+    gold, adapter, samples = (handles[name].info for name in ("gold", "adapter", "samples"))
+    figures = {
+        "gold": handles["gold"].rows["gold"], "gold_fresh": gold["fresh"], "solved": gold["problems"],
+        "sampling_tokens_per_second": samples["tokens"] / max(samples["seconds"], 1e-9),
+    }  # fmt: skip
+    return figures | ({"loss": adapter["loss"]} if adapter["examples"] else {})

@@ -1,0 +1,13 @@
+"""The experiment's artifacts to one HTML page."""
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from axiom.report import write
+from axiom.runtime import Runtime
+
+
+@task(name="report", task_run_name="report", cache_policy=NO_CACHE, persist_result=False)
+def write_report(run: Runtime, *, iteration: int) -> str:
+    """`report.html` beside the experiment's other files; returns its path."""
+    return write(run.experiment)

@@ -1,0 +1,39 @@
+"""Problems and a policy to samples."""
+
+from axiom.experiment import VERSIONS, iteration_folder
+from axiom.progress import Meter
+from axiom.records import Purpose, Sample
+from axiom.rollout import in_order, requests, to_sample
+from axiom.runtime import Runtime
+from axiom.store import Handle, Writer
+from tasks.stage import stage_task
+
+
+@stage_task("sample")
+def sample(run: Runtime, problems: Handle, policy: Handle | None, purpose: Purpose, *, iteration: int) -> Handle:
+    """`samples.parquet`, or `eval_samples.parquet` for the purpose `eval`."""
+    experiment = run.experiment
+    name = "samples" if purpose == "train" else "eval_samples"
+
+    def work(out: Writer) -> None:
+        chosen = experiment.problems["train"] if purpose == "train" else list(experiment.problems_by_id.values())
+        asked = {r.request_id: r for r in requests(chosen, run.learner.prompt, run.config, purpose, iteration)}
+        weights = run.policy(policy)
+        run.learner.sampler.use(weights)
+        meter = Meter(iteration, f"sample {purpose}", sum(r.n for r in asked.values()), "completions")
+        rows = []
+        for completion in run.learner.sampler.sample(list(asked.values())):
+            request = asked[completion.request_id]
+            problem = experiment.problems_by_id[completion.request_id.rpartition(":")[0]]
+            rows.append(to_sample(completion, request, problem, iteration, purpose, weights.version))
+            meter.step(tokens=completion.token_count)
+        out.table(name, in_order(rows, chosen), Sample)
+        out.info.update(tokens=meter.tokens, engine=run.learner.sampler.name, policy=weights.version)
+
+    with run.fresh_engine_on_failure():
+        return experiment.stages.run(
+            name, iteration_folder(iteration),
+            settings={**experiment.settings("seed", "model", "sampling", "evaluation"), "purpose": purpose},
+            version=VERSIONS["samples"], inputs={"problems": problems, **({"policy": policy} if policy else {})},
+            work=work,
+        )  # fmt: skip

@@ -1,0 +1,54 @@
+"""What every stage task shares: its name, its retry policy, and how a handle leaves it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from prefect import Task, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.states import Completed
+
+from axiom.errors import InfrastructureError
+from axiom.progress import Progress, report
+from axiom.store import Handle
+
+TRANSIENT_RETRIES = 2
+RETRY_DELAYS_SECONDS = [2.0, 30.0]
+
+
+def is_transient(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Retry a machine's failure (engine, memory, storage, sandbox); never bad input or a bug."""
+    return isinstance(state.result(raise_on_failure=False), InfrastructureError)
+
+
+def stage_task(name: str) -> Callable[[Callable[..., Handle]], Callable[..., Handle]]:
+    """Make a stage a Prefect task: it is called in the main thread and gives back its handle."""
+
+    def wrap(function: Callable[..., Handle]) -> Callable[..., Handle]:
+        def shown(*args: Any, **kwargs: Any) -> State[dict[str, Any]]:
+            handle = function(*args, **kwargs)
+            return Completed(
+                name="Reused" if handle.reused else None, message=_summary(handle), data=handle.model_dump(mode="json")
+            )
+
+        prefect_task = task(
+            shown, name=name, task_run_name=name, cache_policy=NO_CACHE, persist_result=False,
+            retries=TRANSIENT_RETRIES, retry_delay_seconds=RETRY_DELAYS_SECONDS, retry_condition_fn=is_transient,
+        )  # fmt: skip
+
+        def call(*args: Any, iteration: int = 0, **kwargs: Any) -> Handle:
+            named = prefect_task.with_options(task_run_name=f"iteration {iteration} · {name}")
+            handle = Handle.model_validate(named(*args, iteration=iteration, **kwargs).data)
+            total = sum(handle.rows.values())
+            report(Progress(iteration, name, total, total, "rows", reused=handle.reused, note=_summary(handle)))
+            return handle
+
+        call.fn = function  # type: ignore[attr-defined]
+        return call
+
+    return wrap
+
+
+def _summary(handle: Handle) -> str:
+    rows = ", ".join(f"{count} in {name}" for name, count in handle.rows.items())
+    return f"{'reused' if handle.reused else 'wrote'} {handle.folder}: {rows or 'no tables'}"

@@ -1,0 +1,58 @@
+"""Gold to the next adapter."""
+
+from axiom.experiment import VERSIONS, iteration_folder
+from axiom.progress import Meter
+from axiom.records import Gold, LossStep
+from axiom.runtime import Runtime
+from axiom.seeds import derive
+from axiom.store import Handle, Writer
+from axiom.training import Example
+from tasks.stage import stage_task
+
+
+@stage_task("train")
+def train(
+    run: Runtime,
+    gold: Handle,
+    previous: Handle | None,
+    *,
+    iteration: int,
+    paused: bool = False,
+    need_files: bool = True,
+) -> Handle:
+    """`adapter/` and `losses.parquet`. Without gold, or when `paused`, the policy stays the previous one."""
+    experiment = run.experiment
+    before = previous.info if previous else {"adapter_folder": None, "step": 0}
+
+    def work(out: Writer) -> None:
+        rows = [] if paused else experiment.stages.read(gold.folder, "gold", Gold)
+        examples = [
+            Example(
+                prompt=run.learner.prompt(experiment.problems_by_id[row.problem_id]),
+                target=row.target,
+                weight=row.weight,
+            )
+            for row in rows
+        ]
+        losses: list[LossStep] = []
+        if examples:
+            meter = Meter(iteration, "train", len(examples) * run.config.training.epochs, "examples")
+            losses = run.learner.train(
+                examples, previous=run.policy(previous), out=out.directory("adapter"),
+                seed=derive(run.config.seed, "train", iteration) % 2**31, iteration=iteration, first_step=before["step"],
+                on_step=lambda step: meter.step(step.examples, step.tokens),
+            )  # fmt: skip
+        out.table("losses", losses, LossStep)
+        out.info.update(
+            adapter_folder=iteration_folder(iteration) if examples else before["adapter_folder"],
+            step=losses[-1].step if losses else before["step"], tokens=sum(step.tokens for step in losses),
+            loss_tokens=sum(step.loss_tokens for step in losses), examples=len(examples),
+            loss=sum(s.loss * s.loss_tokens for s in losses) / max(1, sum(s.loss_tokens for s in losses)),
+        )  # fmt: skip
+
+    inputs = {"gold": gold, **({"previous": previous} if previous else {})}
+    return experiment.stages.run(
+        "adapter", iteration_folder(iteration),
+        settings={**experiment.settings("seed", "model", "training", "modular"), "paused": paused},
+        version=VERSIONS["adapter"], inputs=inputs, work=work, need_files=need_files,
+    )  # fmt: skip

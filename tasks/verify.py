@@ -1,0 +1,40 @@
+"""Samples to verdicts."""
+
+from axiom.verification import verify_samples
+
+from axiom.experiment import VERSIONS, iteration_folder
+from axiom.problems import audit_cases
+from axiom.progress import Meter
+from axiom.records import Outcome, Purpose, Sample, Verdict
+from axiom.runtime import Runtime
+from axiom.store import Handle, Writer
+from tasks.stage import stage_task
+
+
+@stage_task("verify")
+def verify(run: Runtime, problems: Handle, samples: Handle, purpose: Purpose, *, iteration: int) -> Handle:
+    """`verdicts.parquet`, or `eval_verdicts.parquet` for the purpose `eval`."""
+    experiment = run.experiment
+    prefix = "" if purpose == "train" else "eval_"
+
+    def work(out: Writer) -> None:
+        rows = experiment.stages.read(samples.folder, f"{prefix}samples", Sample)
+        problem_of = {row.sample_id: row.problem_id for row in rows}
+        meter = Meter(
+            iteration, f"verify {purpose}", len(rows), "programs", solved=0, problems=len(set(problem_of.values()))
+        )
+        solved, found = set(), {}
+        audit = audit_cases if run.config.sandbox.audit and purpose == "train" else None
+        for verdict in verify_samples(experiment.problems_by_id, rows, run.verifier, audit):
+            found[verdict.sample_id] = verdict
+            if verdict.outcome is Outcome.PASSED:
+                solved.add(problem_of[verdict.sample_id])
+            meter.solved = len(solved)
+            meter.step()
+        out.table(f"{prefix}verdicts", [found[row.sample_id] for row in rows], Verdict)
+        out.info.update(tier=run.verifier.tier, solved=len(solved))
+
+    return experiment.stages.run(
+        f"{prefix}verdicts", iteration_folder(iteration), settings=experiment.settings("sandbox"),
+        version=VERSIONS["verdicts"], inputs={"problems": problems, "samples": samples}, work=work,
+    )  # fmt: skip
