@@ -1,7 +1,7 @@
 """What a family is, and how its printed function becomes something that runs."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,9 @@ class Family:
 
     `describe` tells a reader, `program` prints the reference function, `solve` interprets the variant on arguments
     (its results are the expected values), and `sample(variant, rng, stratum, size)` draws legal arguments. The
-    strata are those of `axiom.problems.inputs`; `size` is the usual number of items, digits or characters.
+    strata are those of `axiom.problems.inputs`; `size` is the usual number of items, digits or characters. `axes` is
+    one product of choices or several, where kinds of task need other axes. `returns` may be "bool | int" in a family
+    whose variants differ in it; the variant's own axis `returns` then says which.
     """
 
     name: str
@@ -24,7 +26,7 @@ class Family:
     entry_point: str
     parameters: str
     returns: str
-    axes: Axes
+    axes: Axes | Sequence[Axes]
     describe: Callable[[Variant], str]
     program: Callable[[Variant], str]
     solve: Callable[..., Any]
@@ -32,7 +34,8 @@ class Family:
     space: Space = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "space", Space(self.axes))
+        products = [self.axes] if isinstance(self.axes, Mapping) else self.axes
+        object.__setattr__(self, "space", Space(*products))
 
     @property
     def signature(self) -> str:
@@ -66,4 +69,4 @@ def load(source: str, entry_point: str) -> Callable[..., Any]:
 def function(head: str, *body: str) -> str:
     """Source of a function from its signature and the lines of its body, each relative to the body's indent."""
     lines = [line for part in body if part for line in part.split("\n")]
-    return head + ":\n" + "\n".join("    " + line for line in lines)
+    return head + ":\n" + "\n".join(f"    {line}" if line.strip() else "" for line in lines)

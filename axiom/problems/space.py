@@ -1,4 +1,4 @@
-"""The variants of a family: a product of named choices, counted and indexed at each difficulty.
+"""The variants of a family: products of named choices, counted and indexed at each difficulty.
 
 An `Option` carries one meaning in three independent forms: words for the description, code for the printed
 reference, and something the interpreter runs. Difficulty is 1 plus the costs of the options, at most 10.
@@ -7,6 +7,7 @@ reference, and something the interpreter runs. Difficulty is 1 plus the costs of
 import functools
 import json
 import random
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -36,29 +37,32 @@ def numbers(cost: int, *values: int) -> dict[str, Option]:
 
 
 class Space:
-    """All combinations of one option an axis."""
+    """A sum of products: each product is one option an axis, the sum is over kinds of task that need other axes."""
 
-    def __init__(self, axes: Axes) -> None:
-        self.axes = {name: dict(options) for name, options in axes.items()}
-        self._order = list(self.axes)
+    def __init__(self, *products: Axes) -> None:
+        self.products = [{axis: dict(options) for axis, options in product.items()} for product in products]
         self._ways = functools.cache(self._count_from)
 
-    def _count_from(self, axis: int, cost: int, target: int) -> int:
-        if axis == len(self._order):
+    def _count_from(self, product: int, axis: int, cost: int, target: int) -> int:
+        axes = list(self.products[product].values())
+        if axis == len(axes):
             return int(cost == target)
-        options = self.axes[self._order[axis]].values()
-        return sum(self._ways(axis + 1, min(TOP, cost + option.cost), target) for option in options)
+        costs = Counter(option.cost for option in axes[axis].values())
+        return sum(n * self._ways(product, axis + 1, min(TOP, cost + more), target) for more, n in costs.items())
 
     def count(self, difficulty: int) -> int:
         """How many combinations have this difficulty."""
-        return self._ways(0, 0, difficulty - 1)
+        return sum(self._ways(product, 0, 0, difficulty - 1) for product in range(len(self.products)))
 
     def names(self, difficulty: int, index: int) -> Names:
         """Combination number `index` of this difficulty, in mixed radix: axis name to option name."""
+        product = 0
+        while index >= (ways := self._ways(product, 0, 0, difficulty - 1)):
+            product, index = product + 1, index - ways
         chosen, cost = {}, 0
-        for position, axis in enumerate(self._order):
-            for name, option in self.axes[axis].items():
-                ways = self._ways(position + 1, min(TOP, cost + option.cost), difficulty - 1)
+        for position, (axis, options) in enumerate(self.products[product].items()):
+            for name, option in options.items():
+                ways = self._ways(product, position + 1, min(TOP, cost + option.cost), difficulty - 1)
                 if index < ways:
                     chosen[axis], cost = name, min(TOP, cost + option.cost)
                     break
@@ -66,8 +70,11 @@ class Space:
         return chosen
 
     def variant(self, names: Names) -> Variant:
-        """The options behind `names`."""
-        return {axis: self.axes[axis][names[axis]] for axis in self._order}
+        """The options behind `names`. Raises KeyError when no product of the space holds them."""
+        for product in self.products:
+            if product.keys() == names.keys() and all(name in product[axis] for axis, name in names.items()):
+                return {axis: product[axis][name] for axis, name in names.items()}
+        raise KeyError(f"no product of this space holds {names}")
 
     def difficulty(self, names: Names) -> int:
         """1 to 10."""

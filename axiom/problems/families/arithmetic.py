@@ -1,0 +1,202 @@
+"""Evaluating an infix expression: operators, precedence, associativity, division, brackets, base, result."""
+
+import random
+from itertools import pairwise
+
+from axiom.problems.family import Family, function
+from axiom.problems.inputs import BIG
+from axiom.problems.operators import FINISH, NUMERALS, Algebra, algebras
+from axiom.problems.space import Option, Variant
+
+_FLAT = [(0, ("+",)), (0, ("-",)), (0, ("*",)), (1, ("+-",)), (1, ("+*",)), (1, ("-*",)), (2, ("+-*",)), (1, ("/",)),
+         (2, ("+/",)), (2, ("-/",)), (2, ("*/",)), (3, ("+-*/",)), (0, ("@",)), (1, ("+@",)), (1, ("-@",)),
+         (2, ("*@",)), (2, ("+-@",)), (3, ("+-*@",)), (4, ("+-*/@",))]  # fmt: skip
+_LADDERS = [(0, ("+-", "*")), (0, ("*", "+-")), (0, ("+", "*")), (0, ("*", "+")), (0, ("-", "*")), (0, ("*", "-")),
+            (1, ("+", "-", "*")), (1, ("*", "-", "+")), (1, ("-", "+", "*")), (1, ("*", "+", "-")),
+            (1, ("+-", "*/")), (1, ("*/", "+-")), (1, ("+-", "/")), (1, ("/", "+-")), (1, ("+*", "-/")),
+            (1, ("-/", "+*")), (2, ("+-", "*", "/")), (2, ("/", "*", "+-")), (1, ("+-", "*@")), (1, ("*@", "+-")),
+            (1, ("@", "+-", "*")), (1, ("+-", "*", "@")), (1, ("+-@", "*")), (2, ("@", "+-", "*/")),
+            (2, ("+-", "*/", "@")), (2, ("*/", "+-", "@"))]  # fmt: skip
+
+_CHAINS = {
+    "left": Option(2, "from left to right", "", "left"),
+    "right": Option(2, "from right to left", "", "right"),
+}
+_BRACKETS = {"no": Option(0, "", "", False), "yes": Option(2, "There may be round brackets.", "", True)}
+_SIGNS = {"unsigned": Option(0, "", "", False), "signed": Option(0, "Numbers may be negative, such as -7.", "", True)}
+_LAYOUT = {
+    "spaced": Option(0, "Tokens are separated by single spaces.", "expression.split()"),
+    "padded": Option(
+        1, "Tokens are separated by one or more spaces, and there may be spaces at both ends.", "expression.split()"
+    ),
+}
+
+
+def describe(v: Variant) -> str:
+    algebra: Algebra = v["operators"].run
+    notes = [f"{note}." for note in algebra.notes]
+    if "grouping" not in v:
+        opening = f"The string expression is a number, an operator ({_spoken(algebra.symbols)}) and a number."
+    else:
+        opening = f"The string expression holds numbers and the operators {_spoken(algebra.symbols)}."
+        notes.insert(0, _binding(algebra, v["grouping"].words))
+        notes.append(v["brackets"].words)
+    parts = [
+        opening,
+        v["layout"].words,
+        v["numerals"].words,
+        v["signs"].words,
+        *notes,
+        "Return its value.",
+        v["finish"].words,
+    ]
+    return " ".join(part for part in parts if part)
+
+
+def _spoken(symbols: str) -> str:
+    return symbols if len(symbols) == 1 else f"{', '.join(symbols[:-1])} and {symbols[-1]}"
+
+
+def _binding(algebra: Algebra, grouping: str) -> str:
+    if len(algebra.levels) == 1:
+        return f"All operators have equal precedence and are applied {grouping}."
+    order = "; ".join(
+        f"{_spoken(tight)} before {_spoken(loose)}" for loose, tight in reversed(list(pairwise(algebra.levels)))
+    )
+    return f"Precedence: {order}. Operators of equal precedence are applied {grouping}."
+
+
+def program(v: Variant) -> str:
+    algebra: Algebra = v["operators"].run
+    read = v["numerals"].code
+    if "grouping" not in v:
+        body = [f"a, op, b = {v['layout'].code}", f"a, b = {read.format('a')}, {read.format('b')}"]
+        if len(algebra.symbols) == 1:
+            code = algebra.code[algebra.symbols]
+            if v["finish"].words:
+                code = v["finish"].code.format(f"({code})")
+            return function(FAMILY.signature, *body, f"return {code}")
+        branches = []
+        for symbol in algebra.symbols[:-1]:
+            branches += [f"{'el' if branches else ''}if op == {symbol!r}:", f"    result = {algebra.code[symbol]}"]
+        branches += ["else:", f"    result = {algebra.code[algebra.symbols[-1]]}"]
+        return function(FAMILY.signature, *body, *branches, f"return {v['finish'].code.format('result')}")
+    apply = function("def apply(op, a, b)", *algebra.apply_lines())
+    walk = _climb if len(algebra.levels) > 1 or v["brackets"].run else _fold
+    return f"{apply}\n\n\n{walk(v, algebra, read)}"
+
+
+def _fold(v: Variant, algebra: Algebra, read: str) -> str:
+    forward = v["grouping"].run == "left"
+    steps = "range(1, len(tokens), 2)" if forward else "range(len(tokens) - 2, 0, -2)"
+    number = read.format("tokens[i + 1]" if forward else "tokens[i - 1]")
+    return function(
+        FAMILY.signature,
+        f"tokens = {v['layout'].code}",
+        f"value = {read.format('tokens[0]' if forward else 'tokens[-1]')}",
+        f"for i in {steps}:",
+        f"    value = apply(tokens[i], {'value, ' + number if forward else number + ', value'})",
+        f"return {v['finish'].code.format('value')}",
+    )
+
+
+def _climb(v: Variant, algebra: Algebra, read: str) -> str:
+    level = {symbol: rank for rank, symbols in enumerate(algebra.levels, 1) for symbol in symbols}
+    atom = ["token = tokens.pop(0)", f"left = {read.format('token')}"]
+    if v["brackets"].run:
+        atom = ["token = tokens.pop(0)", "if token == '(':", "    left = parse(1)", "    tokens.pop(0)", "else:",
+                f"    left = {read.format('token')}"]  # fmt: skip
+    tighter = "parse(LEVEL[op] + 1)" if v["grouping"].run == "left" else "parse(LEVEL[op])"
+    parse = function(
+        "def parse(lowest)", *atom, "while tokens and LEVEL.get(tokens[0], 0) >= lowest:", "    op = tokens.pop(0)",
+        f"    left = apply(op, left, {tighter})", "return left",
+    )  # fmt: skip
+    main = function(
+        FAMILY.signature, f"tokens = {v['layout'].code}\n\n{parse}\n", f"return {v['finish'].code.format('parse(1)')}"
+    )
+    return f"LEVEL = {level}\n\n\n{main}"
+
+
+def solve(v: Variant, expression: str) -> int:
+    algebra: Algebra = v["operators"].run
+    right = "grouping" in v and v["grouping"].run == "right"
+    return v["finish"].run(_split(expression.split(), algebra, right, v["numerals"].run[0]))
+
+
+def _split(tokens: list[str], algebra: Algebra, right: bool, base: int) -> int:
+    """Value of `tokens`: cut at the operator that is applied last, value both sides, apply it."""
+    depth, cut = 0, {}
+    for place, token in enumerate(tokens):
+        depth += (token == "(") - (token == ")")
+        rank = next((r for r, symbols in enumerate(algebra.levels) if token in symbols), None)
+        if depth == 0 and rank is not None and not (right and rank in cut):
+            cut[rank] = place
+    if not cut:
+        return _split(tokens[1:-1], algebra, right, base) if tokens[0] == "(" else int(tokens[0], base)
+    last = cut[min(cut)]
+    sides = (_split(side, algebra, right, base) for side in (tokens[:last], tokens[last + 1 :]))
+    return algebra.run[tokens[last]](*sides)
+
+
+def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[str]:
+    """An expression of the variant's language; long ones have up to twice `size` numbers."""
+    count = (
+        2
+        if "grouping" not in v
+        else {"single": 1, "empty": 1, "small": 3, "long": 2 * size}.get(stratum, rng.randint(2, size))
+    )
+    nested = "brackets" in v and v["brackets"].run
+    tokens = _tokens(v, rng, stratum, count, nested)
+    if v["layout"].code and "one or more" in v["layout"].words:
+        gaps = [" " * rng.choice((1, 1, 2, 3)) for _ in tokens]
+        return [gaps[0][1:] + "".join(t + g for t, g in zip(tokens, gaps, strict=True))]
+    return [" ".join(tokens)]
+
+
+def _tokens(v: Variant, rng: random.Random, stratum: str, count: int, nested: bool) -> list[str]:
+    if count == 1:
+        return [_numeral(v, rng, stratum)]
+    symbols = v["operators"].run.symbols
+    tokens: list[str] = []
+    while count:
+        group = rng.randint(2, count) if nested and count > 1 and rng.random() < 0.35 else 1
+        part = _tokens(v, rng, stratum, group, group < count and nested)
+        tokens += [*(["("] if group > 1 else []), *part, *([")"] if group > 1 else []), rng.choice(symbols)]
+        count -= group
+    return tokens[:-1]
+
+
+def _numeral(v: Variant, rng: random.Random, stratum: str) -> str:
+    value = (
+        rng.choice((0, 0, 1, 2, 7)) if stratum in ("zero", "empty") else rng.randint(1, 9 if stratum == "small" else 40)
+    )
+    if stratum == "big" and rng.random() < 0.6:
+        value = rng.randrange(BIG, 4 * BIG)
+    if v["signs"].run and rng.random() < (0.8 if stratum == "negative" else 0.3):
+        value = -value
+    return format(value, v["numerals"].run[1])
+
+
+_SHARED = {"numerals": NUMERALS, "signs": _SIGNS, "layout": _LAYOUT, "finish": FINISH}
+
+FAMILY = Family(
+    name="arithmetic",
+    title="Evaluate an infix expression",
+    entry_point="evaluate",
+    parameters="expression: str",
+    returns="int",
+    axes=(
+        {"operators": algebras(_FLAT), **_SHARED},
+        {"operators": algebras(_FLAT), "grouping": _CHAINS, "brackets": {"no": _BRACKETS["no"]}, **_SHARED},
+        {
+            "operators": algebras([(c + 2, a) for c, a in _LADDERS]),
+            "grouping": _CHAINS,
+            "brackets": _BRACKETS,
+            **_SHARED,
+        },
+    ),
+    describe=describe,
+    program=program,
+    solve=solve,
+    sample=sample,
+)

@@ -1,0 +1,235 @@
+"""Brackets: which kinds count, what may nest in what, how deep, what else may appear, what is asked."""
+
+import random
+from itertools import combinations
+
+from axiom.problems.family import Family, function
+from axiom.problems.operators import FINISH
+from axiom.problems.space import Option, Variant
+
+_KINDS = ("()", "[]", "{}", "<>")
+_ALL = "".join(_KINDS)
+
+_SINGLE = {mark: Option(0, f"{mark!r}", f"{mark!r}", mark) for mark in _ALL}
+_COUNTED = _SINGLE | {
+    f"{a}{b}": Option(1, f"{a!r} or {b!r}", f"{a + b!r}", a + b) for a, b in combinations(_ALL, 2)
+}  # fmt: skip
+_DIFFERENCES = {
+    f"{a}-{b}": Option(1, f"the number of {a!r} minus the number of {b!r} in s", f"s.count({a!r}) - s.count({b!r})", (a, b))
+    for a in _ALL for b in _ALL if a != b
+}  # fmt: skip
+
+_ALPHABETS = {
+    " ".join(kinds): Option(2 + min(count, 3), " and ".join(kinds), "", kinds)
+    for count in range(1, 5) for kinds in combinations(_KINDS, count)
+}  # fmt: skip
+_RULES = {
+    "free": Option(0, "", "", lambda inner, outer: True),
+    "no_same": Option(1, "A bracket may not stand directly inside one of its own kind.", "{top} == char",
+                      lambda inner, outer: inner != outer),
+    "no_other": Option(1, "A bracket may only stand directly inside one of its own kind or outside all others.",
+                       "{top} not in ('', char)", lambda inner, outer: outer in ("", inner)),
+    "not_in_first": Option(1, "Nothing may stand directly inside a {first} pair, except other characters.",
+                           "{top} == {open!r}", None),
+    "first_outside": Option(1, "A {first} pair may only stand outside all others.",
+                            "char == {open!r} and stack", None),
+}  # fmt: skip
+_DEPTHS = {"any": Option(0, "", "", 10**9)} | {
+    str(k): Option(1, f"Brackets may be nested at most {k} deep.", f"len(stack) == {k}", k) for k in (2, 3, 4, 5)
+}
+_OTHERS = {
+    "ignored": Option(0, "Other characters are ignored.", "", True),
+    "forbidden": Option(0, "No other characters may appear.", "", False),
+    "letters": Option(1, "Lower-case letters are ignored; no other characters may appear.", "", "letters"),
+}
+_QUESTIONS = {
+    "valid": Option(0, "Return 1 if the brackets in s are balanced, else 0.", "1", lambda s: 1),
+    "pairs": Option(1, "Return the number of pairs if the brackets in s are balanced, else -1.", "pairs", lambda s: s["pairs"]),
+    "depth": Option(1, "Return the greatest nesting depth if the brackets in s are balanced (0 without brackets), else -1.",
+                    "depth", lambda s: s["depth"]),
+    "top": Option(1, "Return the number of outermost pairs if the brackets in s are balanced, else -1.", "outer", lambda s: s["outer"]),
+    "empty": Option(1, "Return the number of pairs with nothing at all between them if the brackets in s are balanced, else -1.",
+                    "empty", lambda s: s["empty"]),
+}  # fmt: skip
+
+
+def describe(v: Variant) -> str:
+    finish = v["finish"].words
+    if "marks" in v:
+        return f"Return how many of the characters of s are {v['marks'].words}. {finish}".strip()
+    if "difference" in v:
+        return f"Return {v['difference'].words}. {finish}".strip()
+    kinds = v["kinds"].run
+    parts = [f"The brackets are {v['kinds'].words}.", v["question"].words, v["others"].words,
+             v["rule"].words.format(first=kinds[0]), v["depth"].words,
+             "A string that breaks a rule is not balanced." if v["rule"].words or v["depth"].words or v["others"].run is not True else "",
+             finish]  # fmt: skip
+    return " ".join(part for part in parts if part)
+
+
+def program(v: Variant) -> str:
+    finish = v["finish"].code
+    if "marks" in v:
+        marks = v["marks"].run
+        count = f"s.count({marks!r})" if len(marks) == 1 else f"s.count({marks[0]!r}) + s.count({marks[1]!r})"
+        return function(FAMILY.signature, f"return {finish.format(_atom(v, count))}")
+    if "difference" in v:
+        return function(FAMILY.signature, f"return {finish.format(_atom(v, v['difference'].code))}")
+    kinds, answer = v["kinds"].run, v["question"].code
+    bad = "0" if answer == "1" else "-1"
+    failure = f"return {finish.format(bad)}" if bad == "0" else f"return {finish.format('(-1)')}"
+    lines = [
+        f"pairs_of = {dict(kinds)!r}",
+        "stack = []",
+        *_counters(answer),
+        "for i, char in enumerate(s):",
+        "    if char in pairs_of:",
+    ]
+    for test in _tests(v):
+        lines += [f"        if {test}:", f"            {failure}"]
+    lines += ["        stack.append(char)", *(["        depth = max(depth, len(stack))"] if answer == "depth" else [])]
+    lines += [
+        "    elif char in pairs_of.values():",
+        "        if not stack or pairs_of[stack.pop()] != char:",
+        f"            {failure}",
+    ]
+    lines += _on_close(answer)
+    if v["others"].run is not True:
+        lines += [
+            "    else:" if v["others"].run is False else "    elif not ('a' <= char <= 'z'):",
+            f"        {failure}",
+        ]
+    return function(FAMILY.signature, *lines, "if stack:", f"    {failure}", f"return {finish.format(answer)}")
+
+
+def _atom(v: Variant, code: str) -> str:
+    return f"({code})" if v["finish"].words and " " in code else code
+
+
+def _counters(answer: str) -> list[str]:
+    return [] if answer == "1" else [f"{answer} = 0"]
+
+
+def _on_close(answer: str) -> list[str]:
+    return {
+        "pairs": ["        pairs += 1"],
+        "outer": ["        if not stack:", "            outer += 1"],
+        "empty": ["        if s[i - 1] in pairs_of:", "            empty += 1"],
+    }.get(answer, [])
+
+
+def _tests(v: Variant) -> list[str]:
+    rule = v["rule"].code.format(top="(stack[-1] if stack else '')", open=v["kinds"].run[0][0])
+    return [test for test in (rule, v["depth"].code) if test]
+
+
+def solve(v: Variant, s: str) -> int:
+    if "marks" in v:
+        return v["finish"].run(sum(1 for c in s if c in v["marks"].run))
+    if "difference" in v:
+        plus, minus = v["difference"].run
+        return v["finish"].run(sum((c == plus) - (c == minus) for c in s))
+    facts = _read(v, s)
+    if v["question"].code == "1":
+        return v["finish"].run(0 if facts is None else 1)
+    return v["finish"].run(-1 if facts is None else v["question"].run(facts))
+
+
+def _read(v: Variant, s: str) -> dict[str, int] | None:
+    """Facts about a balanced string, found by tearing innermost pairs out of it; None if it is not balanced."""
+    kinds = v["kinds"].run
+    brackets = "".join(kinds)
+    others = [c for c in s if c not in brackets]
+    if (v["others"].run is False and others) or (
+        v["others"].run == "letters" and not all("a" <= c <= "z" for c in others)
+    ):
+        return None
+    empty = sum(s.count(kind) for kind in kinds)
+    rest, spans = [(i, c) for i, c in enumerate(s) if c in brackets], []
+    found = True
+    while found:
+        found = next((k for k in range(len(rest) - 1) if rest[k][1] + rest[k + 1][1] in kinds), None)  # type: ignore[assignment]
+        if found is None:
+            break
+        spans.append((rest[found][0], rest[found + 1][0], rest[found][1]))  # type: ignore[index]
+        del rest[found : found + 2]  # type: ignore[operator]
+        found = True
+    if rest:
+        return None
+    above = {span: [o for o in spans if o[0] < span[0] and span[1] < o[1]] for span in spans}
+    for span, outer in above.items():
+        direct = max(outer)[2] if outer else ""
+        if not _nests(v, span[2], direct) or len(outer) >= v["depth"].run:
+            return None
+    depths = [len(outer) + 1 for outer in above.values()]
+    return {"pairs": len(spans), "depth": max(depths, default=0), "outer": depths.count(1), "empty": empty}
+
+
+def _nests(v: Variant, inner: str, outer: str) -> bool:
+    first = v["kinds"].run[0][0]
+    if v["rule"].run:
+        return v["rule"].run(inner, outer)
+    return outer != first if "inside a" in v["rule"].words else inner != first or outer == ""
+
+
+def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[str]:
+    """A string of brackets: half of them well nested, some of those then damaged, with other characters in between."""
+    if stratum == "empty":
+        return [""]
+    length = {"single": 1, "small": 3, "long": 2 * size}.get(stratum, rng.randint(2, size))
+    kinds = v["kinds"].run if "kinds" in v else _KINDS
+    if "kinds" not in v or stratum == "single" or rng.random() < 0.15:
+        text = [rng.choice(_ALL if "kinds" not in v else "".join(kinds)) for _ in range(2 * length)]
+    else:
+        text = list(_nested(v, rng, kinds, length, ""))
+        if rng.random() < 0.35:
+            text[rng.randrange(len(text))] = rng.choice("".join(kinds))
+        elif rng.random() < 0.15:
+            text.pop(rng.randrange(len(text)))
+    if "kinds" not in v or v["others"].run is True or rng.random() < (0.5 if v["others"].run == "letters" else 0.12):
+        noise = (
+            "abcxyz"
+            if "kinds" in v and rng.random() < 0.6
+            else "ab1 +" + _ALL
+            if "kinds" not in v or v["others"].run is True
+            else "ab1 "
+        )
+        for _ in range(rng.randint(0, max(1, length // 2))):
+            text.insert(rng.randint(0, len(text)), rng.choice(noise if rng.random() < 0.4 else "abcxyz"))
+    return ["".join(text)]
+
+
+def _nested(v: Variant, rng: random.Random, kinds: tuple[str, ...], pairs: int, outer: str) -> str:
+    if pairs <= 0:
+        return ""
+    legal = [kind for kind in kinds if _nests(v, kind[0], outer)]
+    kind = rng.choice(legal if legal and rng.random() < 0.93 else kinds)
+    inside = rng.randint(0, pairs - 1)
+    return (
+        kind[0] + _nested(v, rng, kinds, inside, kind[0]) + kind[1] + _nested(v, rng, kinds, pairs - 1 - inside, outer)
+    )
+
+
+FAMILY = Family(
+    name="parentheses",
+    title="Brackets",
+    entry_point="brackets",
+    parameters="s: str",
+    returns="int",
+    axes=(
+        {"marks": _COUNTED, "finish": FINISH},
+        {"difference": _DIFFERENCES, "finish": FINISH},
+        {
+            "kinds": _ALPHABETS,
+            "question": _QUESTIONS,
+            "rule": _RULES,
+            "depth": _DEPTHS,
+            "others": _OTHERS,
+            "finish": FINISH,
+        },
+    ),
+    describe=describe,
+    program=program,
+    solve=solve,
+    sample=sample,
+)

@@ -1,0 +1,199 @@
+"""Evaluating postfix notation: operators, operand order, stack commands, surplus and missing operands, base, result."""
+
+import random
+from collections.abc import Callable
+
+from axiom.problems.family import Family, function
+from axiom.problems.inputs import BIG
+from axiom.problems.operators import FINISH, NUMERALS, Algebra, algebras
+from axiom.problems.space import Option, Variant
+
+_PAIRS = [(0, ("+",)), (0, ("-",)), (0, ("*",)), (0, ("@",)), (1, ("/",)), (1, ("+-",)), (1, ("+*",)), (1, ("-*",)),
+          (2, ("+-*",)), (2, ("+/",)), (2, ("-@",)), (2, ("*@",)), (2, ("*/",))]  # fmt: skip
+_SETS = [(2, ("+-",)), (2, ("+*",)), (2, ("-*",)), (2, ("-@",)), (2, ("+-*",)), (2, ("*@",)), (2, ("-/",)),
+         (2, ("*/",)), (3, ("+-*/",)), (3, ("+-*@",)), (3, ("+-/",)), (4, ("+-*/@",))]  # fmt: skip
+
+_ORDER = {
+    "usual": Option(
+        0, "the number pushed first is a, the one pushed last is b", "b, a = stack.pop(), stack.pop()", False
+    ),
+    "swapped": Option(
+        1, "the number pushed last is a, the one pushed first is b", "a, b = stack.pop(), stack.pop()", True
+    ),
+}
+_SURPLUS = {
+    "top": Option(0, "Return the top of the final stack.", "stack[-1]", lambda s: s[-1]),
+    "bottom": Option(0, "Return the bottom of the final stack.", "stack[0]", lambda s: s[0]),
+    "sum": Option(0, "Return the sum of the final stack.", "sum(stack)", lambda s: sum(s)),
+    "largest": Option(0, "Return the largest number on the final stack.", "max(stack)", lambda s: sorted(s)[-1]),
+    "height": Option(1, "Return the top of the final stack plus the number of items on it.", "(stack[-1] + len(stack))",
+                     lambda s: s[-1] + len(s)),
+}  # fmt: skip
+_MISSING = {
+    "never": Option(0, "", "", None),
+    "zero": Option(2, "Where an operator or a command lacks an operand, zeros are put under the stack first.", "0", 0),
+    "one": Option(2, "Where an operator or a command lacks an operand, ones are put under the stack first.", "1", 1),
+}
+_COMMANDS = {
+    "none": Option(0, "", "", ""),
+    **{
+        "+".join(names): Option(
+            len(names), "", "", names
+        )
+        for names in (("dup",), ("swap",), ("neg",), ("dup", "swap"), ("dup", "neg"), ("swap", "neg"), ("dup", "swap", "neg"))
+    },
+}  # fmt: skip
+_WORDS = {
+    "dup": "'dup' pushes a copy of the top",
+    "swap": "'swap' exchanges the two topmost items",
+    "neg": "'neg' replaces the top by its negative",
+}
+_CODE = {
+    "dup": "stack.append(stack[-1])",
+    "swap": "stack[-2:] = [stack[-1], stack[-2]]",
+    "neg": "stack.append(-stack.pop())",
+}
+_RUN: dict[str, Callable[[tuple[int, ...]], tuple[int, ...]]] = {
+    "dup": lambda s: (*s, s[-1]),
+    "swap": lambda s: (*s[:-2], s[-1], s[-2]),
+    "neg": lambda s: (*s[:-1], 0 - s[-1]),
+}
+_NEEDS = {"dup": 1, "swap": 2, "neg": 1}
+
+
+def describe(v: Variant) -> str:
+    algebra: Algebra = v["operators"].run
+    symbols = " ".join(algebra.symbols)
+    rule = f"An operator takes two numbers: {v['order'].words}."
+    if algebra.symbols in ("+", "*", "+*"):
+        rule = ""
+    notes = [f"{note}." for note in algebra.notes]
+    if "surplus" not in v:
+        opening = f"The string expression is two numbers and then an operator ({symbols}), separated by spaces."
+        ending = "Return its value (postfix notation)."
+    else:
+        opening = (
+            f"The string expression is in postfix notation: numbers and operators ({symbols}), separated by spaces."
+        )
+        notes += [f"{'; '.join(_WORDS[name] for name in v['commands'].run)}."] if v["commands"].run else []
+        ending = f"{v['missing'].words} {v['surplus'].words}".strip()
+    parts = [opening, v["numerals"].words, rule, *notes, ending, v["finish"].words]
+    return " ".join(part for part in parts if part)
+
+
+def program(v: Variant) -> str:
+    algebra: Algebra = v["operators"].run
+    read = v["numerals"].code
+    if "surplus" not in v:
+        names = "b, a, op" if v["order"].run else "a, b, op"
+        body = [f"{names} = expression.split()", f"a, b = {read.format('a')}, {read.format('b')}"]
+        branches = []
+        for symbol in algebra.symbols[:-1]:
+            branches += [
+                f"if op == {symbol!r}:",
+                f"    return {v['finish'].code.format(_atom(v, algebra.code[symbol]))}",
+            ]
+        last = v["finish"].code.format(_atom(v, algebra.code[algebra.symbols[-1]]))
+        return function(FAMILY.signature, *body, *branches, f"return {last}")
+    lines = ["stack = []", "for token in expression.split():"]
+    for name in v["commands"].run:
+        lines += [
+            f"    {'if' if len(lines) == 2 else 'elif'} token == {name!r}:",
+            *_needing(v, _NEEDS[name]),
+            f"        {_CODE[name]}",
+        ]
+    lines += [
+        f"    {'if' if len(lines) == 2 else 'elif'} token in {algebra.symbols!r}:",
+        *_needing(v, 2),
+        f"        {v['order'].code}",
+    ]
+    for place, symbol in enumerate(algebra.symbols[:-1]):
+        lines += [
+            f"        {'el' if place else ''}if token == {symbol!r}:",
+            f"            stack.append({algebra.code[symbol]})",
+        ]
+    lines += ["        else:", f"            stack.append({algebra.code[algebra.symbols[-1]]})"]
+    lines += ["    else:", f"        stack.append({read.format('token')})"]
+    return function(FAMILY.signature, *lines, f"return {v['finish'].code.format(v['surplus'].code)}")
+
+
+def _atom(v: Variant, code: str) -> str:
+    return f"({code})" if v["finish"].words else code
+
+
+def _needing(v: Variant, count: int) -> list[str]:
+    if not v["missing"].words:
+        return []
+    return [f"        while len(stack) < {count}:", f"            stack.insert(0, {v['missing'].code})"]
+
+
+def solve(v: Variant, expression: str) -> int:
+    algebra: Algebra = v["operators"].run
+    stack: tuple[int, ...] = ()
+    for token in expression.split(" "):
+        command = token in _RUN
+        if not command and token not in algebra.symbols:
+            stack = (*stack, int(token, v["numerals"].run[0]))
+            continue
+        needed = _NEEDS.get(token, 2)
+        stack = (v["missing"].run if "missing" in v else None,) * max(0, needed - len(stack)) + stack
+        if command:
+            stack = _RUN[token](stack)
+        else:
+            pair = stack[-2:][::-1] if v["order"].run else stack[-2:]
+            stack = (*stack[:-2], algebra.run[token](*pair))
+    return v["finish"].run(v["surplus"].run(stack) if "surplus" in v else stack[0])
+
+
+def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[str]:
+    """A postfix expression; long ones have up to four times `size` tokens."""
+    symbols = v["operators"].run.symbols
+    if "surplus" not in v:
+        return [f"{_numeral(v, rng, stratum)} {_numeral(v, rng, stratum)} {rng.choice(symbols)}"]
+    length = {"single": 1, "small": 5, "long": 4 * size}.get(stratum, rng.randint(5, 2 * size))
+    tokens, height = [_numeral(v, rng, stratum)], 1
+    commands = list(v["commands"].run)
+    allow = bool(v["missing"].words)
+    while len(tokens) < length:
+        roll = rng.random()
+        if roll < 0.15 and commands and (allow or height >= 2):
+            name = rng.choice(commands)
+            tokens.append(name)
+            height = max(height, _NEEDS[name]) + (name == "dup")
+        elif roll < 0.55 and (height >= 2 or (allow and rng.random() < 0.3)):
+            tokens.append(rng.choice(symbols))
+            height = max(height, 2) - 1
+        else:
+            tokens.append(_numeral(v, rng, stratum))
+            height += 1
+    return [" ".join(tokens)]
+
+
+def _numeral(v: Variant, rng: random.Random, stratum: str) -> str:
+    value = rng.choice((0, 0, 1, -1, 7)) if stratum in ("zero", "empty") else rng.randint(-9, 30)
+    if stratum == "small":
+        value = rng.randint(1, 9)
+    elif stratum == "negative" and rng.random() < 0.7:
+        value = -rng.randint(1, 30)
+    elif stratum == "big" and rng.random() < 0.6:
+        value = rng.randrange(BIG, 4 * BIG) * rng.choice((1, -1))
+    return format(value, v["numerals"].run[1])
+
+
+_SHARED = {"order": _ORDER, "numerals": NUMERALS, "finish": FINISH}
+
+FAMILY = Family(
+    name="rpn",
+    title="Evaluate postfix notation",
+    entry_point="evaluate_postfix",
+    parameters="expression: str",
+    returns="int",
+    axes=(
+        {"operators": algebras(_PAIRS), **_SHARED},
+        {"operators": algebras(_SETS), "surplus": _SURPLUS, "missing": _MISSING, "commands": _COMMANDS, **_SHARED},
+    ),
+    describe=describe,
+    program=program,
+    solve=solve,
+    sample=sample,
+)

@@ -1,0 +1,128 @@
+"""Binary operators on integers, with their rules for division: shared by arithmetic and rpn."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from axiom.problems.space import Option
+
+PLAIN: dict[str, Option] = {
+    "+": Option(0, "", "a + b", lambda a, b: a - (-b)),
+    "-": Option(0, "", "a - b", lambda a, b: a + (-b)),
+    "*": Option(0, "", "a * b", lambda a, b: int(Fraction(a) * b)),
+}
+"""The operators that need no explanation."""
+
+SPECIAL: dict[str, Option] = {
+    "max": Option(1, "a @ b is the larger of a and b", "max(a, b)", lambda a, b: a if a >= b else b),
+    "min": Option(1, "a @ b is the smaller of a and b", "min(a, b)", lambda a, b: a if a <= b else b),
+    "gap": Option(1, "a @ b is the absolute difference of a and b", "abs(a - b)", lambda a, b: max(a, b) - min(a, b)),
+    "mean": Option(2, "a @ b is (a + b) / 2 rounded down", "(a + b) // 2", lambda a, b: math.floor(Fraction(a + b, 2))),
+    "lean": Option(2, "a @ b is 2 * a + b", "2 * a + b", lambda a, b: a + a + b),
+    "pull": Option(2, "a @ b is a - 2 * b", "a - 2 * b", lambda a, b: a - b - b),
+}
+"""What the extra operator @ may mean."""
+
+_ROUNDING: dict[str, Option] = {
+    "down": Option(1, "rounds down (towards minus infinity)", "a // b", lambda a, b: math.floor(Fraction(a, b))),
+    "zero": Option(2, "rounds towards zero", "abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)",
+                   lambda a, b: math.trunc(Fraction(a, b))),
+    "up": Option(2, "rounds up (towards plus infinity)", "-(-a // b)", lambda a, b: math.ceil(Fraction(a, b))),
+    "near": Option(3, "rounds to the nearest integer, halves up", "(2 * a + b) // (2 * b)",
+                   lambda a, b: math.floor(Fraction(a, b) + Fraction(1, 2))),
+    "rest": Option(2, "gives the remainder with the sign of b, as in Python's a % b", "a % b",
+                   lambda a, b: a - b * math.floor(Fraction(a, b))),
+}  # fmt: skip
+
+_BY_ZERO: dict[str, Option] = {
+    "0": Option(0, "0", "0", lambda a: 0),
+    "a": Option(0, "a", "a", lambda a: a),
+    "-1": Option(0, "-1", "-1", lambda a: -1),
+}
+
+
+@dataclass(frozen=True)
+class Algebra:
+    """Operators by level, loosest binding first, each with its code and its function."""
+
+    levels: tuple[str, ...]
+    code: dict[str, str]
+    run: dict[str, Callable[[int, int], int]]
+    notes: tuple[str, ...]
+
+    @property
+    def symbols(self) -> str:
+        """Every operator, in the order of the levels."""
+        return "".join(self.levels)
+
+    def apply_lines(self, a: str = "a", b: str = "b") -> list[str]:
+        """Body of a function that applies `op` to a and b."""
+        lines = []
+        for symbol in self.symbols[:-1]:
+            lines += [f"if op == {symbol!r}:", f"    return {self.code[symbol]}"]
+        return [*lines, f"return {self.code[self.symbols[-1]]}"]
+
+
+def divisions() -> Iterable[tuple[str, Option, str, Callable[[int, int], int], str]]:
+    """Every rule for a / b: name, rounding, code, function and the sentence that explains it."""
+    for how, rounding in _ROUNDING.items():
+        for name, zero in _BY_ZERO.items():
+            code = f"{rounding.code} if b else {zero.code}"
+            sentence = f"a / b {rounding.words}, and is {zero.words} if b is 0"
+
+            def run(a: int, b: int, rounding: Option = rounding, zero: Option = zero) -> int:
+                return rounding.run(a, b) if b else zero.run(a)
+
+            yield f"{how}_{name}", rounding, code, run, sentence
+
+
+def algebras(arrangements: Sequence[tuple[int, tuple[str, ...]]]) -> dict[str, Option]:
+    """One option for each arrangement of levels, and for each meaning of / and @ where the arrangement has them.
+
+    `arrangements` holds (cost, levels); the option's `run` is its Algebra.
+    """
+    options = {}
+    for cost, levels in arrangements:
+        symbols = "".join(levels)
+        slashes = list(divisions()) if "/" in symbols else [None]
+        ats = list(SPECIAL.items()) if "@" in symbols else [None]
+        for slash in slashes:
+            for at in ats:
+                code = {s: PLAIN[s].code for s in symbols if s in PLAIN}
+                run = {s: PLAIN[s].run for s in symbols if s in PLAIN}
+                notes, name, extra = [], ["|".join(levels)], 0
+                if slash:
+                    name.append(slash[0])
+                    extra += slash[1].cost
+                    code["/"], run["/"] = slash[2], slash[3]
+                    notes.append(slash[4])
+                if at:
+                    name.append(at[0])
+                    extra += at[1].cost
+                    code["@"], run["@"] = at[1].code, at[1].run
+                    notes.append(at[1].words)
+                options[" ".join(name)] = Option(cost + extra, "", "", Algebra(levels, code, run, tuple(notes)))
+    return options
+
+
+NUMERALS: dict[str, Option] = {
+    "decimal": Option(0, "", "int({})", (10, "d")),
+    "binary": Option(2, "Numbers are written in binary.", "int({}, 2)", (2, "b")),
+    "octal": Option(2, "Numbers are written in octal.", "int({}, 8)", (8, "o")),
+    "hexadecimal": Option(2, "Numbers are written in hexadecimal, in lower case.", "int({}, 16)", (16, "x")),
+}
+"""How numbers are written; `run` is the base and the format code."""
+
+FINISH: dict[str, Option] = {
+    "none": Option(0, "", "{}", lambda r: r),
+    **{f"plus_{k}": Option(1, f"Add {k} to the result.", f"{{}} + {k}", lambda r, k=k: r + k) for k in (1, 2, 3, 5, 10, 100)},
+    **{f"times_{k}": Option(1, f"Multiply the result by {k}.", f"{{}} * {k}", lambda r, k=k: k * r) for k in (2, 3, 5, 10)},
+    "negated": Option(1, "Return the negative of the result.", "-{}", lambda r: 0 - r),
+    "absolute": Option(1, "Return the absolute value of the result.", "abs({})", lambda r: max(r, -r)),
+    **{f"mod_{k}": Option(2, f"Return the remainder of the result modulo {k} (0 to {k - 1}).", f"{{}} % {k}",
+                          lambda r, k=k: r - k * math.floor(Fraction(r, k))) for k in (2, 5, 7, 10, 97)},
+    **{f"floor_{k}": Option(2, f"Return the result, or {k} if it is less than {k}.", f"max({{}}, {k})",
+                            lambda r, k=k: r if r > k else k) for k in (0, 1, 10)},
+}  # fmt: skip
+"""What becomes of the result; `code` has a place for an atom."""
