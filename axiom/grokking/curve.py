@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from axiom.errors import DataError
+from axiom.evaluation import GREEDY
 from axiom.records import Metric
 
 Floats = NDArray[np.float64]
@@ -62,7 +63,7 @@ class Curve:
     @classmethod
     def from_metrics(
         cls, metrics: Sequence[Metric], split: str = "val", family: str | None = None,
-        difficulty: int | None = None, name: str = "accuracy",
+        difficulty: int | None = None, name: str = GREEDY,
     ) -> "Curve":  # fmt: skip
         """The curve of metric `name`: `train` against `split`, both of `family` and `difficulty` (None pools).
 

@@ -1,0 +1,267 @@
+"""The modular-addition learner: a small network that groks within seconds, behind the language model's interfaces.
+
+Problems are unordered pairs of residues; the answer is their sum modulo p. The network is that of the grokking
+literature's smallest setting (Gromov 2023, arXiv:2301.02679, uses the same shape): logits = relu((E[a] + E[b]) W) U.
+
+Shapes: B problems, P residues, D embedding, H hidden.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from axiom import values
+from axiom.config import ExperimentConfig, ModularConfig
+from axiom.errors import ConfigError
+from axiom.models import Policy
+from axiom.records import Case, LossStep, Problem, Split
+from axiom.sampling import Completion, Request
+from axiom.seeds import derive, stream
+from axiom.store import hash_json
+from axiom.training import Example
+
+if TYPE_CHECKING:
+    import torch
+
+    Tensors = dict[str, torch.Tensor]
+
+FAMILY = "modular"
+BETAS = (0.9, 0.98)
+FILE = "network.safetensors"
+TOKENS_PER_EXAMPLE = 3
+"""Two residues in, one out."""
+
+
+def make_modular_problems(config: ExperimentConfig) -> dict[str, list[Problem]]:
+    """All p (p + 1) / 2 pairs: `train_fraction` of them to train, the rest shared evenly by val and test."""
+    p = config.modular.p
+    pairs = [(a, b) for a in range(p) for b in range(a, p)]
+    stream(config.seed, "problems", FAMILY).shuffle(pairs)
+    train = round(config.modular.train_fraction * len(pairs))
+    middle = train + (len(pairs) - train + 1) // 2
+    if train == 0 or middle == len(pairs):
+        raise ConfigError(
+            f"train_fraction={config.modular.train_fraction} of the {len(pairs)} pairs modulo {p} leaves a split "
+            f"empty; choose a larger [modular] p or another train_fraction"
+        )
+    parts: dict[Split, list[tuple[int, int]]] = {
+        "train": pairs[:train], "val": pairs[train:middle], "test": pairs[middle:]
+    }  # fmt: skip
+    return {split: [_problem(a, b, p, split) for a, b in part] for split, part in parts.items()}
+
+
+def _problem(a: int, b: int, p: int, split: Split) -> Problem:
+    answer, variant = values.encode((a + b) % p), values.encode({"a": a, "b": b, "p": p})
+    arguments = values.encode([a, b])
+    return Problem(
+        problem_id=hash_json([FAMILY, variant])[:16], family=FAMILY, variant=variant, difficulty=1, split=split,
+        title=f"{a} + {b} modulo {p}", description=f"{a}+{b}", signature="", entry_point="", kind="answer", shown=(),
+        cases=(Case(args=arguments, expected=answer),), reference_solution=answer, input_data=arguments,
+        expected_output=answer,
+    )  # fmt: skip
+
+
+def residues(prompts: Sequence[str]) -> np.ndarray:
+    """The pairs B×2 that prompts like `3+11` name."""
+    return np.array([text.split("+") for text in prompts], dtype=np.int64).reshape(-1, 2)
+
+
+_NUMBER = re.compile(r"\d+")
+
+
+def answers(targets: Sequence[str]) -> np.ndarray:
+    """The residue B in each target, fenced or bare."""
+    return np.array([int(_NUMBER.findall(text)[-1]) for text in targets], dtype=np.int64)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """The matrices are too small for more threads to pay."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def new_network(config: ModularConfig, seed: int) -> "Tensors":
+    """Fresh weights: embedding P×D, hidden D×H, output H×P, normal with variance 1 / fan-in."""
+    import torch
+
+    shapes = {
+        "embedding": (config.p, config.embedding),
+        "hidden": (config.embedding, config.hidden),
+        "output": (config.hidden, config.p),
+    }
+    generator = torch.Generator().manual_seed(derive(seed, "modular", "network"))
+    fan_in = {"embedding": config.embedding, "hidden": config.embedding, "output": config.hidden}
+    return {
+        name: torch.randn(*shape, generator=generator) / fan_in[name] ** 0.5 for name, shape in shapes.items()
+    }  # fmt: skip
+
+
+def logits(network: "Tensors", pairs: "torch.Tensor") -> "torch.Tensor":
+    """Scores B×P of the residues for pairs B×2."""
+    import torch
+
+    summed_BD = network["embedding"][pairs].sum(1)
+    return torch.relu(summed_BD @ network["hidden"]) @ network["output"]
+
+
+def accuracy(network: "Tensors", pairs: np.ndarray, p: int) -> float:
+    """Share of pairs whose sum modulo p scores highest."""
+    import torch
+
+    with torch.no_grad():
+        best = logits(network, torch.from_numpy(pairs)).argmax(1).numpy()
+    return float((best == pairs.sum(1) % p).mean())
+
+
+class Trainer:
+    """Full-batch AdamW on a network, whose moments survive in the saved file."""
+
+    def __init__(self, config: ModularConfig, tensors: "Tensors") -> None:
+        import torch
+
+        names = ("embedding", "hidden", "output")
+        self.network = {name: tensors[name].clone().requires_grad_() for name in names}
+        parameters = list(self.network.values())
+        self.optimizer = torch.optim.AdamW(
+            parameters, lr=config.learning_rate, betas=BETAS, weight_decay=config.weight_decay
+        )
+        for name, parameter in self.network.items():
+            if f"{name}.step" in tensors:
+                keys = ("step", "exp_avg", "exp_avg_sq")
+                self.optimizer.state[parameter] = {key: tensors[f"{name}.{key}"].clone() for key in keys}
+
+    def step(self, pairs: "torch.Tensor", answer: "torch.Tensor", weight: "torch.Tensor") -> tuple[float, float]:
+        """One step on all pairs B×2 at once; the weighted mean loss in nats and the gradient's norm."""
+        import torch
+
+        self.optimizer.zero_grad()
+        losses_B = torch.nn.functional.cross_entropy(logits(self.network, pairs), answer, reduction="none")
+        loss = (weight * losses_B).sum() / weight.sum()
+        loss.backward()
+        gradients = [parameter.grad for parameter in self.network.values() if parameter.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        self.optimizer.step()
+        return float(loss.detach()), float(norm)
+
+    def tensors(self) -> "Tensors":
+        """Weights and moments, for the file."""
+        saved = {name: parameter.detach().clone() for name, parameter in self.network.items()}
+        for name, parameter in self.network.items():
+            saved |= {f"{name}.{key}": value.clone() for key, value in self.optimizer.state[parameter].items()}
+        return saved
+
+
+class ModularSampler:
+    """Answers from the network's softmax, all requests at once."""
+
+    name = "modular"
+
+    def __init__(self, config: ExperimentConfig) -> None:
+        if config.sampling.top_p != 1.0:
+            raise ConfigError(
+                f"top_p = {config.sampling.top_p} has no meaning for the modular network; set sampling.top_p = 1"
+            )
+        self._base = new_network(config.modular, config.seed)
+        self.network = self._base
+
+    def use(self, policy: Policy) -> None:
+        """Answer with these weights from now on."""
+        self.network = self._base if policy.adapter is None else load(policy.adapter)
+
+    def sample(self, requests: Sequence[Request]) -> Iterator[Completion]:
+        """Completions of one token, in the order of the requests."""
+        import torch
+
+        if not requests:
+            return
+        with one_thread(), torch.no_grad():
+            pairs = torch.from_numpy(residues([request.prompt for request in requests]))
+            scores_BP = torch.log_softmax(logits(self.network, pairs).double(), 1).numpy()
+        best = scores_BP.argmax(1)
+        for row, request in enumerate(requests):
+            drawn = [int(best[row])] * request.n if request.temperature == 0 else _draw(scores_BP[row], request)
+            for index, answer in enumerate(drawn):
+                yield Completion(
+                    request_id=request.request_id, index=index, text=str(answer), token_count=1,
+                    logprob=float(scores_BP[row, answer]), finish_reason="stop",
+                )  # fmt: skip
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+def _draw(scores_P: np.ndarray, request: Request) -> list[int]:
+    """`n` residues from softmax(scores / temperature), by inverting its cumulative sum."""
+    scaled = scores_P / request.temperature
+    cumulative = np.cumsum(np.exp(scaled - scaled.max()))
+    uniform = np.random.default_rng(request.seed).random(request.n)
+    found = np.searchsorted(cumulative, uniform * cumulative[-1], side="right")
+    return [int(answer) for answer in found.clip(max=len(scores_P) - 1)]
+
+
+class ModularLearner:
+    """The network as a learner of the ordinary loop."""
+
+    def __init__(self, config: ExperimentConfig) -> None:
+        if config.training.mode == "merge":
+            raise ConfigError("training.mode = 'merge' needs LoRA; the modular network offers 'continue' and 'restart'")
+        self._config = config
+        self.sampler = ModularSampler(config)
+        self.description = f"learning addition modulo {config.modular.p} with a network of two matrices on one core"
+
+    def prompt(self, problem: Problem) -> str:
+        """`3+11`."""
+        return problem.description
+
+    def train(
+        self, examples: Sequence[Example], previous: Policy, out: Path, seed: int, iteration: int, first_step: int,
+        on_step: Callable[[LossStep], None],
+    ) -> list[LossStep]:  # fmt: skip
+        """`steps_per_iteration` full-batch steps from the previous network, or from a fresh one to `restart`."""
+        import torch
+        from safetensors.torch import save_file
+
+        config = self._config.modular
+        fresh = previous.adapter is None or self._config.training.mode == "restart"
+        start = new_network(config, self._config.seed) if fresh else load(previous.adapter)  # type: ignore[arg-type]
+        pairs = torch.from_numpy(residues([example.prompt for example in examples]))
+        answer = torch.from_numpy(answers([example.target for example in examples]))
+        weight = torch.tensor([example.weight for example in examples])
+        steps = []
+        with one_thread():
+            trainer = Trainer(config, start)
+            for number in range(1, config.steps_per_iteration + 1):
+                loss, norm = trainer.step(pairs, answer, weight)
+                steps.append(
+                    LossStep(
+                        iteration=iteration, step=first_step + number, loss=loss, learning_rate=config.learning_rate,
+                        examples=len(examples), loss_tokens=len(examples), tokens=TOKENS_PER_EXAMPLE * len(examples),
+                        grad_norm=norm,
+                    )
+                )  # fmt: skip
+                on_step(steps[-1])
+        save_file(trainer.tensors(), out / FILE)
+        return steps
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+def load(folder: Path) -> "Tensors":
+    """Weights and moments that `train` wrote into `folder`. Raises ConfigError when it is no such folder."""
+    from safetensors.torch import load_file
+
+    if not (folder / FILE).is_file():
+        raise ConfigError(f"{str(folder)!r} holds no {FILE}: it is no network of the modular learner")
+    return dict(load_file(folder / FILE))
