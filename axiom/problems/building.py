@@ -1,9 +1,9 @@
-"""A variant becomes a problem: cases by stratum, expected values by the interpreter, checked by the printed function."""
+"""A variant becomes a problem: cases by stratum, expected by the interpreter and the printed function alike."""
 
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,9 +37,10 @@ def size_at(difficulty: int, stretch: int = 1) -> int:
     return (4 + difficulty) * stretch
 
 
-def build(family: Family, names: Names, plan: Plan) -> tuple[Problem, str] | None:
+def build(family: Family, names: Names, plan: Plan, avoid: Iterable[str] = ()) -> tuple[Problem, str] | None:
     """The problem of a variant and the fingerprint of its behaviour, or None for a variant that is too monotonous.
 
+    No call whose encoded arguments are in `avoid` is among its cases.
     Too monotonous means that no mix of inputs was found in which no answer fills more than half of the cases.
     Raises AxiomError when the interpreter and the printed function disagree: then one of the two is wrong.
     """
@@ -50,7 +51,7 @@ def build(family: Family, names: Names, plan: Plan) -> tuple[Problem, str] | Non
     rng = seeds.stream(plan.seed, "cases", family.name, plan.split, text)
     difficulty = family.space.difficulty(names)
     size = size_at(difficulty, plan.stretch)
-    taken: set[str] = set()
+    taken = set(avoid)
     shown = draw_cases(family, variant, run, rng, plan.shown, size, taken, ("small",))
     hidden = draw_cases(family, variant, run, rng, plan.hidden, size, taken, STRATA)
     if shown is None or hidden is None:

@@ -1,5 +1,6 @@
 """What a family is, and how its printed function becomes something that runs."""
 
+import ast
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,15 +11,15 @@ from axiom.problems.space import Axes, Names, Space, Variant
 Sampler = Callable[[Variant, random.Random, str, int], list[Any]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Family:
     """An algorithmic skill. Its four functions all start from a variant, each by its own route.
 
     `describe` tells a reader, `program` prints the reference function, `solve` interprets the variant on arguments
     (its results are the expected values), and `sample(variant, rng, stratum, size)` draws legal arguments. The
     strata are those of `axiom.problems.inputs`; `size` is the usual number of items, digits or characters. `axes` is
-    one product of choices or several, where kinds of task need other axes. `returns` may be "bool | int" in a family
-    whose variants differ in it; the variant's own axis `returns` then says which.
+    one product of choices, or several where kinds of task need other axes. `accepts_any` says that every value of the
+    parameter's type is a legal argument, so that another function's result may be handed in.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Family:
     program: Callable[[Variant], str]
     solve: Callable[..., Any]
     sample: Sampler
+    accepts_any: bool = False
     space: Space = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -64,6 +66,17 @@ def load(source: str, entry_point: str) -> Callable[..., Any]:
     exec(compile(source, "<reference>", "exec"), scope)  # our own printed code
     loaded: Callable[..., Any] = scope[entry_point]
     return loaded
+
+
+def top_level_names(source: str) -> set[str]:
+    """Names that a printed program defines at its top level."""
+    names = set()
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign):
+            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return names
 
 
 def function(head: str, *body: str) -> str:

@@ -7,6 +7,7 @@ import pkgutil
 from axiom.config import ProblemsConfig
 from axiom.errors import ConfigError
 from axiom.problems import families
+from axiom.problems.composition import JOINT, compose
 from axiom.problems.family import Family
 
 
@@ -23,9 +24,12 @@ GENERATORS: dict[str, Family] = _discover()
 
 
 def family_named(name: str) -> Family:
-    """The family called `name`. Raises ConfigError with the nearest known name."""
+    """The family called `name`, or the composition of two, `a+b`. Raises ConfigError with the nearest known name."""
     if name in GENERATORS:
         return GENERATORS[name]
+    if JOINT in name:
+        first, _, second = name.partition(JOINT)
+        return compose(family_named(first), family_named(second))
     near = difflib.get_close_matches(name, GENERATORS, 1, 0.4)
     hint = f"did you mean {near[0]!r}?" if near else "the known ones are"
     raise ConfigError(f"unknown family {name!r}; {hint} (axiom problems --list): {', '.join(sorted(GENERATORS))}")

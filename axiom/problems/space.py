@@ -93,3 +93,9 @@ def permutation(count: int, rng: random.Random) -> Iterator[int]:
         pick = rng.randint(0, last)
         yield moved.get(pick, pick)
         moved[pick] = moved.pop(last, last)
+
+
+def parsed(text: str) -> Names:
+    """The variant that `canonical` wrote as `text`."""
+    names: Names = json.loads(text)
+    return names

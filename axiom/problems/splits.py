@@ -1,55 +1,20 @@
-"""Splits and rings of generalisation: dealt from one shuffled deck of variants a family, so that they cannot meet."""
+"""Splits that cannot meet, and the proof that they do not."""
 
 import itertools
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from axiom import seeds
 from axiom.config import ProblemsConfig
 from axiom.errors import ConfigError, DataError
-from axiom.problems.building import Plan, build, draw_cases, fingerprint, size_at
-from axiom.problems.family import Family, load
+from axiom.problems.building import Plan, draw_cases, fingerprint, size_at
+from axiom.problems.decks import Deck, deal
+from axiom.problems.family import load
 from axiom.problems.inputs import STRATA
-from axiom.problems.registry import GENERATORS, check_difficulty, family_named
-from axiom.problems.space import Names, permutation
+from axiom.problems.registry import check_difficulty, family_named
+from axiom.problems.rings import plan_of, rings
+from axiom.problems.space import parsed
 from axiom.records import Case, Problem, Split
-
-
-class Deck:
-    """The variants of one family in random order, a pile for each difficulty, none dealt twice.
-
-    A variant that behaves like one already dealt, by this deck or by another that shares `seen`, is discarded.
-    """
-
-    def __init__(self, family: Family, bounds: tuple[int, int], seed: int, seen: set[str]) -> None:
-        self.family, self.seen, self.dealt = family, seen, 0
-        self.bounds = bounds
-        self._piles = {level: self._pile(level, seed) for level in range(bounds[0], bounds[1] + 1)}
-        self._turns = itertools.cycle(list(self._piles))
-
-    def _pile(self, level: int, seed: int) -> Iterator[Names]:
-        rng = seeds.stream(seed, "problems", self.family.name, "difficulty", level)
-        space = self.family.space
-        return (space.names(level, index) for index in permutation(space.count(level), rng))
-
-    def deal(self, plan: Plan) -> Problem:
-        """The next problem: difficulties take turns, and one that has run out is passed over."""
-        while self._piles:
-            level = next(self._turns)
-            for names in self._piles.get(level, ()):
-                made = build(self.family, names, plan)
-                if made is None or made[1] in self.seen:
-                    continue
-                self.seen.add(made[1])
-                self.dealt += 1
-                return made[0]
-            self._piles.pop(level, None)
-        low, high = self.bounds
-        raise ConfigError(
-            f"family {self.family.name!r} has no more than {self.dealt} distinct problems at difficulty {low} to {high}; "
-            f"widen the difficulty, name more families or ask for fewer problems"
-        )
 
 
 def generate(family: str, difficulty: tuple[int, int], count: int, seed: int) -> Iterator[Problem]:
@@ -71,24 +36,23 @@ def generate(family: str, difficulty: tuple[int, int], count: int, seed: int) ->
 
 
 def generate_splits(config: ProblemsConfig, seed: int) -> dict[str, list[Problem]]:
-    """Every split the config asks for, by name: val, test, train and the rings.
+    """Every split the config asks for, by name: train, val, test, the rings, HumanEval.
 
     Validation and test are dealt before train, so that a larger train set leaves them as they were. Families take
     turns and so do the difficulties within each: even a small split is spread evenly.
     """
     seen: set[str] = set()
     decks = [Deck(family_named(name), config.range_of(name), seed, seen) for name in config.families]
-    sizes: tuple[tuple[Split, int], ...] = (
-        ("val", config.val_size), ("test", config.test_size), ("train", config.train_size),
-    )  # fmt: skip
-    splits = {name: _deal(decks, name, size, config, seed) for name, size in sizes}
-    return {name: splits[name] for name in ("train", "val", "test") if splits[name]}
+    sizes: dict[Split, int] = {"val": config.val_size, "test": config.test_size, "train": config.train_size}
+    dealt = {split: deal(decks, plan_of(config, split, seed), size) for split, size in sizes.items()}
+    splits: dict[str, list[Problem]] = {"train": dealt["train"], "val": dealt["val"], "test": dealt["test"]}
+    if config.ood_size:
+        splits |= rings(config, seed, dealt["train"], seen)
+    if config.humaneval:
+        from axiom.problems.humaneval import humaneval_problems  # reads a package that only this needs
 
-
-def _deal(decks: Sequence[Deck], split: Split, size: int, config: ProblemsConfig, seed: int) -> list[Problem]:
-    plan = Plan(split, seed, config.shown_cases, config.hidden_cases)
-    turns = itertools.cycle(decks)
-    return [next(turns).deal(plan) for _ in range(size)]
+        splits["humaneval"] = humaneval_problems()
+    return {name: problems for name, problems in splits.items() if problems}
 
 
 def audit_cases(problem: Problem) -> tuple[Case, ...]:
@@ -96,48 +60,59 @@ def audit_cases(problem: Problem) -> tuple[Case, ...]:
 
     Empty where no second set can be made: HumanEval and direct answers. The same problem gives the same cases.
     """
-    if problem.family not in GENERATORS:
+    if problem.kind == "answer" or problem.split == "humaneval":
         return ()
-    family = GENERATORS[problem.family]
-
-    names = json.loads(problem.variant)
-    variant = family.space.variant(names)
+    family = family_named(problem.family)
+    variant = family.space.variant(parsed(problem.variant))
     rng = seeds.stream(0, "audit", problem.problem_id)
     taken = {case.args for case in (*problem.shown, *problem.cases)}
     run = load(problem.reference_solution, problem.entry_point)
-    size = size_at(problem.difficulty)
-    cases = draw_cases(family, variant, run, rng, len(problem.cases), size, taken, STRATA)
+    cases = draw_cases(family, variant, run, rng, len(problem.cases), size_at(problem.difficulty), taken, STRATA)
     if cases is None:
-        raise DataError(f"problem {problem.problem_id} of {problem.family} has no second hidden set")
+        raise DataError(
+            f"problem {problem.problem_id} of {problem.family} has no {len(problem.cases)} further cases; "
+            f"lower [problems] hidden_cases"
+        )
     return cases
 
 
 def behaviour(problem: Problem) -> str:
-    """Fingerprint of what the problem asks for, from its reference solution on the common probe set."""
-
-    family = GENERATORS[problem.family]
-    variant = family.space.variant(json.loads(problem.variant))
+    """What the problem asks for: its reference solution's results on the common probe set, or its own text."""
+    if problem.kind == "answer" or problem.split == "humaneval":
+        return problem.description
+    family = family_named(problem.family)
+    variant = family.space.variant(parsed(problem.variant))
     return fingerprint(family, variant, load(problem.reference_solution, problem.entry_point))
 
 
 def prove_disjoint(splits: Mapping[str, Sequence[Problem]]) -> list[dict[str, Any]]:
-    """One row for each pair of splits: their sizes and what they share, which must be nothing.
+    """One row for each pair of splits: their sizes, and how many variants, behaviours and calls they share.
 
-    Raises DataError naming the first two problems that are one, by canonical variant or by behaviour.
+    The ring of unseen cases shares its variants with train by intention; there it is the calls that must not meet.
+    Raises DataError naming the first two problems that are one.
     """
-    known = {
-        name: {p.problem_id: (f"{p.family}:{p.variant}", behaviour(p)) for p in rows} for name, rows in splits.items()
-    }
+    variants = {name: {f"{p.family}:{p.variant}": p for p in problems} for name, problems in splits.items()}
+    behaviours = {name: {behaviour(p): p for p in problems} for name, problems in splits.items()}
     rows = []
     for left, right in itertools.combinations(splits, 2):
-        for aspect, label in enumerate(("variant", "behaviour")):
-            first = {marks[aspect]: key for key, marks in known[left].items()}
-            for key, marks in known[right].items():
-                if marks[aspect] in first:
-                    raise DataError(
-                        f"problem {first[marks[aspect]]} of {left} and problem {key} of {right} have the same {label}; "
-                        f"generate the splits again, they must be disjoint"
-                    )
-        rows.append({"left": left, "right": right, "left_size": len(splits[left]), "right_size": len(splits[right]),
-                     "shared_variants": 0, "shared_behaviours": 0})  # fmt: skip
+        row = {"left": left, "right": right, "left_size": len(splits[left]), "right_size": len(splits[right])}
+        if {left, right} == {"train", "ood_cases"}:
+            calls = [{f"{key}{c.args}": p for key, p in variants[name].items() for c in (*p.shown, *p.cases)}
+                     for name in (left, right)]  # fmt: skip
+            rows.append(row | {"shared": _refuse_shared("call", left, *calls, right), "compared": "calls"})
+            continue
+        _refuse_shared("variant", left, variants[left], variants[right], right)
+        _refuse_shared("behaviour", left, behaviours[left], behaviours[right], right)
+        rows.append(row | {"shared": 0, "compared": "variants and behaviours"})
     return rows
+
+
+def _refuse_shared(
+    aspect: str, left: str, first: Mapping[str, Problem], second: Mapping[str, Problem], right: str
+) -> int:
+    for key in first.keys() & second.keys():
+        raise DataError(
+            f"problem {first[key].problem_id} of {left} and problem {second[key].problem_id} of {right} have the same "
+            f"{aspect} ({first[key].family} {first[key].variant}); splits must be disjoint, generate them again"
+        )
+    return 0

@@ -232,4 +232,5 @@ FAMILY = Family(
     program=program,
     solve=solve,
     sample=sample,
+    accepts_any=True,
 )

@@ -1,0 +1,128 @@
+"""Two variants made one: B(A(x)) where the types allow it, else both results side by side."""
+
+import functools
+import itertools
+import random
+import re
+from typing import Any
+
+from axiom.problems.family import Family, function, top_level_names
+from axiom.problems.space import Axes, Names, Variant
+
+JOINT = "+"
+"""Stands between the names of two families in the name of their composition."""
+
+
+def joined(first: Names, second: Names) -> Names:
+    """The variant of a composition from the variants of its parts."""
+    return {f"first.{axis}": name for axis, name in first.items()} | {
+        f"second.{axis}": name for axis, name in second.items()
+    }
+
+
+def _part(v: Variant, which: str) -> Variant:
+    return {axis.partition(".")[2]: option for axis, option in v.items() if axis.startswith(f"{which}.")}
+
+
+def _types(parameters: str) -> list[str]:
+    return [parameter.partition(": ")[2] for parameter in parameters.split(", ")]
+
+
+def chains(first: Family, second: Family) -> bool:
+    """Whether what `first` returns is a legal argument of `second`."""
+    return second.accepts_any and _types(second.parameters) == [first.returns]
+
+
+@functools.cache
+def compose(first: Family, second: Family) -> Family:
+    """The family of all compositions of a variant of `first` with one of `second`."""
+    return _chain(first, second) if chains(first, second) else _pair(first, second)
+
+
+def _axes(first: Family, second: Family) -> list[Axes]:
+    products: list[Axes] = []
+    for left, right in itertools.product(first.space.products, second.space.products):
+        parts = (("first", left), ("second", right))
+        products.append({f"{part}.{axis}": options for part, axes in parts for axis, options in axes.items()})
+    return products
+
+
+def _program(first: Family, second: Family, v: Variant, head: str, *body: str) -> str:
+    sources = (
+        _renamed(first.program(_part(v, "first")), "first"),
+        _renamed(second.program(_part(v, "second")), "second"),
+    )
+    return "\n\n\n".join([*(source.strip() for source in sources), function(head, *body)])
+
+
+def _renamed(source: str, prefix: str) -> str:
+    """`source` with `prefix` before each of its top-level names, so that two programs share a module."""
+    for name in sorted(top_level_names(source)):
+        source = re.sub(rf"(?<![\w.'\"]){name}\b(?!['\"])", f"{prefix}_{name}", source)
+    return source
+
+
+def _chain(first: Family, second: Family) -> Family:
+    parameter = second.parameters.partition(":")[0]
+    head = f"def combined({first.parameters}) -> {second.returns}"
+    names = ", ".join(part.partition(":")[0] for part in first.parameters.split(", "))
+
+    def describe(v: Variant) -> str:
+        steps = first.describe(_part(v, "first")), second.describe(_part(v, "second"))
+        return f"Work in two steps. Step 1: {steps[0]} Step 2, with {parameter} being what step 1 returned: {steps[1]}"
+
+    def program(v: Variant) -> str:
+        call = f"return second_{second.entry_point}(first_{first.entry_point}({names}))"
+        return _program(first, second, v, head, call)
+
+    def solve(v: Variant, *args: Any) -> Any:
+        return second.solve(_part(v, "second"), first.solve(_part(v, "first"), *args))
+
+    def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[Any]:
+        return first.sample(_part(v, "first"), rng, stratum, size)
+
+    return Family(
+        name=f"{first.name}{JOINT}{second.name}", title=f"{first.title}, then: {second.title}", entry_point="combined",
+        parameters=first.parameters, returns=second.returns, axes=_axes(first, second), describe=describe,
+        program=program, solve=solve, sample=sample,
+    )  # fmt: skip
+
+
+def _pair(first: Family, second: Family) -> Family:
+    parameters = ", ".join((_marked(first, "a_"), _marked(second, "b_")))
+    head = f"def combined({parameters}) -> list"
+    count = len(first.parameters.split(", "))
+
+    def describe(v: Variant) -> str:
+        parts = [
+            f"Part {label} (where {_arguments(family)} means {_arguments(family, mark)}): {family.describe(_part(v, which))}"
+            for label, which, family, mark in (("A", "first", first, "a_"), ("B", "second", second, "b_"))
+        ]
+        return f"Return a list of two items, the results of part A and of part B. {' '.join(parts)}"
+
+    def program(v: Variant) -> str:
+        left = f"first_{first.entry_point}({_arguments(first, 'a_')})"
+        return _program(
+            first, second, v, head, f"return [{left}, second_{second.entry_point}({_arguments(second, 'b_')})]"
+        )
+
+    def solve(v: Variant, *args: Any) -> list[Any]:
+        return [first.solve(_part(v, "first"), *args[:count]), second.solve(_part(v, "second"), *args[count:])]
+
+    def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[Any]:
+        left = first.sample(_part(v, "first"), rng, stratum, size)
+        return [*left, *second.sample(_part(v, "second"), rng, stratum, size)]
+
+    return Family(
+        name=f"{first.name}{JOINT}{second.name}", title=f"{first.title}, and: {second.title}", entry_point="combined",
+        parameters=parameters, returns="list", axes=_axes(first, second), describe=describe, program=program,
+        solve=solve, sample=sample,
+    )  # fmt: skip
+
+
+def _marked(family: Family, mark: str) -> str:
+    return ", ".join(mark + part for part in family.parameters.split(", "))
+
+
+def _arguments(family: Family, mark: str = "") -> str:
+    return ", ".join(mark + part.partition(":")[0] for part in family.parameters.split(", "))
