@@ -22,6 +22,7 @@ from axiom.errors import ConfigError
 from axiom.models import Policy, check_adapter, load_model, load_tokenizer
 from axiom.sampling import Completion, Request
 from axiom.sampling.choice import choose, uniforms
+from axiom.sampling.merging import Merger
 from axiom.sampling.slots import PromptCache, SlotCache
 from axiom.seeds import derive
 
@@ -67,16 +68,15 @@ class TransformersSampler:
         self.stops = _stop_tokens(self.model, self.tokenizer)
         self.layers = self.model.config.num_hidden_layers
         self.originals: dict[str, torch.Tensor] = {}
+        self.merger = Merger(self._original)
 
     def use(self, policy: Policy) -> None:
-        """Put back the base weights, then merge the policy's adapter into them."""
+        """Merge the policy's adapter into the base weights, or put those back."""
         if policy.adapter is not None:
             check_adapter(self.config, policy.adapter)
         with torch.inference_mode():
-            for name, weight in self.originals.items():
+            for name, weight in self.merger.weights(policy.adapter):
                 self.model.get_parameter(name).copy_(weight)
-        if policy.adapter is not None:
-            self._merge(policy)
 
     def sample(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Completions as they finish."""
@@ -100,6 +100,12 @@ class TransformersSampler:
         """Forget the weights."""
         del self.model
         self.originals.clear()
+
+    def _original(self, name: str) -> torch.Tensor:
+        """A base weight; copied when it is first asked for, which is before it is first overwritten."""
+        if name not in self.originals:
+            self.originals[name] = self.model.get_parameter(name).clone()
+        return self.originals[name]
 
     def _sequences(self, requests: Sequence[Request]) -> list[Draft]:
         """One sequence for each completion, those of a prompt together, long prompts first."""
@@ -127,7 +133,7 @@ class TransformersSampler:
     def _shared_prefix(self, prompts: list[list[int]]) -> PromptCache | None:
         """The cache of the tokens that every prompt begins with, read once."""
         low, high = min(prompts), max(prompts)
-        length = len(os.path.commonprefix([low[:-1], high[:-1]]))
+        length = next((i for i, pair in enumerate(zip(low, high)) if pair[0] != pair[1]), min(len(low), len(high)) - 1)
         if length == 0:
             return None
         return _read(self.model, [low[:length]], None)
@@ -139,25 +145,6 @@ class TransformersSampler:
             sequence.request.request_id, sequence.index, text, len(sequence.tokens), sequence.logprob,
             "stop" if stopped else "length",
         )  # fmt: skip
-
-    def _merge(self, policy: Policy) -> None:
-        """Add the adapter's update to the weights, summed in float32."""
-        from peft import PeftModel
-        from peft.tuners.lora import LoraLayer
-
-        assert policy.adapter is not None
-        adapted = PeftModel.from_pretrained(self.model, policy.adapter, adapter_name="policy")
-        updates = {
-            name.removeprefix("base_model.model."): layer.get_delta_weight("policy")
-            for name, layer in adapted.named_modules()
-            if isinstance(layer, LoraLayer)
-        }
-        self.model = adapted.unload()
-        with torch.inference_mode():
-            for module, update in updates.items():
-                weight = self.model.get_parameter(f"{module}.weight")
-                original = self.originals.setdefault(f"{module}.weight", weight.clone())
-                weight.copy_(original.float() + update.float())
 
 
 class _Batch:

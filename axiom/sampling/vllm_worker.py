@@ -1,0 +1,128 @@
+"""The vLLM engine's process: reads JSON lines from its socket, answers on it, and dies with its parent.
+
+    in   {"op": "start", "arguments": {...}, "weights": "merged" | "adapter"}      out  {"ready": {...}}
+         {"op": "use", "adapter": path or null, "rank": R, "scale": alpha / r}          {"used": version number}
+         {"op": "sample", "requests": [{"key", "ids", "temperature", ...}]}             {"done": [[key, tokens, logprob, reason], ...]}, ...
+         {"op": "sleep"}, {"op": "wake"}                                                {"slept": true}, {"woken": true}
+
+Run as `python -m axiom.sampling.vllm_worker FD`. The engine core runs in this very process, because a second hop
+between processes is what bounds small models. Keep to the interface that vLLM 0.25 and 0.32 share.
+"""
+# ruff: noqa: TID253  (runs in a process of its own)
+
+import ctypes
+import json
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+PR_SET_PDEATHSIG = 1
+
+
+class Worker:
+    """One engine and the weights in force."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self.reader = channel.makefile("r", encoding="utf-8")
+        self.writer = channel.makefile("w", encoding="utf-8")
+        self.version = 0
+        self.lora: Any = None
+
+    def serve(self) -> None:
+        """Answer messages until the parent closes the socket."""
+        for line in self.reader:
+            message = json.loads(line)
+            getattr(self, f"on_{message.pop('op')}")(**message)
+
+    def send(self, **message: Any) -> None:
+        """Write one line."""
+        self.writer.write(json.dumps(message) + "\n")
+        self.writer.flush()
+
+    def on_start(self, arguments: dict[str, Any], weights: str) -> None:
+        """Build the engine."""
+        from vllm import LLM, __version__
+
+        self.llm = LLM(**arguments)
+        self.engine = self.llm.llm_engine
+        self.merger = None
+        if weights == "merged":
+            from axiom.sampling.merging import Merger
+
+            self.merger = Merger(self.llm, Path(arguments["model"]))
+        self.send(ready={"vllm": __version__, "pid": os.getpid()})
+
+    def on_use(self, adapter: str | None) -> None:
+        """Answer with this adapter from now on; a new name and id each time, since a reused name serves a stale cache."""
+        self.version += 1
+        if self.merger is not None:
+            self.merger.apply(Path(adapter) if adapter else None)
+            self.llm.reset_prefix_cache()
+        else:
+            self._swap(adapter)
+        self.send(used=self.version)
+
+    def _swap(self, adapter: str | None) -> None:
+        from vllm.lora.request import LoRARequest
+
+        if self.lora is not None:
+            self.engine.remove_lora(self.lora.lora_int_id)
+        self.lora = LoRARequest(f"policy-{self.version}", self.version, adapter) if adapter else None
+        if self.lora is not None:
+            self.engine.add_lora(self.lora)
+
+    def on_sample(self, requests: list[dict[str, Any]], seed: int) -> None:
+        """Run the requests to their end; each step's finished ones go out together."""
+        import torch
+        from vllm import SamplingParams
+        from vllm.inputs import TokensPrompt
+        from vllm.sampling_params import RequestOutputKind
+
+        torch.manual_seed(seed)
+        for request in requests:
+            parameters = SamplingParams(
+                temperature=request["temperature"],
+                top_p=request["top_p"],
+                max_tokens=request["max_tokens"],
+                stop_token_ids=request["stops"],
+                logprobs=0 if request["logprobs"] else None,
+                detokenize=False,
+                output_kind=RequestOutputKind.FINAL_ONLY,
+            )
+            prompt = TokensPrompt(prompt_token_ids=request["ids"])
+            self.engine.add_request(str(request["key"]), prompt, parameters, lora_request=self.lora)
+        while self.engine.has_unfinished_requests():
+            finished = [_row(output) for output in self.engine.step() if output.finished]
+            if finished:
+                self.send(done=finished)
+        self.send(drained=True)
+
+    def on_sleep(self) -> None:
+        """Give the GPU's memory to the trainer; the weights wait in host memory."""
+        self.llm.sleep(level=1)
+        self.send(slept=True)
+
+    def on_wake(self) -> None:
+        """Take the GPU's memory back."""
+        self.llm.wake_up()
+        self.send(woken=True)
+
+
+def _row(output: Any) -> list[Any]:
+    answer = output.outputs[0]
+    return [int(output.request_id), list(answer.token_ids), answer.cumulative_logprob, answer.finish_reason]
+
+
+def main() -> None:
+    """Serve the socket whose descriptor is the first argument."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    Worker(socket.socket(fileno=int(sys.argv[1]))).serve()
+
+
+if __name__ == "__main__":
+    main()
