@@ -7,8 +7,9 @@ prove_disjoint    the proof that they are, as rows to store
 audit_cases       a second hidden set for one problem
 """
 
+from axiom.problems.bulk import generate
 from axiom.problems.registry import GENERATORS, check_families, family_named
-from axiom.problems.splits import audit_cases, generate, generate_splits, prove_disjoint
+from axiom.problems.splits import audit_cases, generate_splits, prove_disjoint
 
 __all__ = [
     "GENERATORS",

@@ -1,38 +1,20 @@
 """Splits that cannot meet, and the proof that they do not."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from axiom import seeds
 from axiom.config import ProblemsConfig
-from axiom.errors import ConfigError, DataError
-from axiom.problems.building import Plan, draw_cases, fingerprint, size_at
+from axiom.errors import DataError
+from axiom.problems.building import draw_cases, fingerprint, size_at
 from axiom.problems.decks import Deck, deal
 from axiom.problems.family import load
 from axiom.problems.inputs import STRATA
-from axiom.problems.registry import check_difficulty, family_named
+from axiom.problems.registry import family_named
 from axiom.problems.rings import plan_of, rings
 from axiom.problems.space import parsed
 from axiom.records import Case, Problem, Split
-
-
-def generate(family: str, difficulty: tuple[int, int], count: int, seed: int) -> Iterator[Problem]:
-    """`count` distinct problems of one family, one at a time, difficulties in turn.
-
-    Raises ConfigError for an unknown family, a difficulty it lacks or more problems than it has variants.
-    """
-    member = family_named(family)
-    check_difficulty(member, difficulty)
-    known = sum(member.space.count(level) for level in range(difficulty[0], difficulty[1] + 1))
-    if count > known:
-        raise ConfigError(
-            f"count {count} is more than the {known} variants of family {family!r} at difficulty "
-            f"{difficulty[0]} to {difficulty[1]}; ask for at most {known} or widen the difficulty"
-        )
-    deck = Deck(member, difficulty, seed, set())
-    plan = Plan("train", seed)
-    return (deck.deal(plan) for _ in range(count))
 
 
 def generate_splits(config: ProblemsConfig, seed: int) -> dict[str, list[Problem]]:

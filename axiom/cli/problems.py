@@ -1,0 +1,108 @@
+"""`axiom problems`: print, write, list and audit procedural problems."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from axiom.cli.app import console, problems_app
+from axiom.errors import ConfigError
+
+if TYPE_CHECKING:
+    from axiom.records import Problem
+
+Family = Annotated[
+    list[str] | None, typer.Option("--family", help="A family; may be given many times. `all` is every one.")
+]
+
+
+@problems_app.callback(invoke_without_command=True)
+def problems(
+    context: typer.Context,
+    family: Family = None,
+    difficulty: Annotated[str, typer.Option(help="LOW:HIGH or one number, 1 to 10.")] = "1:10",
+    count: Annotated[int, typer.Option(min=1, help="How many, shared evenly by the families.")] = 3,
+    seed: Annotated[int, typer.Option(help="Root of the random streams.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Write to this .parquet or .jsonl file.")] = None,
+    show: Annotated[bool, typer.Option("--show", help="Print prompts, hidden cases and reference solutions.")] = False,
+    listing: Annotated[bool, typer.Option("--list", help="Name the families.")] = False,
+) -> None:
+    """Print or write problems.
+
+    Example: axiom problems --family list_sort --difficulty 3:7 --count 5 --seed 1 --show
+    """
+    if context.invoked_subcommand is not None:
+        return
+    if listing:
+        _list_families()
+        return
+    names = _named(family)
+    bounds = _bounds(difficulty)
+    if out is not None:
+        _write(out, names, bounds, count, seed)
+    if show or out is None:
+        _print(names, bounds, count, seed, show)
+
+
+def _named(family: list[str] | None) -> list[str]:
+    from axiom.problems import GENERATORS, family_named
+
+    if not family:
+        raise ConfigError("no family named; give --family NAME (--list names them) or --family all")
+    return list(GENERATORS) if family == ["all"] else [family_named(name).name for name in family]
+
+
+def _bounds(text: str) -> tuple[int, int]:
+    low, _, high = text.partition(":")
+    if not (low.isdigit() and (high or low).isdigit() and 1 <= int(low) <= int(high or low) <= 10):
+        raise ConfigError(f"--difficulty {text!r} is not LOW:HIGH within 1:10; write 3:7 or 5")
+    return int(low), int(high or low)
+
+
+def _write(out: Path, names: list[str], bounds: tuple[int, int], count: int, seed: int) -> None:
+    from axiom.problems.bulk import write
+
+    if out.suffix not in (".parquet", ".jsonl"):
+        raise ConfigError(f"--out {str(out)!r} ends in {out.suffix!r}; name a .parquet or .jsonl file")
+    if not out.parent.is_dir():
+        raise ConfigError(f"--out {str(out)!r}: the folder {str(out.parent)!r} does not exist; create it first")
+    console.print(f"{write(out, names, bounds, count, seed)} problems written to {out}")
+
+
+def _print(names: list[str], bounds: tuple[int, int], count: int, seed: int, show: bool) -> None:
+    from axiom.problems import generate
+
+    for place, name in enumerate(names):
+        share = count // len(names) + (place < count % len(names))
+        for problem in generate(name, bounds, share, seed):
+            _print_one(problem, show)
+
+
+def _print_one(problem: "Problem", show: bool) -> None:
+    from rich.syntax import Syntax
+
+    from axiom.prompts import call, messages
+
+    console.rule(f"{problem.family} · difficulty {problem.difficulty} · {problem.problem_id}", align="left")
+    console.print(messages(problem)[0]["content"], highlight=False, markup=False)
+    if show:
+        console.print("\n[bold]Hidden cases[/]")
+        for case in problem.cases:
+            console.print(f"{call(problem.entry_point, case.args)} -> {case.expected}", highlight=False, markup=False)
+        console.print("\n[bold]Reference solution[/]")
+        console.print(Syntax(problem.reference_solution, "python", background_color="default"))
+
+
+def _list_families() -> None:
+    from rich.table import Table
+
+    from axiom.problems import GENERATORS, generate
+
+    table = Table("Family", "Title", "Signature", "Variants", "Difficulty", "Example")
+    for name, family in GENERATORS.items():
+        example = next(generate(name, family.difficulties, 1, 0))
+        low, high = family.difficulties
+        table.add_row(
+            name, family.title, family.signature, f"{family.variants:,}", f"{low}-{high}", example.description
+        )
+    console.print(table)

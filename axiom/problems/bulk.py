@@ -1,0 +1,116 @@
+"""Many problems at once: built on every core, written as they come, the same whatever the number of cores."""
+
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from axiom.problems.building import Plan, build
+from axiom.problems.decks import candidates, exhausted, first_new, refuse_too_many
+from axiom.problems.registry import check_difficulty, family_named
+from axiom.problems.space import Names
+from axiom.records import Problem
+
+CHUNK = 256
+"""Variants in one piece of work. Part of the row-group layout, not of which problems come out."""
+
+Job = tuple[str, list[Names], int]
+"""Family, variants, seed."""
+
+
+def generate(family: str, difficulty: tuple[int, int], count: int, seed: int) -> Iterator[Problem]:
+    """`count` distinct problems of one family, one at a time, its difficulties in turn.
+
+    Raises ConfigError for an unknown family, a difficulty it lacks or more problems than it has variants.
+    """
+    member = family_named(family)
+    check_difficulty(member, difficulty)
+    refuse_too_many(member, difficulty, count)
+    plan = Plan("train", seed)
+    made = (build(member, names, plan) for names in candidates(member, difficulty, seed))
+    return _exactly(first_new(made, count), family, difficulty, count)
+
+
+def _exactly(problems: Iterator[Problem], family: str, difficulty: tuple[int, int], count: int) -> Iterator[Problem]:
+    dealt = 0
+    for dealt, problem in enumerate(problems, 1):  # noqa: B007 (needed after the loop)
+        yield problem
+    if dealt < count:
+        raise exhausted(family, difficulty, dealt)
+
+
+def write(
+    path: Path, families: Sequence[str], difficulty: tuple[int, int], count: int, seed: int, workers: int = 0
+) -> int:
+    """Write `count` problems, evenly over `families`, to a .parquet or .jsonl file; returns how many.
+
+    They are those of `generate`. Memory does not grow with the count beyond one fingerprint a problem; `workers` 0 is
+    one process for each core. Raises ConfigError as `generate` does, before the file is touched.
+    """
+    shares = [(name, count // len(families) + (place < count % len(families))) for place, name in enumerate(families)]
+    for name, share in shares:
+        check_difficulty(family_named(name), difficulty)
+        refuse_too_many(family_named(name), difficulty, share)
+    with ProcessPoolExecutor(workers or os.cpu_count() or 1) as pool:
+        tables = (table for name, share in shares for table in _tables(pool, name, difficulty, share, seed))
+        return _write_jsonl(path, tables) if path.suffix == ".jsonl" else _write_parquet(path, tables)
+
+
+def _tables(
+    pool: ProcessPoolExecutor, family: str, difficulty: tuple[int, int], count: int, seed: int
+) -> Iterator[pa.Table]:
+    """Tables of at most CHUNK new problems, in the order of `generate`, with a few chunks in flight."""
+    names = candidates(family_named(family), difficulty, seed)
+    chunks = iter(lambda: list(itertools.islice(names, CHUNK)), [])
+    seen: set[str] = set()
+    waiting: list[Future[tuple[bytes, list[str]]]] = []
+    dealt = 0
+    while dealt < count:
+        waiting += [pool.submit(_work, (family, chunk, seed)) for chunk in itertools.islice(chunks, 6 - len(waiting))]
+        if not waiting:
+            raise exhausted(family, difficulty, dealt)
+        data, marks = waiting.pop(0).result()
+        keep: list[bool] = []
+        for mark in marks:
+            keep.append(mark not in seen and dealt + sum(keep) < count)
+            seen.add(mark)
+        table = pa.ipc.open_stream(data).read_all().filter(pa.array(keep, pa.bool_()))
+        dealt += table.num_rows
+        yield table
+    for future in waiting:
+        future.cancel()
+
+
+def _work(job: Job) -> tuple[bytes, list[str]]:
+    """The problems of some variants as an Arrow stream, with their fingerprints; monotonous ones are left out."""
+    family, chunk, seed = job
+    member = family_named(family)
+    plan = Plan("train", seed)
+    made = [pair for names in chunk if (pair := build(member, names, plan)) is not None]
+    table = Problem.to_table(problem for problem, _ in made)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return sink.getvalue().to_pybytes(), [mark for _, mark in made]
+
+
+def _write_parquet(path: Path, tables: Iterator[pa.Table]) -> int:
+    rows = 0
+    with pq.ParquetWriter(path, Problem.SCHEMA, compression="zstd") as writer:
+        for table in tables:
+            writer.write_table(table)
+            rows += table.num_rows
+    return rows
+
+
+def _write_jsonl(path: Path, tables: Iterator[pa.Table]) -> int:
+    rows = 0
+    with path.open("w", encoding="utf-8") as lines:
+        for table in tables:
+            rows += table.num_rows
+            lines.writelines(f"{problem.model_dump_json()}\n" for problem in Problem.from_table(table))
+    return rows
