@@ -1,0 +1,147 @@
+"""Runs one candidate on its cases, inside the forked child.
+
+Nothing here decides a verdict and nothing here knows an answer: values go back over the channel and the parent
+compares. A candidate may rewrite every object of this process; all it gains is the power to answer differently. What
+it must not do is break an honest run by accident, so the template loads this module with its own copy of the builtins,
+and what is used here is bound before the candidate's first line.
+
+Records, in order: `R` (ready, sent before the candidate is read), then for each case `V` (value), `E` (exception),
+`X` (out of memory) or `U` (a value without a form), then `D` (done). Or one of the endings `S` (does not compile),
+`L` (raises while loading), `Y` (out of memory while loading), `M` (no such function), `O` (too much output).
+"""
+
+import io
+import marshal
+import os
+import struct
+import sys
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any, NoReturn
+
+CHANNEL = 3
+MODULE = "candidate"
+HEADER = struct.Struct("<cHI")
+LENGTH = struct.Struct("<I")
+OUT_OF_MEMORY = 77
+_DETAIL = 300
+
+_read, _write, _leave, _load_job, _load_values = os.read, os.write, os._exit, marshal.loads, marshal.loads
+_modules, _recursion_limit, _set_recursion_limit = sys.modules, sys.getrecursionlimit(), sys.setrecursionlimit
+_type_name = type.__dict__["__name__"].__get__
+_exception_args = BaseException.args.__get__  # type: ignore[attr-defined]
+
+
+def send(tag: bytes, index: int = 0, payload: bytes = b"") -> None:
+    """Write one record, whole."""
+    record = HEADER.pack(tag, index, len(payload)) + payload
+    while record:
+        record = record[_write(CHANNEL, record) :]
+
+
+class Output(io.RawIOBase):
+    """Where prints go: nowhere, until they pass the limit, which ends the process."""
+
+    left = 0
+
+    def writable(self) -> bool:
+        """True: text can be printed."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Count `data` and drop it."""
+        self.left -= len(data)
+        if self.left < 0:
+            _end(b"O", "printed more than the output limit")
+        return len(data)
+
+
+def run(encode: Callable[[Any], str], output: Output) -> NoReturn:
+    """Say that the child is ready, read the job, run it, answer, leave."""
+    send(b"R")
+    code, entry_point, output.left, cases = _read_job()
+    try:
+        function = _load(code, entry_point)
+        for index, arguments in enumerate(cases):
+            _run_case(function, index, arguments, encode)
+        send(b"D", len(cases))
+    except MemoryError:
+        _leave(OUT_OF_MEMORY)
+    _leave(0)
+
+
+def _read_job() -> tuple[str, str, int, Sequence[bytes]]:
+    """(code, entry point, output limit in bytes, arguments of each case)."""
+    size = LENGTH.unpack(_read_exactly(LENGTH.size))[0]
+    job: tuple[str, str, int, Sequence[bytes]] = _load_job(_read_exactly(size))
+    return job
+
+
+def _read_exactly(size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        part = _read(CHANNEL, size - len(data))
+        if not part:
+            _leave(0)  # the parent withdrew the job
+        data += part
+    return data
+
+
+def _load(code: str, entry_point: str) -> Any:
+    try:
+        program = compile(code, "<candidate>", "exec", 0, True)
+    except MemoryError:
+        _end(b"S", "too large or too deeply nested for the parser")
+    except BaseException as error:
+        _end(b"S", _describe(error))
+    module = ModuleType(MODULE)
+    _modules[MODULE] = module
+    space = module.__dict__
+    try:
+        exec(program, space)
+        function = space.get(entry_point)
+    except MemoryError:
+        space.clear()
+        _end(b"Y", "out of memory while loading")
+    except BaseException as error:
+        _end(b"L", _describe(error))
+    if function is None:
+        _end(b"M", f"no function {entry_point!r} is defined")
+    if not callable(function):
+        _end(b"M", f"{entry_point!r} cannot be called")
+    return function
+
+
+def _run_case(function: Any, index: int, arguments: bytes, encode: Callable[[Any], str]) -> None:
+    try:
+        value = function(*_load_values(arguments))
+    except MemoryError:
+        send(b"X", index)
+        return
+    except BaseException as error:
+        send(b"E", index, _describe(error).encode("utf-8", "backslashreplace"))
+        return
+    try:
+        _set_recursion_limit(_recursion_limit)
+        text = encode(value).encode("utf-8", "surrogatepass")
+    except MemoryError:
+        send(b"X", index)
+        return
+    except BaseException as error:
+        reason = f"returned {_type_name(type(value))}, which cannot be answered: {_describe(error)}"
+        send(b"U", index, reason.encode("utf-8", "backslashreplace"))
+        return
+    send(b"V", index, text)
+
+
+def _end(tag: bytes, text: str) -> NoReturn:
+    send(tag, 0, text.encode("utf-8", "backslashreplace"))
+    _leave(0)
+
+
+def _describe(error: BaseException) -> str:
+    """Type and first text argument of `error`, read without running any code of the candidate's."""
+    arguments = _exception_args(error)
+    text = arguments[0] if arguments and type(arguments[0]) is str else ""
+    name = _type_name(type(error))
+    return f"{name}: {text[:_DETAIL]}" if text else str(name)

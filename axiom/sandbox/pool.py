@@ -1,0 +1,245 @@
+"""Several templates side by side: programs in as they arrive, runs out as they end.
+
+Bounded by construction: a program is taken from the source only when a template has room for it. A template that dies
+is replaced and what it held runs again; who is to blame when that goes on is settled by the self-test of a fresh one.
+"""
+
+import select
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from axiom.errors import SandboxError
+from axiom.sandbox.host import Program, Run, Template
+from axiom.sandbox.inside.template import ITSELF, WALL_LIMIT
+from axiom.sandbox.judge import READY, judge
+from axiom.sandbox.selftest import CANARIES, EXPECTED, Probe, self_test
+
+QUEUE_DEPTH = 2
+TICK_SECONDS = 0.02
+STUCK_SECONDS = 0.05
+JOBS_BETWEEN_CANARIES = 1000
+JOBS_OF_A_TEMPLATE = 20_000
+MAX_ATTEMPTS = 3
+MAX_DEFERRED = 64
+_SIGKILL = 9
+
+
+@dataclass(slots=True, eq=False)
+class Task:
+    """A program on its way through the pool. `canary` is what it checks, None for a caller's program."""
+
+    token: Any
+    program: Program
+    canary: Probe | None = None
+    attempts: int = 0
+    alone: bool = False
+    withdrawn: bool = False
+    submitted: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """Stands for the run of a program that ended every template it was given to."""
+
+    attempts: int
+
+
+class Pool:
+    """`workers` templates, started, self-tested and kept until `close`."""
+
+    def __init__(self, workers: int, without: tuple[str, ...] = ()) -> None:
+        self._without = without
+        self._templates: dict[int, Template] = {}
+        self._poller = select.poll()
+        self._deferred: deque[Task] = deque()
+        self._again: deque[Task] = deque()
+        self._next_tick = 0.0
+        self.replaced = 0
+        try:
+            for _ in range(workers):
+                self._start()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def tier(self) -> str:
+        """The layers that hold, joined by `+`."""
+        layers = next(iter(self._templates.values())).layers
+        return "+".join(name for name, (holds, _) in layers.items() if holds) or "none"
+
+    @property
+    def templates(self) -> list[Template]:
+        """The templates in service."""
+        return list(self._templates.values())
+
+    def close(self) -> None:
+        """End all templates and what they run."""
+        for template in self._templates.values():
+            template.close()
+        self._templates.clear()
+
+    def run(self, source: Iterable[tuple[Any, Program]]) -> Iterator[tuple[Any, Run | Quarantined]]:
+        """(token, run) for each (token, program) of `source`, in the order in which they end.
+
+        Raises SandboxError when templates keep failing and the machine is to blame.
+        """
+        programs = iter(source)
+        try:
+            more = True
+            while more or self._again or self._busy():
+                if more or self._again:
+                    more = self._feed(programs, more)
+                yield from self._step()
+                if len(self._deferred) >= MAX_DEFERRED:
+                    yield from self._drain()
+                    yield from self._run_deferred()
+            yield from self._run_deferred()
+        finally:
+            self._abandon()
+
+    def _busy(self) -> bool:
+        return any(template.jobs for template in self._templates.values())
+
+    def _feed(self, programs: Iterator[tuple[Any, Program]], more: bool) -> bool:
+        """Fill the templates from what must run again and then from the source. Returns whether the source goes on."""
+        while True:
+            template = min(self._templates.values(), key=lambda template: len(template.jobs))
+            if len(template.jobs) >= QUEUE_DEPTH:
+                return more
+            if self._again:
+                self._submit(template, self._again.popleft())
+            elif more and (pair := next(programs, None)) is not None:
+                self._submit(template, Task(*pair))
+            else:
+                return False
+
+    def _submit(self, template: Template, task: Task) -> None:
+        task.submitted = time.monotonic()
+        try:
+            template.submit(task.program, task)
+        except SandboxError:
+            self._again.append(task)  # the template is dead: the next step finds and replaces it
+
+    def _step(self) -> Iterator[tuple[Any, Run | Quarantined]]:
+        """Wait for something to end, at most one tick, and settle it."""
+        for descriptor, _ in self._poller.poll(1000 * TICK_SECONDS):
+            template = self._templates[descriptor]
+            try:
+                ended = template.collect()
+            except SandboxError:
+                yield from self._bury(template)
+                continue
+            for task, run in ended:
+                yield from self._settle(template, task, run)
+            self._maintain(template)
+        if time.monotonic() >= self._next_tick:
+            self._tick()
+
+    def _settle(self, template: Template, task: Task, run: Run) -> Iterator[tuple[Any, Run | Quarantined]]:
+        killed_from_outside = run.status & 0x7F == _SIGKILL and run.ended_by == ITSELF
+        if task.withdrawn:
+            return
+        if not run.answer.startswith(READY) and not task.alone and run.ended_by != ITSELF:
+            self._deferred.append(task)  # too slow even to begin: the machine is busy
+        elif not run.answer.startswith(READY) or killed_from_outside:
+            yield from self._retry(template, task, may_blame=run.answer.startswith(READY))
+        elif task.canary is not None:
+            if judge(run, EXPECTED).outcome != task.canary.outcome:
+                raise SandboxError(f"the sandbox canary '{task.canary.name}' sang wrongly; its verdicts are void")
+        elif run.ended_by == WALL_LIMIT and not task.alone:
+            self._deferred.append(task)
+        else:
+            yield task.token, run
+
+    def _retry(self, template: Template, task: Task, may_blame: bool) -> Iterator[tuple[Any, Quarantined]]:
+        """Run `task` again on a fresh template, or give it up."""
+        task.attempts += 1
+        self._replace(template)
+        if task.attempts < MAX_ATTEMPTS:
+            self._again.append(task)
+        elif may_blame:
+            yield task.token, Quarantined(task.attempts)
+        else:
+            raise SandboxError(f"{MAX_ATTEMPTS} sandbox children in a row died before they read their candidate")
+
+    def _bury(self, template: Template) -> Iterator[tuple[Any, Quarantined]]:
+        """A template died. The job that ran is suspect, those that waited are not."""
+        tasks = [job.token for job in template.jobs.values()]
+        self._again.extend(tasks[1:])
+        if tasks:
+            template.jobs.clear()
+            yield from self._retry(template, tasks[0], may_blame=True)
+        else:
+            self._replace(template)
+
+    def _replace(self, template: Template) -> None:
+        self._again.extend(job.token for job in template.jobs.values() if not job.token.withdrawn)
+        self._poller.unregister(template)
+        del self._templates[template.fileno()]
+        template.close()
+        self.replaced += 1
+        self._start()
+
+    def _start(self) -> None:
+        template = Template(self._without)
+        try:
+            self_test(template, self._without)
+        except BaseException:
+            template.close()
+            raise
+        self._templates[template.fileno()] = template
+        self._poller.register(template, select.POLLIN)
+
+    def _maintain(self, template: Template) -> None:
+        """Let a template that has run for long sing its canaries, and replace an old one."""
+        if template.fileno() not in self._templates:
+            return
+        if template.finished >= JOBS_OF_A_TEMPLATE and not template.jobs:
+            self._replace(template)
+        elif template.finished - template.checked >= JOBS_BETWEEN_CANARIES:
+            template.checked = template.finished
+            for canary in CANARIES:
+                self._submit(template, Task(None, canary.program(), canary))
+
+    def _tick(self) -> None:
+        """Keep long answers flowing, and take waiting jobs from behind a long one when another template is idle."""
+        now = time.monotonic()
+        self._next_tick = now + TICK_SECONDS
+        idle = [template for template in self._templates.values() if not template.jobs]
+        for template in self._templates.values():
+            template.exchange()
+            tasks = [job.token for job in template.jobs.values()]
+            waits = len(tasks) > 1 and not tasks[-1].withdrawn and not tasks[-1].canary
+            if idle and waits and now - tasks[0].submitted > STUCK_SECONDS:
+                self._move(tasks[-1], template, idle.pop())
+
+    def _move(self, task: Task, source: Template, target: Template) -> None:
+        source.withdraw(task)
+        task.withdrawn = True
+        self._submit(target, Task(task.token, task.program, None, task.attempts, task.alone))
+
+    def _drain(self) -> Iterator[tuple[Any, Run | Quarantined]]:
+        while self._busy() or self._again:
+            if self._again:
+                self._feed(iter(()), False)
+            yield from self._step()
+
+    def _run_deferred(self) -> Iterator[tuple[Any, Run | Quarantined]]:
+        """Once more, each with the machine to itself: was it the candidate or the load?"""
+        while self._deferred:
+            task = self._deferred.popleft()
+            task.alone = True
+            self._again.append(task)
+            yield from self._drain()
+
+    def _abandon(self) -> None:
+        """Forget what is unfinished: its verdicts are nobody's."""
+        self._again.clear()
+        self._deferred.clear()
+        for template in self._templates.values():
+            for job in template.jobs.values():
+                job.token.withdrawn = True

@@ -1,0 +1,69 @@
+"""What a fresh template must show before it is trusted, and what it must go on showing.
+
+Every probe is a candidate like any other and runs in a confined child. A probe that is not stopped means that a layer
+does not hold.
+"""
+
+import marshal
+from dataclasses import dataclass
+
+from axiom.errors import SandboxError
+from axiom.records import Outcome
+from axiom.sandbox.host import Program, Template
+from axiom.sandbox.judge import judge
+
+_MEMORY = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A program, the answer that it must give to `f(3)`, and the outcome it must have."""
+
+    name: str
+    code: str
+    outcome: Outcome
+    layers: tuple[str, ...] = ()
+
+    def program(self) -> Program:
+        """As the pool runs it."""
+        return Program(self.code, "f", (marshal.dumps((3,)),), 5.0, 30.0, _MEMORY, 1 << 16)
+
+
+_SECCOMP = ("seccomp",)
+CANARIES = (
+    Probe("a right program passes", "def f(x):\n    return x + 1\n", Outcome.PASSED),
+    Probe("a wrong program fails", "def f(x):\n    return x + 2\n", Outcome.WRONG_ANSWER),
+)
+PROBES = (
+    Probe("read /etc/passwd", "def f(x):\n    return open('/etc/passwd').read()\n", Outcome.RUNTIME_ERROR),
+    Probe("connect", "import _socket\ndef f(x):\n    _socket.socket()\n", Outcome.FORBIDDEN, _SECCOMP),
+    Probe("fork", "import os\ndef f(x):\n    os.fork()\n", Outcome.FORBIDDEN, _SECCOMP),
+    Probe("write a file", "def f(x):\n    open('/tmp/axiom', 'w')\n", Outcome.FORBIDDEN, _SECCOMP),
+    Probe("signal the parent", "import os\ndef f(x):\n    os.kill(os.getppid(), 0)\n", Outcome.FORBIDDEN, _SECCOMP),
+)
+EXPECTED = (b"4",)
+
+
+def self_test(template: Template, without: tuple[str, ...]) -> None:
+    """Run canaries and probes on `template`.
+
+    Raises SandboxError naming the first layer that does not hold and that `without` does not name.
+    """
+    for name, (holds, detail) in template.layers.items():
+        if not holds and name not in without and name not in OPTIONAL:
+            raise SandboxError(
+                f"the sandbox layer {name} does not hold here ({detail}); run `axiom doctor`, or go without it by "
+                f"sandbox.without=[{name!r}]"
+            )
+    for probe in (*CANARIES, *PROBES):
+        if set(probe.layers) & set(without):
+            continue
+        found = judge(template.run_now(probe.program()), EXPECTED)
+        if found.outcome != probe.outcome:
+            raise SandboxError(
+                f"the sandbox failed its self-test '{probe.name}': {found.outcome} instead of {probe.outcome} "
+                f"({found.detail}); run `axiom doctor`"
+            )
+
+
+OPTIONAL = ("namespaces", "empty_root")
