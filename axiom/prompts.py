@@ -124,7 +124,7 @@ def _defined(tree: ast.Module) -> set[str]:
 
 
 def _runs(text: str) -> Iterator[str]:
-    """Runs of lines that look like top-level code, from each of their statements on: a stray first line may be wrong."""
+    """Runs of lines that look like top-level code, from each statement on: a stray first line may be wrong."""
     run: list[str] = []
     for line in [*text.split("\n"), "End of text."]:
         if _STARTS.match(line) or (run and (not line.strip() or line[0] in " \t)]}#")):
