@@ -15,10 +15,10 @@ def messages(problem: Problem) -> list[dict[str, str]]:
     if problem.kind == "answer":
         return [{"role": "user", "content": problem.description}]
     calls = [f"{call(problem.entry_point, case.args)} -> {values.decode(case.expected)!r}" for case in problem.shown]
-    parts = [problem.description, problem.signature]
+    parts = [f"Write a Python function `{problem.signature}`.", problem.description]
     if calls:
         parts.append("\n".join(["Examples:", *calls]))
-    return [{"role": "user", "content": "\n\n".join([*parts, "Reply with only the function."])}]
+    return [{"role": "user", "content": "\n\n".join(parts)}]
 
 
 def call(entry_point: str, args: str) -> str:
