@@ -101,6 +101,16 @@ class VLLMConfig(Section):
     """Longest prompt and completion together, in tokens."""
     enforce_eager: bool = False
     """No CUDA graphs and no compilation: starts sooner, samples slower. Always so on a CPU."""
+    replicas: Annotated[int, Field(ge=1, le=16)] = 1
+    """Engines that share the GPU and the requests; a small model is bound by one engine's CPU work."""
+    weights: Literal["auto", "merged", "adapter"] = "auto"
+    """`merged` adds the adapter to the weights in place, `adapter` applies it beside them at each token; `auto` merges on a GPU."""
+    max_lora_rank: Literal[8, 16, 32, 64, 128, 256, 320, 512] = 16
+    """Highest rank of an adapter; a higher one costs speed."""
+    logprobs: bool = False
+    """Record the log-probability of each completion; costs an engine a good part of its speed."""
+    sleep: bool = False
+    """Let the engine hand its memory to the trainer when the GPU is too small for both."""
 
 
 class SamplingConfig(Section):

@@ -90,6 +90,14 @@ def load_tokenizer(config: ModelConfig) -> Any:
     return tokenizer
 
 
+def stop_tokens(model: Path, tokenizer: Any) -> frozenset[int]:
+    """Tokens that end a turn: the generation config's and the tokenizer's own."""
+    file = model / "generation_config.json"
+    listed = json.loads(file.read_text()).get("eos_token_id") if file.is_file() else None
+    tokens = listed if isinstance(listed, list) else [listed]
+    return frozenset(token for token in (*tokens, tokenizer.eos_token_id) if token is not None)
+
+
 def fingerprint(model: Path) -> str:
     """16 hex digits that change with the architecture or the weights in the directory `model`.
 

@@ -53,6 +53,9 @@ class Sampler(Protocol):
     def sample(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Completions as they finish; `request_id` and `index` say which. Raises EngineError when the engine dies."""
 
+    def make_room(self, bytes_needed: int) -> None:
+        """Leave `bytes_needed` of GPU memory to the trainer, where there is a GPU; `use` takes it back."""
+
     def close(self) -> None:
         """Give back memory and processes; the sampler cannot be used afterwards."""
 
@@ -70,7 +73,14 @@ def open_sampler(model: ModelConfig, sampling: SamplingConfig) -> tuple[Sampler,
 
 
 def choose_engine(model: ModelConfig, sampling: SamplingConfig) -> tuple[Literal["transformers", "vllm"], str]:
-    """The engine's name and the reason for it."""
+    """The engine's name and, in a sentence, the reason for it."""
     if sampling.engine != "auto":
         return sampling.engine, f"sampling with {sampling.engine}, as sampling.engine asks"
-    return "transformers", "sampling with transformers, because vLLM is not installed"
+    if model.device == "cpu":
+        return "transformers", "sampling with transformers, because model.device is cpu"
+    from axiom.sampling.availability import vllm_obstacle
+
+    obstacle = vllm_obstacle()
+    if obstacle is not None:
+        return "transformers", f"sampling with transformers, because {obstacle}"
+    return "vllm", "sampling with vllm, which is installed and has a GPU"

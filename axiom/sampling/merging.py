@@ -44,7 +44,9 @@ def updates(adapter: Path) -> Iterator[tuple[str, torch.Tensor]]:
     settings = json.loads((adapter / "adapter_config.json").read_text())
     special = [key for key in SPECIAL if settings.get(key)]
     if special:
-        raise ConfigError(f"adapter {str(adapter)!r} sets {special[0]}, which cannot be merged; use a plain LoRA adapter")
+        raise ConfigError(
+            f"adapter {str(adapter)!r} sets {special[0]}, which cannot be merged; use a plain LoRA adapter"
+        )
     scale = settings["lora_alpha"] / settings["r"]
     with safe_open(adapter / "adapter_model.safetensors", "pt") as file:
         for key in file.keys():  # noqa: SIM118  (safe_open is no dictionary)

@@ -19,7 +19,7 @@ from transformers.cache_utils import DynamicLayer
 from axiom import attention
 from axiom.config import ModelConfig, SamplingConfig
 from axiom.errors import ConfigError
-from axiom.models import Policy, check_adapter, load_model, load_tokenizer
+from axiom.models import Policy, check_adapter, load_model, load_tokenizer, resolve_model, stop_tokens
 from axiom.sampling import Completion, Request
 from axiom.sampling.choice import choose, uniforms
 from axiom.sampling.merging import Merger
@@ -65,7 +65,7 @@ class TransformersSampler:
         self.model = load_model(model)
         _refuse_other_caches(self.model)
         self.model.set_attn_implementation(attention.NAME)
-        self.stops = _stop_tokens(self.model, self.tokenizer)
+        self.stops = stop_tokens(resolve_model(model.path), self.tokenizer)
         self.layers = self.model.config.num_hidden_layers
         self.originals: dict[str, torch.Tensor] = {}
         self.merger = Merger(self._original)
@@ -95,6 +95,9 @@ class TransformersSampler:
                 ended = batch.step(self.stops)
             for sequence in ended:
                 yield self._completion(sequence)
+
+    def make_room(self, bytes_needed: int) -> None:
+        """Nothing to give: the weights stay, and the cache lives only while sampling."""
 
     def close(self) -> None:
         """Forget the weights."""
@@ -248,12 +251,6 @@ def _refuse_other_caches(model: torch.nn.Module) -> None:
             f"model.path = {model.config.name_or_path!r} keeps caches of the kind {names}, which the transformers "
             f"engine cannot batch; set sampling.engine = 'vllm'"
         )
-
-
-def _stop_tokens(model: torch.nn.Module, tokenizer: object) -> frozenset[int]:
-    stops = model.generation_config.eos_token_id
-    stops = stops if isinstance(stops, list) else [stops]
-    return frozenset(token for token in (*stops, tokenizer.eos_token_id) if token is not None)  # type: ignore[attr-defined]
 
 
 def _most_rows(device: torch.device) -> int:

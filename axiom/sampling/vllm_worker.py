@@ -1,14 +1,14 @@
 """The vLLM engine's process: reads JSON lines from its socket, answers on it, and dies with its parent.
 
-    in   {"op": "start", "arguments": {...}, "weights": "merged" | "adapter"}      out  {"ready": {...}}
-         {"op": "use", "adapter": path or null, "rank": R, "scale": alpha / r}          {"used": version number}
-         {"op": "sample", "requests": [{"key", "ids", "temperature", ...}]}             {"done": [[key, tokens, logprob, reason], ...]}, ...
-         {"op": "sleep"}, {"op": "wake"}                                                {"slept": true}, {"woken": true}
+    in   {"op": "start", "arguments": {...}, "merged": bool}                    out  {"ready": {"vllm": release, "pid": ...}}
+         {"op": "use", "adapter": path or null}                                      {"used": version}
+         {"op": "sample", "requests": [{"key": ..., "ids": [...], ...}], ...}        {"done": [[key, tokens, logprob, reason], ...]} ...
+         {"op": "sleep"}                                                             {"slept": true}; the next `use` wakes it
 
 Run as `python -m axiom.sampling.vllm_worker FD`. The engine core runs in this very process, because a second hop
 between processes is what bounds small models. Keep to the interface that vLLM 0.25 and 0.32 share.
 """
-# ruff: noqa: TID253  (runs in a process of its own)
+
 
 import ctypes
 import json
@@ -30,6 +30,7 @@ class Worker:
         self.writer = channel.makefile("w", encoding="utf-8")
         self.version = 0
         self.lora: Any = None
+        self.asleep = False
 
     def serve(self) -> None:
         """Answer messages until the parent closes the socket."""
@@ -42,24 +43,26 @@ class Worker:
         self.writer.write(json.dumps(message) + "\n")
         self.writer.flush()
 
-    def on_start(self, arguments: dict[str, Any], weights: str) -> None:
+    def on_start(self, arguments: dict[str, Any], merged: bool) -> None:
         """Build the engine."""
         from vllm import LLM, __version__
 
+        from axiom.sampling.merging import Merger, checkpoint_reader
+
         self.llm = LLM(**arguments)
         self.engine = self.llm.llm_engine
-        self.merger = None
-        if weights == "merged":
-            from axiom.sampling.merging import Merger
-
-            self.merger = Merger(self.llm, Path(arguments["model"]))
+        self.merger = Merger(checkpoint_reader(Path(arguments["model"]), "cuda")) if merged else None
         self.send(ready={"vllm": __version__, "pid": os.getpid()})
 
     def on_use(self, adapter: str | None) -> None:
         """Answer with this adapter from now on; a new name and id each time, since a reused name serves a stale cache."""
+        if self.asleep:
+            self.llm.wake_up()
+            self.asleep = False
         self.version += 1
         if self.merger is not None:
-            self.merger.apply(Path(adapter) if adapter else None)
+            changed = list(self.merger.weights(Path(adapter) if adapter else None))
+            self.llm.apply_model(lambda model: model.load_weights(changed))
             self.llm.reset_prefix_cache()
         else:
             self._swap(adapter)
@@ -74,7 +77,7 @@ class Worker:
         if self.lora is not None:
             self.engine.add_lora(self.lora)
 
-    def on_sample(self, requests: list[dict[str, Any]], seed: int) -> None:
+    def on_sample(self, requests: list[dict[str, Any]], seed: int, logprobs: bool) -> None:
         """Run the requests to their end; each step's finished ones go out together."""
         import torch
         from vllm import SamplingParams
@@ -88,7 +91,7 @@ class Worker:
                 top_p=request["top_p"],
                 max_tokens=request["max_tokens"],
                 stop_token_ids=request["stops"],
-                logprobs=0 if request["logprobs"] else None,
+                logprobs=0 if logprobs else None,
                 detokenize=False,
                 output_kind=RequestOutputKind.FINAL_ONLY,
             )
@@ -98,17 +101,12 @@ class Worker:
             finished = [_row(output) for output in self.engine.step() if output.finished]
             if finished:
                 self.send(done=finished)
-        self.send(drained=True)
 
     def on_sleep(self) -> None:
         """Give the GPU's memory to the trainer; the weights wait in host memory."""
         self.llm.sleep(level=1)
+        self.asleep = True
         self.send(slept=True)
-
-    def on_wake(self) -> None:
-        """Take the GPU's memory back."""
-        self.llm.wake_up()
-        self.send(woken=True)
 
 
 def _row(output: Any) -> list[Any]:
@@ -120,7 +118,6 @@ def main() -> None:
     """Serve the socket whose descriptor is the first argument."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     Worker(socket.socket(fileno=int(sys.argv[1]))).serve()
 
 

@@ -13,8 +13,8 @@ from axiom.models import Policy, load_tokenizer
 from axiom.records import LossStep
 from axiom.training import Example
 from axiom.training.batches import Encoded, Pack, encode, optimizer_steps, packs
-from axiom.training.loss import weighted_cross_entropy
 from axiom.training.lora import adapted_model, save_adapter
+from axiom.training.loss import weighted_cross_entropy
 
 CPU_PASS_TOKENS = 1024
 """Tokens in one pass on a CPU: enough for its matrix units, and about a gigabyte for a model of 135M."""

@@ -44,7 +44,7 @@ def adapted_model(model: ModelConfig, config: TrainingConfig, previous: Policy, 
 
 
 def lora_config(config: TrainingConfig) -> LoraConfig:
-    """peft's settings for `config`."""
+    """Peft's settings for `config`."""
     targets = config.target_modules
     return LoraConfig(
         r=config.lora_r, lora_alpha=config.lora_alpha, lora_dropout=config.lora_dropout, task_type="CAUSAL_LM",

@@ -1,0 +1,208 @@
+"""Sampling with vLLM engines in processes of their own, which live as long as the experiment.
+
+One engine is bound by its own CPU work at these model sizes, so several share a GPU and divide the requests. An
+engine that dies is started anew once in a call and given what it had not finished; a second death is an EngineError.
+"""
+
+import json
+import logging
+import selectors
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from axiom.config import ModelConfig, SamplingConfig
+from axiom.errors import ConfigError, EngineError
+from axiom.models import Policy, check_adapter, load_tokenizer, resolve_device, resolve_model, stop_tokens
+from axiom.sampling import Completion, Request
+from axiom.sampling.engine_process import SILENCE_SECONDS, START_SECONDS, EngineProcess
+
+log = logging.getLogger("axiom.sampling")
+
+RESTARTS = 1
+"""Fresh engines that one call of `sample` may start before it gives up."""
+CAPTURE_SIZES = (1, 8, 64, 256, 512, 1024)
+"""Batch sizes that get a CUDA graph. vLLM's own list of about a hundred takes a minute to capture."""
+CPU_CACHE_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One completion that is due."""
+
+    request: Request
+    index: int
+    ids: list[int]
+    engine: int
+
+
+class VLLMSampler:
+    """Completions from `sampling.vllm.replicas` engines."""
+
+    name = "vllm"
+
+    def __init__(self, model: ModelConfig, sampling: SamplingConfig) -> None:
+        self.config, self.sampling = model, sampling
+        self.directory = resolve_model(model.path)
+        self.tokenizer = load_tokenizer(model)
+        self.stops = sorted(stop_tokens(self.directory, self.tokenizer))
+        self.policy = Policy("base", None)
+        # One after the other: engines that measure free memory at the same time starve each other.
+        self.engines: list[EngineProcess] = []
+        for index in range(sampling.vllm.replicas):
+            self.engines.append(self._start(index))
+
+    def use(self, policy: Policy) -> None:
+        """Put the policy's weights in force in every engine."""
+        if policy.adapter is not None:
+            check_adapter(self.config, policy.adapter)
+            _check_rank(policy.adapter, self.sampling)
+        self.policy = policy
+        for engine in self.engines:
+            engine.send(op="use", adapter=_text(policy.adapter))
+        for engine in self.engines:
+            engine.expect("used")
+
+    def sample(self, requests: Sequence[Request]) -> Iterator[Completion]:
+        """Completions as they finish; those of one prompt come from one engine, which reads the prompt once.
+
+        `Request.seed` seeds the engines' common stream: a generator for each request would cost more than the model.
+        """
+        due = self._jobs(requests)
+        for index in range(len(self.engines)):
+            self._submit(index, due)
+        restarts = RESTARTS
+        while due:
+            for index in self._ready():
+                try:
+                    messages = self.engines[index].receive(SILENCE_SECONDS)
+                except EngineError as error:
+                    if restarts == 0:
+                        raise
+                    restarts -= 1
+                    log.warning("%s; starting it anew for the %d completions that are due", error, len(due))
+                    self._revive(index, due)
+                    continue
+                for message in messages:
+                    yield from self._completions(message["done"], due)
+
+    def make_room(self, bytes_needed: int) -> None:
+        """Let the engines sleep if the GPU has less free memory than `bytes_needed`; `use` wakes them."""
+        import torch
+
+        if resolve_device(self.config) != "cuda":
+            return
+        free = torch.cuda.mem_get_info()[0]
+        if free >= bytes_needed:
+            return
+        log.warning("engines sleep: training needs %.0f GiB, %.0f are free", bytes_needed / 2**30, free / 2**30)
+        for engine in self.engines:
+            engine.send(op="sleep")
+            engine.expect("slept")
+
+    def close(self) -> None:
+        """End the engines."""
+        for engine in self.engines:
+            engine.kill()
+
+    def _start(self, index: int) -> EngineProcess:
+        engine = EngineProcess(f"vllm-{index}")
+        engine.send(
+            op="start", arguments=engine_arguments(self.directory, self.config, self.sampling),
+            merged=weights_in_force(self.config, self.sampling) == "merged",
+        )  # fmt: skip
+        engine.expect("ready", START_SECONDS)
+        return engine
+
+    def _revive(self, index: int, due: dict[int, _Job]) -> None:
+        self.engines[index].kill()
+        self.engines[index] = self._start(index)
+        self.engines[index].send(op="use", adapter=_text(self.policy.adapter))
+        self.engines[index].expect("used")
+        self._submit(index, due)
+
+    def _jobs(self, requests: Sequence[Request]) -> dict[int, _Job]:
+        prompts = sorted({request.prompt for request in requests})
+        encoded = self.tokenizer(prompts, add_special_tokens=False)["input_ids"] if prompts else []
+        home = {
+            prompt: (ids, place % len(self.engines))
+            for place, (prompt, ids) in enumerate(zip(prompts, encoded, strict=True))
+        }
+        jobs = [_Job(request, index, *home[request.prompt]) for request in requests for index in range(request.n)]
+        return dict(enumerate(jobs))
+
+    def _submit(self, index: int, due: dict[int, _Job]) -> None:
+        mine = {key: job for key, job in due.items() if job.engine == index}
+        if not mine:
+            return
+        payload = [
+            {
+                "key": key, "ids": job.ids, "stops": self.stops, "temperature": job.request.temperature,
+                "top_p": job.request.top_p, "max_tokens": job.request.max_new_tokens,
+            }
+            for key, job in mine.items()
+        ]  # fmt: skip
+        seed = next(iter(mine.values())).request.seed
+        self.engines[index].send(op="sample", requests=payload, seed=seed, logprobs=self.sampling.vllm.logprobs)
+
+    def _ready(self) -> list[int]:
+        """Engines that have something to say, or have died."""
+        with selectors.DefaultSelector() as selector:
+            for index, engine in enumerate(self.engines):
+                selector.register(engine.socket, selectors.EVENT_READ, index)
+            events = selector.select(SILENCE_SECONDS)
+        if not events:
+            raise EngineError(
+                f"no engine finished anything for {SILENCE_SECONDS:.0f} s; see {self.engines[0].log.name}"
+            )
+        return [key.data for key, _ in events]
+
+    def _completions(self, rows: list[list[Any]], due: dict[int, _Job]) -> Iterator[Completion]:
+        stops = set(self.stops)
+        bodies = [tokens[:-1] if tokens and tokens[-1] in stops else tokens for _, tokens, _, _ in rows]
+        texts = self.tokenizer.batch_decode(bodies, skip_special_tokens=True)
+        for (key, tokens, logprob, reason), text in zip(rows, texts, strict=True):
+            job = due.pop(key)
+            yield Completion(job.request.request_id, job.index, text, len(tokens), logprob, reason)
+
+
+def weights_in_force(model: ModelConfig, sampling: SamplingConfig) -> str:
+    """`merged` or `adapter`; vLLM repacks weights on a CPU, where only an adapter can be exchanged."""
+    if sampling.vllm.weights != "auto":
+        return sampling.vllm.weights
+    return "merged" if resolve_device(model) == "cuda" else "adapter"
+
+
+def engine_arguments(directory: Path, model: ModelConfig, sampling: SamplingConfig) -> dict[str, Any]:
+    """Keyword arguments of `vllm.LLM`."""
+    settings, cuda = sampling.vllm, resolve_device(model) == "cuda"
+    rows = sampling.batch_size or (1024 if cuda else 64)
+    arguments: dict[str, Any] = {
+        "model": str(directory), "dtype": "float32" if model.dtype == "float32" else "bfloat16",
+        "max_model_len": settings.max_model_len, "max_num_seqs": rows, "disable_log_stats": True,
+        "enforce_eager": settings.enforce_eager or not cuda, "enable_prefix_caching": True, "seed": 0,
+    }  # fmt: skip
+    if cuda:
+        arguments["gpu_memory_utilization"] = settings.gpu_memory_utilization / settings.replicas
+        arguments["enable_sleep_mode"] = settings.sleep
+        if not settings.enforce_eager:
+            sizes = [size for size in CAPTURE_SIZES if size < rows] + [rows]
+            arguments["compilation_config"] = {"cudagraph_capture_sizes": sizes}
+    else:
+        arguments["kv_cache_memory_bytes"] = CPU_CACHE_BYTES
+    if weights_in_force(model, sampling) == "adapter":
+        arguments |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": settings.max_lora_rank}
+    return arguments
+
+
+def _check_rank(adapter: Path, sampling: SamplingConfig) -> None:
+    rank, limit = json.loads((adapter / "adapter_config.json").read_text())["r"], sampling.vllm.max_lora_rank
+    if rank > limit:
+        raise ConfigError(
+            f"adapter {str(adapter)!r} has rank {rank}, the engine takes {limit}; set sampling.vllm.max_lora_rank"
+        )
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path.resolve())
