@@ -148,7 +148,7 @@ def observe(truth: Truth, rng: np.random.Generator) -> Curve:
     dispersion = rng.uniform(1.0, MAX_DISPERSION)
     train = _beta_binomial(truth.train, TRAIN_N, dispersion, rng) / TRAIN_N
     val = _beta_binomial(truth.val, VAL_N, dispersion, rng) / VAL_N
-    return Curve.of(np.arange(len(train)), train, val, TRAIN_N, VAL_N)
+    return Curve.of(np.arange(float(len(train))), train, val, TRAIN_N, VAL_N)
 
 
 def _beta_binomial(p: Floats, n: int, dispersion: float, rng: np.random.Generator) -> Floats:

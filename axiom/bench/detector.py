@@ -3,6 +3,7 @@
 Beside it the original rule and the literature's. A null family is one whose truth has no lasting jump.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -37,7 +38,10 @@ class Trial:
 
 @dataclass(frozen=True)
 class Figures:
-    """Shares and errors of one rule over some trials; nan where nothing qualifies. `null` counts curves without a jump."""
+    """Shares and errors of one rule over some trials; nan where nothing qualifies.
+
+    `null` counts curves without a jump, `real` those with one.
+    """
 
     false_alarms: float
     detections: float
@@ -60,8 +64,9 @@ def trial(family: str, evaluations: int, index: int, seed: int = 0) -> Trial:
         low, high = phases.t_generalise_low, phases.t_generalise_high
         covered = low is not None and high is not None and low <= truth.jump <= high
     online = alarms(curve, config)
+    times = {"naive": naive(curve, config), "literature": literature(curve), "axiom": ours}
     return Trial(
-        family, evaluations, truth.jump, {"naive": naive(curve, config), "literature": literature(curve), "axiom": ours},
+        family, evaluations, truth.jump, times,
         phases.kind, covered, bool(online) and online[-1].kind == "transition",
     )  # fmt: skip
 
@@ -88,3 +93,17 @@ def figures(trials: Sequence[Trial], rule: str) -> Figures:
 
 def _mean(values: Sequence[object]) -> float:
     return float(np.mean([bool(value) for value in values])) if values else float("nan")
+
+
+def kinds(trials: Sequence[Trial]) -> dict[str, int]:
+    """How often each kind of curve was seen, most often first."""
+    return dict(Counter(t.kind for t in trials).most_common())
+
+
+def online_sentence(trials: Sequence[Trial]) -> str:
+    """What the online alarm did over whole runs."""
+    false = _mean([t.alarm for t in trials if t.jump is None])
+    real = _mean([t.alarm for t in trials if t.jump is not None])
+    return (
+        f"online: an alarm stands at the end of {false:.2%} of runs without a lasting jump and of {real:.1%} with one"
+    )

@@ -4,14 +4,14 @@ Universal inference (Wasserman, Ramdas, Balakrishnan 2020, section 8): a mixture
 over the largest likelihood of anything that is no jump (no change, even change, a rise without a plateau, a fall).
 Under the null its expectation stays below 1 at every evaluation at once, so by Ville's inequality it exceeds 1 / a
 at any time with probability at most a. Over-dispersion is taken out first by dividing counts by the dispersion
-estimated from successive differences; that step is approximate, and `axiom bench detector` measures what is left.
+estimated from second differences; that step is approximate, and `axiom bench detector` measures what is left.
 """
 
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import betaln, logsumexp
+from scipy.special import logsumexp
 
 from axiom.config import DetectionConfig
 from axiom.grokking import fit
@@ -50,8 +50,8 @@ def alarms(curve: Curve, config: DetectionConfig | None = None) -> list[Event]:
     raised: Evidence | None = None
     while at <= len(curve):
         if raised is None:
-            evidence = weigh(curve, start, at)
-            if _raises(curve, start, evidence, rate, config):
+            evidence = weigh(curve, start, at) if _risen(curve, start, at, config) else None
+            if evidence is not None and _raises(curve, start, evidence, rate, config):
                 raised = evidence
                 rows.append(_alarm(curve, start, at - 1, evidence))
         elif _fell(curve, at, raised):
@@ -86,61 +86,87 @@ def weigh(curve: Curve, start: int, end: int) -> Evidence:
     correct, n = (curve.val_accuracy * curve.val_n)[start:end], curve.val_n[start:end]
     noise = _noise(correct, n)
     correct, n = correct / noise, n / noise
-    misses = n - correct
-    hits_before, misses_before = np.cumsum(correct), np.cumsum(misses)
-    length = len(n)
-    change = np.arange(MIN_PLATEAU, length - MIN_RISEN + 1)
-    hits, missed = hits_before[change - 1], misses_before[change - 1]
-    later_hits, later_misses = hits_before[-1] - hits, misses_before[-1] - missed
-    marginal = betaln(hits + 0.5, missed + 0.5) + betaln(later_hits + 0.5, later_misses + 0.5) - 2 * betaln(0.5, 0.5)
-    rising = later_hits * missed > hits * later_misses
-    prior = -np.log(change - MIN_PLATEAU + 1.0) - np.log(change - MIN_PLATEAU + 2.0)  # 1 / k(k+1) sums to one
-    weight = np.where(rising, marginal + prior, -np.inf)
+    jumps, centre = _jumps(len(n))
+    levels, found = fit.fit_levels(jumps, correct, n, rounds=3)
+    weight = np.where(
+        levels[:, 1] > levels[:, 0], -found / 2 + _log_volume(jumps, levels, n) + _log_prior(centre), -np.inf
+    )
     best = int(weight.argmax())
-    log_e = float(logsumexp(weight)) - _null(correct, n)
-    before, after = hits[best] / (hits[best] + missed[best]), later_hits[best] / (later_hits[best] + later_misses[best])
-    return Evidence(log_e, int(change[best]), float(before), float(after))
+    log_e = float(logsumexp(weight)) + _null_deviance(correct, n) / 2
+    return Evidence(log_e, round(centre[best]), *(float(level) for level in levels[best]))
 
 
 def _noise(correct: Floats, n: Floats) -> float:
-    """Dispersion from successive differences, which a slow trend and a single jump leave alone."""
-    pooled = (correct[1:] + correct[:-1] + 1) / (n[1:] + n[:-1] + 2)
-    variance = pooled * (1 - pooled) * (1 / n[1:] + 1 / n[:-1])
-    squares = np.sort(np.diff(correct / n) ** 2 / variance)[:-1]  # without the largest, which may be the jump
+    """Dispersion from second differences, which a trend leaves alone; the two largest may be a jump and are dropped."""
+    spread = np.convolve(n, np.ones(3), "valid")
+    pooled = (np.convolve(correct, np.ones(3), "valid") + 1) / (spread + 2)
+    variance = 18 * pooled * (1 - pooled) / spread  # 1 + 4 + 1 times that of one evaluation, n = spread / 3
+    squares = np.sort(np.diff(correct / n, 2) ** 2 / variance)[:-2]
     return max(1.0, (squares.sum() + fit.PRIOR_WEIGHT) / (len(squares) + fit.PRIOR_WEIGHT))
 
 
+def _log_volume(weights_KTQ: Floats, levels_KQ: Floats, n: Floats) -> Floats:
+    """Laplace's approximation of what integrating both levels over 0..1 adds to the best log-likelihood."""
+    p_KT = np.einsum("ktq,kq->kt", weights_KTQ, levels_KQ)
+    information_KQQ = weights_KTQ.transpose(0, 2, 1) @ (weights_KTQ * (n / (p_KT * (1 - p_KT)))[..., None])
+    return np.log(2 * np.pi) - 0.5 * np.linalg.slogdet(information_KQQ)[1]
+
+
+def _log_prior(centre: Floats) -> Floats:
+    """Over the time of the jump: 1 / k (k + 1), which needs no horizon; even over the widths."""
+    k = centre - centre.min() + 1
+    return -np.log(k * (k + 1)) - np.log(len(WIDTHS))
+
+
+def _fixed_rises(centre: Floats, width: Floats, length: int) -> Floats:
+    """Weights K×T×2 of logistic steps."""
+    rises = fit.step(centre, width, length)
+    return np.stack([1 - rises, rises], -1)
+
+
+WIDTHS = (0.5, 2.0, 6.0, 16.0)
+"""10-90 % widths of the jumps looked for, in evaluations."""
+
+
+def _earliest(width: Floats) -> Floats:
+    """The first centre that leaves a plateau before it, as long as the definition of a jump demands."""
+    return width / 2 + np.maximum(MIN_PLATEAU, width / 2)
+
+
 @lru_cache(maxsize=256)
-def _null_shapes(length: int) -> tuple[Floats, Floats]:
-    """Weights K×T×2 of shapes that are no jump whatever their levels, and of falls and level stretches at any time."""
+def _jumps(length: int) -> tuple[Floats, Floats]:
+    """Weights K×T×2 and centres K of the jumps that `length` evaluations can hold."""
+    centre, width = (axis.ravel() for axis in np.meshgrid(np.arange(MIN_PLATEAU - 0.5, length), WIDTHS, indexing="ij"))
+    fits = (centre >= _earliest(width) - 1) & (centre <= length - MIN_RISEN)
+    return _fixed_rises(centre[fits], width[fits], length), centre[fits]
+
+
+@lru_cache(maxsize=256)
+def _no_jumps(length: int) -> tuple[Floats, Floats]:
+    """Weights K×T×2 of shapes that are no jump whatever their levels, and of sudden changes, which may be falls."""
     width = np.geomspace(1.0, 4.0 * length, 9)
     share = np.linspace(-0.5, 1.0, 7)
-    # The centre of a step whose plateau is as long as MIN_PLATEAU and half its width demand, and earlier ones.
-    latest = np.maximum(width / 2 + MIN_PLATEAU, width)
-    centre = (latest[:, None] * share).ravel()
-    rises = fit.step(centre, np.repeat(width, len(share)), length)
-    plain = np.vstack([rises, np.linspace(0, 1, length)])
-    falls = np.tri(length, length, -1).T[:-1]
-    return np.stack([1 - plain, plain], -1), np.stack([1 - falls, falls], -1)
+    rises = _fixed_rises((_earliest(width)[:, None] * share).ravel(), np.repeat(width, len(share)), length)
+    changes = np.arange(0.5, length - 1)
+    return np.concatenate([rises, fit.line(length)[None]]), _fixed_rises(changes, np.full(len(changes), 0.1), length)
 
 
-def _null(correct: Floats, n: Floats) -> float:
-    """The largest log-likelihood (without binomial coefficients) of any curve that is no jump."""
-    plain, falls = _null_shapes(len(n))
+def _null_deviance(correct: Floats, n: Floats) -> float:
+    """The smallest deviance of any curve that is no jump."""
+    plain, changes = _no_jumps(len(n))
     _, found = fit.fit_levels(plain, correct, n, rounds=3)
-    best = found.min()
-    levels, down = fit.fit_levels(falls, correct, n, rounds=1)
-    falling = levels[:, 0] >= levels[:, 1]
-    best = min(best, down[falling].min()) if falling.any() else best
-    return float(-best / 2 - _saturated(correct, n))
+    levels, falls = fit.fit_levels(changes, correct, n, rounds=1)
+    return float(min(found.min(), falls[levels[:, 0] >= levels[:, 1]].min(initial=np.inf)))
 
 
-def _saturated(correct: Floats, n: Floats) -> float:
-    return float(-(fit.xlogy(correct, correct / n) + fit.xlogy(n - correct, 1 - correct / n)).sum())
+def _risen(curve: Curve, start: int, end: int, config: DetectionConfig) -> bool:
+    """Whether the last evaluations stand high enough above earlier ones for an alarm to be possible."""
+    val = curve.val_accuracy[start:end]
+    return bool(val[-MIN_RISEN:].max() - val.min() >= config.min_step)
 
 
 def _raises(curve: Curve, start: int, evidence: Evidence, rate: float, config: DetectionConfig) -> bool:
-    train = curve.train_accuracy[start : start + evidence.change].mean()
+    train = curve.train_accuracy[start : start + max(1, evidence.change)].mean()
     return bool(
         evidence.log_e >= -np.log(rate)
         and evidence.after - evidence.before >= config.min_step
@@ -155,7 +181,7 @@ def _fell(curve: Curve, end: int, raised: Evidence) -> bool:
 
 
 def _alarm(curve: Curve, start: int, at: int, evidence: Evidence) -> Event:
-    estimate = float(curve.iteration[start + evidence.change - 1 : start + evidence.change + 1].mean())
+    estimate = float(curve.iteration[start + evidence.change])
     jump, power = f"{evidence.before:.2f} to {evidence.after:.2f}", evidence.log_e / np.log(10)
     detail = f"validation went from {jump}; e-value 10^{power:.1f}"
     return _event(curve, at, "transition", estimate, detail)
