@@ -38,7 +38,8 @@ def stage_task(name: str) -> Callable[[Callable[..., Handle]], Callable[..., Han
 
         def call(*args: Any, iteration: int = 0, **kwargs: Any) -> Handle:
             named = prefect_task.with_options(task_run_name=f"iteration {iteration} · {name}")
-            handle = Handle.model_validate(named(*args, iteration=iteration, **kwargs).data)
+            state = named(*args, iteration=iteration, return_state=True, **kwargs)
+            handle = Handle.model_validate(state.result())
             total = sum(handle.rows.values())
             report(Progress(iteration, name, total, total, "rows", reused=handle.reused, note=_summary(handle)))
             return handle
