@@ -113,16 +113,3 @@ NUMERALS: dict[str, Option] = {
     "hexadecimal": Option(2, "Numbers are written in hexadecimal, in lower case.", "int({}, 16)", (16, "x")),
 }
 """How numbers are written; `run` is the base and the format code."""
-
-FINISH: dict[str, Option] = {
-    "none": Option(0, "", "{}", lambda r: r),
-    **{f"plus_{k}": Option(1, f"Add {k} to the result.", f"{{}} + {k}", lambda r, k=k: r + k) for k in (1, 2, 3, 5, 10, 100)},
-    **{f"times_{k}": Option(1, f"Multiply the result by {k}.", f"{{}} * {k}", lambda r, k=k: k * r) for k in (2, 3, 5, 10)},
-    "negated": Option(1, "Return the negative of the result.", "-{}", lambda r: 0 - r),
-    "absolute": Option(1, "Return the absolute value of the result.", "abs({})", lambda r: max(r, -r)),
-    **{f"mod_{k}": Option(2, f"Return the remainder of the result modulo {k} (0 to {k - 1}).", f"{{}} % {k}",
-                          lambda r, k=k: r - k * math.floor(Fraction(r, k))) for k in (2, 5, 7, 10, 97)},
-    **{f"floor_{k}": Option(2, f"Return the result, or {k} if it is less than {k}.", f"max({{}}, {k})",
-                            lambda r, k=k: r if r > k else k) for k in (0, 1, 10)},
-}  # fmt: skip
-"""What becomes of the result; `code` has a place for an atom."""

@@ -4,6 +4,9 @@ Each row gives the words, the code and the interpreter's function of one meaning
 apart on purpose, so that a slip in one shows as a disagreement.
 """
 
+import math
+from fractions import Fraction
+
 from axiom.problems.space import Option
 
 
@@ -101,3 +104,55 @@ def comprehension(source: str, keep: Option, change: Option | None = None) -> st
     """`change` of each x of `source` that `keep` lets through, as the inside of a comprehension."""
     condition = f" if {keep.code}" if keep.code else ""
     return f"{change.code if change else 'x'} for x in {source}{condition}"
+
+
+FINISH: dict[str, Option] = {
+    "none": Option(0, "", "{}", lambda r: r),
+    **{f"plus_{k}": Option(1, f"Add {k} to the result.", f"{{}} + {k}", lambda r, k=k: r + k) for k in (1, 2, 3, 5, 10, 100)},
+    **{f"times_{k}": Option(1, f"Multiply the result by {k}.", f"{{}} * {k}", lambda r, k=k: k * r) for k in (2, 3, 5, 10)},
+    "negated": Option(1, "Return the negative of the result.", "-{}", lambda r: 0 - r),
+    "absolute": Option(1, "Return the absolute value of the result.", "abs({})", lambda r: max(r, -r)),
+    **{f"mod_{k}": Option(2, f"Return the remainder of the result modulo {k} (0 to {k - 1}).", f"{{}} % {k}",
+                          lambda r, k=k: r - k * math.floor(Fraction(r, k))) for k in (2, 5, 7, 10, 97)},
+    **{f"floor_{k}": Option(2, f"Return the result, or {k} if it is less than {k}.", f"max({{}}, {k})",
+                            lambda r, k=k: r if r > k else k) for k in (0, 1, 10)},
+}  # fmt: skip
+"""What becomes of the result; `code` has a place for an atom."""
+
+
+def finished(finish: Option, code: str) -> str:
+    """The expression `code` after `finish`, in brackets only where it needs them."""
+    if not finish.words:
+        return code
+    atom = code.isidentifier() or (code.endswith(")") and code[: code.index("(")].replace(".", "").isidentifier())
+    return finish.code.format(code if atom and code.count("(") == 1 else f"({code})")
+
+
+def sentence(*parts: str) -> str:
+    """The parts that say something, as one text."""
+    return " ".join(part for part in parts if part)
+
+
+VIEWS: dict[str, Option] = {
+    "plain": Option(0, "", "{}", lambda s: s),
+    "any_case": Option(1, "Upper and lower case count as the same.", "{}.lower()", lambda s: "".join(c.lower() for c in s)),
+    "no_spaces": Option(1, "Spaces are ignored.", "{}.replace(' ', '')", lambda s: "".join(s.split(" "))),
+    "not_first": Option(1, "The first character is ignored.", "{}[1:]", lambda s: "".join(c for i, c in enumerate(s) if i)),
+    "not_last": Option(1, "The last character is ignored.", "{}[:-1]", lambda s: s[: max(0, len(s) - 1)]),
+    **{f"not_{c}": Option(1, f"The character {c!r} is ignored.", f"{{}}.replace({c!r}, '')",
+                          lambda s, c=c: "".join(x for x in s if x != c)) for c in ("a", "b", "e")},
+    "every_second": Option(1, "Only the characters at indices 0, 2, 4 and so on count.", "{}[::2]",
+                           lambda s: "".join(c for i, c in enumerate(s) if not i & 1)),
+    "letters": Option(2, "Only letters count.", "''.join(c for c in {} if c.isalpha())",
+                      lambda s: "".join(c for c in s if c.lower() != c.upper())),
+    "no_vowels": Option(2, "Vowels (aeiou, either case) are ignored.", "''.join(c for c in {} if c not in 'aeiouAEIOU')",
+                        lambda s: s.translate({ord(c): None for c in "aeiouAEIOU"})),
+    "no_digits": Option(2, "Digits are ignored.", "''.join(c for c in {} if not c.isdigit())",
+                        lambda s: s.translate({ord(c): None for c in "0123456789"})),
+    "letters_any_case": Option(3, "Only letters count, and upper and lower case are the same.",
+                               "''.join(c for c in {}.lower() if c.isalpha())",
+                               lambda s: "".join(c.lower() for c in s if c.lower() != c.upper())),
+    "no_spaces_any_case": Option(2, "Spaces are ignored, and upper and lower case are the same.",
+                                 "{}.lower().replace(' ', '')", lambda s: "".join(s.upper().split(" ")).lower()),
+}  # fmt: skip
+"""What of a string counts; `code` has a place for it."""

@@ -5,8 +5,9 @@ from itertools import pairwise
 
 from axiom.problems.family import Family, function
 from axiom.problems.inputs import BIG
-from axiom.problems.operators import FINISH, NUMERALS, Algebra, algebras
+from axiom.problems.operators import NUMERALS, Algebra, algebras
 from axiom.problems.space import Option, Variant
+from axiom.problems.vocabulary import FINISH
 
 _FLAT = [(0, ("+",)), (0, ("-",)), (0, ("*",)), (1, ("+-",)), (1, ("+*",)), (1, ("-*",)), (2, ("+-*",)), (1, ("/",)),
          (2, ("+/",)), (2, ("-/",)), (2, ("*/",)), (3, ("+-*/",)), (0, ("@",)), (1, ("+@",)), (1, ("-@",)),

@@ -5,7 +5,7 @@ import statistics
 from axiom.problems import inputs
 from axiom.problems.family import Family, function
 from axiom.problems.space import Option, Variant
-from axiom.problems.vocabulary import MAPS, PREDICATES, comprehension
+from axiom.problems.vocabulary import FINISH, MAPS, PREDICATES, comprehension, finished
 
 AGGREGATES = {
     "sum": Option(0, "the sum of {}", "sum({items})", sum),
@@ -28,14 +28,6 @@ AGGREGATES = {
                           lambda v: sum(v[::2]) - sum(v[1::2])),
 }  # fmt: skip
 
-FINISH = {
-    "none": Option(0, "", "", lambda r: r),
-    **{f"plus_{k}": Option(1, f"Add {k} to that.", f" + {k}", lambda r, k=k: r + k) for k in (1, 2, 5, 10)},
-    **{f"times_{k}": Option(1, f"Multiply that by {k}.", f" * {k}", lambda r, k=k: k * r) for k in (2, 3, 10)},
-    **{f"mod_{k}": Option(2, f"Of that, return the remainder modulo {k} (0 to {k - 1}).", f" % {k}",
-                          lambda r, k=k: divmod(r, k)[1]) for k in (7, 10, 97)},
-}  # fmt: skip
-
 
 def describe(v: Variant) -> str:
     bare = f"{v['keep'].words} in nums"
@@ -44,19 +36,14 @@ def describe(v: Variant) -> str:
 
 
 def program(v: Variant) -> str:
-    inside = comprehension("nums", v["keep"], v["map"])
-    aggregate, finish = v["aggregate"].code, v["finish"].code
+    inside, aggregate = comprehension("nums", v["keep"], v["map"]), v["aggregate"].code
+    body, items = [], f"[{inside}]"
     if inside == "x for x in nums":
-        result = aggregate.format(items="nums", inside=inside)
-        body = []
+        items = "nums"
     elif aggregate.count("{items}") > 1 or "next" in aggregate:
-        body = [f"items = [{inside}]"]
-        result = aggregate.format(items="items", inside=inside)
-    else:
-        body = []
-        result = aggregate.format(items=f"[{inside}]", inside=inside)
-    bracketed = f"({result})" if finish and (" if " in result or " - " in result) and "sum(v" not in result else result
-    return function(FAMILY.signature, *body, f"return {bracketed}{finish}")
+        body, items = [f"items = [{inside}]"], "items"
+    result = aggregate.format(items=items, inside=inside)
+    return function(FAMILY.signature, *body, f"return {finished(v['finish'], result)}")
 
 
 def solve(v: Variant, nums: list[int]) -> int:

@@ -4,8 +4,8 @@ import random
 from itertools import combinations
 
 from axiom.problems.family import Family, function
-from axiom.problems.operators import FINISH
 from axiom.problems.space import Option, Variant
+from axiom.problems.vocabulary import FINISH
 
 _KINDS = ("()", "[]", "{}", "<>")
 _ALL = "".join(_KINDS)

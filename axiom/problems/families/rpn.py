@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 from axiom.problems.family import Family, function
 from axiom.problems.inputs import BIG
-from axiom.problems.operators import FINISH, NUMERALS, Algebra, algebras
+from axiom.problems.operators import NUMERALS, Algebra, algebras
 from axiom.problems.space import Option, Variant
+from axiom.problems.vocabulary import FINISH
 
 _PAIRS = [(0, ("+",)), (0, ("-",)), (0, ("*",)), (0, ("@",)), (1, ("/",)), (1, ("+-",)), (1, ("+*",)), (1, ("-*",)),
           (2, ("+-*",)), (2, ("+/",)), (2, ("-@",)), (2, ("*@",)), (2, ("*/",))]  # fmt: skip

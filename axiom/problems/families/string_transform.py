@@ -46,26 +46,26 @@ def _steps(cost: int) -> dict[str, Option]:
     return plain | ends | added | swaps
 
 
-_NONE = {"none": Option(0, "", "{}", lambda s: s)}
-_ORDER = ("first", "second", "third", "fourth")
+_ORDER = ("first", "second", "third", "fourth", "fifth")
+_COSTS = (0, 1, 3, 3, 2)
 
 
 def describe(v: Variant) -> str:
-    words = [v[axis].words for axis in _ORDER if v[axis].words]
+    words = [step.words for step in v.values()]
     if len(words) == 1:
         return f"Return the string s {words[0]}."
     return f"Start from the string s and apply these steps in order: {'; then '.join(words)}. Return the result."
 
 
 def program(v: Variant) -> str:
-    steps = [v[axis].code for axis in _ORDER if v[axis].words]
+    steps = [step.code for step in v.values()]
     body = [f"s = {step.format('s')}" for step in steps[:-1]]
     return function(FAMILY.signature, *body, f"return {steps[-1].format('s')}")
 
 
 def solve(v: Variant, s: str) -> str:
-    for axis in _ORDER:
-        s = v[axis].run(s)
+    for step in v.values():
+        s = step.run(s)
     return s
 
 
@@ -75,7 +75,7 @@ FAMILY = Family(
     entry_point="transform",
     parameters="s: str",
     returns="str",
-    axes={"first": _steps(0), "second": _NONE | _steps(1), "third": _NONE | _steps(3), "fourth": _NONE | _steps(4)},
+    axes=[{axis: _steps(cost) for axis, cost in zip(_ORDER[:count], _COSTS, strict=False)} for count in range(1, 6)],
     describe=describe,
     program=program,
     solve=solve,
