@@ -342,10 +342,14 @@ def _refuse_unknown(tree: Mapping[str, Any], section: type[BaseModel], above: tu
         if key not in section.model_fields:
             dotted = ".".join((*above, key))
             names = all_keys()
-            near = difflib.get_close_matches(dotted, names, 1, 0.5) or [
-                name for name in names if name.split(".")[-1] == key
-            ]
-            hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(section.model_fields)}"
+            near = [name for name in names if name.split(".")[-1] == key] or difflib.get_close_matches(
+                dotted, names, 1, 0.5
+            )
+            hint = (
+                f"did you mean {' or '.join(map(repr, near))}?"
+                if near
+                else f"known here: {', '.join(section.model_fields)}"
+            )
             raise ConfigError(f"unknown key {dotted!r}; {hint}")
         inner = section.model_fields[key].annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel) and isinstance(value, Mapping):

@@ -1,0 +1,91 @@
+"""The config: the original experiment's defaults, and one sentence for each mistake."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from axiom.config import ExperimentConfig, all_keys, build_config, load_config
+from axiom.errors import ConfigError
+
+DEPLOYMENTS = Path(__file__).parent.parent / "deployments"
+
+
+def test_the_original_preset_states_the_defaults():
+    assert load_config(DEPLOYMENTS / "original.toml") == ExperimentConfig()
+
+
+@pytest.mark.parametrize("preset", sorted(DEPLOYMENTS.glob("*.toml")), ids=lambda path: path.name)
+def test_every_preset_loads(preset):
+    if "arms" not in tomllib.loads(preset.read_text()):  # a study has a tree of its own
+        assert load_config(preset).name
+
+
+def test_every_key_can_be_set():
+    for key in all_keys():
+        assert key.split(".")[0] in ExperimentConfig.model_fields
+
+
+def test_later_sources_win():
+    config = load_config(None, ["training.learning_rate=1e-3", "problems.train_size=7"], **{"problems.train_size": 9})
+    assert (config.training.learning_rate, config.problems.train_size) == (1e-3, 9)
+    assert load_config(None, ["name=plain_text"]).name == "plain_text"
+
+
+BAD = [
+    ("problems.families=['sorting_hat']", "unknown family 'sorting_hat'"),
+    ("problems.difficulty=[0, 3]", r"problems.difficulty"),
+    ("problems.difficulty=[3, 11]", r"problems.difficulty"),
+    ("problems.difficulty=[7, 3]", r"difficulty=\(7, 3\) must ascend within 1..10; set"),
+    ("problems.train_size=0", "problems.train_size = 0: input should be greater than or equal to 1"),
+    ("name=a/b", "name 'a/b' must be 1 to 100 letters"),
+    ("name=..", "name '..' must be"),
+    ("trainig.learning_rate=1", "unknown key 'trainig'; did you mean"),
+    ("training.learning_rat=1", "unknown key 'training.learning_rat'; did you mean 'training.learning_rate'"),
+    ("learning_rate=1", "unknown key 'learning_rate'; did you mean 'training.learning_rate'"),
+    ("training=3", "training"),
+    ("seed.x=3", "seed"),
+    ("training.learning_rate", "has no '='"),
+    ("sampling.engine=warp", "sampling.engine"),
+    ("sampling.temperature=nan", "sampling.temperature"),
+]
+
+
+@pytest.mark.parametrize(("override", "message"), BAD)
+def test_each_mistake_is_one_sentence(override, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_config(None, [override])
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_are_no_presets(tmp_path):
+    with pytest.raises(ConfigError, match="does not exist; presets in that folder"):
+        load_config(tmp_path / "nothing.toml")
+    (tmp_path / "bad.toml").write_text("a = = 1")
+    with pytest.raises(ConfigError, match="is not TOML"):
+        load_config(tmp_path / "bad.toml")
+    (tmp_path / "bad.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="is not TOML"):
+        load_config(tmp_path / "bad.toml")
+
+
+def test_the_config_round_trips_through_json():
+    config = load_config(DEPLOYMENTS / "quickstart.toml")
+    assert build_config(config.model_dump(mode="json")) == config
+
+
+def test_importing_the_library_loads_no_heavy_package():
+    code = "import sys, axiom, axiom.config, axiom.store, axiom.cli; print([m for m in ('torch', 'vllm', 'altair', 'prefect') if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_the_library_imports_neither_tasks_nor_flows_nor_prefect():
+    library = Path(__file__).parent.parent / "axiom"
+    for file in library.rglob("*.py"):
+        for line in file.read_text().splitlines():
+            words = line.split()
+            if words[:1] in (["import"], ["from"]) and len(words) > 1:
+                assert words[1].split(".")[0] not in {"prefect", "tasks", "flows"}, f"{file}: {line}"

@@ -1,0 +1,78 @@
+"""Selection: distinct programs, bounded per problem, and the same whatever order samples fell in."""
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from axiom.config import SelectionConfig
+from axiom.records import Gold, Sample, Verdict
+from axiom.selection import accepted, fingerprint, select, with_replay
+
+
+def sample(problem: str, code: str, number: int = 0, iteration: int = 1) -> Sample:
+    return Sample(
+        sample_id=f"{iteration}:{problem}:{number}", problem_id=problem, iteration=iteration, purpose="train", index=number,
+        completion=code, code=code, token_count=5, logprob=-1.0, finish_reason="stop", seed=0, temperature=0.8,
+        policy_version="base",
+    )  # fmt: skip
+
+
+def verdict(row: Sample, outcome: str = "passed", audit: bool | None = True) -> Verdict:
+    return Verdict(
+        sample_id=row.sample_id, outcome=outcome, cases_passed=1, cases_total=1, cpu_ms=1.0, wall_ms=1.0, detail="",
+        audit_passed=audit,
+    )  # fmt: skip
+
+
+def test_only_passes_that_also_passed_the_audit_are_accepted():
+    rows = [sample("p", f"x = {i}", i) for i in range(4)]
+    judged = [
+        verdict(rows[0]),
+        verdict(rows[1], audit=None),
+        verdict(rows[2], audit=False),
+        verdict(rows[3], "timeout", None),
+    ]
+    assert accepted(rows, judged) == rows[:2]
+
+
+def test_layout_comments_and_docstrings_do_not_make_a_program_distinct():
+    same = ["def f(x):\n    return x", "def f( x ):  # why\n    return (x)", 'def f(x):\n    """Doc."""\n    return x']
+    assert len({fingerprint(code) for code in same}) == 1
+    assert fingerprint("def f(y):\n    return y") != fingerprint(same[0])
+    assert fingerprint("def f(") == "def f("
+    assert fingerprint("-" * 100_000 + "1")
+
+
+def test_a_docstring_alone_is_a_body():
+    assert fingerprint('def f():\n    "a"') != fingerprint('def f():\n    "b"')
+
+
+codes = st.lists(st.tuples(st.sampled_from("pqr"), st.sampled_from(["x=1", "x = 1", "x=2", "x=3", "y=4"])), max_size=20)
+
+
+@given(codes, st.integers(1, 3), st.randoms(use_true_random=False))
+def test_bounded_distinct_and_independent_of_arrival(drawn, bound, rng: random.Random):
+    rows = [sample(problem, code, i) for i, (problem, code) in enumerate(drawn)]
+    gold = select(rows, SelectionConfig(max_per_problem=bound))
+    per_problem = [row.problem_id for row in gold]
+    assert all(per_problem.count(problem) <= bound for problem in "pqr")
+    assert len({(row.problem_id, row.target) for row in gold}) == len(gold)
+    assert {row.problem_id for row in gold} == {row.problem_id for row in rows}
+    shuffled = sorted(rng.sample(rows, len(rows)), key=lambda row: row.problem_id)
+    again = select(shuffled, SelectionConfig(max_per_problem=bound))
+    assert sorted(gold, key=str) == sorted(again, key=str)
+
+
+def test_replay_reaches_back_as_far_as_asked_and_doubles_nothing():
+    def gold(number: int, target: str) -> Gold:
+        return Gold(
+            sample_id=str(number), problem_id="p", iteration=number, weight=1.0, reason="verified", target=target
+        )
+
+    fresh, earlier = [gold(5, "a")], [[gold(4, "a"), gold(4, "b")], [gold(3, "c")], [gold(2, "d")]]
+    kept = with_replay(fresh, earlier, SelectionConfig(replay=2))
+    assert [(row.iteration, row.target, row.reason) for row in kept] == [
+        (5, "a", "verified"), (4, "b", "replayed"), (3, "c", "replayed"),
+    ]  # fmt: skip
+    assert with_replay(fresh, earlier, SelectionConfig(replay=0)) == fresh

@@ -1,0 +1,165 @@
+"""The store: what is done is reused, what is damaged is noticed, what is unfinished is invisible."""
+
+import errno
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from axiom.errors import DataError, StorageError
+from axiom.records import RECORDS, Gold, Record
+from axiom.store import Folder, Handle, StageStore, Writer, read_parquet
+
+
+def gold(number: int) -> Gold:
+    return Gold(sample_id=str(number), problem_id="p", iteration=1, weight=1.0, reason="verified", target="x")
+
+
+class Counter:
+    """A stage body that counts how often it ran."""
+
+    def __init__(self, rows: int = 3) -> None:
+        self.calls, self.rows = 0, rows
+
+    def __call__(self, out: Writer) -> None:
+        self.calls += 1
+        out.table("gold", [gold(i) for i in range(self.rows)], Gold)
+        (out.directory("adapter") / "weights.bin").write_bytes(b"w" * 100)
+
+
+@pytest.fixture
+def stages(tmp_path: Path) -> StageStore:
+    return StageStore(Folder(str(tmp_path / "experiment")))
+
+
+def run(stages: StageStore, work: Counter, settings: object = 1, version: str = "1", **inputs: Handle) -> Handle:
+    return stages.run("gold", "iterations/0001", settings=settings, version=version, inputs=inputs, work=work)
+
+
+def test_a_second_run_reuses_and_reads_the_same_rows(stages):
+    work = Counter()
+    first, second = run(stages, work), run(stages, work)
+    assert (work.calls, first.reused, second.reused) == (1, False, True)
+    assert first.digest == second.digest
+    assert stages.read("iterations/0001", "gold", Gold) == [gold(i) for i in range(3)]
+
+
+def test_other_settings_code_or_inputs_compute_again(stages, tmp_path):
+    work = Counter()
+    base = run(stages, work)
+    other = base.model_copy(update={"digest": "0" * 64})
+    for change in ({"settings": 2}, {"version": "2"}, {"problems": base}, {"problems": other}):
+        before = work.calls
+        run(stages, work, **change)
+        assert work.calls == before + 1, change
+
+
+@pytest.mark.parametrize("name", ["gold.parquet", "adapter/weights.bin"])
+@pytest.mark.parametrize("damage", ["truncate", "flip", "remove"])
+def test_damage_is_noticed_and_repaired(stages, tmp_path, name, damage):
+    work = Counter()
+    first = run(stages, work)
+    file = tmp_path / "experiment/iterations/0001" / name
+    data = file.read_bytes()
+    if damage == "remove":
+        file.unlink()
+    else:
+        file.write_bytes(data[:-1] if damage == "truncate" else bytes([data[0] ^ 1]) + data[1:])
+    fresh = StageStore(stages.root)
+    again = run(fresh, work)
+    assert work.calls == 2
+    assert again.digest == first.digest
+    assert file.read_bytes() == data
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"stage": "gold"}', "null"])
+def test_a_damaged_manifest_is_no_manifest(stages, tmp_path, text):
+    work = Counter()
+    run(stages, work)
+    (tmp_path / "experiment/iterations/0001/gold.manifest.json").write_text(text)
+    run(StageStore(stages.root), work)
+    assert work.calls == 2
+
+
+def test_a_failing_stage_leaves_nothing(stages, tmp_path):
+    def work(out: Writer) -> None:
+        out.table("gold", [gold(1)], Gold)
+        raise RuntimeError("boom")
+
+    with pytest.raises(RuntimeError, match="boom"):
+        run(stages, work)
+    assert list((tmp_path / "experiment/iterations/0001").iterdir()) == []
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(stages, tmp_path):
+    def work(out: Writer) -> None:
+        out.table("gold", [gold(1)], Gold)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(StorageError, match="full; free some space and resume"):
+        run(stages, work)
+    assert list((tmp_path / "experiment/iterations/0001").iterdir()) == []
+
+
+def test_pruned_files_count_as_done_only_where_they_are_not_needed(stages, tmp_path):
+    work = Counter()
+    first = run(stages, work)
+    stages.prune("gold", "iterations/0001")
+    assert not (tmp_path / "experiment/iterations/0001/gold.parquet").exists()
+    arguments = {"settings": 1, "version": "1", "inputs": {}, "work": work}
+    assert stages.run("gold", "iterations/0001", **arguments, need_files=False).digest == first.digest
+    assert work.calls == 1
+    stages.run("gold", "iterations/0001", **arguments)
+    assert work.calls == 2
+
+
+def test_equal_content_has_equal_digests_wherever_it_lies(tmp_path):
+    digests = {
+        run(StageStore(Folder(url)), Counter()).digest
+        for url in (str(tmp_path / "a"), f"file://{tmp_path}/b", "memory://c")
+    }
+    assert len(digests) == 1
+
+
+def test_an_object_store_works_like_a_disk():
+    stages, work = StageStore(Folder("memory://somewhere/experiment")), Counter()
+    assert run(stages, work).digest == run(stages, work).digest
+    assert work.calls == 1
+    local = stages.root.join("iterations/0001").local_directory("adapter", ["adapter/weights.bin"])
+    assert (local / "weights.bin").read_bytes() == b"w" * 100
+
+
+def test_a_missing_column_is_named(tmp_path):
+    table = Gold.to_table([gold(1)]).drop_columns(["weight"])
+    file = tmp_path / "gold.parquet"
+    pq.write_table(table, file)
+    with pytest.raises(DataError, match="lacks the column 'weight' of a Gold row"):
+        read_parquet(file.read_bytes(), Gold, str(file))
+
+
+def test_rubbish_is_no_parquet():
+    with pytest.raises(DataError, match="not a readable Parquet file"):
+        read_parquet(b"rubbish", Gold, "gold.parquet")
+
+
+def test_a_column_of_another_type_is_refused(tmp_path):
+    table = Gold.to_table([gold(1)])
+    table = table.set_column(table.column_names.index("weight"), "weight", pa.array(["heavy"]))
+    pq.write_table(table, tmp_path / "gold.parquet")
+    with pytest.raises(DataError, match="does not hold Gold rows"):
+        read_parquet((tmp_path / "gold.parquet").read_bytes(), Gold, "gold.parquet")
+
+
+@given(st.lists(st.builds(Gold, weight=st.floats(allow_nan=False), iteration=st.integers(0, 2**31 - 1)), max_size=5))
+def test_rows_round_trip(rows):
+    assert Gold.from_table(Gold.to_table(rows)) == rows
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_every_record_has_a_column_for_each_field(record: type[Record]):
+    assert record.SCHEMA.names == list(record.model_fields)
+    assert record.from_table(record.to_table([])) == []
