@@ -24,6 +24,12 @@ def _steps(cost: int) -> dict[str, Option]:
                               lambda s: s.translate({ord(c): None for c in "aeiouAEIOU"})),
         "sorted": Option(cost + 1, "with its characters in ascending order", "''.join(sorted({}))",
                          lambda s: "".join(c for k in range(256) for c in s if ord(c) == k)),
+        "mirrored": Option(cost + 1, "followed by its own reverse", "{0} + {0}[::-1]", lambda s: s + "".join(reversed(s))),
+        "words_back": Option(cost + 1, "with the parts between its single spaces in reverse order", "' '.join({}.split(' ')[::-1])",
+                             lambda s: s if " " not in s else " ".join(reversed(s.split(" ")))),
+        "rotated": Option(cost + 1, "with its first character moved to the end", "{0}[1:] + {0}[:1]", lambda s: "".join((*s[1:], *s[:1]))),
+        "digits_gone": Option(cost + 1, "without its digits", "''.join(c for c in {} if not c.isdigit())",
+                              lambda s: s.translate({ord(c): None for c in "0123456789"})),
         "doubled": Option(cost + 1, "with each character doubled", "''.join(c * 2 for c in {})",
                           lambda s: "".join(map("".join, zip(s, s, strict=True)))),
     }  # fmt: skip
@@ -47,7 +53,7 @@ def _steps(cost: int) -> dict[str, Option]:
 
 
 _ORDER = ("first", "second", "third", "fourth", "fifth")
-_COSTS = (0, 1, 3, 3, 2)
+_COSTS = (0, 1, 2, 2, 2)
 
 
 def describe(v: Variant) -> str:
