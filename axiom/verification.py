@@ -95,6 +95,27 @@ class Verifier:
         )  # fmt: skip
 
 
+class AnswersOnly(Verifier):
+    """A verifier for problems of kind `answer` alone: they are compared in this process, so no template is started."""
+
+    def __init__(self) -> None:
+        pass
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+    @property
+    def tier(self) -> str:
+        """No isolation, because nothing runs."""
+        return "nothing runs"
+
+    def verify(self, candidates: Iterable[Candidate]) -> Iterator[CandidateVerdict]:
+        """No verdicts. Raises DataError for a candidate, because that is a program."""
+        for candidate in candidates:
+            raise DataError(f"candidate {candidate.candidate_id!r} is a program; it needs a Verifier with a sandbox")
+        yield from ()
+
+
 @functools.lru_cache(65536)
 def _arguments(text: str) -> bytes:
     """The marshalled argument list of a case."""
