@@ -11,7 +11,7 @@ _listeners: list[Listener] = []
 
 @dataclass(frozen=True)
 class Progress:
-    """`done` of `total` `unit`s of a stage; `rate` is tokens a second; `solved` of `problems` have a verified program."""
+    """`done` of `total` `unit`s of a stage; `rate` in tokens a second; `solved` of `problems` have a passing program."""
 
     iteration: int
     stage: str

@@ -174,7 +174,7 @@ class LossStep(Record):
 
 
 class Evaluation(Record):
-    """One problem under one policy: `correct` of `n` samples, and whether the greedy completion is (null if not run)."""
+    """One problem under one policy: `correct` of `n` samples, and whether the greedy one is (null if not run)."""
 
     problem_id: str
     split: Split

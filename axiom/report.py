@@ -130,7 +130,8 @@ def _script() -> str:
 
 
 _PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title} · axiom</title>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{title} · axiom</title>
 <style>
 body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 820px; margin: 2rem auto; padding: 0 1rem; color: #222; }}
 h1 {{ margin-bottom: .2rem; }} h2 {{ margin-top: 2.2rem; border-bottom: 1px solid #ddd; }}
@@ -138,7 +139,8 @@ h1 {{ margin-bottom: .2rem; }} h2 {{ margin-top: 2.2rem; border-bottom: 1px soli
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
 td, th {{ padding: .25rem .8rem; border-bottom: 1px solid #eee; text-align: right; }}
 pre {{ background: #f7f7f7; padding: .8rem; overflow-x: auto; font-size: 13px; }}
-details {{ margin: .3rem 0; padding-left: .6rem; border-left: 3px solid #54a24b; }} details.failed {{ border-color: #e45756; }}
+details {{ margin: .3rem 0; padding-left: .6rem; border-left: 3px solid #54a24b; }}
+details.failed {{ border-color: #e45756; }}
 summary {{ cursor: pointer; }} .chart {{ margin: 1.2rem 0; }}
 </style>
 <script>{script}</script></head>

@@ -90,14 +90,17 @@ class Writer:
         self._folder, self._scratch = folder, scratch
         self.info: dict[str, Any] = {}
         self.files: dict[str, FileEntry] = {}
+        self.storage_seconds = 0.0
 
     def table(self, name: str, rows: Iterable[R], record: type[R]) -> None:
         """Write `rows` as `<name>.parquet`."""
+        start = time.perf_counter()
         table = record.to_table(rows)
         path = self._scratch / f"{name}.parquet"
         with path.open("wb") as file:
             pq.write_table(table, file, compression="zstd")
         self._add(f"{name}.parquet", path, table.num_rows)
+        self.storage_seconds += time.perf_counter() - start
 
     def json(self, name: str, value: Any) -> None:
         """Write `value` as `<name>.json`."""
@@ -113,11 +116,13 @@ class Writer:
 
     def publish(self) -> dict[str, FileEntry]:
         """Move every file to its place. Called by the store."""
+        start = time.perf_counter()
         for path in sorted(p for p in self._scratch.rglob("*") if p.is_file()):
             name = path.relative_to(self._scratch).as_posix()
             if name not in self.files:
                 self._add(name, path, None)
             self._folder.put(name, path)
+        self.storage_seconds += time.perf_counter() - start
         return self.files
 
     def _add(self, name: str, path: Path, rows: int | None) -> None:
@@ -263,8 +268,9 @@ class StageStore:
         with place.scratch() as scratch, _storage_errors(place.path):
             writer = Writer(place, scratch)
             work(writer)
-            writer.info.setdefault("seconds", round(time.perf_counter() - start, 3))
             files = writer.publish()
+            writer.info["seconds"] = round(time.perf_counter() - start, 3)
+            writer.info["storage_seconds"] = round(writer.storage_seconds, 3)
         manifest = Manifest(stage=stage, folder=folder, key=key, inputs=digests, files=files, info=writer.info)
         place.write_bytes(f"{stage}.manifest.json", manifest.model_dump_json(indent=1).encode())
         return _handle(manifest, reused=False)

@@ -20,8 +20,9 @@ class Display:
     def __init__(self, console: Console, iterations: int) -> None:
         self._console, self._iterations = console, iterations
         self._bars = Bars(
-            TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal,
+            TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), console=console, transient=True,
+            disable=not console.is_terminal,
         )  # fmt: skip
         self._task = self._bars.add_task("starting", total=None, rate="")
         self._stage: tuple[int, str] | None = None
@@ -61,7 +62,7 @@ class Display:
     def _line(self, progress: Progress) -> None:
         self._printed = time.monotonic()
         style = "dim" if progress.reused or progress.stage not in ("done", "stop") else "bold"
-        self._console.print(f"{self._title(progress)}: {progress.note}", style=style, highlight=False)
+        self._console.print(f"{self._title(progress)}: {progress.note}", style=style, highlight=False, soft_wrap=True)
 
     def _title(self, progress: Progress) -> str:
         return f"iteration {progress.iteration}/{self._iterations} · {progress.stage}"

@@ -1,6 +1,7 @@
 """`axiom inspect` and `axiom report`: look into an experiment's artifacts."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -99,3 +100,25 @@ def report(name: Name, root: Root = DEFAULT_ROOT) -> None:
     if not experiment.folder.exists("metrics.parquet"):
         raise DataError(f"experiment {name!r} has no metrics yet; `axiom resume {name}` continues it")
     console.print(write(experiment), highlight=False, soft_wrap=True)
+
+
+@app.command()
+def plot(
+    name: Name,
+    out: Annotated[Path, typer.Option(help="File to write: .png, .svg, .json or .html.")],
+    chart: Annotated[str, typer.Option(help="accuracy, gold, outcomes or families.")] = "accuracy",
+    root: Root = DEFAULT_ROOT,
+) -> None:
+    """Draw one chart of an experiment into a file."""
+    from axiom import charts
+    from axiom.experiment import Experiment
+    from axiom.records import Metric
+
+    known = {"accuracy": charts.accuracy, "gold": charts.gold, "outcomes": charts.outcomes, "families": charts.families}
+    if chart not in known:
+        raise DataError(f"no chart {chart!r}; choose one of {', '.join(known)}")
+    if out.suffix not in (".png", ".svg", ".json", ".html"):
+        raise DataError(f"--out {str(out)!r} must end in .png, .svg, .json or .html")
+    experiment = Experiment.open(root, name)
+    known[chart](experiment.stages.read("", "metrics", Metric)).save(str(out), inline=True, scale_factor=2)
+    console.print(str(out), highlight=False, soft_wrap=True)

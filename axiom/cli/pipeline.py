@@ -1,0 +1,35 @@
+"""`axiom bench pipeline`."""
+
+import importlib
+import os
+from typing import Annotated
+
+import typer
+
+from axiom.cli.app import bench_app, console
+from axiom.cli.run import QUIET, Overrides
+
+
+@bench_app.command()
+def pipeline(
+    preset: Annotated[str, typer.Argument(help="The preset to run.")] = "deployments/quickstart.toml",
+    iterations: Annotated[int, typer.Option(min=1, help="Iterations to measure, after the base model's.")] = 2,
+    overrides: Overrides = None,
+) -> None:
+    """Print where an iteration's wall time goes: sampling, verification, training, evaluation, and the rest."""
+    from axiom.bench.pipeline import measure
+    from axiom.cli.display import as_table
+    from axiom.config import load_config
+
+    for variable, value in QUIET.items():
+        os.environ.setdefault(variable, value)
+    flow = importlib.import_module("flows.experiment").experiment
+    found, peak = measure(load_config(preset, overrides or (), iterations=iterations), flow)
+    parts = list(found[0].seconds)
+    rows = [[part, *(f"{row.seconds[part]:.2f} s {row.share(part):6.1%}" for row in found)] for part in parts] + [
+        ["wall", *(f"{row.wall_seconds:.2f} s" for row in found)]
+    ]
+    console.print(as_table(f"Wall time of {preset}", ["part", *(f"iteration {row.iteration}" for row in found)], rows))
+    shares = ", ".join(f"{row.share('orchestration', 'storage'):.1%}" for row in found)
+    console.print(f"orchestration and storage together: {shares} of an iteration", highlight=False)
+    console.print(f"peak memory of all processes: {peak / 1024:.2f} GiB", highlight=False)

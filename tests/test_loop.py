@@ -1,0 +1,179 @@
+"""The whole row on the real model: killed anywhere it resumes, and the artifacts are those of an undisturbed run."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from axiom.experiment import Experiment
+from axiom.records import Evaluation, Gold, LossStep, Metric, Outcome, Sample, Verdict
+from axiom.store import StageStore
+
+pytestmark = pytest.mark.slow
+
+TINY = """
+name = "tiny"
+seed = 3
+iterations = 2
+[problems]
+families = ["list_filter", "string_transform"]
+difficulty = [1, 1]
+train_size = 6
+val_size = 4
+test_size = 2
+hidden_cases = 6
+[model]
+path = "smollm2-135m"
+dtype = "float32"
+[sampling]
+engine = "transformers"
+samples_per_problem = 4
+max_new_tokens = 48
+[selection]
+replay = 1
+[training]
+batch_size = 4
+gradient_accumulation = 1
+learning_rate = 5e-4
+[evaluation]
+samples_per_problem = 2
+pass_at = [1, 2]
+"""
+
+
+def start(folder: Path, *command: str) -> subprocess.Popen[str]:
+    environment = os.environ | {"PREFECT_HOME": str(folder / "prefect"), "AXIOM_ROOT": str(folder / "artifacts")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "axiom.cli", *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    out, _ = process.communicate(timeout=280)
+    assert process.returncode == 0, out
+    return out
+
+
+@pytest.fixture(scope="module")
+def preset(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("preset") / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, preset) -> tuple[Experiment, str]:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    out = finish(start(folder, "run", str(preset)))
+    return Experiment.open(str(folder / "artifacts"), "tiny"), out
+
+
+def stage_names(experiment: Experiment) -> list[tuple[str, str]]:
+    names = [("problems", "problems")]
+    for number in range(experiment.config.iterations + 1):
+        folder = f"iterations/{number:04d}"
+        stages = [n for n in experiment.folder.join(folder).names() if n.endswith(".manifest.json")]
+        names += [(name.removesuffix(".manifest.json"), folder) for name in stages]
+    return names
+
+
+def test_it_says_what_it_did(undisturbed):
+    experiment, out = undisturbed
+    assert "Greedy accuracy with 95% Wilson intervals" in out
+    assert "Undetermined: 3 evaluations so far, a verdict needs 12" in out
+    assert experiment.folder.exists("report.html")
+    assert out.count("· done:") == 3
+
+
+def test_every_table_holds_what_its_arrow_promises(undisturbed):
+    experiment, _ = undisturbed
+    stages, config = experiment.stages, experiment.config
+    assert {split: len(rows) for split, rows in experiment.problems.items()} == {"train": 6, "val": 4, "test": 2}
+    for number in (1, 2):
+        folder = f"iterations/{number:04d}"
+        samples = stages.read(folder, "samples", Sample)
+        verdicts = {v.sample_id: v for v in stages.read(folder, "verdicts", Verdict)}
+        gold = stages.read(folder, "gold", Gold)
+        assert len(samples) == 6 * config.sampling.samples_per_problem == len(verdicts)
+        fresh = [row for row in gold if row.reason == "verified"]
+        assert all(verdicts[row.sample_id].outcome is Outcome.PASSED for row in fresh)
+        assert len(stages.read(folder, "evaluation", Evaluation)) == 12
+        losses = stages.read(folder, "losses", LossStep)
+        assert sum(step.examples for step in losses) == len(gold)
+        assert len({sample.policy_version for sample in samples}) == 1
+    metrics = stages.read("", "metrics", Metric)
+    assert {row.iteration for row in metrics} == {0, 1, 2}
+    assert {"greedy_accuracy", "pass@1", "pass@2", "gold", "solved"} <= {row.name for row in metrics}
+
+
+def test_a_second_run_computes_nothing(undisturbed, preset):
+    experiment, _ = undisturbed
+    folder = Path(experiment.root).parent
+    before = {p: p.stat().st_mtime_ns for p in (folder / "artifacts").rglob("iterations/**/*.*")}
+    out = finish(start(folder, "run", str(preset)))
+    assert {p: p.stat().st_mtime_ns for p in (folder / "artifacts").rglob("iterations/**/*.*")} == before
+    assert out.count("is done") == 3
+
+
+def test_killed_at_many_moments_it_resumes_to_the_same_artifacts(tmp_path, preset, undisturbed):
+    reference, _ = undisturbed
+    seen: set[str] = set()
+    process = start(tmp_path, "run", str(preset))
+    manifests = tmp_path / "artifacts" / "tiny"
+    for _ in range(4):
+        deadline = time.monotonic() + 120
+        while process.poll() is None and time.monotonic() < deadline:
+            now = {str(p.relative_to(manifests)) for p in manifests.rglob("*.manifest.json")}
+            if len(now) >= len(seen) + 3:
+                seen = now
+                break
+            time.sleep(0.02)
+        if process.poll() is not None:
+            break
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        process = start(tmp_path, "resume", "tiny")
+    finish(process)
+    resumed = Experiment.open(str(tmp_path / "artifacts"), "tiny")
+    assert len(seen) >= 3, "it was killed at least once"
+    assert stage_names(resumed) == stage_names(reference)
+    for stage, folder in stage_names(reference):
+        ours, theirs = resumed.stages.manifest(stage, folder), reference.stages.manifest(stage, folder)
+        assert resumed.stages.intact(ours), (stage, folder)
+        if stage not in ("verdicts", "eval_verdicts", "metrics"):  # those hold times
+            assert ours.digest == theirs.digest, (stage, folder)
+    assert outcomes(resumed) == outcomes(reference)
+    assert values(resumed) == values(reference)
+    assert not list(manifests.rglob(".tmp-*"))
+
+
+def outcomes(experiment: Experiment) -> list[tuple[str, Outcome]]:
+    rows = [v for f in ("0001", "0002") for v in experiment.stages.read(f"iterations/{f}", "verdicts", Verdict)]
+    return [(row.sample_id, row.outcome) for row in rows]
+
+
+def values(experiment: Experiment) -> list[tuple[object, ...]]:
+    timed = {"sampling_tokens_per_second"}
+    rows = [row for row in experiment.stages.read("", "metrics", Metric) if row.name not in timed]
+    return [
+        (r.iteration, r.split, r.family, r.difficulty, r.name, r.value, r.low, r.high, r.optimizer_step) for r in rows
+    ]
+
+
+def test_a_damaged_table_is_recomputed_and_nothing_else(undisturbed):
+    experiment, _ = undisturbed
+    folder = Path(experiment.root).parent
+    table = folder / "artifacts/tiny/iterations/0001/gold.parquet"
+    whole = table.read_bytes()
+    table.write_bytes(whole[:100])
+    adapter = folder / "artifacts/tiny/iterations/0001/adapter/adapter_model.safetensors"
+    before = adapter.stat().st_mtime_ns
+    finish(start(folder, "resume", "tiny"))
+    assert table.read_bytes() == whole
+    assert adapter.stat().st_mtime_ns == before
+    assert StageStore(experiment.folder).manifest("gold", "iterations/0001")
