@@ -245,6 +245,8 @@ class ExperimentConfig(Section):
     """Folder of the experiment: letters, digits, dot, dash and underscore."""
     arm: Arm = "expert_iteration"
     """Where the training data comes from."""
+    yoke: str = ""
+    """Name of the expert run under the same root whose schedule this run replays; empty for none."""
     seed: Count = 0
     """Root of every random stream."""
     iterations: Annotated[int, Field(ge=0, le=100_000)] = 100

@@ -14,11 +14,10 @@ GREEDY_INDEX = -1
 
 def requests(
     problems: Iterable[Problem], prompt: Callable[[Problem], str], config: ExperimentConfig, purpose: Purpose,
-    iteration: int,
+    iteration: int, draws: int,
 ) -> list[Request]:  # fmt: skip
-    """For training, `samples_per_problem` draws of each problem; to evaluate, the greedy one and the draws of pass@k."""
+    """`draws` of each problem at the config's temperature, and to evaluate the greedy one besides."""
     sampling = config.sampling
-    draws = sampling.samples_per_problem if purpose == "train" else config.evaluation.samples_per_problem
     made = []
     for problem in problems:
         text = prompt(problem)

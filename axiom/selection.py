@@ -2,11 +2,11 @@
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from axiom.config import SelectionConfig
 from axiom.prompts import target
-from axiom.records import Gold, Outcome, Sample, Verdict
+from axiom.records import Gold, Outcome, Problem, Sample, Verdict
 
 
 def accepted(samples: Iterable[Sample], verdicts: Iterable[Verdict]) -> list[Sample]:
@@ -15,24 +15,35 @@ def accepted(samples: Iterable[Sample], verdicts: Iterable[Verdict]) -> list[Sam
     return [sample for sample in samples if sample.sample_id in good]
 
 
-def select(candidates: Sequence[Sample], config: SelectionConfig, reason: str = "verified") -> list[Gold]:
+def select(
+    candidates: Sequence[Sample], config: SelectionConfig, reason: str = "verified",
+    problems: Mapping[str, Problem] | None = None,
+) -> list[Gold]:  # fmt: skip
     """At most `max_per_problem` distinct programs of each problem, the likeliest tokens' shortest text first.
 
     Two programs are one if their syntax trees agree once docstrings, comments and layout are gone. Of equal programs
-    the shortest text stands for all; problems keep the order they came in, so the result depends on nothing else.
+    the shortest text stands for all; of `problems` those of kind `answer` keep their bare text. Problems keep the
+    order they came in, so the result depends on nothing else.
     """
+    bare = {key for key, problem in (problems or {}).items() if problem.kind == "answer"}
     distinct: defaultdict[str, dict[str, Sample]] = defaultdict(dict)
     for sample in sorted(candidates, key=lambda s: (len(s.code), s.code, s.sample_id)):
-        distinct[sample.problem_id].setdefault(fingerprint(sample.code), sample)
+        same = sample.code if sample.problem_id in bare else fingerprint(sample.code)
+        distinct[sample.problem_id].setdefault(same, sample)
     order = dict.fromkeys(sample.problem_id for sample in candidates)
     return [
         Gold(
             sample_id=sample.sample_id, problem_id=problem_id, iteration=sample.iteration, weight=1.0, reason=reason,
-            target=target(sample.code),
+            target=sample.code if problem_id in bare else target(sample.code),
         )
         for problem_id in order
         for sample in list(distinct[problem_id].values())[: config.max_per_problem]
     ]  # fmt: skip
+
+
+def training_text(problem: Problem, solution: str) -> str:
+    """What training teaches for a problem: the bare answer, or the program as a completion writes it."""
+    return solution if problem.kind == "answer" else target(solution)
 
 
 def with_replay(fresh: Sequence[Gold], earlier: Sequence[Sequence[Gold]], config: SelectionConfig) -> list[Gold]:

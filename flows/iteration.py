@@ -6,6 +6,7 @@ from prefect import flow
 from pydantic import BaseModel
 
 from axiom import runtime
+from axiom.arms import ARMS
 from axiom.experiment import VERSIONS, iteration_folder
 from axiom.runtime import Runtime
 from axiom.store import Handle, Writer
@@ -25,6 +26,8 @@ class Round(BaseModel, frozen=True):
     metrics: Handle | None = None
     gold: tuple[Handle, ...] = ()
     """Gold of the iterations that replay may reach, newest first."""
+    pool: Handle | None = None
+    """The first round's gold stage, for an arm that draws from a pool."""
 
 
 @flow(name="iteration", flow_run_name="{name} · iteration {number}", persist_result=False, validate_parameters=False)
@@ -42,12 +45,14 @@ def iteration(
 def run_stages(run: Runtime, number: int, before: Round, evaluated: bool, paused: bool) -> Round:
     """The stages in their order, then the record that all of them are done."""
     handles: dict[str, Handle] = {}
-    adapter, gold = before.adapter, before.gold
+    adapter, gold, pool = before.adapter, before.gold, before.pool
     if number > 0:
         handles["samples"] = sample(run, before.problems, before.adapter, "train", iteration=number)
         handles["verdicts"] = verify(run, before.problems, handles["samples"], "train", iteration=number)
         earlier = before.gold[: run.config.selection.replay]
-        handles["gold"] = select_gold(run, handles["samples"], handles["verdicts"], earlier, iteration=number)
+        handles["gold"] = select_gold(run, handles["samples"], handles["verdicts"], earlier, pool, iteration=number)
+        if ARMS[run.config.arm].pool is not None:
+            pool = pool or handles["gold"]
         adapter = handles["adapter"] = train(run, handles["gold"], before.adapter, iteration=number, paused=paused)
         gold = (handles["gold"], *earlier)[: run.config.selection.replay]
     if evaluated:
@@ -56,7 +61,7 @@ def run_stages(run: Runtime, number: int, before: Round, evaluated: bool, paused
         handles["eval_samples"], handles["eval_verdicts"] = samples, verdicts
         handles["evaluation"] = evaluate_policy(run, before.problems, samples, verdicts, iteration=number)
     metrics = measure(run, handles, before.metrics, iteration=number)
-    after = Round(problems=before.problems, adapter=adapter, metrics=metrics, gold=gold)
+    after = Round(problems=before.problems, adapter=adapter, metrics=metrics, gold=gold, pool=pool)
     _record(run, number, before, after, handles | {"metrics": metrics}, evaluated, paused)
     return after
 
@@ -93,8 +98,8 @@ def _record(
 
 
 def _identity(run: Runtime, number: int, before: Round, evaluated: bool, paused: bool) -> dict[str, Any]:
-    sections = ("seed", "arm", "model", "modular", "sampling", "sandbox", "selection", "training", "evaluation")
-    known = {"problems": before.problems, "adapter": before.adapter, "metrics": before.metrics}
+    sections = ("seed", "arm", "yoke", "model", "modular", "sampling", "sandbox", "selection", "training", "evaluation")
+    known = {"problems": before.problems, "adapter": before.adapter, "metrics": before.metrics, "pool": before.pool}
     inputs = {name: handle for name, handle in known.items() if handle is not None}
     return {
         "folder": iteration_folder(number),

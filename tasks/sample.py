@@ -1,5 +1,6 @@
 """Problems and a policy to samples."""
 
+from axiom.arms import ARMS
 from axiom.experiment import VERSIONS, iteration_folder
 from axiom.progress import Meter
 from axiom.records import Purpose, Sample
@@ -14,10 +15,15 @@ def sample(run: Runtime, problems: Handle, policy: Handle | None, purpose: Purpo
     """`samples.parquet`, or `eval_samples.parquet` for the purpose `eval`."""
     experiment = run.experiment
     name = "samples" if purpose == "train" else "eval_samples"
+    draws = run.config.evaluation.samples_per_problem
+    if purpose == "train":
+        arm = ARMS[run.config.arm]
+        draws = arm.draws(run.config, iteration)
+        policy = policy if arm.policy == "current" else None
 
     def work(out: Writer) -> None:
         chosen = experiment.problems["train"] if purpose == "train" else list(experiment.problems_by_id.values())
-        asked = {r.request_id: r for r in requests(chosen, run.learner.prompt, run.config, purpose, iteration)}
+        asked = {r.request_id: r for r in requests(chosen, run.learner.prompt, run.config, purpose, iteration, draws)}
         weights = run.policy(policy)
         run.learner.sampler.use(weights)
         meter = Meter(iteration, f"sample {purpose}", sum(r.n for r in asked.values()), "completions")
@@ -33,7 +39,9 @@ def sample(run: Runtime, problems: Handle, policy: Handle | None, purpose: Purpo
     with run.fresh_engine_on_failure():
         return experiment.stages.run(
             name, iteration_folder(iteration),
-            settings={**experiment.settings("seed", "model", "sampling", "evaluation"), "purpose": purpose},
+            settings={
+                **experiment.settings("seed", "model", "sampling", "evaluation"), "purpose": purpose, "draws": draws,
+            },
             version=VERSIONS["samples"], inputs={"problems": problems, **({"policy": policy} if policy else {})},
             work=work,
         )  # fmt: skip

@@ -1,0 +1,22 @@
+"""The gold that the expert run ended with, in an order that knows nothing of when it was found.
+
+If this arm does as well as the expert, the data mattered and the order in which it was found did not.
+"""
+
+from collections.abc import Sequence
+
+from axiom.arms.arm import Arm, Harvest, never
+from axiom.arms.yoke import from_pool
+from axiom.errors import ConfigError
+from axiom.records import Gold
+
+
+def _pool(harvest: Harvest, expert: Sequence[Gold]) -> list[Gold]:
+    if not expert:
+        raise ConfigError(
+            "arm 'shuffled_replay' replays the gold of an expert run and there is none; set yoke to that run's name"
+        )
+    return [row.model_copy(update={"reason": "shuffled"}) for row in expert]
+
+
+ARM = Arm("the expert run's final gold, shuffled", "base", never, from_pool, yoked=True, pool=_pool)
