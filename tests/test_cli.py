@@ -1,0 +1,170 @@
+"""The command line: each mistake is one sentence on stderr and exit code 2, and leaves nothing behind."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from axiom.cli.app import main
+from axiom.config import load_config
+from axiom.experiment import Experiment
+from axiom.records import Problem
+
+QUICKSTART = str(Path(__file__).parent.parent / "deployments/quickstart.toml")
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.setenv("AXIOM_ROOT", str(tmp_path / "artifacts"))
+    monkeypatch.setenv("COLUMNS", "200")
+    return tmp_path / "artifacts"
+
+
+def axiom(monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["axiom", *arguments])
+    try:
+        main()
+        code = 0
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+MISTAKES = {
+    "family": (["--set", "problems.families=['sorting_hat']"], "unknown family 'sorting_hat'"),
+    "difficulty": (["--set", "problems.difficulty=[1, 11]"], "problems.difficulty"),
+    "train size": (["--train-size", "0"], "problems.train_size = 0"),
+    "model path": (["--set", "model.path=/no/such/model"], "model.path = '/no/such/model' does not exist"),
+    "misspelt key": (["--set", "problems.famlies=['rpn']"], "did you mean 'problems.families'"),
+    "slash in name": (["--experiment", "a/b"], "name 'a/b' must be"),
+    "missing preset": ([], "does not exist; presets in that folder"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_each_mistake_is_one_sentence_and_exit_code_2(root, monkeypatch, capsys, mistake):
+    options, says = MISTAKES[mistake]
+    preset = QUICKSTART if options else "nothing.toml"
+    code, _, err = axiom(monkeypatch, capsys, "run", preset, *options)
+    assert code == 2
+    assert says in err
+    assert err.startswith("error:")
+    assert err.strip().count("\n") == 0
+    assert not root.exists()
+
+
+def test_a_misspelt_key_in_a_file(root, monkeypatch, capsys, tmp_path):
+    preset = tmp_path / "wrong.toml"
+    preset.write_text("[trainnig]\nlearning_rate = 1e-3\n")
+    code, _, err = axiom(monkeypatch, capsys, "run", str(preset))
+    assert (code, "unknown key 'trainnig'" in err) == (2, True)
+
+
+def test_a_name_in_use_with_another_config(root, monkeypatch, capsys):
+    Experiment.create(str(root), load_config(QUICKSTART)).save()
+    before = (root / "quickstart/experiment.json").read_bytes()
+    code, _, err = axiom(monkeypatch, capsys, "run", QUICKSTART, "--set", "training.learning_rate=0.5")
+    assert code == 2
+    assert "already exists with training.learning_rate" in err
+    assert (root / "quickstart/experiment.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("command", ["resume", "status", "inspect", "report"])
+def test_an_unknown_experiment(root, monkeypatch, capsys, command):
+    code, _, err = axiom(monkeypatch, capsys, command, "nobody")
+    assert (code, "no experiment 'nobody'" in err) == (2, True)
+
+
+def test_a_parquet_file_with_a_missing_column(root, monkeypatch, capsys):
+    experiment = Experiment.create(str(root), load_config(QUICKSTART))
+    experiment.save()
+    folder = root / "quickstart/problems"
+    folder.mkdir()
+    pq.write_table(Problem.to_table([]).drop_columns(["cases"]), folder / "train.parquet")
+    code, _, err = axiom(monkeypatch, capsys, "inspect", "quickstart", "--stage", "train")
+    assert (code, "lacks the column 'cases' of a Problem row" in err) == (2, True)
+
+
+def test_inspect_says_what_there_is(root, monkeypatch, capsys):
+    Experiment.create(str(root), load_config(QUICKSTART)).save()
+    code, _, err = axiom(monkeypatch, capsys, "inspect", "quickstart", "--iteration", "3", "--stage", "samples")
+    assert (code, "has no table 'samples'; there: none yet" in err) == (2, True)
+
+
+def test_list_and_status_of_a_fresh_experiment(root, monkeypatch, capsys):
+    assert "no experiments under" in axiom(monkeypatch, capsys, "list")[1]
+    Experiment.create(str(root), load_config(QUICKSTART)).save()
+    (root / "broken").mkdir()
+    (root / "broken/experiment.json").write_text("{")
+    code, out, _ = axiom(monkeypatch, capsys, "list")
+    assert code == 0
+    assert "quickstart" in out
+    assert "is damaged" in out
+    code, out, _ = axiom(monkeypatch, capsys, "status", "quickstart")
+    assert "0 of" in out
+    assert "axiom resume quickstart" in out
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["run"],
+        ["resume"],
+        ["status"],
+        ["list"],
+        ["inspect"],
+        ["report"],
+        ["doctor"],
+        ["plot"],
+        ["bench", "pipeline"],
+        ["problems"],
+    ],
+)
+def test_help_of_every_command_explains_each_option(monkeypatch, capsys, command):
+    code, out, _ = axiom(monkeypatch, capsys, *command, "--help")
+    assert code == 0
+    assert "Usage" in out
+    assert len(out) > 200
+
+
+@pytest.mark.slow
+def test_a_full_disk_stops_with_one_sentence_and_resumes(tmp_path):
+    """A real file system of 96 KiB, in a mount namespace of its own so that nothing stays behind."""
+    script = """
+    mount -t tmpfs -o size=96k tmpfs "$1" && cd "$2"
+    shift 2; "$@" --root disk/artifacts; code=$?
+    find disk -name '.tmp-*'; exit $code
+    """
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    run = [
+        sys.executable,
+        "-m",
+        "axiom.cli",
+        "run",
+        "--experiment",
+        "full",
+        "--iterations",
+        "2",
+        "--set",
+        "model.kind=modular",
+    ]
+    found = subprocess.run(
+        ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"]), "bash", "-c", script, "full", str(disk),
+         str(tmp_path), *run],
+        capture_output=True, text=True, env=os.environ | {"PREFECT_HOME": str(tmp_path / "prefect")}, check=False,
+    )  # fmt: skip
+    assert found.returncode == 2, found.stderr
+    assert "is full; free some space and resume" in found.stderr
+    assert ".tmp-" not in found.stdout
+
+
+def test_experiment_json_is_readable(root):
+    Experiment.create(str(root), load_config(QUICKSTART)).save()
+    record = json.loads((root / "quickstart/experiment.json").read_text())
+    assert {"config", "created", "code", "python", "packages", "hardware"} <= set(record)
