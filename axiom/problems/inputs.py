@@ -75,3 +75,57 @@ def text(rng: random.Random, stratum: str, size: int, alphabet: str = "") -> str
     elif stratum in ("zero", "negative", "long") and not alphabet:
         letters += "aeiou   0123456789-"
     return "".join(rng.choice(letters) for _ in range(length))
+
+
+def mirrored(rng: random.Random, stratum: str, size: int) -> str:
+    """A string that often reads the same backwards, now and then with one character changed."""
+    half = text(rng, stratum, max(2, size // 2), "abcAB1 -e" if stratum != "small" else "abce")
+    middle = rng.choice(("", rng.choice("abcde")))
+    whole = list(half + middle + half[::-1]) if rng.random() < 0.75 else list(half)
+    if whole and rng.random() < 0.3:
+        whole[rng.randrange(len(whole))] = rng.choice("abcAB1 ")
+    return "".join(whole)
+
+
+def sentence(rng: random.Random, stratum: str, size: int) -> str:
+    """Words of letters with single spaces between them, some of them twice."""
+    if stratum == "empty":
+        return ""
+    count = {"single": 1, "small": rng.randint(2, 3), "long": 2 * size}.get(stratum, rng.randint(2, max(3, size)))
+    vocabulary = [word(rng) for _ in range(max(2, count // 2 if stratum == "repeated" else count))]
+    return " ".join(rng.choice(vocabulary) for _ in range(count))
+
+
+def word(rng: random.Random) -> str:
+    """A word of one to eight letters, sometimes capitalised, sometimes a palindrome."""
+    letters = [rng.choice("aeioubdlmnrstxz") for _ in range(rng.choice((1, 2, 3, 3, 4, 5, 6, 8)))]
+    if rng.random() < 0.15:
+        letters += letters[::-1]
+    made = "".join(letters)
+    return made.capitalize() if rng.random() < 0.25 else made
+
+
+def between(low: int, high: int) -> Drawer:
+    """A drawer of integers from `low` to `high`, the ends more often than the rest; small ones for examples."""
+
+    def draw(rng: random.Random, stratum: str, _size: int) -> int:
+        if stratum in ("empty", "single"):
+            return rng.choice((low, low + 1, low + 2))
+        if stratum in ("long", "big"):
+            return rng.randint((low + high) // 2, high)
+        if stratum == "small":
+            return rng.randint(max(low, 1), max(low, min(high, 20)))
+        return rng.randint(low, high)
+
+    return draw
+
+
+def wide(rng: random.Random, stratum: str, size: int) -> int:
+    """A natural number of any length up to far beyond 64 bits."""
+    if stratum in ("empty", "single", "zero"):
+        return rng.choice((0, 1, 2, 7, 9, 10, 11))
+    if stratum == "big":
+        return rng.randrange(BIG, 2**70)
+    digits = {"small": rng.randint(2, 4), "long": 2 * size}.get(stratum, rng.randint(1, max(2, size)))
+    number = rng.randrange(10**digits)
+    return number // 10**3 * 10**3 if stratum == "repeated" else number

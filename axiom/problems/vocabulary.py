@@ -124,8 +124,8 @@ def finished(finish: Option, code: str) -> str:
     """The expression `code` after `finish`, in brackets only where it needs them."""
     if not finish.words:
         return code
-    atom = code.isidentifier() or (code.endswith(")") and code[: code.index("(")].replace(".", "").isidentifier())
-    return finish.code.format(code if atom and code.count("(") == 1 else f"({code})")
+    called = code.endswith(")") and code.count("(") == 1 and code.partition("(")[0].replace(".", "").isidentifier()
+    return finish.code.format(code if called or code.isidentifier() else f"({code})")
 
 
 def sentence(*parts: str) -> str:
