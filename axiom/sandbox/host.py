@@ -21,16 +21,19 @@ from typing import Any
 
 import axiom.values
 from axiom.errors import SandboxError
-from axiom.sandbox.inside import library
-from axiom.sandbox.inside.harness import HEADER, LENGTH
-from axiom.sandbox.inside.template import JOB, REPORT, TICKET
+from axiom.sandbox.inside.harness import HEADER_SIZE, LENGTH_SIZE
+from axiom.sandbox.inside.template import JOB_SIZE, TICKET_SIZE
+from axiom.sandbox.packing import pack
 
 _HERE = Path(__file__).parent
 _BOOT = (
     "import os, sys; os.register_at_fork = lambda **_: None; sys.path.append(sys.argv[1]); "
     "from inside.template import main; main(sys.argv[2])"
 )
+_ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C", "TZ": "UTC"}
+"""The same order of sets, text and time everywhere. Emptied before the first candidate."""
 _START_SECONDS = 30.0
+_REPORT_SIZE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,21 +80,25 @@ def _library() -> int:
     """A sealed memory file with the packed standard library, shared by all templates of this process."""
     descriptor = os.memfd_create("library", os.MFD_ALLOW_SEALING)
     with open(descriptor, "wb", closefd=False) as file:
-        file.write(library.pack(sysconfig.get_path("stdlib")))
+        file.write(pack(sysconfig.get_path("stdlib")))
     return descriptor
 
 
 class Template:
     """One template process, and the jobs it has been given but not finished."""
 
-    def __init__(self, without: Sequence[str] = ()) -> None:
-        """Start it and wait until it is locked down. Raises SandboxError when it dies on the way."""
+    def __init__(self, without: Sequence[str] = (), rich: bool = False) -> None:
+        """Start it and wait until it is locked down. `rich` loads every extension module a candidate may have.
+
+        Raises SandboxError when it dies on the way.
+        """
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         stop, self._stop = os.pipe()
         self.jobs: dict[int, _Job] = {}
+        self.rich = rich
         self.finished = self.checked = 0
         self._next_ticket = 0
-        self.process = _spawn(theirs.fileno(), stop, without)
+        self.process = _spawn(theirs.fileno(), stop, without, rich)
         theirs.close()
         os.close(stop)
         self.layers: dict[str, tuple[bool, str]] = self._hello()
@@ -119,10 +126,10 @@ class Template:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         body = marshal.dumps((program.code, program.entry_point, program.output_bytes, program.arguments))
-        cap = program.output_bytes + HEADER.size * (len(program.arguments) + 2)
-        job = _Job(token, ours, memoryview(LENGTH.pack(len(body)) + body), cap)
+        cap = program.output_bytes + HEADER_SIZE * (len(program.arguments) + 2)
+        job = _Job(token, ours, memoryview(len(body).to_bytes(LENGTH_SIZE, "little") + body), cap)
         self._next_ticket = (self._next_ticket + 1) & 0xFFFFFFFF
-        message = JOB.pack(self._next_ticket, program.cpu_seconds, program.wall_seconds, program.memory_bytes)
+        message = marshal.dumps((self._next_ticket, program.cpu_seconds, program.wall_seconds, program.memory_bytes), 2)
         try:
             socket.send_fds(self._control, [message], [theirs.fileno()])
         except OSError as error:
@@ -138,26 +145,26 @@ class Template:
             _send(job)
             _receive(job)
             if job.overflowed():
-                os.write(self._stop, TICKET.pack(ticket))
+                os.write(self._stop, ticket.to_bytes(TICKET_SIZE, "little"))
 
     def collect(self) -> list[tuple[Any, Run]]:
         """The jobs that have ended since the last call. Raises SandboxError when the template has died."""
         ended = []
         while True:
             try:
-                data = self._control.recv(REPORT.size)
+                data = self._control.recv(_REPORT_SIZE)
             except BlockingIOError:
                 return ended
             except OSError:
                 data = b""
             if not data:
                 raise SandboxError(f"a sandbox template died (exit status {self.process.poll()})")
-            ticket, status, ended_by, cpu, wall, faults, peak = REPORT.unpack(data)
+            ticket, status, ended_by, cpu, wall, faults, peak = map(int, data.split())
             job = self.jobs.pop(ticket)
             self.finished += 1
             _receive(job)
             job.channel.close()
-            run = Run(status, ended_by, cpu, wall, faults, peak, bytes(job.answer), job.overflowed())
+            run = Run(status, ended_by, cpu / 1e6, wall / 1e6, faults, peak, bytes(job.answer), job.overflowed())
             ended.append((job.token, run))
 
     def run_now(self, program: Program) -> Run:
@@ -188,15 +195,15 @@ class Template:
         self.process.wait()
 
 
-def _spawn(control: int, stop: int, without: Sequence[str]) -> "subprocess.Popen[bytes]":
+def _spawn(control: int, stop: int, without: Sequence[str], rich: bool) -> "subprocess.Popen[bytes]":
     options = {
         "values": axiom.values.__file__, "harness": str(_HERE / "inside/harness.py"), "without": list(without),
-        "descriptors": [control, stop, _library()],
+        "descriptors": [control, stop, _library()], "rich": rich,
     }  # fmt: skip
     return subprocess.Popen(
         [sys.executable, "-s", "-P", "-S", "-B", "-c", _BOOT, str(_HERE), json.dumps(options)],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd="/",
-        env={"PYTHONHASHSEED": "0", "PYTHONUTF8": "1"},  # the same order of sets and the same text everywhere
+        env=_ENVIRONMENT,
         pass_fds=options["descriptors"], start_new_session=True,  # Ctrl-C is the parent's to handle
     )  # fmt: skip
 

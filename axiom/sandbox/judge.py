@@ -7,17 +7,19 @@ Exact comparison is of bytes: the child writes canonical text, so equal text is 
 import json
 import math
 import signal
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from axiom.records import Outcome
 from axiom.sandbox.host import Run
-from axiom.sandbox.inside.harness import HEADER, OUT_OF_MEMORY
+from axiom.sandbox.inside.harness import HEADER_SIZE, OUT_OF_MEMORY
 from axiom.sandbox.inside.template import CPU_LIMIT, WALL_LIMIT
 from axiom.values import decode
 
-READY = HEADER.pack(b"R", 0, 0)
+READY = b"R" + bytes(HEADER_SIZE - 1)
+_HEADER = struct.Struct("<cHI")
 _TOLERANCE = 1e-6
 _SHOWN = 200
 
@@ -61,9 +63,9 @@ Record = tuple[bytes, int, bytes]
 def _records(answer: bytes) -> list[Record]:
     """The whole records at the start of `answer`, without the ready one."""
     records, place = [], len(READY)
-    while place + HEADER.size <= len(answer):
-        tag, index, size = HEADER.unpack_from(answer, place)
-        place += HEADER.size
+    while place + HEADER_SIZE <= len(answer):
+        tag, index, size = _HEADER.unpack_from(answer, place)
+        place += HEADER_SIZE
         if place + size > len(answer):
             break
         records.append((tag, index, answer[place : place + size]))
@@ -90,7 +92,7 @@ def _ended_by_force(run: Run) -> tuple[Outcome, str] | None:
     number = run.status & 0x7F
     if run.overflowed:
         return Outcome.OUTPUT_LIMIT, "answered more than the output limit"
-    if run.ended_by == CPU_LIMIT or number in (signal.SIGXCPU, signal.SIGKILL) and run.ended_by != WALL_LIMIT:
+    if run.ended_by == CPU_LIMIT or (number in (signal.SIGXCPU, signal.SIGKILL) and run.ended_by != WALL_LIMIT):
         return Outcome.TIMEOUT, f"{run.cpu_seconds:.2f} s of CPU time"
     if run.ended_by == WALL_LIMIT:
         return Outcome.TIMEOUT, f"{run.wall_seconds:.2f} s of wall-clock time"
@@ -102,7 +104,7 @@ def _ended_by_force(run: Run) -> tuple[Outcome, str] | None:
 
 
 def _complete(records: Sequence[Record], cases: int, answer: bytes) -> bool:
-    size = len(READY) + sum(HEADER.size + len(payload) for _, _, payload in records)
+    size = len(READY) + sum(HEADER_SIZE + len(payload) for _, _, payload in records)
     ordered = all(index == place for place, (_, index, _) in enumerate(records))
     whole = len(records) == cases + 1 and records[-1][0] == b"D"
     return whole and ordered and size == len(answer) and all(tag in b"VEXU" for tag, _, _ in records[:-1])

@@ -4,6 +4,7 @@ Bounded by construction: a program is taken from the source only when a template
 is replaced and what it held runs again; who is to blame when that goes on is settled by the self-test of a fresh one.
 """
 
+import re
 import select
 import time
 from collections import deque
@@ -13,6 +14,7 @@ from typing import Any
 
 from axiom.errors import SandboxError
 from axiom.sandbox.host import Program, Run, Template
+from axiom.sandbox.inside.library import RICH
 from axiom.sandbox.inside.template import ITSELF, WALL_LIMIT
 from axiom.sandbox.judge import READY, judge
 from axiom.sandbox.selftest import CANARIES, EXPECTED, Probe, self_test
@@ -25,6 +27,8 @@ JOBS_OF_A_TEMPLATE = 20_000
 MAX_ATTEMPTS = 3
 MAX_DEFERRED = 64
 _SIGKILL = 9
+_RICH_IMPORT = re.compile(rf"^[ \t]*(?:import|from)[ \t]+(?:{'|'.join(RICH)})\b", re.MULTILINE)
+"""Code that says so is sent to a rich template at once; code that does not say so finds out in a lean one."""
 
 
 @dataclass(slots=True, eq=False)
@@ -37,6 +41,7 @@ class Task:
     attempts: int = 0
     alone: bool = False
     withdrawn: bool = False
+    rich: bool = False
     submitted: float = 0.0
 
 
@@ -51,7 +56,7 @@ class Pool:
     """`workers` templates, started, self-tested and kept until `close`."""
 
     def __init__(self, workers: int, without: tuple[str, ...] = ()) -> None:
-        self._without = without
+        self._workers, self._without = workers, without
         self._templates: dict[int, Template] = {}
         self._poller = select.poll()
         self._deferred: deque[Task] = deque()
@@ -60,7 +65,7 @@ class Pool:
         self.replaced = 0
         try:
             for _ in range(workers):
-                self._start()
+                self._start(rich=False)
         except BaseException:
             self.close()
             raise
@@ -106,16 +111,30 @@ class Pool:
 
     def _feed(self, programs: Iterator[tuple[Any, Program]], more: bool) -> bool:
         """Fill the templates from what must run again and then from the source. Returns whether the source goes on."""
-        while True:
-            template = min(self._templates.values(), key=lambda template: len(template.jobs))
-            if len(template.jobs) >= QUEUE_DEPTH:
+        while self._again or more:
+            if not self._again and not self._any_room():
                 return more
-            if self._again:
-                self._submit(template, self._again.popleft())
-            elif more and (pair := next(programs, None)) is not None:
-                self._submit(template, Task(*pair))
-            else:
-                return False
+            if not self._again:
+                pair = next(programs, None)
+                if pair is None:
+                    return False
+                self._again.append(Task(*pair, rich=bool(_RICH_IMPORT.search(pair[1].code))))
+            template = self._room_for(self._again[0].rich)
+            if template is None:
+                return more
+            self._submit(template, self._again.popleft())
+        return more
+
+    def _any_room(self) -> bool:
+        return any(len(template.jobs) < QUEUE_DEPTH for template in self._templates.values() if not template.rich)
+
+    def _room_for(self, rich: bool) -> Template | None:
+        """The least busy template of the kind, None when all are full. Rich ones start when they are first needed."""
+        kind = [template for template in self._templates.values() if template.rich == rich]
+        if rich and len(kind) < self._workers and all(template.jobs for template in kind):
+            return self._start(rich=True)
+        template = min(kind, key=lambda template: len(template.jobs))
+        return template if len(template.jobs) < QUEUE_DEPTH else None
 
     def _submit(self, template: Template, task: Task) -> None:
         task.submitted = time.monotonic()
@@ -152,6 +171,9 @@ class Pool:
                 raise SandboxError(f"the sandbox canary '{task.canary.name}' sang wrongly; its verdicts are void")
         elif run.ended_by == WALL_LIMIT and not task.alone:
             self._deferred.append(task)
+        elif not task.rich and run.answer.startswith(READY + b"N"):
+            task.rich = True
+            self._again.append(task)
         else:
             yield task.token, run
 
@@ -182,10 +204,10 @@ class Pool:
         del self._templates[template.fileno()]
         template.close()
         self.replaced += 1
-        self._start()
+        self._start(template.rich)
 
-    def _start(self) -> None:
-        template = Template(self._without)
+    def _start(self, rich: bool) -> Template:
+        template = Template(self._without, rich)
         try:
             self_test(template, self._without)
         except BaseException:
@@ -193,6 +215,7 @@ class Pool:
             raise
         self._templates[template.fileno()] = template
         self._poller.register(template, select.POLLIN)
+        return template
 
     def _maintain(self, template: Template) -> None:
         """Let a template that has run for long sing its canaries, and replace an old one."""
@@ -214,13 +237,15 @@ class Pool:
             template.exchange()
             tasks = [job.token for job in template.jobs.values()]
             waits = len(tasks) > 1 and not tasks[-1].withdrawn and not tasks[-1].canary
-            if idle and waits and now - tasks[0].submitted > STUCK_SECONDS:
-                self._move(tasks[-1], template, idle.pop())
+            twin = next((other for other in idle if other.rich == template.rich), None)
+            if twin and waits and now - tasks[0].submitted > STUCK_SECONDS:
+                idle.remove(twin)
+                self._move(tasks[-1], template, twin)
 
     def _move(self, task: Task, source: Template, target: Template) -> None:
         source.withdraw(task)
         task.withdrawn = True
-        self._submit(target, Task(task.token, task.program, None, task.attempts, task.alone))
+        self._submit(target, Task(task.token, task.program, None, task.attempts, task.alone, rich=task.rich))
 
     def _drain(self) -> Iterator[tuple[Any, Run | Quarantined]]:
         while self._busy() or self._again:

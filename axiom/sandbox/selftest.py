@@ -30,13 +30,23 @@ class Probe:
 
 
 _SECCOMP = ("seccomp",)
+_CALL = """
+import sys
+def f(x):
+    frame = sys._getframe()
+    while 'kernel' not in frame.f_globals:
+        frame = frame.f_back
+    frame.f_globals['kernel']({})
+"""
+"""Climbs to the template's own frame, as an attacker would, and makes a system call from there."""
 CANARIES = (
     Probe("a right program passes", "def f(x):\n    return x + 1\n", Outcome.PASSED),
     Probe("a wrong program fails", "def f(x):\n    return x + 2\n", Outcome.WRONG_ANSWER),
 )
 PROBES = (
     Probe("read /etc/passwd", "def f(x):\n    return open('/etc/passwd').read()\n", Outcome.RUNTIME_ERROR),
-    Probe("connect", "import _socket\ndef f(x):\n    _socket.socket()\n", Outcome.FORBIDDEN, _SECCOMP),
+    Probe("open a socket", _CALL.format("'socket', 2, 1"), Outcome.FORBIDDEN, _SECCOMP),
+    Probe("connect", _CALL.format("'connect', 3, 0, 0"), Outcome.FORBIDDEN, _SECCOMP),
     Probe("fork", "import os\ndef f(x):\n    os.fork()\n", Outcome.FORBIDDEN, _SECCOMP),
     Probe("write a file", "def f(x):\n    open('/tmp/axiom', 'w')\n", Outcome.FORBIDDEN, _SECCOMP),
     Probe("signal the parent", "import os\ndef f(x):\n    os.kill(os.getppid(), 0)\n", Outcome.FORBIDDEN, _SECCOMP),

@@ -7,13 +7,13 @@ and what is used here is bound before the candidate's first line.
 
 Records, in order: `R` (ready, sent before the candidate is read), then for each case `V` (value), `E` (exception),
 `X` (out of memory) or `U` (a value without a form), then `D` (done). Or one of the endings `S` (does not compile),
-`L` (raises while loading), `Y` (out of memory while loading), `M` (no such function), `O` (too much output).
+`L` (raises while loading), `Y` (out of memory while loading), `M` (no such function), `O` (too much output), `N` (needs an
+extension module that only a rich template has: run it there).
 """
 
 import io
 import marshal
 import os
-import struct
 import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
@@ -21,8 +21,8 @@ from typing import Any, NoReturn
 
 CHANNEL = 3
 MODULE = "candidate"
-HEADER = struct.Struct("<cHI")
-LENGTH = struct.Struct("<I")
+HEADER_SIZE = 7  # tag, case index in two bytes, payload length in four, little-endian
+LENGTH_SIZE = 4
 OUT_OF_MEMORY = 77
 _DETAIL = 300
 
@@ -34,7 +34,7 @@ _exception_args = BaseException.args.__get__  # type: ignore[attr-defined]
 
 def send(tag: bytes, index: int = 0, payload: bytes = b"") -> None:
     """Write one record, whole."""
-    record = HEADER.pack(tag, index, len(payload)) + payload
+    record = tag + index.to_bytes(2, "little") + len(payload).to_bytes(4, "little") + payload
     while record:
         record = record[_write(CHANNEL, record) :]
 
@@ -72,7 +72,7 @@ def run(encode: Callable[[Any], str], output: Output) -> NoReturn:
 
 def _read_job() -> tuple[str, str, int, Sequence[bytes]]:
     """(code, entry point, output limit in bytes, arguments of each case)."""
-    size = LENGTH.unpack(_read_exactly(LENGTH.size))[0]
+    size = int.from_bytes(_read_exactly(LENGTH_SIZE), "little")
     job: tuple[str, str, int, Sequence[bytes]] = _load_job(_read_exactly(size))
     return job
 
@@ -132,6 +132,11 @@ def _run_case(function: Any, index: int, arguments: bytes, encode: Callable[[Any
         send(b"U", index, reason.encode("utf-8", "backslashreplace"))
         return
     send(b"V", index, text)
+
+
+def needs_rich(name: str) -> NoReturn:
+    """Leave: `name` is an extension module that this template has not loaded."""
+    _end(b"N", name)
 
 
 def _end(tag: bytes, text: str) -> NoReturn:

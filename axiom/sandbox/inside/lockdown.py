@@ -4,71 +4,55 @@ A template calls `lock_template` once; a child calls `lock_child` between the fo
 sentence about what holds, or raises OSError with the reason why it does not.
 """
 
-import ctypes
 import os
-import platform
-import resource
-import struct
+import sys
 
 from . import seccomp
-from .syscalls import AUDIT_ARCH
+from .libc import Buffer, Kernel, machine, words
 
-LIBC = ctypes.CDLL(None, use_errno=True)
-
-_SET_PDEATHSIG, _SET_DUMPABLE, _SET_SECCOMP, _SET_NO_NEW_PRIVS, _CAPBSET_DROP = 1, 4, 22, 38, 24
+_SET_PDEATHSIG, _SET_DUMPABLE, _SET_SECCOMP, _SET_NO_NEW_PRIVS = 1, 4, 22, 38
+_SECCOMP_FILTER = 2
 _SIGKILL = 9
 _CLONE_NEWNS, _CLONE_NEWUTS, _CLONE_NEWIPC, _CLONE_NEWUSER, _CLONE_NEWNET = (
     0x20000, 0x04000000, 0x08000000, 0x10000000, 0x40000000,
 )  # fmt: skip
-_LANDLOCK_CREATE, _LANDLOCK_RESTRICT = 444, 446
 _LANDLOCK_FS_BITS = {1: 13, 2: 14, 3: 15, 4: 15}  # from version 5 on: 16
 _SANDBOX_UIDS = (61_184, 65_534)  # first the range that no account has, then nobody, for namespaces that map few ids
+_CAPABILITY_VERSION = 0x20080522
+_CPU, _FSIZE, _STACK, _CORE, _NPROC, _NOFILE, _MEMLOCK, _AS, _MSGQUEUE = 0, 1, 3, 4, 6, 7, 8, 9, 12
 _STACK_BYTES = 64 << 20
 _OPEN_FILES = 16
 
-
-def _checked(result: int, what: str) -> int:
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{what}: {os.strerror(number)}")
-    return result
-
-
-def _prctl(option: int, value: int, pointer: object = 0) -> None:
-    _checked(LIBC.prctl(option, ctypes.c_ulong(value), pointer, 0, 0), f"prctl({option})")
+kernel = Kernel()
 
 
 def namespaces() -> str:
     """Own network, mounts, IPC and host name: by privilege, else through a user namespace."""
     kinds = _CLONE_NEWNET | _CLONE_NEWNS | _CLONE_NEWIPC | _CLONE_NEWUTS
     if os.geteuid() == 0:
-        _checked(LIBC.unshare(kinds), "unshare")
+        kernel("unshare", kinds)
         return "network, mounts, IPC and host name of its own"
-    _checked(LIBC.unshare(_CLONE_NEWUSER | kinds), "unshare")
+    kernel("unshare", _CLONE_NEWUSER | kinds)
     return "network, mounts, IPC and host name of its own, in a user namespace"
 
 
 def empty_root() -> str:
     """Make an empty directory the root. Needs CAP_SYS_CHROOT, which a user namespace gives as well."""
-    path = (
-        f"/proc/{os.getpid()}/fdinfo"  # belongs to this process alone and vanishes with it; nothing can be made in it
-    )
-    _checked(LIBC.chroot(path.encode()), "chroot")
+    os.chroot(f"/proc/{os.getpid()}/fdinfo")  # it vanishes with this process, and nothing can be made in it
     os.chdir("/")
     return "an empty root directory"
 
 
 def landlock() -> str:
     """No file may be opened, no TCP port used, no abstract socket or process outside reached."""
-    version = LIBC.syscall(_LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1)
-    _checked(version, "landlock")
+    version = kernel("landlock_create_ruleset", 0, 0, 1)
     files = (1 << _LANDLOCK_FS_BITS.get(version, 16)) - 1
     network = 0b11 if version >= 4 else 0
     scoped = 0b11 if version >= 6 else 0
-    attributes = struct.pack("=QQQ", files, network, scoped)
     size = 8 if version < 4 else 16 if version < 6 else 24
-    ruleset = _checked(LIBC.syscall(_LANDLOCK_CREATE, attributes, ctypes.c_size_t(size), 0), "landlock_create_ruleset")
-    _checked(LIBC.syscall(_LANDLOCK_RESTRICT, ruleset, 0), "landlock_restrict_self")
+    attributes = Buffer(words(files, network, scoped))
+    ruleset = kernel("landlock_create_ruleset", attributes.address, size, 0)
+    kernel("landlock_restrict_self", ruleset, 0)
     os.close(ruleset)
     return f"Landlock version {version}, nothing may be opened"
 
@@ -93,47 +77,42 @@ def identity() -> str:
 
 
 def _drop_capabilities() -> None:
-    header = struct.pack("=II", 0x20080522, 0)
-    _checked(LIBC.capset(header, bytes(24)), "capset")
+    header, none = Buffer(words(_CAPABILITY_VERSION, 0, size=4)), Buffer(bytes(24))
+    kernel("capset", header.address, none.address)
 
 
 def no_new_privs() -> str:
     """No set-uid program can give back what was taken."""
-    _prctl(_SET_NO_NEW_PRIVS, 1)
+    kernel("prctl", _SET_NO_NEW_PRIVS, 1)
     return "set"
 
 
 def rlimits() -> str:
     """What is the same for every candidate; the child adds address space, CPU time and processes."""
-    for kind, limit in (
-        (resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_NOFILE, _OPEN_FILES),
-        (resource.RLIMIT_MEMLOCK, 0), (resource.RLIMIT_MSGQUEUE, 0),
-    ):  # fmt: skip
-        resource.setrlimit(kind, (limit, limit))
-    hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
-    stack = _STACK_BYTES if hard == resource.RLIM_INFINITY else min(hard, _STACK_BYTES)
-    resource.setrlimit(resource.RLIMIT_STACK, (stack, stack))
+    for kind, limit in ((_CORE, 0), (_FSIZE, 0), (_NOFILE, _OPEN_FILES), (_MEMLOCK, 0), (_MSGQUEUE, 0)):
+        _limit(kind, limit, limit)
+    current = Buffer(bytes(16))
+    kernel("prlimit64", 0, _STACK, 0, current.address)
+    _limit(_STACK, *(min(_STACK_BYTES, int.from_bytes(current.bytes[8:], sys.byteorder)),) * 2)
     return f"files of 0 bytes, {_OPEN_FILES} descriptors, no core; in the child address space, CPU time and processes"
 
 
 def system_calls() -> str:
     """The template's filter. The architecture must be one whose table is known."""
-    _install(seccomp.template_filter(machine()))
-    return f"allow-list for {machine()}"
-
-
-def machine() -> str:
-    """The architecture, or OSError naming one that has no table."""
-    name = platform.machine()
-    if name not in AUDIT_ARCH:
-        raise OSError(0, f"no system call table for {name}; known: {', '.join(AUDIT_ARCH)}")
-    return name
+    name = machine()
+    _install(seccomp.template_filter(name))
+    return f"allow-list for {name}"
 
 
 def _install(code: bytes) -> None:
-    program, buffer = seccomp.as_program(code)
-    _prctl(_SET_SECCOMP, 2, ctypes.byref(program))
-    del buffer
+    instructions = Buffer(code)
+    program = Buffer(words(len(code) // 8, instructions.address))  # struct sock_fprog
+    kernel("prctl", _SET_SECCOMP, _SECCOMP_FILTER, program.address)
+
+
+def _limit(kind: int, soft: int, hard: int) -> None:
+    limits = Buffer(words(soft, hard))
+    kernel("prlimit64", 0, kind, limits.address, 0)
 
 
 LAYERS = {
@@ -159,7 +138,7 @@ def lock_template(without: frozenset[str]) -> dict[str, list[object]]:
             report[name] = [True, "; ".join(step() for step in steps)]
         except OSError as error:
             report[name] = [False, error.strerror or str(error)]
-    _prctl(_SET_DUMPABLE, 0)
+    kernel("prctl", _SET_DUMPABLE, 0)
     return report
 
 
@@ -172,10 +151,10 @@ class ChildLock:
 
     def __call__(self, cpu_seconds: int, memory_bytes: int) -> None:
         """Drop the last powers. From here on the process can compute, answer and exit."""
-        _prctl(_SET_PDEATHSIG, _SIGKILL)
+        kernel("prctl", _SET_PDEATHSIG, _SIGKILL)
         if self._limits:
-            resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-            resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))
-            resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+            _limit(_AS, memory_bytes, memory_bytes)
+            _limit(_CPU, cpu_seconds, cpu_seconds + 1)
+            _limit(_NPROC, 0, 0)
         if self._machine:
             _install(seccomp.child_filter(self._machine, os.getpid()))

@@ -4,10 +4,9 @@ Two are stacked. The template installs `template_filter` once, so the kernel com
 the short `child_filter`, which takes away what only the template needs. The stricter answer of the two wins.
 """
 
-import ctypes
-import struct
 from collections.abc import Iterable
 
+from .libc import numbers
 from .syscalls import ALLOWED, AUDIT_ARCH, CHECKED, FATAL, TEMPLATE_ONLY
 
 KILL, ALLOW = 0x80000000, 0x7FFF0000
@@ -34,7 +33,7 @@ def errno(number: int) -> int:
 
 
 def _op(code: int, k: int, if_true: int = 0, if_false: int = 0) -> bytes:
-    return struct.pack("=HBBI", code, if_true, if_false, k)
+    return code.to_bytes(2, "little") + bytes((if_true, if_false)) + k.to_bytes(4, "little")
 
 
 def _end(answer: int) -> bytes:
@@ -80,11 +79,6 @@ def _program(machine: str, rules: Iterable[Rule], default: int) -> bytes:
     return b"".join([*head, *body, _end(default)])
 
 
-def _numbers(machine: str, names: dict[str, tuple[int | None, int | None]]) -> dict[str, int]:
-    column = list(AUDIT_ARCH).index(machine)
-    return {name: number for name, both in names.items() if (number := both[column]) is not None}
-
-
 def _checks() -> dict[str, list[bytes]]:
     opening = {"open": 1, "openat": 2}
     return {
@@ -106,12 +100,12 @@ def _checks() -> dict[str, list[bytes]]:
 def template_filter(machine: str) -> bytes:
     """The long list: everything a template or a child may call; all else fails or ends the process."""
     checks = _checks()
-    numbers = _numbers(machine, CHECKED)
-    rules = [(numbers[name], checks[name]) for name in checks if name in numbers]
-    later = {name: number for name, number in numbers.items() if name not in checks}  # the child's filter decides
-    for number in (*_numbers(machine, ALLOWED | TEMPLATE_ONLY).values(), *later.values()):
-        rules.append((number, [_end(ALLOW)]))
-    rules += [(number, [_end(KILL)]) for number in _numbers(machine, FATAL).values()]
+    checked = numbers(CHECKED, architecture=machine)
+    rules = [(checked[name], checks[name]) for name in checks if name in checked]
+    later = [number for name, number in checked.items() if name not in checks]  # the child's filter decides
+    free = numbers(ALLOWED, TEMPLATE_ONLY, architecture=machine).values()
+    rules += [(number, [_end(ALLOW)]) for number in (*free, *later)]
+    rules += [(number, [_end(KILL)]) for number in numbers(FATAL, architecture=machine).values()]
     return _program(machine, rules, errno(EPERM))
 
 
@@ -129,17 +123,5 @@ def child_filter(machine: str, pid: int) -> bytes:
         "wait4": [_end(errno(ECHILD))],
         "waitid": [_end(errno(ECHILD))],
     }
-    numbers = _numbers(machine, CHECKED | TEMPLATE_ONLY)
-    return _program(machine, [(numbers[name], body) for name, body in answers.items()], ALLOW)
-
-
-class FilterProgram(ctypes.Structure):
-    """The kernel's struct sock_fprog."""
-
-    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p))
-
-
-def as_program(code: bytes) -> tuple[FilterProgram, ctypes.Array[ctypes.c_char]]:
-    """The structure prctl(PR_SET_SECCOMP) reads, and the buffer it points to, which must outlive the call."""
-    buffer = ctypes.create_string_buffer(code, len(code))
-    return FilterProgram(len(code) // 8, ctypes.addressof(buffer)), buffer
+    known = numbers(CHECKED, TEMPLATE_ONLY, architecture=machine)
+    return _program(machine, [(known[name], body) for name, body in answers.items()], ALLOW)

@@ -4,17 +4,12 @@ It holds no candidate, no answer and no open file. Over the control socket come 
 fresh channel; what goes back is how each child ended, from the kernel's own account.
 """
 
-import fcntl
+import _signal as signal
 import gc
 import io
 import json
-import mmap
+import marshal
 import os
-import random
-import select
-import signal
-import socket
-import struct
 import sys
 import time
 from collections.abc import Callable
@@ -23,33 +18,31 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from . import library, lockdown
+from .libc import Buffer, words
+from .lockdown import kernel
 
 CONTROL, STOP, _LIBRARY = 3, 4, 5
-JOB = struct.Struct("<IddQ")
-"""ticket, CPU seconds, wall seconds, address space in bytes; the child's end of its channel comes with it."""
-TICKET = struct.Struct("<I")
-"""On the stop pipe: the job to end at once, if it is still the one that runs."""
-REPORT = struct.Struct("<IiBddQQ")
-"""ticket, wait status, who ended it, CPU seconds, wall seconds, minor page faults, peak memory in KiB."""
+JOB_SIZE, TICKET_SIZE = 64, 4
 ITSELF, CPU_LIMIT, WALL_LIMIT, PARENT = range(4)
 _OUT_OF_THE_WAY = 32
+_PROT_READ, _MAP_SHARED = 1, 1
+_POLLIN = 1
+_CLOSE_ON_EXEC = 0x40000000  # MSG_CMSG_CLOEXEC
 
 
 def main(options: str) -> NoReturn:
     """Lock this process down, say what holds, then serve jobs until the control socket closes."""
     settings = json.loads(options)
     _place(settings["descriptors"])
-    control = socket.socket(fileno=CONTROL)
-    library.preload()
-    random.seed(0)
+    library.preload(settings["rich"])
     encode = _private_module("values", settings["values"]).encode
     harness = _private_module("harness", settings["harness"])
     block = _map(_LIBRARY)
     report = lockdown.lock_template(frozenset(settings["without"]))
     lock_child = lockdown.ChildLock(frozenset(name for name, (holds, _) in report.items() if holds))
     output = harness.Output()
-    _become_anonymous(block, output)
-    control.send(json.dumps(report).encode())
+    _become_anonymous(library.Library(block, None if settings["rich"] else harness.needs_rich), output)
+    os.write(CONTROL, json.dumps(report).encode())
 
     def child(channel: int, cpu_seconds: float, memory: int) -> NoReturn:
         os.dup2(channel, harness.CHANNEL, inheritable=False)  # CHANNEL is CONTROL: the child loses the control socket
@@ -58,17 +51,19 @@ def main(options: str) -> NoReturn:
         lock_child(int(cpu_seconds) + 1, memory)
         harness.run(encode, output)
 
+    inbox, watch = Inbox(), Watch()
     gc.collect()
     gc.freeze()
     while True:
-        _serve(control, child)
+        _serve(inbox, watch, child)
 
 
 def _place(descriptors: list[int]) -> None:
     """Put the inherited descriptors at 3, 4 and 5 and close every other one."""
-    moved = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, _OUT_OF_THE_WAY) for descriptor in descriptors]
-    for place, descriptor in enumerate(moved, CONTROL):
-        os.dup2(descriptor, place, inheritable=False)
+    for place, descriptor in enumerate(descriptors, _OUT_OF_THE_WAY):
+        os.dup2(descriptor, place)
+    for place in range(CONTROL, CONTROL + len(descriptors)):
+        os.dup2(place - CONTROL + _OUT_OF_THE_WAY, place, inheritable=False)
     os.closerange(_LIBRARY + 1, 1 << 20)
 
 
@@ -82,68 +77,111 @@ def _private_module(name: str, path: str) -> Any:
 
 
 def _map(descriptor: int) -> memoryview:
-    block = mmap.mmap(descriptor, 0, mmap.MAP_SHARED, mmap.PROT_READ)
+    """The file's bytes, shared and read-only. Mapped by hand: the module mmap would cost every fork its mappings."""
+    size = os.fstat(descriptor).st_size
+    address = kernel("mmap", 0, size, _PROT_READ, _MAP_SHARED, descriptor, 0)
     os.close(descriptor)
-    return memoryview(block)
+    return Buffer.at(address, size)
 
 
-def _become_anonymous(block: memoryview, output: io.RawIOBase) -> None:
+def _become_anonymous(finder: library.Library, output: io.RawIOBase) -> None:
     """Forget where this process came from: no environment, no path, nothing of the project to import."""
     os.environ.clear()
     sys.argv[:], sys.orig_argv[:] = [""], []
     sys.path.clear()
     sys.path_hooks.clear()
     sys.path_importer_cache.clear()
-    sys.meta_path[:] = [BuiltinImporter, FrozenImporter, library.Library(block)]
-    for name in [name for name in sys.modules if name.split(".")[0] in {"inside", "ctypes", "__main__"}]:
+    sys.meta_path[:] = [BuiltinImporter, FrozenImporter, finder]
+    for name in [name for name in sys.modules if name.split(".")[0] in {"inside", "_ctypes", "__main__"}]:
         del sys.modules[name]
+    sys.modules["_ctypes"] = None  # type: ignore[assignment]
     text = io.TextIOWrapper(io.BufferedWriter(output), "utf-8", "backslashreplace", write_through=True)
     sys.stdout = sys.stderr = sys.__stdout__ = sys.__stderr__ = text  # type: ignore[misc]
     os.dup2(1, 2)  # until here errors reach the parent, from here on nothing does
 
 
-def _serve(control: socket.socket, child: Callable[[int, float, int], NoReturn]) -> None:
+class Inbox:
+    """Receives a job and its descriptor. One message buffer, made before the first fork."""
+
+    def __init__(self) -> None:
+        self._data = Buffer(bytes(JOB_SIZE))
+        self._rights = Buffer(bytes(24))  # struct cmsghdr and one descriptor, padded
+        self._part = Buffer(words(self._data.address, JOB_SIZE))
+        self._fresh = words(0, 0, self._part.address, 1, self._rights.address, 24, 0)
+        self._message = Buffer(self._fresh)
+
+    def receive(self) -> tuple[tuple[int, float, float, int], int]:
+        """((ticket, CPU seconds, wall seconds, address space in bytes), channel). Leaves when the parent has gone."""
+        self._message.bytes[:] = self._fresh
+        size = kernel("recvmsg", CONTROL, self._message.address, _CLOSE_ON_EXEC)
+        if not size:
+            os._exit(0)
+        return marshal.loads(self._data.bytes[:size]), int.from_bytes(self._rights.bytes[16:20], sys.byteorder)
+
+
+class Watch:
+    """Waits for a child, the stop pipe and the end of the control socket at once."""
+
+    def __init__(self) -> None:
+        self._watched = Buffer(bytes(24))  # three struct pollfd: descriptor, events, returned events
+        self._patience = Buffer(bytes(16))
+        self._status = Buffer(bytes(4))
+        self._usage = Buffer(bytes(144))  # struct rusage
+
+    def wait(self, handle: int, seconds: float) -> tuple[bool, bool, bool]:
+        """(child ended, stop asked for, parent gone) after at most `seconds`."""
+        self._watched.bytes[:] = (
+            words(handle, _POLLIN, size=4) + words(STOP, _POLLIN, size=4) + words(CONTROL, 0, size=4)
+        )
+        nanoseconds = max(0, int(seconds * 1e9)) + 1_000_000
+        self._patience.bytes[:] = words(nanoseconds // 10**9, nanoseconds % 10**9)
+        kernel("ppoll", self._watched.address, 3, self._patience.address, 0, 8)
+        events = self._watched.bytes
+        return any(events[6:8]), any(events[14:16]), any(events[22:24])
+
+
+    def reap(self, pid: int) -> tuple[int, int, int, int]:
+        """(wait status, CPU microseconds, minor page faults, peak memory in KiB). os.wait4 would load `resource`."""
+        kernel("wait4", pid, self._status.address, 0, self._usage.address)
+        usage = self._usage.bytes.cast("q")
+        cpu_us = (usage[0] + usage[2]) * 1_000_000 + usage[1] + usage[3]
+        return int.from_bytes(self._status.bytes, sys.byteorder), cpu_us, usage[8], usage[4]
+
+
+def _serve(inbox: Inbox, watch: Watch, child: Callable[[int, float, int], NoReturn]) -> None:
     """Fork a child for the next job, watch it to its end, report."""
-    data, descriptors, _, _ = socket.recv_fds(control, JOB.size, 1)
-    if not data:
-        os._exit(0)
-    ticket, cpu_seconds, wall_seconds, memory = JOB.unpack(data)
+    (ticket, cpu_seconds, wall_seconds, memory), channel = inbox.receive()
     started = time.monotonic()
     pid = os.fork()
     if pid == 0:
         try:
-            child(descriptors[0], cpu_seconds, memory)
+            child(channel, cpu_seconds, memory)
         finally:
             os._exit(1)
-    os.close(descriptors[0])
-    ended_by = _watch(ticket, pid, started, cpu_seconds, wall_seconds)
-    _, status, usage = os.wait4(pid, 0)
-    control.send(REPORT.pack(
-        ticket, status, ended_by, usage.ru_utime + usage.ru_stime, time.monotonic() - started,
-        usage.ru_minflt, usage.ru_maxrss,
-    ))  # fmt: skip
+    os.close(channel)
+    ended_by = _watch(watch, ticket, pid, started, cpu_seconds, wall_seconds)
+    status, cpu_us, faults, peak_kib = watch.reap(pid)
+    wall_us = (time.monotonic() - started) * 1e6
+    os.write(CONTROL, b"%d %d %d %d %d %d %d" % (ticket, status, ended_by, cpu_us, wall_us, faults, peak_kib))
 
 
-def _watch(ticket: int, pid: int, started: float, cpu_seconds: float, wall_seconds: float) -> int:
+def _watch(watch: Watch, ticket: int, pid: int, started: float, cpu_seconds: float, wall_seconds: float) -> int:
     """Wait for the child; kill it at its CPU limit, its wall limit or the parent's word. Returns who ended it."""
     handle = os.pidfd_open(pid)
     clock = (~pid << 3) | 2  # the kernel's id for the CPU clock of another process
-    poller = select.poll()
-    poller.register(handle, select.POLLIN)
-    poller.register(STOP, select.POLLIN)
-    poller.register(CONTROL, 0)  # its end alone is of interest: jobs may be waiting in it
-    wait = min(cpu_seconds, wall_seconds)
+    patience = min(cpu_seconds, wall_seconds)
     ended_by = None
     while ended_by is None:
-        ready = {descriptor for descriptor, _ in poller.poll(1000 * wait + 1)}
+        child_ended, stop, parent_gone = watch.wait(handle, patience)
+        if child_ended:
+            ended_by = ITSELF
+            break
         cpu_left = cpu_seconds - time.clock_gettime(clock)
         wall_left = wall_seconds - (time.monotonic() - started)
-        wait = min(cpu_left, wall_left)
-        if handle in ready:
-            ended_by = ITSELF
-        elif CONTROL in ready or (STOP in ready and ticket == TICKET.unpack(os.read(STOP, TICKET.size))[0]):
+        patience = min(cpu_left, wall_left)
+        if parent_gone or (stop and ticket == int.from_bytes(os.read(STOP, TICKET_SIZE), "little")):
             ended_by = PARENT
-        elif wait <= 0:
+        elif patience <= 0:
             ended_by = CPU_LIMIT if cpu_left <= 0 else WALL_LIMIT
     if ended_by != ITSELF:
         signal.pidfd_send_signal(handle, signal.SIGKILL)
