@@ -1,0 +1,92 @@
+"""STUDY.toml: which arms, over which seeds, of which experiment; and what counts as having generalised."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from axiom.config import Arm, ExperimentConfig, Fraction, Section, load_config
+from axiom.errors import ConfigError
+
+MIN_PAIRS = 6
+"""With five pairs the smallest two-sided p value of a sign-flip test is 2 / 2^5 = 0.0625: never significant."""
+
+Clock = Literal["iteration", "optimizer_step", "trained_tokens", "generated_tokens", "gpu_seconds"]
+
+
+class StudyConfig(Section):
+    """Arms × paired seeds of one experiment."""
+
+    name: str
+    """Prefix of the runs' names: `<name>-<arm>-s<seed>`."""
+    preset: str
+    """Preset of every run, relative to the study's file."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Fields changed in every run, by dotted key."""
+    arms: tuple[Arm, ...] = ("expert_iteration", "static_rft")
+    """What is compared; the expert arm runs first and every other is compared with it."""
+    seeds: Annotated[int, Field(ge=1)] = 10
+    """Pairs: seeds 0, 1, ... of every arm. At least six for a verdict."""
+    yoked: bool = True
+    """Replay the expert arm's schedule in the arms that can."""
+    split: str = "val"
+    """Where generalisation is read."""
+    generalised_accuracy: Fraction = 0.9
+    """Accuracy, pooled over three evaluations, from which a run counts as having generalised if it stays there."""
+    clock: Clock = "iteration"
+    """Unit of the primary end point."""
+    confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
+    ledger_tolerance: Fraction = 0.02
+    """Largest relative difference in any round between a yoked arm's ledger and the expert arm's."""
+
+    @model_validator(mode="after")
+    def _enough(self) -> Self:
+        if "expert_iteration" not in self.arms or len(set(self.arms)) < 2:
+            raise ValueError(f"arms = {list(self.arms)} must hold expert_iteration and one more to compare it with")
+        if self.seeds < MIN_PAIRS:
+            raise ValueError(
+                f"seeds = {self.seeds} gives {self.seeds} pairs; the sign-flip test needs at least {MIN_PAIRS} to "
+                f"reach p < 0.05, ten or more to find a difference of one standard deviation: set seeds higher"
+            )
+        return self
+
+
+def load_study(path: Path) -> StudyConfig:
+    """The study in a TOML file, its preset's path resolved. Raises ConfigError with one sentence."""
+    try:
+        tree = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(
+            f"study {str(path)!r} does not exist; name a TOML file with name, preset, arms, seeds"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"study {str(path)!r} is not TOML: {error}") from None
+    try:
+        study = StudyConfig.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        message = str(first["ctx"]["error"]) if first["type"] == "value_error" else f"{where}: {first['msg']}"
+        raise ConfigError(f"study {str(path)!r}: {message}") from None
+    return study.model_copy(update={"preset": str(path.parent / study.preset)})
+
+
+def run_name(study: StudyConfig, arm: str, seed: int) -> str:
+    """Folder of one run."""
+    return f"{study.name}-{arm}-s{seed:02d}"
+
+
+def plan(study: StudyConfig, seed: int) -> list[ExperimentConfig]:
+    """The runs of one seed in the order they must happen: the expert arm, then those that replay its schedule."""
+    from axiom.arms import ARMS
+
+    expert = run_name(study, "expert_iteration", seed)
+    configs = []
+    for arm in sorted(study.arms, key=lambda arm: arm != "expert_iteration"):
+        replays = study.yoked and (ARMS[arm].yoked or arm == "random_accept")
+        changed = study.settings | {
+            "name": run_name(study, arm, seed), "arm": arm, "seed": seed, "yoke": expert if replays else "",
+        }  # fmt: skip
+        configs.append(load_config(study.preset, (), **changed))
+    return configs

@@ -1,0 +1,75 @@
+"""A finished run as one observation of a study: when it generalised for good, the kind of curve, what it cost."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from axiom import ledger
+from axiom.errors import DataError
+from axiom.evaluation import GREEDY
+from axiom.experiment import Experiment
+from axiom.grokking import Curve, detect
+from axiom.grokking.curve import Floats
+from axiom.records import Metric
+from axiom.study.config import Clock
+
+WINDOW = 3
+"""Evaluations that are pooled."""
+SLACK = 0.1
+"""How far below the level a later window may fall in a run that still counts as stable."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One run. `time` is when it generalised for good, or the horizon if it never did (`observed` is False)."""
+
+    name: str
+    arm: str
+    seed: int
+    yoke: str
+    time: float
+    observed: bool
+    horizon: float
+    kind: str
+    final_accuracy: float
+    metrics: tuple[Metric, ...]
+    ledger: tuple[ledger.Entry, ...]
+
+
+def stable_from(curve: Curve, level: float) -> int | None:
+    """Index of the first evaluation from which pooled accuracy reaches `level` and never again falls well below it."""
+    if len(curve) < WINDOW:
+        return None
+    ones = np.ones(WINDOW)
+    pooled = np.convolve(curve.val_accuracy * curve.val_n, ones, "valid") / np.convolve(curve.val_n, ones, "valid")
+    lost = np.flatnonzero(pooled < level - SLACK)
+    reached = np.flatnonzero(pooled >= level)
+    reached = reached[reached > (lost[-1] if len(lost) else -1)]
+    return int(reached[0]) if len(reached) else None
+
+
+def read(experiment: Experiment, split: str, level: float, clock: Clock) -> Outcome:
+    """The outcome of a run. Raises DataError when it is unfinished or was never evaluated on `split`."""
+    config = experiment.config
+    metrics = experiment.stages.read("", "metrics", Metric) if experiment.folder.exists("metrics.parquet") else []
+    curve = Curve.from_metrics(metrics, split)
+    if not len(curve) or curve.iteration[-1] < config.iterations:
+        reached = int(curve.iteration[-1]) if len(curve) else 0
+        raise DataError(
+            f"run {config.name!r} has {split} accuracies up to iteration {reached} of {config.iterations}; "
+            f"finish it with `axiom resume {config.name}` before comparing it"
+        )
+    at = stable_from(curve, level)
+    clocks = clock_readings(metrics, split, clock)
+    return Outcome(
+        config.name, config.arm, config.seed, config.yoke, float(clocks[-1] if at is None else clocks[at]),
+        at is not None, float(clocks[-1]), detect(curve, config.detection).kind, float(curve.val_accuracy[-1]),
+        tuple(metrics), tuple(ledger.read(experiment)),
+    )  # fmt: skip
+
+
+def clock_readings(metrics: list[Metric], split: str, clock: Clock) -> Floats:
+    """What the clock showed at each evaluation of the split."""
+    wanted = (GREEDY, split, None, None)
+    rows = [row for row in metrics if (row.name, row.split, row.family, row.difficulty) == wanted]
+    return np.array([getattr(row, clock) for row in sorted(rows, key=lambda row: row.iteration)], float)

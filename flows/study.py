@@ -1,0 +1,29 @@
+"""Arms over paired seeds, each run an experiment of its own: the store makes every one of them resumable."""
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+
+from axiom import ledger
+from axiom.experiment import DEFAULT_ROOT, Experiment
+from axiom.progress import Progress, report
+from axiom.study import load_study, plan
+from flows.experiment import experiment
+
+
+@flow(name="study", flow_run_name="{path}", persist_result=False)
+def study(path: str, root: str = DEFAULT_ROOT, shard: int = 0, shards: int = 1) -> list[dict[str, Any]]:
+    """Run every arm of every seed of shard `shard` of `shards`: workers that share a store take a shard each.
+
+    Returns what each experiment returned. Finished runs are reused.
+    """
+    config = load_study(Path(path))
+    seeds = range(shard, config.seeds, shards)
+    results = []
+    for number, seed in enumerate(seeds):
+        for run in plan(config, seed):
+            report(Progress(number, run.name, number, len(seeds), "seeds"))
+            results.append(experiment(run, root))
+            ledger.write(Experiment.open(root, run.name))
+    return results
