@@ -31,7 +31,9 @@ def accuracy(metrics: Sequence[Metric], events: Sequence[Event] = (), x: str = "
     splits = rows["split"].unique(maintain_order=True).to_list()
     colour = alt.Color("split:N", title="split", scale=_split_scale(splits), sort=splits)
     base = alt.Chart(rows).encode(x=alt.X(f"{x}:Q", title=x.replace("_", " "), axis=_integer_axis(rows[x])))
-    band = base.mark_area(opacity=0.15).encode(alt.Y("low:Q"), alt.Y2("high:Q"), colour)
+    band = base.mark_area(opacity=0.15).encode(
+        alt.Y("low:Q"), alt.Y2("high:Q"), alt.Color("split:N", scale=_split_scale(splits), sort=splits, legend=None)
+    )
     line = base.mark_line(point=True, strokeWidth=2.5).encode(
         alt.Y("value:Q", title="greedy accuracy", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%")),
         colour,
@@ -114,6 +116,7 @@ def families(metrics: Sequence[Metric]) -> alt.FacetChart:
         )
         .facet(alt.Facet("family:N", title=None), columns=3)
         .properties(title="Greedy accuracy by family")
+        .configure_legend(orient="top")
     )
 
 
@@ -145,4 +148,8 @@ def _integer_axis(values: pl.Series) -> alt.Axis:
 
 
 def _sized(chart: alt.LayerChart, title: str) -> alt.LayerChart:
-    return chart.properties(width=WIDTH, height=HEIGHT, title=title)
+    return (
+        chart.resolve_scale(color="independent")
+        .properties(width=WIDTH, height=HEIGHT, title=alt.Title(title, anchor="start"))
+        .configure_legend(orient="top", symbolOpacity=1, labelLimit=300)
+    )

@@ -19,7 +19,7 @@ def select(
     candidates: Sequence[Sample], config: SelectionConfig, reason: str = "verified",
     problems: Mapping[str, Problem] | None = None,
 ) -> list[Gold]:  # fmt: skip
-    """At most `max_per_problem` distinct programs of each problem, the likeliest tokens' shortest text first.
+    """At most `max_per_problem` distinct programs of each problem, the shortest text first.
 
     Two programs are one if their syntax trees agree once docstrings, comments and layout are gone. Of equal programs
     the shortest text stands for all; of `problems` those of kind `answer` keep their bare text. Problems keep the

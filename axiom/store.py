@@ -56,7 +56,8 @@ class Manifest(BaseModel):
     inputs: dict[str, str]
     files: dict[str, FileEntry]
     info: dict[str, Any]
-    pruned: bool = False
+    pruned: tuple[str, ...] = ()
+    """Files deleted since; the digest still speaks of them."""
 
     @property
     def digest(self) -> str:
@@ -286,32 +287,34 @@ class StageStore:
         manifest = self.manifest(stage, folder)
         if manifest is None or manifest.key != key:
             return None
-        if not (self.intact(manifest) or (manifest.pruned and not need_files)):
-            return None
-        return _handle(manifest, reused=True)
+        return _handle(manifest, reused=True) if self.intact(manifest, need_files) else None
 
-    def intact(self, manifest: Manifest) -> bool:
-        """Whether every file of the stage has the digest its manifest says; each is read once a process."""
-        mark = f"{manifest.folder}/{manifest.stage}"
-        if self._verified.get(mark) == manifest.digest and all(
-            self.root.exists(f"{manifest.folder}/{name}") for name in manifest.files
-        ):
+    def intact(self, manifest: Manifest, need_files: bool = True) -> bool:
+        """Whether every file of the stage has the digest its manifest says; each is read once a process.
+
+        With `need_files` a pruned file counts as missing, else it is passed over.
+        """
+        if manifest.pruned and need_files:
+            return False
+        mark, place = f"{manifest.folder}/{manifest.stage}", self.root.join(manifest.folder)
+        kept = {name: entry for name, entry in manifest.files.items() if name not in manifest.pruned}
+        if self._verified.get(mark) == manifest.digest and all(place.exists(name) for name in kept):
             return True
-        place = self.root.join(manifest.folder)
-        if any(place.digest(name) != entry.sha256 for name, entry in manifest.files.items()):
+        if any(place.digest(name) != entry.sha256 for name, entry in kept.items()):
             return False
         self._verified[mark] = manifest.digest
         return True
 
-    def prune(self, stage: str, folder: str) -> None:
-        """Delete a finished stage's files and keep its manifest."""
+    def prune(self, stage: str, folder: str, prefix: str) -> None:
+        """Delete those files of a finished stage whose name begins with `prefix`; the manifest remembers them."""
         manifest = self.manifest(stage, folder)
-        if manifest is None or manifest.pruned:
+        names = tuple(name for name in manifest.files if name.startswith(prefix)) if manifest else ()
+        if manifest is None or names == manifest.pruned:
             return
         place = self.root.join(folder)
-        pruned = manifest.model_copy(update={"pruned": True})
+        pruned = manifest.model_copy(update={"pruned": names})
         place.write_bytes(f"{stage}.manifest.json", pruned.model_dump_json(indent=1).encode())
-        for name in manifest.files:
+        for name in names:
             place.remove(name)
 
     def read(self, folder: str, name: str, record: type[R]) -> list[R]:

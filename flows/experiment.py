@@ -80,4 +80,4 @@ def _prune(run: Runtime, number: int, in_force: Handle | None) -> None:
     if number < 1 or number % run.config.checkpoint_every == 0:
         return
     if in_force is None or in_force.info["adapter_folder"] != folder:
-        run.experiment.stages.prune("adapter", folder)
+        run.experiment.stages.prune("adapter", folder, "adapter/")

@@ -108,8 +108,9 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(stages, tmp_path):
 def test_pruned_files_count_as_done_only_where_they_are_not_needed(stages, tmp_path):
     work = Counter()
     first = run(stages, work)
-    stages.prune("gold", "iterations/0001")
-    assert not (tmp_path / "experiment/iterations/0001/gold.parquet").exists()
+    stages.prune("gold", "iterations/0001", "adapter/")
+    assert not (tmp_path / "experiment/iterations/0001/adapter/weights.bin").exists()
+    assert len(stages.read("iterations/0001", "gold", Gold)) == 3
     arguments = {"settings": 1, "version": "1", "inputs": {}, "work": work}
     assert stages.run("gold", "iterations/0001", **arguments, need_files=False).digest == first.digest
     assert work.calls == 1
