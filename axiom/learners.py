@@ -91,9 +91,11 @@ def make_problems(config: ExperimentConfig) -> dict[str, list[Problem]]:
 
 
 def check(config: ExperimentConfig) -> None:
-    """Raise ConfigError before anything is written when the model cannot be had."""
+    """Raise ConfigError before anything is written when the model or the adapter to start from cannot be had."""
     if config.model.kind == "language":
-        from axiom.models import resolve_device, resolve_model
+        from axiom.models import check_adapter, resolve_device, resolve_model
 
         resolve_device(config.model)
         resolve_model(config.model.path)
+        if config.model.adapter:
+            check_adapter(config.model, Path(config.model.adapter))

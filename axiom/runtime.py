@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 
 from axiom.config import ExperimentConfig
 from axiom.errors import InfrastructureError
@@ -55,7 +56,8 @@ class Runtime:
         """The weights of a train stage; of the base model where there is none yet."""
         source = adapter.info.get("adapter_folder") if adapter else None
         if source is None:
-            return Policy(version="base", adapter=None)
+            start = self.config.model.adapter
+            return Policy(version="base", adapter=Path(start) if start else None)
         manifest = self.experiment.stages.manifest("adapter", source)
         assert manifest is not None, "a handle points to a finished stage"
         place = self.experiment.folder.join(source)

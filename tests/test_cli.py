@@ -40,6 +40,7 @@ MISTAKES = {
     "difficulty": (["--set", "problems.difficulty=[1, 11]"], "problems.difficulty"),
     "train size": (["--train-size", "0"], "problems.train_size = 0"),
     "model path": (["--set", "model.path=/no/such/model"], "model.path = '/no/such/model' does not exist"),
+    "adapter": (["--set", "model.path=smollm2-135m", "--set", "model.adapter=/no/such/adapter"], "lacks adapter_model"),
     "misspelt key": (["--set", "problems.famlies=['rpn']"], "did you mean 'problems.families'"),
     "slash in name": (["--experiment", "a/b"], "name 'a/b' must be"),
     "missing preset": ([], "does not exist; presets in that folder"),
