@@ -9,9 +9,12 @@ from axiom.config import ExperimentConfig
 from axiom.experiment import DEFAULT_ROOT, Experiment, iteration_folder
 from axiom.learners import check
 from axiom.progress import Progress, report
-from axiom.runtime import Runtime, running
+from axiom.runtime import Runtime
 from axiom.store import Handle
-from flows.iteration import Round, finished, iteration, recorded
+from flows.iteration import Round, finished, recorded, run_iteration
+from flows.operation import Operation, announce, following, holding, pause, pause_asked
+from flows.outage import patiently
+from flows.pages import Pages
 from tasks.detect import detect_phases
 from tasks.generate import generate
 from tasks.report import write_report
@@ -19,38 +22,62 @@ from tasks.train import train
 
 
 @flow(name="experiment", flow_run_name="{config.name}", persist_result=False)
-def experiment(config: ExperimentConfig, root: str = DEFAULT_ROOT) -> dict[str, Any]:
-    """Run, or continue from the first stage that is not done, the experiment of `config` under the folder `root`.
+def experiment(
+    config: ExperimentConfig, root: str = DEFAULT_ROOT, operation: Operation = Operation()
+) -> dict[str, Any]:
+    """Run, or continue from the first stage that is not done, one experiment.
 
-    Returns the experiment's name, the kind of curve and where the report lies.
+    Args:
+        config: The whole experiment; sections that are left out have their defaults.
+        root: Folder or fsspec URL that holds the experiments; a relative one begins at the worker's working directory.
+        operation: How the run behaves beside others.
+
+    Returns:
+        The experiment's name, the kind of curve and where the report lies.
     """
     check(config)
-    with running(Experiment.create(root, config)) as run:
-        problems = generate(run)
-        state = Round(problems=problems)
-        seen: dict[str, Any] = {}
-        for number in range(config.iterations + 1):
-            state = _advance(run, number, state, evaluated=_due(config, number), paused=_paused(config, seen))
-            seen = detect_phases(run, iteration=number)
-            report(Progress(number, "done", 1, 1, "", note=seen["line"]))
-            _prune(run, number - 2, state.adapter)
-            if config.training.patience and seen["evaluations_without_gain"] >= config.training.patience:
-                report(Progress(number, "stop", 1, 1, "", note=f"no gain for {config.training.patience} evaluations"))
-                break
-        path = write_report(run, iteration=config.iterations)
+    with following(config), holding(Experiment.create(root, config), operation) as run:
+        seen, last = _loop(run)
+        path = write_report(run, iteration=last)
+        patiently(lambda: Pages(run.experiment).finish(path))
     return {"name": config.name, "phases": seen["sentence"], "kind": seen["kind"], "report": path}
 
 
-def _advance(run: Runtime, number: int, before: Round, evaluated: bool, paused: bool) -> Round:
-    """The iteration's result: from the store if it is all there, else computed by a flow of its own."""
+def _loop(run: Runtime) -> tuple[dict[str, Any], int]:
+    """Every iteration; what was seen in the last one, and its number."""
+    config, pages = run.config, Pages(run.experiment)
+    state, seen = Round(problems=generate(run)), dict[str, Any]()
+    for number in range(config.iterations + 1):
+        state, reused = _advance(run, number, state, evaluated=_due(config, number), paused=_paused(config, seen))
+        seen = detect_phases(run, iteration=number)
+        report(Progress(number, "done", 1, 1, "", note=seen["line"]))
+        _show(run, pages, number, seen, reused)
+        _prune(run, number - 2, state.adapter)
+        if config.training.patience and seen["evaluations_without_gain"] >= config.training.patience:
+            report(Progress(number, "stop", 1, 1, "", note=f"no gain for {config.training.patience} evaluations"))
+            break
+        if number < config.iterations and pause_asked(run.experiment):
+            pause(config.name, number)
+            break
+    return seen, number
+
+
+def _advance(run: Runtime, number: int, before: Round, evaluated: bool, paused: bool) -> tuple[Round, bool]:
+    """The iteration's result, from the store if it is all there, else computed in a flow of its own; and which."""
     done = finished(run, number, before, evaluated, paused)
     if done is not None:
         report(Progress(number, "iteration", 1, 1, "", reused=True, note=f"{iteration_folder(number)} is done"))
-        return done
+        return done, True
     restored = restore(run, before.adapter)
     before = before.model_copy(update={"adapter": restored})
-    after = iteration(run.experiment.root, run.config.name, number, before.model_dump(mode="json"), evaluated, paused)
-    return Round.model_validate(after)
+    return patiently(lambda: run_iteration(run, number, before, evaluated, paused)), False
+
+
+def _show(run: Runtime, pages: Pages, number: int, seen: dict[str, Any], reused: bool) -> None:
+    metrics = run.metrics(number)
+    patiently(lambda: pages.show(number, metrics, seen["sentence"], reused))
+    for alarm in seen["alarms"] if not reused else ():
+        announce(run.config.name, number, alarm)
 
 
 def restore(run: Runtime, adapter: Handle | None) -> Handle | None:

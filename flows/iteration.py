@@ -1,8 +1,9 @@
 """One round: sample, verify, select, train, evaluate, measure. Iteration 0 only measures the base model."""
 
+import asyncio
 from typing import Any
 
-from prefect import flow
+from prefect import flow, tags
 from pydantic import BaseModel
 
 from axiom import runtime
@@ -30,16 +31,34 @@ class Round(BaseModel, frozen=True):
     """The first round's gold stage, for an arm that draws from a pool."""
 
 
-@flow(name="iteration", flow_run_name="{name} · iteration {number}", persist_result=False, validate_parameters=False)
-def iteration(
-    root: str, name: str, number: int, before: dict[str, Any], evaluated: bool, paused: bool
-) -> dict[str, Any]:
-    """Run or reuse every stage of iteration `number` and return what the next needs, as JSON.
+_rounds: dict[tuple[str, str], Round] = {}
+"""What the iteration at hand begins with and ends with. It stays out of Prefect's database, where the handles of a
+long replay would add up."""
+
+
+def run_iteration(run: Runtime, number: int, before: Round, evaluated: bool, paused: bool) -> Round:
+    """Run or reuse every stage of iteration `number` in a flow of its own; returns what the next needs.
 
     `evaluated` says whether the policy is measured, `paused` whether training rests.
     """
-    run = runtime.find(root, name)
-    return run_stages(run, number, Round.model_validate(before), evaluated, paused).model_dump(mode="json")
+    key = run.experiment.root, run.config.name
+    _rounds[key] = before
+    # Not asyncio.run, which would hold back a keyboard interrupt until the next await, and stages have none.
+    loop = asyncio.new_event_loop()
+    try:
+        with tags(run.config.name, run.config.arm):
+            loop.run_until_complete(iteration(*key, number, evaluated, paused))
+        return _rounds[key]
+    finally:
+        del _rounds[key]
+        loop.close()
+
+
+# Asynchronous only because Prefect ends a synchronous subflow by waiting up to a second for its heartbeat's thread.
+@flow(name="iteration", flow_run_name="{name} · iteration {number}", persist_result=False, validate_parameters=False)
+async def iteration(root: str, name: str, number: int, evaluated: bool, paused: bool) -> None:
+    """The flow run of one iteration; `run_iteration` calls it."""
+    _rounds[root, name] = run_stages(runtime.find(root, name), number, _rounds[root, name], evaluated, paused)
 
 
 def run_stages(run: Runtime, number: int, before: Round, evaluated: bool, paused: bool) -> Round:
@@ -74,7 +93,7 @@ def finished(run: Runtime, number: int, before: Round, evaluated: bool, paused: 
         return None
     for stage in done.info["stages"]:
         manifest = stages.manifest(stage, iteration_folder(number))
-        if manifest is None or not (stages.intact(manifest) or manifest.pruned):
+        if manifest is None or not stages.intact(manifest, need_files=False):
             return None
     return Round.model_validate(done.info["after"])
 

@@ -6,22 +6,28 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from axiom.evaluation import GREEDY
-from axiom.grokking import Curve, detect, events
+from axiom.grokking import Curve, alarms, detect, events
 from axiom.records import Event, Metric
 from axiom.runtime import Runtime
 from axiom.store import write_parquet
 
 
-@task(name="detect", task_run_name="iteration {iteration} · detect", cache_policy=NO_CACHE, persist_result=False)
+@task(
+    name="detect", task_run_name="{run.config.name} · iteration {iteration} · detect", cache_policy=NO_CACHE,
+    persist_result=False,
+)  # fmt: skip
 def detect_phases(run: Runtime, *, iteration: int) -> dict[str, Any]:
     """`metrics.parquet` and `events.parquet` of the experiment; returns the verdict so far."""
     metrics = run.metrics(iteration)
-    phases = detect(Curve.from_metrics(metrics, name=GREEDY), run.config.detection)
+    curve = Curve.from_metrics(metrics, name=GREEDY)
+    phases = detect(curve, run.config.detection)
+    raised = [event for event in alarms(curve, run.config.detection) if event.iteration == iteration]
     write_parquet(run.experiment.folder, "metrics", metrics, Metric)
     write_parquet(run.experiment.folder, "events", events(phases), Event)
     return {
         "iteration": iteration, "kind": phases.kind, "sentence": phases.sentence(),
         "evaluations_without_gain": _without_gain(metrics), "line": _line(metrics, iteration),
+        "alarms": [event.model_dump() for event in raised],
     }  # fmt: skip
 
 

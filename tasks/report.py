@@ -7,7 +7,7 @@ from axiom.report import write
 from axiom.runtime import Runtime
 
 
-@task(name="report", task_run_name="report", cache_policy=NO_CACHE, persist_result=False)
+@task(name="report", task_run_name="{run.config.name} · report", cache_policy=NO_CACHE, persist_result=False)
 def write_report(run: Runtime, *, iteration: int) -> str:
     """`report.html` beside the experiment's other files; returns its path."""
     return write(run.experiment)

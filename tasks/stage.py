@@ -10,6 +10,7 @@ from prefect.states import Completed
 
 from axiom.errors import InfrastructureError
 from axiom.progress import Progress, report
+from axiom.runtime import Runtime
 from axiom.store import Handle
 
 TRANSIENT_RETRIES = 2
@@ -18,7 +19,7 @@ RETRY_DELAYS_SECONDS = [2.0, 30.0]
 
 def is_transient(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     """Retry a machine's failure (engine, memory, storage, sandbox); never bad input or a bug."""
-    return isinstance(state.result(raise_on_failure=False), InfrastructureError)
+    return isinstance(state.result(raise_on_failure=False, _sync=True), InfrastructureError)
 
 
 def stage_task(name: str) -> Callable[[Callable[..., Handle]], Callable[..., Handle]]:
@@ -36,10 +37,12 @@ def stage_task(name: str) -> Callable[[Callable[..., Handle]], Callable[..., Han
             retries=TRANSIENT_RETRIES, retry_delay_seconds=RETRY_DELAYS_SECONDS, retry_condition_fn=is_transient,
         )  # fmt: skip
 
-        def call(*args: Any, iteration: int = 0, **kwargs: Any) -> Handle:
-            named = prefect_task.with_options(task_run_name=f"iteration {iteration} · {name}")
-            state = named(*args, iteration=iteration, return_state=True, **kwargs)
-            handle = Handle.model_validate(state.result())
+        def call(run: Runtime, *args: Any, iteration: int = 0, **kwargs: Any) -> Handle:
+            purpose = " eval" if "eval" in args else ""
+            title = f"{run.config.name} · iteration {iteration} · {name}{purpose}"
+            named = prefect_task.with_options(task_run_name=title)
+            state = named(run, *args, iteration=iteration, return_state=True, **kwargs)
+            handle = Handle.model_validate(state.result(_sync=True))
             total = sum(handle.rows.values())
             report(Progress(iteration, name, total, total, "rows", reused=handle.reused, note=_summary(handle)))
             return handle

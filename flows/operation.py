@@ -1,0 +1,140 @@
+"""How a run behaves beside others: the GPU it holds, a second run of the same name, a pause between iterations."""
+
+import os
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, Literal
+from uuid import UUID
+
+from filelock import FileLock
+from prefect import get_run_logger, suspend_flow_run
+from prefect import runtime as prefect_runtime
+from prefect.client.orchestration import get_client
+from prefect.concurrency.sync import concurrency
+from prefect.events import emit_event
+
+from axiom.config import ExperimentConfig, Section
+from axiom.errors import LockedError
+from axiom.experiment import Experiment
+from axiom.models import resolve_device
+from axiom.progress import Progress, listen, report
+from axiom.runtime import Runtime, running
+from flows.outage import patiently
+
+LEASE_SECONDS = 60.0
+"""A killed run's slot is free after this and the server's next look, 15 s later at most."""
+POLL_SECONDS = 5.0
+PAUSE = "pause"
+LOGGED = ("done", "stop", "server", "queue", "pause")
+"""Progress that stands in the run's log; the tasks say the rest."""
+
+
+class Operation(Section):
+    """How the run behaves beside others; nothing here changes a result."""
+
+    gpu: Literal["auto", "always", "never"] = "auto"
+    """Hold the machine's GPU slot for the whole experiment; `auto` does when the model runs on a GPU."""
+    overlap: Literal["refuse", "queue"] = "refuse"
+    """When another process writes this experiment: `refuse` fails at once and says who, `queue` waits for it."""
+
+
+def slot(index: int | str | None = None) -> str:
+    """Name of the concurrency limit of one GPU, `gpu:<host>:0`; by default of the first this process may see."""
+    if index is None:
+        index = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0] or "0"
+    return f"gpu:{socket.gethostname()}:{index}"
+
+
+@contextmanager
+def holding(experiment: Experiment, operation: Operation) -> Iterator[Runtime]:
+    """The experiment's lock first, then the GPU: whoever waits for the GPU keeps no other experiment waiting."""
+    with ExitStack() as stack:
+        run = _lock(stack, experiment, operation)
+        stack.enter_context(gpu(experiment.config, operation))
+        yield run
+
+
+def _lock(stack: ExitStack, experiment: Experiment, operation: Operation) -> Runtime:
+    while True:
+        try:
+            return stack.enter_context(running(experiment))
+        except LockedError as error:
+            if operation.overlap == "refuse":
+                raise
+            report(Progress(0, "queue", 0, 1, "", note=str(error)))
+            time.sleep(POLL_SECONDS)
+
+
+@contextmanager
+def gpu(config: ExperimentConfig, operation: Operation) -> Iterator[None]:
+    """Hold the GPU alone, if the run needs it.
+
+    The server's slot queues runs where a person sees them, and its lease frees it a minute after a kill. While the
+    server is away a lease can lapse, so a lock of the operating system, which dies with its holder, has the last word.
+    """
+    if not needs_gpu(config, operation):
+        yield
+        return
+    name = slot()
+    deployed = prefect_runtime.deployment.id is not None
+    leased = concurrency(name, strict=True, lease_duration=LEASE_SECONDS, raise_on_lease_renewal_failure=False)
+    path = Path(tempfile.gettempdir()) / f"axiom-{name.replace(':', '-')}.lock"
+    with leased if deployed else nullcontext(), FileLock(path, mode=0o666):
+        yield
+
+
+def needs_gpu(config: ExperimentConfig, operation: Operation) -> bool:
+    """Whether the run holds a GPU slot."""
+    if operation.gpu == "auto":
+        return config.model.kind == "language" and resolve_device(config.model) == "cuda"
+    return operation.gpu == "always"
+
+
+def pause_asked(experiment: Experiment) -> bool:
+    """Whether `axiom pause` asked for a pause; asking once pauses once."""
+    if not experiment.folder.exists(PAUSE):
+        return False
+    experiment.folder.remove(PAUSE)
+    return True
+
+
+def pause(name: str, number: int) -> None:
+    """Suspend a deployment's run after iteration `number` until it is resumed in the UI, maybe by another worker.
+
+    A run of the command line just ends; `axiom resume` goes on with the next iteration.
+    """
+    report(Progress(number, "pause", 1, 1, "", note=f"paused; continue with: axiom resume {name}"))
+    if prefect_runtime.deployment.id is not None:
+        suspend_flow_run(timeout=None)
+
+
+def announce(name: str, number: int, alarm: dict[str, Any]) -> None:
+    """Tell the server's automations of a transition or its collapse, so that they can notify somebody."""
+    emit_event(
+        f"axiom.{alarm['kind']}", resource={"prefect.resource.id": f"axiom.experiment.{name}", "name": name},
+        payload={"iteration": number, "estimate": alarm["estimate"], "detail": alarm["detail"]},
+    )  # fmt: skip
+
+
+@contextmanager
+def following(config: ExperimentConfig) -> Iterator[None]:
+    """Tag the run so that it can be found, and copy the library's progress into its log."""
+    names = {config.name, config.arm, f"seed {config.seed}", *prefect_runtime.flow_run.tags}
+    patiently(lambda: _tag(prefect_runtime.flow_run.id, sorted(names)))
+    logger = get_run_logger()
+
+    def log(progress: Progress) -> None:
+        if progress.note and progress.stage in LOGGED:
+            logger.info("iteration %d: %s", progress.iteration, progress.note)
+
+    with listen(log):
+        yield
+
+
+def _tag(flow_run: str, names: list[str]) -> None:
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(UUID(flow_run), tags=names)

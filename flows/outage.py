@@ -1,0 +1,41 @@
+"""What a run does while its Prefect server cannot be reached: it waits, for all it needs is in the store."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import httpx
+
+from axiom.progress import Progress, report
+
+T = TypeVar("T")
+PATIENCE_SECONDS = 3600.0
+"""Long enough to restart or upgrade a server; a run that gives up is resumed without loss."""
+POLL_SECONDS = 2.0
+
+
+def patiently(call: Callable[[], T], *, patience_seconds: float = PATIENCE_SECONDS) -> T:
+    """The result of `call`, called again as long as the server is away.
+
+    `call` must be safe to repeat: stages are, because the store knows which are done. Any other failure of `call`, and
+    an outage longer than `patience_seconds`, is raised.
+    """
+    end = time.monotonic() + patience_seconds
+    while True:
+        try:
+            return call()
+        except (httpx.TransportError, RuntimeError) as error:
+            if not out_of_reach(error) or time.monotonic() > end:
+                raise
+            report(Progress(0, "server", 0, 1, "", note=f"the Prefect server is away ({error}); waiting for it"))
+            time.sleep(POLL_SECONDS)
+
+
+def out_of_reach(error: BaseException) -> bool:
+    """Whether `error` says that the server could not be reached; Prefect wraps some of these in a RuntimeError."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, httpx.TransportError):
+            return True
+        cause = cause.__cause__
+    return False

@@ -1,0 +1,139 @@
+"""What the Prefect UI shows of an experiment: progress, table, chart, phase, and where the files lie.
+
+A flow run's Artifacts tab leaves out its subflows', so the parent writes them all. What covers the whole run (progress,
+table, chart) is one artifact that is replaced in place; each iteration adds one short page of its own.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from prefect.artifacts import Artifact, create_markdown_artifact
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactUpdate
+
+from axiom.evaluation import GREEDY
+from axiom.experiment import Experiment, iteration_folder
+from axiom.records import Metric
+from axiom.report import accuracy_rows
+
+TABLE_ROWS = 200
+"""Latest iterations in the table; the report has all of them."""
+COLOURS = {"train": "#4c78a8", "val": "#e45756", "test": "#54a24b"}
+OTHER_COLOUR = "#9d755d"
+WIDTH, HEIGHT, MARGIN = 640, 240, 34
+
+
+class Pages:
+    """The artifacts of one run of an experiment."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self._experiment, self._iterations = experiment, experiment.config.iterations
+        self._key = slug(experiment.config.name)
+        self._made: dict[str, UUID] = {}
+
+    def show(self, iteration: int, metrics: Sequence[Metric], sentence: str, reused: bool) -> None:
+        """Bring every page up to `iteration`; a reused iteration has its own page from the run that computed it."""
+        share = 100.0 * (iteration + 1) / (self._iterations + 1)
+        self._put("progress", round(share, 1), f"iteration {iteration} of {self._iterations}: {sentence}")
+        header, rows = accuracy_rows(metrics)
+        table = json.dumps([dict(zip(header, row, strict=True)) for row in rows[-TABLE_ROWS:]])
+        confidence = f"{self._experiment.config.evaluation.confidence:.0%}"
+        self._put("accuracy", table, f"Greedy accuracy with {confidence} Wilson intervals")
+        self._put("curve", as_image(chart(metrics)), f"Accuracy by iteration. {sentence}")
+        if not reused:
+            now = [row for row in rows if row[0] == str(iteration)]
+            text = page(self._experiment, iteration, header, now, sentence)
+            create_markdown_artifact(text, key=f"{self._key}-iteration", description=f"Iteration {iteration}")
+
+    def finish(self, report: str) -> None:
+        """Say where the report lies."""
+        text = f"Report: [{report}]({as_link(report)})\n\n{_commands(self._experiment, None)}"
+        create_markdown_artifact(text, key=f"{self._key}-report", description="The report of the experiment")
+
+    def _put(self, name: str, value: Any, description: str) -> None:
+        if name in self._made:
+            with get_client(sync_client=True) as client:
+                client.update_artifact(self._made[name], ArtifactUpdate(data=value, description=description))
+            return
+        kind = {"accuracy": "table", "curve": "image"}.get(name, name)
+        made = Artifact(type=kind, key=f"{self._key}-{name}", description=description, data=value)
+        self._made[name] = made.create().id  # type: ignore[union-attr]
+
+
+def slug(name: str) -> str:
+    """An artifact's key: lower-case letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def page(experiment: Experiment, iteration: int, header: Sequence[str], rows: Sequence[Sequence[str]], sentence: str) -> str:
+    """One iteration as markdown: accuracies with intervals, the phase so far, the files and how to open them."""
+    lines = [f"**{experiment.config.name}, iteration {iteration}**: {sentence}", ""]
+    if rows:
+        lines += [" | ".join(header), " | ".join("---" for _ in header), *(" | ".join(row) for row in rows), ""]
+    folder = experiment.folder.join(iteration_folder(iteration))
+    files = [name for name in folder.names() if name.endswith(".parquet")]
+    lines += [f"- [{name}]({as_link(folder.at(name))})" for name in files]
+    return "\n".join([*lines, "", _commands(experiment, iteration)])
+
+
+def _commands(experiment: Experiment, iteration: int | None) -> str:
+    name, root = experiment.config.name, experiment.root
+    inspect = f"axiom inspect {name} --root {root} --iteration {1 if iteration is None else iteration} --stage "
+    return f"```\n{inspect}{'samples' if iteration != 0 else 'eval_samples'}\naxiom report {name} --root {root}\n```"
+
+
+def as_link(path: str) -> str:
+    """A path or URL of a store as a link."""
+    return f"file://{path}" if path.startswith("/") else path
+
+
+def chart(metrics: Sequence[Metric]) -> str:
+    """Pooled greedy accuracy of each split by iteration, as SVG small enough for a database row."""
+    pooled = [row for row in metrics if row.name == GREEDY and row.family is None and row.difficulty is None]
+    last = max((row.iteration for row in pooled), default=0) or 1
+    parts = [_axes(last)]
+    for number, split in enumerate(dict.fromkeys(row.split or "" for row in pooled)):
+        rows = thinned([row for row in pooled if row.split == split])
+        points = " ".join(f"{_x(row.iteration, last):.0f},{_y(row.value):.0f}" for row in rows)
+        band = [f"{_x(row.iteration, last):.0f},{_y(row.low or 0):.0f}" for row in rows]
+        band += [f"{_x(row.iteration, last):.0f},{_y(row.high or 0):.0f}" for row in reversed(rows)]
+        colour = COLOURS.get(split, OTHER_COLOUR)
+        parts.append(f'<polygon points="{" ".join(band)}" fill="{colour}" opacity=".15"/>')
+        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        parts.append(f'<text x="{WIDTH - MARGIN + 2}" y="{MARGIN + 14 * number}" fill="{colour}">{split}</text>')
+    body = "".join(parts)
+    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="11">{body}</svg>'
+
+
+def thinned(rows: Sequence[Metric], most: int = 150) -> list[Metric]:
+    """At most about `most` rows, evenly spread, the last among them."""
+    step = max(1, len(rows) // most)
+    return [row for place, row in enumerate(rows) if (len(rows) - 1 - place) % step == 0]
+
+
+def _axes(last: int) -> str:
+    frame = f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>'
+    for share in (0.0, 0.5, 1.0):
+        y = _y(share)
+        frame += f'<line x1="{MARGIN}" x2="{WIDTH - MARGIN}" y1="{y:.0f}" y2="{y:.0f}" stroke="#ddd"/>'
+        frame += f'<text x="2" y="{y + 4:.0f}">{share:.0%}</text>'
+    return frame + f'<text x="{MARGIN}" y="{HEIGHT - 6}">0</text><text x="{WIDTH - MARGIN - 20}" y="{HEIGHT - 6}">{last}</text>'
+
+
+def _x(iteration: float, last: int) -> float:
+    return MARGIN + (WIDTH - 2 * MARGIN) * iteration / last
+
+
+def _y(share: float) -> float:
+    return HEIGHT - MARGIN - (HEIGHT - 2 * MARGIN) * share
+
+
+def as_image(svg: str) -> str:
+    """An SVG as an address that a browser shows as a picture, scripts off."""
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+
+
