@@ -28,11 +28,10 @@ test_size = 2
 hidden_cases = 6
 [model]
 path = "smollm2-135m"
-dtype = "float32"
 [sampling]
 engine = "transformers"
 samples_per_problem = 4
-max_new_tokens = 48
+max_new_tokens = 40
 [selection]
 replay = 1
 [training]
@@ -47,6 +46,7 @@ pass_at = [1, 2]
 
 def start(folder: Path, *command: str) -> subprocess.Popen[str]:
     environment = os.environ | {"PREFECT_HOME": str(folder / "prefect"), "AXIOM_ROOT": str(folder / "artifacts")}
+    environment["OMP_NUM_THREADS"] = "1"  # on a busy machine two threads wait for each other
     return subprocess.Popen(
         [sys.executable, "-m", "axiom.cli", *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, start_new_session=True,
