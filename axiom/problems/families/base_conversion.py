@@ -11,8 +11,12 @@ _BASES = {str(k): Option(0, f"base {k}", str(k), k) for k in (2, 3, 4, 5, 6, 7, 
 _DIGITS = {
     "lower": Option(0, "", "'0123456789abcdef'", "0123456789abcdef"),
     "upper": Option(0, "Digits above 9 are A, B, C and so on.", "'0123456789ABCDEF'", "0123456789ABCDEF"),
-    "letters": Option(1, "The digits are the letters a (for 0), b (for 1), c and so on.", "'abcdefghijklmnop'", "abcdefghijklmnop"),
-    "shifted": Option(1, "The digits for 0, 1, 2, ... are 1, 2, ..., 9, a, b, c and so on.", "'123456789abcdefg'", "123456789abcdefg"),
+    "letters": Option(
+        1, "The digits are the letters a (for 0), b (for 1), c and so on.", "'abcdefghijklmnop'", "abcdefghijklmnop"
+    ),
+    "shifted": Option(
+        1, "The digits for 0, 1, 2, ... are 1, 2, ..., 9, a, b, c and so on.", "'123456789abcdefg'", "123456789abcdefg"
+    ),
 }
 _ORDER = {
     "high": Option(0, "", "out = {d} + out", False),
@@ -21,11 +25,18 @@ _ORDER = {
 _NEGATIVE = {
     "minus": Option(1, "A negative number gets a '-' in front.", "'-' + {}", lambda text: "-" + text),
     "trailing": Option(1, "A negative number gets a '-' at the end.", "{} + '-'", lambda text: text + "-"),
-    "brackets": Option(2, "A negative number is put in round brackets, without a sign.", "'(' + {} + ')'", lambda text: f"({text})"),
+    "brackets": Option(
+        2, "A negative number is put in round brackets, without a sign.", "'(' + {} + ')'", lambda text: f"({text})"
+    ),
     "none": Option(0, "The sign is left out.", "", lambda text: text),
 }
 _WIDTH = {"none": Option(0, "", "", 0)} | {
-    str(k): Option(2, f"Pad with the digit for 0 at the side of the highest digit to at least {k} digits (the sign does not count).", str(k), k)
+    str(k): Option(
+        2,
+        f"Pad with the digit for 0 at the side of the highest digit to at least {k} digits (the sign does not count).",
+        str(k),
+        k,
+    )
     for k in (4, 6, 8)
 }
 _PREFIX = {"none": Option(0, "", "", "")} | {

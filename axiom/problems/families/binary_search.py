@@ -1,6 +1,7 @@
 """Where a value stands in a sorted list: ties, missing values, direction, what is compared."""
 
 import random
+from collections.abc import Callable
 
 from axiom.problems.family import Family, function
 from axiom.problems.space import Option, Variant
@@ -19,12 +20,12 @@ _DIRECTIONS = {
     "descending": Option(1, "descending", ">", -1),
 }
 _QUESTIONS = {
-    "first": Option(0, "the index of the first element equal to {}", "left", lambda ls, t: _where(ls, t, min)),
-    "last": Option(1, "the index of the last element equal to {}", "right", lambda ls, t: _where(ls, t, max)),
-    "insert_left": Option(1, "the least index at which {} can be inserted so that the list stays sorted", "left", lambda ls, t: sum(1 for e in ls if e < t)),
-    "insert_right": Option(1, "the greatest index at which {} can be inserted so that the list stays sorted", "right", lambda ls, t: sum(1 for e in ls if e <= t)),
-    "count": Option(3, "how many elements are equal to {}", "", lambda ls, t: ls.count(t)),
-    "different": Option(3, "how many elements are not equal to {}", "", lambda ls, t: len(ls) - ls.count(t)),
+    "first": Option(1, "the index of the first element equal to {}", "left", lambda ls, t: _where(ls, t, min)),
+    "last": Option(2, "the index of the last element equal to {}", "right", lambda ls, t: _where(ls, t, max)),
+    "insert_left": Option(0, "the least index at which {} can be inserted so that the list stays sorted", "left", lambda ls, t: sum(1 for e in ls if e < t)),
+    "insert_right": Option(0, "the greatest index at which {} can be inserted so that the list stays sorted", "right", lambda ls, t: sum(1 for e in ls if e <= t)),
+    "count": Option(5, "how many elements are equal to {}", "", lambda ls, t: ls.count(t)),
+    "different": Option(5, "how many elements are not equal to {}", "", lambda ls, t: len(ls) - ls.count(t)),
     "steps": Option(2, "the number of times the loop body of this search for {t} runs: low = 0, high = len(nums); while low < high: mid = (low + high) // 2; "
                     "if nums[mid] stands before {t} in the sort order, low = mid + 1, else high = mid", "steps", None),
 }  # fmt: skip
@@ -38,7 +39,7 @@ _FINDING = {name: _QUESTIONS[name] for name in ("first", "last")}
 _OTHER = {name: option for name, option in _QUESTIONS.items() if name not in _FINDING}
 
 
-def _where(ls, t, pick):  # type: ignore[no-untyped-def]
+def _where(ls: list[int], t: int, pick: Callable[[list[int]], int]) -> int | None:
     places = [i for i, e in enumerate(ls) if e == t]
     return pick(places) if places else None
 
@@ -64,7 +65,13 @@ def program(v: Variant) -> str:
         return function(FAMILY.signature, step, "steps = 0", *loop, f"return {finished(v['finish'], 'steps')}")
     if not side:
         count = "low - start" if "how many elements are equal" in v["question"].words else "len(nums) - (low - start)"
-        return function(FAMILY.signature, step, *_search(before, "start"), *_search(f"{before}="), f"return {finished(v['finish'], count)}")
+        return function(
+            FAMILY.signature,
+            step,
+            *_search(before, "start"),
+            *_search(f"{before}="),
+            f"return {finished(v['finish'], count)}",
+        )
     lines = _search(before if side == "left" else f"{before}=")
     if "missing" not in v:
         return function(FAMILY.signature, step, *lines, f"return {finished(v['finish'], 'low')}")
@@ -94,14 +101,23 @@ def _steps(keys: list[int], target: int, low: int, high: int) -> int:
 
 def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[object]:
     """A sorted list with ties, and a number that is often in it."""
-    length = {"empty": 0, "single": 1, "small": rng.randint(3, 5), "long": 4 * size}.get(stratum, rng.randint(3, 2 * size))
+    length = {"empty": 0, "single": 1, "small": rng.randint(3, 5), "long": 4 * size}.get(
+        stratum, rng.randint(3, 2 * size)
+    )
     spread = 3 if stratum == "repeated" else max(4, length)
     top = 2**53 if stratum == "big" else 0
-    nums = sorted((top + rng.randint(-spread, spread) * (2 if rng.random() < 0.3 else 1) for _ in range(length)), reverse=v["direction"].run < 0)
+    nums = sorted(
+        (top + rng.randint(-spread, spread) * (2 if rng.random() < 0.3 else 1) for _ in range(length)),
+        reverse=v["direction"].run < 0,
+    )
     if stratum == "repeated" and nums:
         nums = sorted([*nums, *[rng.choice(nums)] * 3], reverse=v["direction"].run < 0)
     wanted = rng.choice(nums) if nums and rng.random() < 0.65 else top + rng.randint(-spread - 2, spread + 2)
-    exact = [x for x in (wanted, wanted - 1, wanted + 1, wanted // 2, -wanted, 2 * wanted, 2 * wanted + 1) if v["target"].run(x) == wanted]
+    exact = [
+        x
+        for x in (wanted, wanted - 1, wanted + 1, wanted // 2, -wanted, 2 * wanted, 2 * wanted + 1)
+        if v["target"].run(x) == wanted
+    ]
     return [nums, exact[0] if exact else wanted]
 
 

@@ -42,13 +42,18 @@ _SKIPPED = {
        for name, words, marks in (("vowels", "Vowels (aeiou, either case)", "aeiouAEIOU"), ("xyz", "The letters x, y and z (either case)", "xyzXYZ"),
                                   ("ends", "The characters a, z, 0 and 9", "az09"))},
 }  # fmt: skip
-_ENDS = {"plain": Option(0, "", "{}", lambda s: s), "reversed": Option(1, "Return the result reversed.", "{}[::-1]", lambda s: "".join(reversed(s)))}
+_ENDS = {
+    "plain": Option(0, "", "{}", lambda s: s),
+    "reversed": Option(1, "Return the result reversed.", "{}[::-1]", lambda s: "".join(reversed(s))),
+}
 
 
 def describe(v: Variant) -> str:
     places = v["shift"].words if v["shift"].code != "1" else "1 place"
     opening = f"Return the string s with each {v['alphabet'].words} shifted {v['direction'].words} by {places}, wrapping around."
-    return sentence(opening, v["change"].words.format(k=v["shift"].code), v["skipped"].words, v["others"].words, v["end"].words)
+    return sentence(
+        opening, v["change"].words.format(k=v["shift"].code), v["skipped"].words, v["others"].words, v["end"].words
+    )
 
 
 def program(v: Variant) -> str:
@@ -81,7 +86,9 @@ def _shifted(v: Variant, tables: dict[str, dict[str, int]], i: int, c: str) -> s
 
 
 def _text(rng: random.Random, stratum: str, size: int) -> str:
-    return inputs.text(rng, stratum, size, string.ascii_lowercase * 3 + string.ascii_uppercase + "0123456789012345678901234 -!")
+    return inputs.text(
+        rng, stratum, size, string.ascii_lowercase * 3 + string.ascii_uppercase + "0123456789012345678901234 -!"
+    )
 
 
 FAMILY = Family(

@@ -40,7 +40,11 @@ _TOGETHER = {
 
 def describe(v: Variant) -> str:
     digits = v["each"].words.format(f"{v['base'].words} {v['which'].words} of n")
-    return sentence("n is a natural number or 0, whose one digit is 0.", f"Return {v['together'].words.format(digits)}.", v["finish"].words)
+    return sentence(
+        "n is a natural number or 0, whose one digit is 0.",
+        f"Return {v['together'].words.format(digits)}.",
+        v["finish"].words,
+    )
 
 
 def program(v: Variant) -> str:
@@ -52,8 +56,17 @@ def program(v: Variant) -> str:
         source = "digits"
     inside = f"{v['each'].code} for d in {source}" + (f" if {v['which'].code}" if v["which"].code else "")
     if not v["together"].code:
-        return function(FAMILY.signature, *body, "result = 1", f"for d in [{inside}]:", "    result *= d", f"return {finished(v['finish'], 'result')}")
-    return function(FAMILY.signature, *body, f"return {finished(v['finish'], v['together'].code.format(f'[{inside}]'))}")
+        return function(
+            FAMILY.signature,
+            *body,
+            "result = 1",
+            f"for d in [{inside}]:",
+            "    result *= d",
+            f"return {finished(v['finish'], 'result')}",
+        )
+    return function(
+        FAMILY.signature, *body, f"return {finished(v['finish'], v['together'].code.format(f'[{inside}]'))}"
+    )
 
 
 def solve(v: Variant, n: int) -> int:

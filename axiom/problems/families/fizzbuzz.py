@@ -26,7 +26,9 @@ def _digits(n: int) -> list[int]:
     return [n] if n < 10 else [*_digits(n // 10), n % 10]
 
 
-_WORDS = {f"{a}/{b}": Option(0, "", "", (a, b)) for a, b in (("Fizz", "Buzz"), ("tic", "tac"), ("A", "B"), ("red", "blue"))}
+_WORDS = {
+    f"{a}/{b}": Option(0, "", "", (a, b)) for a, b in (("Fizz", "Buzz"), ("tic", "tac"), ("A", "B"), ("red", "blue"))
+}
 _BOTH = {
     "joined": Option(1, "If both hold, return {a!r} followed by {b!r}.", "{a!r} + {b!r}", lambda a, b: a + b),
     "first": Option(0, "If both hold, return {a!r}.", "", lambda a, b: a),
@@ -66,7 +68,9 @@ def program(v: Variant) -> str:
     if not v["range"].run:
         return function(FAMILY.signature, *lines)
     inner = function("def word(n)", *lines)
-    return f"{inner}\n\n\n{function(FAMILY.signature, 'return ' + repr(' ') + '.join(word(k) for k in range(1, n + 1))')}"
+    return (
+        f"{inner}\n\n\n{function(FAMILY.signature, 'return ' + repr(' ') + '.join(word(k) for k in range(1, n + 1))')}"
+    )
 
 
 def solve(v: Variant, n: int) -> str:

@@ -50,7 +50,14 @@ def describe(v: Variant) -> str:
 
 def program(v: Variant) -> str:
     changes = [f"{name} = {v[name].code}" for name in ("a", "b") if v[name].code]
-    return function(FAMILY.signature, *changes, "x, y = a, b", "while y:", "    x, y = y, x % y", f"return {finished(v['finish'], v['question'].code)}")
+    return function(
+        FAMILY.signature,
+        *changes,
+        "x, y = a, b",
+        "while y:",
+        "    x, y = y, x % y",
+        f"return {finished(v['finish'], v['question'].code)}",
+    )
 
 
 def solve(v: Variant, a: int, b: int) -> int:

@@ -25,9 +25,16 @@ _EDGES = {"none": Option(0, "", "", None)} | {
 }  # fmt: skip
 _RULES = {
     "none": Option(0, "", "", None),
-    "no_repeat": Option(2, "A letter equal to the one before it is ignored.", "i and moves[i - 1] == move", lambda i, moves: i > 0 and moves[i] == moves[i - 1]),
+    "no_repeat": Option(
+        2,
+        "A letter equal to the one before it is ignored.",
+        "i and moves[i - 1] == move",
+        lambda i, moves: i > 0 and moves[i] == moves[i - 1],
+    ),
     "odd_only": Option(2, "Letters at odd indices are ignored.", "i % 2 == 1", lambda i, moves: bool(i & 1)),
-    "third": Option(2, "Letters at indices divisible by 3 are ignored.", "i % 3 == 0", lambda i, moves: i // 3 * 3 == i),
+    "third": Option(
+        2, "Letters at indices divisible by 3 are ignored.", "i % 3 == 0", lambda i, moves: i // 3 * 3 == i
+    ),
 }
 _RESULTS = {
     "x": Option(0, "the final x", "x", lambda path: path[-1][0]),
@@ -58,8 +65,17 @@ def program(v: Variant) -> str:
     lines += ["seen = {(0, 0)}"] if "seen" in result else ["home = 0"] if result == "home" else []
     lines.append("for i, move in enumerate(moves):" if v["rule"].code else "for move in moves:")
     lines += [f"    if {v['rule'].code}:", "        continue"] if v["rule"].code else []
-    lines += ["    x, y = x + steps[move][0], y + steps[move][1]", *([f"    {v['edge'].code}"] if v["edge"].code else [])]
-    lines += ["    seen.add((x, y))"] if "seen" in result else ["    if x == 0 and y == 0:", "        home += 1"] if result == "home" else []
+    lines += [
+        "    x, y = x + steps[move][0], y + steps[move][1]",
+        *([f"    {v['edge'].code}"] if v["edge"].code else []),
+    ]
+    lines += (
+        ["    seen.add((x, y))"]
+        if "seen" in result
+        else ["    if x == 0 and y == 0:", "        home += 1"]
+        if result == "home"
+        else []
+    )
     return function(FAMILY.signature, *lines, f"return {finished(v['finish'], result)}")
 
 
@@ -81,7 +97,9 @@ def _bounded(v: Variant, value: int) -> int:
 
 def sample(_v: Variant, rng: random.Random, stratum: str, size: int) -> list[str]:
     """Letters R, L, U and D; some walks go there and back."""
-    length = {"empty": 0, "single": 1, "small": rng.randint(3, 6), "long": 6 * size}.get(stratum, rng.randint(3, 3 * size))
+    length = {"empty": 0, "single": 1, "small": rng.randint(3, 6), "long": 6 * size}.get(
+        stratum, rng.randint(3, 3 * size)
+    )
     letters = "RLUD" if stratum not in ("negative", "big") else rng.choice(("LLDU", "RRUD", "LDRU", "UURL"))
     moves = [rng.choice(letters) for _ in range(length)]
     if stratum in ("zero", "repeated"):

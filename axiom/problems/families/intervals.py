@@ -11,7 +11,9 @@ _ENDS = {
     "closed": Option(0, "the integers from a to b, both included", "range(a, b + 1)", lambda a, b: (a, b)),
     "half": Option(0, "the integers from a to b, b not included", "range(a, b)", lambda a, b: (a, b - 1)),
     "open": Option(1, "the integers between a and b, neither included", "range(a + 1, b)", lambda a, b: (a + 1, b - 1)),
-    "wide": Option(1, "the integers from a - 1 to b + 1, both included", "range(a - 1, b + 2)", lambda a, b: (a - 1, b + 1)),
+    "wide": Option(
+        1, "the integers from a - 1 to b + 1, both included", "range(a - 1, b + 2)", lambda a, b: (a - 1, b + 1)
+    ),
 }
 _WHICH = {
     "all": Option(0, "", "", lambda a, b: True),
@@ -60,7 +62,14 @@ def program(v: Variant) -> str:
     lines += [f"{indent}for p in {v['ends'].code}:", f"{indent}    depth[p] = depth.get(p, 0) + 1"]
     result = v["question"].code
     if not result:
-        lines += ["best = 0", "for p in depth:", "    end = p", "    while end in depth:", "        end += 1", "    best = max(best, end - p)"]
+        lines += [
+            "best = 0",
+            "for p in depth:",
+            "    end = p",
+            "    while end in depth:",
+            "        end += 1",
+            "    best = max(best, end - p)",
+        ]
         result = "best"
     return function(FAMILY.signature, *lines, f"return {finished(v['finish'], result)}")
 
@@ -77,11 +86,17 @@ def solve(v: Variant, spans: list[list[int]]) -> int:
 
 def sample(_v: Variant, rng: random.Random, stratum: str, size: int) -> list[list[list[int]]]:
     """Intervals that overlap, touch and contain each other; some hold one integer."""
-    count = {"empty": 0, "single": 1, "small": rng.randint(2, 3), "long": 2 * size}.get(stratum, rng.randint(2, max(3, size // 2)))
+    count = {"empty": 0, "single": 1, "small": rng.randint(2, 3), "long": 2 * size}.get(
+        stratum, rng.randint(2, max(3, size // 2))
+    )
     shift = 2**53 if stratum == "big" else 0
     spans = []
     for _ in range(count):
-        a = rng.randint(-10, 10) if stratum == "negative" else rng.randint(0 if stratum == "small" else -5, 8 if stratum == "small" else 4 * size)
+        a = (
+            rng.randint(-10, 10)
+            if stratum == "negative"
+            else rng.randint(0 if stratum == "small" else -5, 8 if stratum == "small" else 4 * size)
+        )
         spans.append([shift + a, shift + a + (0 if stratum == "zero" and rng.random() < 0.5 else rng.randint(0, 9))])
     if stratum == "repeated":
         spans += [list(rng.choice(spans)) for _ in range(2)]

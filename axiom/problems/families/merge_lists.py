@@ -50,7 +50,13 @@ _KEPT = {"all": PREDICATES["all"]} | {
 
 def describe(v: Variant) -> str:
     kept = f"Of that keep only the {v['kept'].words}." if v["kept"].code else ""
-    return sentence(f"Make a list of {v['join'].words}.", kept, v["order"].words, v["part"].words, "Return it." if not v["part"].words else "")
+    return sentence(
+        f"Make a list of {v['join'].words}.",
+        kept,
+        v["order"].words,
+        v["part"].words,
+        "Return it." if not v["part"].words else "",
+    )
 
 
 def program(v: Variant) -> str:

@@ -69,7 +69,9 @@ def describe(v: Variant) -> str:
 
 def program(v: Variant) -> str:
     if "made_of" in v:
-        return function(FAMILY.signature, f"return {finished(v['finish'], v['made_of'].code.format(extra=v['extra'].code))}")
+        return function(
+            FAMILY.signature, f"return {finished(v['finish'], v['made_of'].code.format(extra=v['extra'].code))}"
+        )
     if "factors" in v:
         return function(FAMILY.signature, "factors, d = [], 2", "while d <= n:", "    if n % d == 0:", "        factors.append(d)",
                         "        n //= d", "    else:", "        d += 1", f"return {finished(v['finish'], v['factors'].code)}")  # fmt: skip

@@ -6,7 +6,10 @@ from axiom.problems.family import Family, function
 from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import FINISH, finished, sentence
 
-_STARTS = {f"{a},{b}": Option(0, f"f(0) = {a}, f(1) = {b}", f"{a}, {b}", (a, b)) for a, b in ((0, 1), (1, 1), (2, 1), (1, 2), (1, 3), (0, 2), (3, 5), (2, 7))}
+_STARTS = {
+    f"{a},{b}": Option(0, f"f(0) = {a}, f(1) = {b}", f"{a}, {b}", (a, b))
+    for a, b in ((0, 1), (1, 1), (2, 1), (1, 2), (1, 3), (0, 2), (3, 5), (2, 7))
+}
 _STEPS = {
     f"{p},{q}": Option(cost, f"{_p} + {_q}", f"{_p.replace('f(n - 1)', 'b')} + {_q.replace('f(n - 2)', 'a')}", (p, q))
     for cost, p, q, _p, _q in (

@@ -5,7 +5,10 @@ from axiom.problems.family import Family, function
 from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import sentence
 
-_LETTERS = {letters: Option(0, letters, letters, letters) for letters in ("IVXLCDM", "ivxlcdm", "abcdefg", "GFEDCBA", "1aAbBcC", "iVxLcDm", "qwertyu", "uvwxyz!")}
+_LETTERS = {
+    letters: Option(0, letters, letters, letters)
+    for letters in ("IVXLCDM", "ivxlcdm", "abcdefg", "GFEDCBA", "1aAbBcC", "iVxLcDm", "qwertyu", "uvwxyz!")
+}
 _PAIRS = {
     "".join(f"{a}{b}" for a, b in pairs) or "none": Option(len(pairs), "", "", pairs)
     for mask in range(8)

@@ -47,7 +47,9 @@ _KEPT = {
 def describe(v: Variant) -> str:
     view = v["view"].words and f"Of the string s: {v['view'].words}"
     opening = f"Return the run-length encoding of {'what is left' if view else 'the string s'}: for each run of equal neighbouring characters, {v['order'].words}."
-    return sentence(view, opening, v["limit"].words, v["short"].words, v["kept"].words, v["separator"].words, v["side"].words)
+    return sentence(
+        view, opening, v["limit"].words, v["short"].words, v["kept"].words, v["separator"].words, v["side"].words
+    )
 
 
 def program(v: Variant) -> str:

@@ -96,7 +96,9 @@ def _command(v: Variant, items: tuple[int, ...], x: int) -> tuple[int, ...]:
 
 def sample(_v: Variant, rng: random.Random, stratum: str, size: int) -> list[list[int]]:
     """Mostly positive numbers, with zeros and small negatives among them."""
-    length = {"empty": 0, "single": 1, "small": rng.randint(4, 6), "long": 4 * size}.get(stratum, rng.randint(4, 2 * size))
+    length = {"empty": 0, "single": 1, "small": rng.randint(4, 6), "long": 4 * size}.get(
+        stratum, rng.randint(4, 2 * size)
+    )
     top = 2**54 if stratum == "big" else 20
     kinds = {"zero": (2, 3, 1), "negative": (3, 1, 3)}.get(stratum, (6, 2, 2))
     return [[rng.choices((rng.randint(1, top), 0, -rng.randint(1, 4)), kinds)[0] for _ in range(length)]]
