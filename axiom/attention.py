@@ -4,6 +4,8 @@ Axes: B rows, Q query tokens, K key tokens, H query heads, G key heads (H a mult
 """
 # ruff: noqa: TID253  (imported only by the sampler and the trainer, which are themselves imported lazily)
 
+from functools import lru_cache
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -49,9 +51,46 @@ def _packed(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float | None, segments: tuple[int, ...]
 ) -> torch.Tensor:
     key, value = _repeat(key, value, query.shape[1])
+    if query.is_cuda and query.dtype == torch.bfloat16:
+        return _variable_length(query, key, value, scaling, segments)
     parts = zip(*(tensor.split(segments, dim=2) for tensor in (query, key, value)), strict=True)
-    outs = [scaled_dot_product_attention(q, k, v, is_causal=True, scale=scaling) for q, k, v in parts]
+    outs = [_causal(*part, scaling) for part in parts]
     return torch.cat(outs, dim=2).transpose(1, 2).contiguous()
+
+
+def _causal(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float | None) -> torch.Tensor:
+    """Attention of one short sequence. On a CPU, forward and backward take half of what the fused kernel takes."""
+    if query.is_cuda:
+        return scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling)
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    scores = (query @ key.transpose(-1, -2)).float() * scale + _future(query.shape[2])
+    return scores.softmax(-1).to(value.dtype) @ value
+
+
+@lru_cache(maxsize=64)
+def _future(length: int) -> torch.Tensor:
+    """Minus infinity where a key stands after its query."""
+    return torch.full((length, length), float("-inf")).triu(1)
+
+
+def _variable_length(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float | None, segments: tuple[int, ...]
+) -> torch.Tensor:
+    """FlashAttention over all segments in one launch; nested tensors are the way to it that keeps its gradient."""
+    offsets = _offsets(segments, query.device)
+    longest = max(segments)
+    nested = [
+        torch.nested.nested_tensor_from_jagged(tensor[0].transpose(0, 1), offsets, max_seqlen=longest).transpose(1, 2)
+        for tensor in (query, key, value)
+    ]
+    out = scaled_dot_product_attention(*nested, is_causal=True, scale=scaling)
+    return out.transpose(1, 2).values()[None]
+
+
+@lru_cache(maxsize=4)
+def _offsets(segments: tuple[int, ...], device: torch.device) -> torch.Tensor:
+    """Where each segment begins, and the end; the same for every layer of a pass."""
+    return torch.tensor([0, *accumulate(segments)], device=device)
 
 
 def _repeat(key: torch.Tensor, value: torch.Tensor, heads: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -21,7 +21,7 @@ app.add_typer(problems_app, name="problems")
 console = Console()
 errors = Console(stderr=True, soft_wrap=True)
 
-COMMAND_MODULES: tuple[str, ...] = ("run", "inspect", "doctor", "pipeline", "problems", "science")
+COMMAND_MODULES: tuple[str, ...] = ("run", "inspect", "doctor", "pipeline", "models", "problems", "science", "setup")
 """Modules of this package that register commands, in the order of `axiom --help`."""
 
 

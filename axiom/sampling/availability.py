@@ -37,11 +37,11 @@ def _gpu_obstacle() -> str | None:
     import torch
 
     if not torch.cuda.is_available():
-        return "torch sees no GPU (is the driver loaded? nvidia-smi tells), and on a CPU transformers is the quicker engine"
+        return "torch sees no GPU (nvidia-smi tells whether the driver is loaded), and on a CPU transformers is quicker"
     capability = torch.cuda.get_device_capability()
     if capability < OLDEST_CAPABILITY:
         return f"the GPU's compute capability is {capability}, vLLM needs {OLDEST_CAPABILITY} (use a newer GPU)"
     free_gib = torch.cuda.mem_get_info()[0] / 2**30
     if free_gib < LEAST_FREE_GIB:
-        return f"only {free_gib:.1f} GiB of GPU memory are free, vLLM needs {LEAST_FREE_GIB} (end what else runs on the GPU)"
+        return f"{free_gib:.1f} GiB of GPU memory are free, vLLM needs {LEAST_FREE_GIB} (end what else runs on the GPU)"
     return None

@@ -25,17 +25,16 @@ def choose(
     logits_BV: torch.Tensor, temperature_B: torch.Tensor, top_p_B: torch.Tensor, uniform_B: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Tokens and their log-probabilities at temperature 1, both `B`. Temperature 0 takes the most likely token."""
-    logits_BV = logits_BV.float()
-    tokens_B = logits_BV.argmax(-1)
+    highest_B, tokens_B = logits_BV.max(-1)
+    below_BV = logits_BV.float() - highest_B[:, None].float()
+    normaliser_B = below_BV.exp().sum(-1).log()
     sampled_B = (temperature_B > 0).nonzero()[:, 0]
     if len(sampled_B):
-        scaled_BV = logits_BV[sampled_B] / temperature_B[sampled_B, None]
-        weights_BV = (scaled_BV - scaled_BV.amax(-1, keepdim=True)).exp_()
+        weights_BV = (below_BV[sampled_B] / temperature_B[sampled_B, None]).exp_()
         if bool((top_p_B[sampled_B] < 1).any()):
             weights_BV = _nucleus(weights_BV, top_p_B[sampled_B])
         tokens_B[sampled_B] = _invert(weights_BV, uniform_B[sampled_B])
-    chosen_B = logits_BV.gather(-1, tokens_B[:, None])[:, 0]
-    return tokens_B, chosen_B - logits_BV.logsumexp(-1)
+    return tokens_B, below_BV.gather(-1, tokens_B[:, None])[:, 0] - normaliser_B
 
 
 def _invert(weights_BV: torch.Tensor, uniform_B: torch.Tensor) -> torch.Tensor:

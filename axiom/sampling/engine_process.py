@@ -1,5 +1,6 @@
 """One vLLM engine's process as its parent sees it: JSON lines both ways, and a death that is noticed at once."""
 
+import contextlib
 import json
 import os
 import re
@@ -92,10 +93,8 @@ class EngineProcess:
     def kill(self) -> None:
         """End the process, by its own process group, and wait for it."""
         self.socket.close()
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.process.wait()
         self.log.close()
 

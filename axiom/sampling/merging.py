@@ -59,7 +59,7 @@ def updates(adapter: Path) -> Iterator[tuple[str, torch.Tensor]]:
 def checkpoint_reader(model: Path, device: str) -> Callable[[str], torch.Tensor]:
     """Weights of the model directory by name, read once and kept on `device`."""
     kept: dict[str, torch.Tensor] = {}
-    files = {}
+    files: dict[str, Path] = {}
     for path in sorted(model.glob("*.safetensors")):
         with safe_open(path, "pt") as file:
             files |= dict.fromkeys(file.keys(), path)

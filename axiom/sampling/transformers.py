@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
 from axiom import attention
@@ -135,8 +135,10 @@ class TransformersSampler:
 
     def _shared_prefix(self, prompts: list[list[int]]) -> PromptCache | None:
         """The cache of the tokens that every prompt begins with, read once."""
-        low, high = min(prompts), max(prompts)
-        length = next((i for i, pair in enumerate(zip(low, high)) if pair[0] != pair[1]), min(len(low), len(high)) - 1)
+        low, high = min(prompts)[:-1], max(prompts)[:-1]
+        length = 0
+        while length < min(len(low), len(high)) and low[length] == high[length]:
+            length += 1
         if length == 0:
             return None
         return _read(self.model, [low[:length]], None)
@@ -153,7 +155,7 @@ class TransformersSampler:
 class _Batch:
     """The sequences that are being decoded; sequence `i` of `active` sits in slot `i`."""
 
-    def __init__(self, model: torch.nn.Module, cache: SlotCache, size: int) -> None:
+    def __init__(self, model: PreTrainedModel, cache: SlotCache, size: int) -> None:
         self.model, self.cache, self.size = model, cache, size
         self.active: list[Draft] = []
 
@@ -212,7 +214,7 @@ class _Batch:
             self.active[last.slot] = last
 
 
-def _read(model: torch.nn.Module, prompts: list[list[int]], prefix: PromptCache | None) -> PromptCache:
+def _read(model: PreTrainedModel, prompts: list[list[int]], prefix: PromptCache | None) -> PromptCache:
     """Keys and values of `prompts`, padded on the right, which begin with what `prefix` holds."""
     start = prefix.keys[0].shape[2] if prefix is not None else 0
     cache = PromptCache(model.config.num_hidden_layers, prefix)
@@ -243,7 +245,7 @@ def _by_budget(prompts: list[tuple[int, ...]]) -> Iterator[list[tuple[int, ...]]
         yield group
 
 
-def _refuse_other_caches(model: torch.nn.Module) -> None:
+def _refuse_other_caches(model: PreTrainedModel) -> None:
     kinds = {type(layer) for layer in DynamicCache(config=model.config).layers}
     if kinds - {DynamicLayer}:
         names = ", ".join(sorted(kind.__name__ for kind in kinds))

@@ -1,14 +1,13 @@
 """The vLLM engine's process: reads JSON lines from its socket, answers on it, and dies with its parent.
 
-    in   {"op": "start", "arguments": {...}, "merged": bool}                    out  {"ready": {"vllm": release, "pid": ...}}
-         {"op": "use", "adapter": path or null}                                      {"used": version}
-         {"op": "sample", "requests": [{"key": ..., "ids": [...], ...}], ...}        {"done": [[key, tokens, logprob, reason], ...]} ...
-         {"op": "sleep"}                                                             {"slept": true}; the next `use` wakes it
+    {"op": "start", "arguments": {...}, "merged": bool}              {"ready": {"vllm": release, "pid": ...}}
+    {"op": "use", "adapter": path or null}                           {"used": version}
+    {"op": "sample", "requests": [{"key": ..., "ids": [...]}, ...]}  {"done": [[key, tokens, logprob, reason], ...]} ...
+    {"op": "sleep"}                                                  {"slept": true}; the next `use` wakes the engine
 
 Run as `python -m axiom.sampling.vllm_worker FD`. The engine core runs in this very process, because a second hop
 between processes is what bounds small models. Keep to the interface that vLLM 0.25 and 0.32 share.
 """
-
 
 import ctypes
 import json
@@ -55,7 +54,7 @@ class Worker:
         self.send(ready={"vllm": __version__, "pid": os.getpid()})
 
     def on_use(self, adapter: str | None) -> None:
-        """Answer with this adapter from now on; a new name and id each time, since a reused name serves a stale cache."""
+        """Answer with this adapter from now on. A reused name would serve a stale cache, so each has its own."""
         if self.asleep:
             self.llm.wake_up()
             self.asleep = False

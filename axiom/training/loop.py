@@ -1,6 +1,7 @@
 """The training loop: packed passes, one optimizer step for every batch, a smaller pass when memory runs out."""
 # ruff: noqa: TID253  (imported lazily by axiom.training)
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,11 @@ from axiom.training.batches import Encoded, Pack, encode, optimizer_steps, packs
 from axiom.training.lora import adapted_model, save_adapter
 from axiom.training.loss import weighted_cross_entropy
 
+log = logging.getLogger("axiom.training")
+
 CPU_PASS_TOKENS = 1024
 """Tokens in one pass on a CPU: enough for its matrix units, and about a gigabyte for a model of 135M."""
+MOST_PASS_TOKENS = 32768
 SMALLEST_PASS_TOKENS = 32
 
 
@@ -28,10 +32,10 @@ def run(
     """See `axiom.training.train`."""
     adapted = adapted_model(model, config, previous, seed)
     try:
-        trainer = _Trainer(adapted, config)
         encoded = encode(examples, load_tokenizer(model), config.max_length)
+        trainer = _Trainer(adapted, config, longest=max((len(e.tokens) for e in encoded), default=0))
         size = config.batch_size * config.gradient_accumulation
-        steps = []
+        steps: list[LossStep] = []
         for batch in optimizer_steps(encoded, size, config.epochs, seed, iteration):
             steps.append(trainer.step(batch, iteration, first_step + len(steps)))
             if on_step is not None:
@@ -43,7 +47,7 @@ def run(
 
 
 class _Trainer:
-    def __init__(self, adapted: Any, config: TrainingConfig) -> None:
+    def __init__(self, adapted: Any, config: TrainingConfig, longest: int) -> None:
         self.adapted, self.config = adapted, config
         self.model = adapted.get_base_model()
         self.head = self.model.get_output_embeddings().weight
@@ -51,7 +55,12 @@ class _Trainer:
         self.optimizer = torch.optim.AdamW(
             self.parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
-        self.budget = CPU_PASS_TOKENS if self.model.device.type == "cpu" else 16 * CPU_PASS_TOKENS
+        self.budget = pass_tokens(self.model)
+        if longest > self.budget:
+            log.warning("an example has %d tokens, memory holds %d: activations are recomputed", longest, self.budget)
+            self.model.gradient_checkpointing_enable({"use_reentrant": False})
+        else:
+            self.model.gradient_checkpointing_disable()
 
     def step(self, batch: Sequence[Encoded], iteration: int, number: int) -> LossStep:
         """One optimizer step over `batch`."""
@@ -82,12 +91,25 @@ class _Trainer:
             torch.cuda.empty_cache()
 
     def _backward(self, pack: Pack, total_weight: float) -> float:
-        with torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.model.dtype == torch.bfloat16):
-            hidden_TD = self.model.get_decoder()(
-                input_ids=pack.ids_T[None], position_ids=pack.positions_T[None], use_cache=False,
-                segments=pack.segments,
-            ).last_hidden_state[0]  # fmt: skip
-        chosen_ND = hidden_TD[pack.sources_N].to(self.head.dtype)
-        loss = weighted_cross_entropy(chosen_ND, self.head, pack.targets_N, pack.weights_N / total_weight)
+        hidden_TD = self.model.get_decoder()(
+            input_ids=pack.ids_T[None], position_ids=pack.positions_T[None], use_cache=False, segments=pack.segments
+        ).last_hidden_state[0]  # fmt: skip
+        loss = weighted_cross_entropy(
+            hidden_TD[pack.sources_N], self.head, pack.targets_N, pack.weights_N / total_weight
+        )
         loss.backward()
         return float(loss.detach())
+
+
+def pass_tokens(model: Any) -> int:
+    """Tokens in one pass: on a CPU a fixed number, on a GPU what half of its free memory holds.
+
+    A layer keeps about 40 hidden-size and 8 intermediate-size vectors of each token for the backward pass.
+    """
+    if model.device.type == "cpu":
+        return CPU_PASS_TOKENS
+    settings = model.config
+    width = 40 * settings.hidden_size + 8 * settings.intermediate_size
+    per_token = settings.num_hidden_layers * width * model.dtype.itemsize
+    free = torch.cuda.mem_get_info(model.device)[0] + torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
+    return max(SMALLEST_PASS_TOKENS, min(MOST_PASS_TOKENS, free // 2 // per_token))

@@ -38,8 +38,8 @@ def adapted_model(model: ModelConfig, config: TrainingConfig, previous: Policy, 
             torch.manual_seed(derive(seed, "adapter"))
             adapted = get_peft_model(base, lora_config(config), adapter_name=ADAPTER)
     for layer in adapted.modules():
-        if isinstance(layer, LoraLinear) and not config.lora_dropout:
-            layer.forward = types.MethodType(_forward, layer)
+        if isinstance(layer, LoraLinear):
+            setattr(layer, "forward", types.MethodType(_forward, layer))  # noqa: B010  (an instance's own forward)
     return adapted.train()
 
 
@@ -104,6 +104,11 @@ class _LowRankLinear(torch.autograd.Function):
 def _forward(layer: LoraLinear, x: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
     base = layer.get_base_layer()
     flat = x.reshape(-1, x.shape[-1])
-    a, b = layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight
-    out = _LowRankLinear.apply(flat, base.weight, base.bias, a, b, layer.scaling[ADAPTER])
+    a, b, scale = layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight, layer.scaling[ADAPTER]
+    dropout = layer.lora_dropout[ADAPTER]
+    if isinstance(dropout, torch.nn.Dropout):
+        low = torch.nn.functional.linear(dropout(flat), a.to(x.dtype))
+        out = base(flat) + torch.nn.functional.linear(low, (b * scale).to(x.dtype))
+    else:
+        out = _LowRankLinear.apply(flat, base.weight, base.bias, a, b, scale)
     return out.view(*x.shape[:-1], -1)

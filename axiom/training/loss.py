@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-CHUNK_ELEMENTS = 1 << 26
-"""Logits held at one time."""
+CHUNK_ELEMENTS = {"cpu": 1 << 22, "cuda": 1 << 28}
+"""Logits held at one time: on a CPU what its cache holds, on a GPU a gigabyte."""
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
@@ -21,7 +21,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     ) -> torch.Tensor:
         gradient_ND = torch.empty_like(hidden_ND)
         total = hidden_ND.new_zeros((), dtype=torch.float32)
-        rows = max(1, CHUNK_ELEMENTS // head_VD.shape[0])
+        rows = max(1, CHUNK_ELEMENTS[head_VD.device.type] // head_VD.shape[0])
         for start in range(0, len(hidden_ND), rows):
             part = slice(start, start + rows)
             loss_N, gradient_NV = _cross_entropy((hidden_ND[part] @ head_VD.T).float(), targets_N[part])
@@ -40,11 +40,13 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
 def _cross_entropy(logits_NV: torch.Tensor, targets_N: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The loss of each row, and its gradient, softmax less one-hot; the gradient takes the logits' memory."""
     columns_N1 = targets_N[:, None]
-    normaliser_N1 = logits_NV.logsumexp(-1, keepdim=True)
-    loss_N = (normaliser_N1 - logits_NV.gather(1, columns_N1))[:, 0]
-    gradient_NV = logits_NV.sub_(normaliser_N1).exp_()
-    gradient_NV.scatter_add_(1, columns_N1, -torch.ones_like(normaliser_N1))
-    return loss_N, gradient_NV
+    below_NV = logits_NV.sub_(logits_NV.amax(-1, keepdim=True))
+    target_N1 = below_NV.gather(1, columns_N1)
+    weights_NV = below_NV.exp_()
+    total_N1 = weights_NV.sum(-1, keepdim=True)
+    gradient_NV = weights_NV.div_(total_N1)
+    gradient_NV.scatter_add_(1, columns_N1, -torch.ones_like(total_N1))
+    return (total_N1.log() - target_N1)[:, 0], gradient_NV
 
 
 def weighted_cross_entropy(

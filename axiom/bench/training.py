@@ -1,0 +1,137 @@
+"""How many tokens a second each way of training takes, on the same examples and model. Padding does not count."""
+
+import importlib.util
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from axiom.config import ModelConfig, TrainingConfig
+from axiom.models import Policy, load_model, load_tokenizer, resolve_model
+from axiom.training import Example, train
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One way of training over the examples, after a warm-up over the first few."""
+
+    name: str
+    tokens: int
+    seconds: float
+    peak_gib: float
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Tokens of prompts and targets, without padding."""
+        return self.tokens / self.seconds
+
+
+def measure(model: ModelConfig, examples: Sequence[Example], config: TrainingConfig) -> Iterator[Measured]:
+    """Axiom's trainer, the original's loop and, where it is installed, TRL's SFTTrainer with packing."""
+    total = _tokens(model, examples)
+    ways: dict[str, Callable[[Sequence[Example]], None]] = {
+        "axiom": lambda rows: _axiom(model, rows, config),
+        "batch 1, padded": lambda rows: _padded_loop(model, rows, config),
+    }
+    if importlib.util.find_spec("trl") is not None:
+        ways["TRL, packed"] = lambda rows: _trl(model, rows, config)
+    for name, way in ways.items():
+        way(examples[: 2 * config.batch_size * config.gradient_accumulation])
+        _reset_peak()
+        began = time.perf_counter()
+        way(examples)
+        yield Measured(name, total, time.perf_counter() - began, _peak_gib())
+
+
+def _axiom(model: ModelConfig, examples: Sequence[Example], config: TrainingConfig) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        train(
+            examples, model=model, config=config, previous=Policy("base", None), out=Path(folder), seed=0,
+            iteration=1, first_step=0,
+        )  # fmt: skip
+
+
+def _padded_loop(model: ModelConfig, examples: Sequence[Example], config: TrainingConfig) -> None:
+    """The original experiment's: one example at a time, padded to the longest, peft as it comes."""
+    import torch
+
+    adapted, tokenizer = _peft_model(model, config), load_tokenizer(model)
+    optimizer = torch.optim.AdamW([p for p in adapted.parameters() if p.requires_grad], lr=config.learning_rate)
+    longest = max(len(ids) for ids in tokenizer([e.prompt + e.target for e in examples])["input_ids"])
+    accumulation = config.batch_size * config.gradient_accumulation
+    for number, example in enumerate(examples, 1):
+        batch = tokenizer(
+            example.prompt + example.target, return_tensors="pt", padding="max_length", max_length=longest
+        )
+        batch = batch.to(adapted.device)
+        labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
+        (adapted(**batch, labels=labels).loss / accumulation).backward()
+        if number % accumulation == 0 or number == len(examples):
+            torch.nn.utils.clip_grad_norm_(adapted.parameters(), config.max_grad_norm)
+            optimizer.step()
+            optimizer.zero_grad()
+    _finish()
+
+
+def _trl(model: ModelConfig, examples: Sequence[Example], config: TrainingConfig) -> None:
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    rows = Dataset.from_list([{"prompt": e.prompt, "completion": e.target} for e in examples])
+    with tempfile.TemporaryDirectory() as folder:
+        settings = SFTConfig(
+            output_dir=folder, packing=True, max_length=config.max_length, per_device_train_batch_size=1,
+            gradient_accumulation_steps=1, learning_rate=config.learning_rate, num_train_epochs=1, bf16=True,
+            gradient_checkpointing=False, report_to=[], save_strategy="no", logging_strategy="no", disable_tqdm=True,
+        )  # fmt: skip
+        trainer = SFTTrainer(
+            model=load_model(model), args=settings, train_dataset=rows, peft_config=_lora(config),
+            processing_class=load_tokenizer(model),
+        )  # fmt: skip
+        trainer.train()
+    _finish()
+
+
+def _peft_model(model: ModelConfig, config: TrainingConfig) -> Any:
+    from peft import get_peft_model
+
+    return get_peft_model(load_model(model), _lora(config)).train()
+
+
+def _lora(config: TrainingConfig) -> Any:
+    from axiom.training.lora import lora_config
+
+    return lora_config(config)
+
+
+def _tokens(model: ModelConfig, examples: Sequence[Example]) -> int:
+    assert resolve_model(model.path).is_dir()
+    return sum(len(ids) for ids in load_tokenizer(model)([e.prompt + e.target for e in examples])["input_ids"])
+
+
+def _finish() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def _reset_peak() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+
+
+def _peak_gib() -> float:
+    """Peak memory of the GPU, or of this process where there is none."""
+    import resource
+
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

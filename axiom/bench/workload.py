@@ -1,0 +1,66 @@
+"""What the sampling and training benches run on: real prompts and programs, and a model of any size."""
+
+import json
+from pathlib import Path
+
+from axiom.config import ModelConfig, ProblemsConfig
+from axiom.models import load_tokenizer, resolve_model
+from axiom.problems import generate_splits
+from axiom.prompts import render, target
+from axiom.sampling import Request
+from axiom.training import Example
+
+SHAPES = {
+    "qwen2.5-coder-1.5b": {
+        "model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"], "hidden_size": 1536, "intermediate_size": 8960,
+        "num_hidden_layers": 28, "num_attention_heads": 12, "num_key_value_heads": 2, "vocab_size": 151936,
+        "max_position_embeddings": 32768, "rope_theta": 1e6, "rms_norm_eps": 1e-6, "tie_word_embeddings": True,
+        "bos_token_id": 1, "eos_token_id": 2,
+    },
+}  # fmt: skip
+"""Published configurations; with random weights they serve for timing where the weights cannot be had."""
+
+
+def shaped_model(shape: str, folder: Path) -> Path:
+    """A model directory of `shape` with random bfloat16 weights and the embedded model's tokenizer."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    if (folder / "config.json").is_file():
+        return folder
+    settings = AutoConfig.for_model(**SHAPES[shape])
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+        model = AutoModelForCausalLM.from_config(settings, dtype=torch.bfloat16)
+    model.save_pretrained(folder)
+    load_tokenizer(ModelConfig(path="smollm2-135m")).save_pretrained(folder)
+    return folder
+
+
+def make_requests(
+    model: ModelConfig, problems: int, samples: int, temperature: float, max_new_tokens: int
+) -> list[Request]:
+    """Requests for training problems of the original experiment's families."""
+    tokenizer = load_tokenizer(model)
+    train = generate_splits(ProblemsConfig(train_size=problems, val_size=1, test_size=0), 0)["train"]
+    return [
+        Request(problem.problem_id, render(problem, tokenizer), samples, temperature, 1.0, max_new_tokens, number)
+        for number, problem in enumerate(train)
+    ]
+
+
+def make_examples(model: ModelConfig, problems: int, copies: int) -> list[Example]:
+    """Prompts with their reference solutions, each `copies` times."""
+    tokenizer = load_tokenizer(model)
+    train = generate_splits(ProblemsConfig(train_size=problems, val_size=1, test_size=0), 0)["train"]
+    examples = [Example(render(problem, tokenizer), target(problem.reference_solution), 1.0) for problem in train]
+    return examples * copies
+
+
+def as_json(model: ModelConfig, requests: list[Request]) -> str:
+    """Requests for a baseline that runs as a script of its own."""
+    ids = load_tokenizer(model)([request.prompt for request in requests], add_special_tokens=False)["input_ids"]
+    rows = [
+        {"ids": row, "n": r.n, "temperature": r.temperature, "max_tokens": r.max_new_tokens}
+        for row, r in zip(ids, requests, strict=True)
+    ]
+    return json.dumps({"model": str(resolve_model(model.path)), "requests": rows})

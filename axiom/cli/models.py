@@ -1,0 +1,80 @@
+"""`axiom bench sampling` and `axiom bench training`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from axiom.cli.app import bench_app, console
+
+ModelPath = Annotated[str, typer.Option("--model", help="A model folder, a hub name, or smollm2-135m.")]
+Shape = Annotated[str | None, typer.Option(help="Random weights of a published shape instead: qwen2.5-coder-1.5b.")]
+Problems = Annotated[int, typer.Option(min=1, help="Problems of the original experiment's families.")]
+
+
+@bench_app.command()
+def sampling(
+    model: ModelPath = "smollm2-135m",
+    shape: Shape = None,
+    problems: Problems = 64,
+    samples: Annotated[int, typer.Option(min=1, help="Completions of each problem.")] = 4,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest completion.")] = 128,
+    only: Annotated[list[str] | None, typer.Option(help="Variants to run, by a part of their name.")] = None,
+) -> None:
+    """Tokens a second of every way to sample here, with a trained adapter in force."""
+    from axiom.bench.sampling import measure, variants
+    from axiom.bench.workload import make_requests
+    from axiom.cli.display import as_table
+    from axiom.config import ModelConfig
+
+    config = ModelConfig(path=_path(model, shape))
+    chosen = {name: value for name, value in variants(config).items() if not only or any(part in name for part in only)}
+    requests = make_requests(config, problems, samples, 0.8, max_new_tokens)
+    rows = []
+    for found in measure(config, requests, chosen):
+        swap = "" if found.swap_seconds is None else f"{found.swap_seconds:.2f} s"
+        speed = f"{found.tokens_per_second:,.0f}"
+        console.print(
+            f"{found.name}: start {found.start_seconds:.1f} s, {speed} tokens/s, runs {found.runs}", highlight=False
+        )
+        rows.append([found.name, f"{found.start_seconds:.1f} s", swap, f"{found.runs[-1][0]:,}", speed])
+    title = f"{config.path}: {problems} problems × {samples} samples, at most {max_new_tokens} tokens"
+    console.print(as_table(title, ["variant", "start", "swap and first token", "tokens", "tokens/s"], rows))
+
+
+@bench_app.command()
+def training(
+    model: ModelPath = "smollm2-135m",
+    shape: Shape = None,
+    problems: Problems = 64,
+    copies: Annotated[int, typer.Option(min=1, help="Examples of each problem.")] = 1,
+    batch_size: Annotated[int, typer.Option(min=1, help="Examples in one optimizer step.")] = 8,
+) -> None:
+    """Tokens a second of axiom's trainer, of the original's loop and of TRL where it is installed."""
+    from axiom.bench.training import measure
+    from axiom.bench.workload import make_examples
+    from axiom.cli.display import as_table
+    from axiom.config import ModelConfig, TrainingConfig
+
+    config = ModelConfig(path=_path(model, shape))
+    settings = TrainingConfig(batch_size=1, gradient_accumulation=batch_size)
+    rows = []
+    for found in measure(config, make_examples(config, problems, copies), settings):
+        speed, peak = f"{found.tokens_per_second:,.0f}", f"{found.peak_gib:.1f} GiB"
+        console.print(f"{found.name}: {speed} tokens/s, {found.seconds:.1f} s, peak {peak}", highlight=False)
+        rows.append([found.name, f"{found.tokens:,}", f"{found.seconds:.1f} s", speed, peak])
+    title = f"{config.path}: {problems * copies} examples, {batch_size} in a step"
+    console.print(as_table(title, ["trainer", "tokens", "time", "tokens/s", "peak memory"], rows))
+
+
+def _path(model: str, shape: str | None) -> str:
+    if shape is None:
+        return model
+    from axiom.bench.workload import SHAPES, shaped_model
+    from axiom.errors import ConfigError
+    from axiom.models import cache_dir
+
+    if shape not in SHAPES:
+        raise ConfigError(f"--shape {shape!r} is not known; choose one of {', '.join(SHAPES)}")
+    folder: Path = cache_dir() / "models" / f"{shape}-random"
+    return str(shaped_model(shape, folder))
