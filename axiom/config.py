@@ -45,7 +45,7 @@ class ProblemsConfig(Section):
     """Families to draw from, in equal shares; `axiom problems --list` names them."""
     difficulty: DifficultyRange = (3, 7)
     """Lowest and highest difficulty, 1 to 10, both included."""
-    difficulty_by_family: dict[str, DifficultyRange] = Field(default_factory=dict)
+    difficulty_by_family: dict[str, DifficultyRange] = Field(default={})
     """A range of its own for a family."""
     train_size: Annotated[int, Field(ge=1)] = 1000
     """Problems the model samples solutions for and trains on."""
@@ -169,6 +169,7 @@ class TrainingConfig(Section):
     epochs: Annotated[int, Field(ge=1, le=1000)] = 1
     """Passes over the gold in one iteration."""
     learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 2e-4
+    """Of AdamW, constant over the run."""
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 1
     """Examples in one forward pass."""
     gradient_accumulation: Annotated[int, Field(ge=1, le=4096)] = 8
@@ -178,10 +179,13 @@ class TrainingConfig(Section):
     lora_alpha: Annotated[int, Field(ge=1, le=4096)] = 32
     """The update is scaled by alpha / r."""
     lora_dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Share of the update's inputs that are dropped while training."""
     target_modules: str | tuple[str, ...] = "all-linear"
     """Layers that get an update: `all-linear`, or names."""
     weight_decay: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
+    """Of AdamW, decoupled from the gradient."""
     max_grad_norm: Annotated[float, Field(gt=0.0)] = 1.0
+    """A longer gradient is shortened to this norm."""
     max_length: Annotated[int, Field(ge=32)] = 2048
     """Longest example, in tokens; a longer one is left out and counted."""
     only_if_improved: bool = False
@@ -210,6 +214,7 @@ class DetectionConfig(Section):
     memorised_accuracy: Fraction = 0.9
     """Pooled train accuracy over `memorised_window` evaluations from which a run counts as memorised."""
     memorised_window: Annotated[int, Field(ge=1)] = 3
+    """Evaluations pooled to tell whether a run has memorised."""
     min_plateau_gap: Fraction = 0.2
     """Train less validation accuracy on the plateau."""
     min_step: Fraction = 0.2
@@ -228,9 +233,13 @@ class ModularConfig(Section):
     p: Annotated[int, Field(ge=3, le=997)] = 59
     """The modulus: problems are unordered pairs of residues."""
     embedding: Annotated[int, Field(ge=1)] = 64
+    """Width of a residue's embedding."""
     hidden: Annotated[int, Field(ge=1)] = 128
+    """Width of the hidden layer."""
     learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 3e-2
+    """Of full-batch AdamW."""
     weight_decay: Annotated[float, Field(ge=0.0, le=10.0)] = 1.0
+    """Of AdamW; without it the network memorises and never generalises."""
     train_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.65
     """Share of all pairs that the network trains on."""
     steps_per_iteration: Annotated[int, Field(ge=1)] = 10
@@ -252,6 +261,7 @@ class ExperimentConfig(Section):
     seed: Count = 0
     """Root of every random stream."""
     iterations: Annotated[int, Field(ge=0, le=100_000)] = 100
+    """Rounds of expert iteration after the base model's evaluation."""
     checkpoint_every: Annotated[int, Field(ge=1)] = 10
     """Adapters of every so manieth iteration are kept for good; of the others the newest two stay."""
     problems: ProblemsConfig = ProblemsConfig()
@@ -290,7 +300,15 @@ def load_config(preset: str | Path | None = None, overrides: Sequence[str] = (),
 
     Raises ConfigError with one sentence when the file is missing, a key is unknown or a value is out of bounds.
     """
-    tree = _read_toml(Path(preset)) if preset is not None else {}
+    return build_config(_changed(_read_toml(Path(preset)) if preset is not None else {}, overrides, top))
+
+
+def override(config: ExperimentConfig, overrides: Sequence[str] = (), **top: Any) -> ExperimentConfig:
+    """`config` changed as `load_config` changes a preset."""
+    return build_config(_changed(config.model_dump(mode="json"), overrides, top))
+
+
+def _changed(tree: dict[str, Any], overrides: Sequence[str], top: Mapping[str, Any]) -> dict[str, Any]:
     for text in overrides:
         key, sep, value = text.partition("=")
         if not sep:
@@ -299,7 +317,7 @@ def load_config(preset: str | Path | None = None, overrides: Sequence[str] = (),
     for key, value in top.items():
         if value is not None:
             _assign(tree, key, value)
-    return build_config(tree)
+    return tree
 
 
 def build_config(tree: Mapping[str, Any]) -> ExperimentConfig:

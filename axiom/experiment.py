@@ -21,6 +21,8 @@ from axiom.records import Problem
 from axiom.store import Folder, StageStore
 
 DEFAULT_ROOT = "artifacts"
+PAUSE = "pause"
+"""File in an experiment's folder that asks its run to end after the iteration at hand."""
 
 VERSIONS = {
     "problems": "1", "samples": "1", "verdicts": "1", "gold": "1", "adapter": "1", "evaluation": "1", "metrics": "1",
@@ -84,7 +86,7 @@ class Experiment:
             old = json.loads(self.folder.read_bytes("experiment.json"))
             if old.get("config") == record["config"]:
                 return
-            record["created"] = old.get("created", record["created"])
+            record |= {key: old[key] for key in ("created", "fork") if key in old}
         self.folder.write_bytes("experiment.json", json.dumps(record, indent=1).encode())
 
     @contextmanager
@@ -134,6 +136,13 @@ class Experiment:
         """What of the config's sections decides a stage's result."""
         tree = identity(self.config)
         return {name: tree[name] for name in sections}
+
+    @cached_property
+    def inherited(self) -> int:
+        """Iterations that a fork took over from its parent, whatever config they were made with; 0 if it is none."""
+        if not self.folder.exists("experiment.json"):
+            return 0
+        return int(json.loads(self.folder.read_bytes("experiment.json")).get("fork", {}).get("at", 0))
 
     @cached_property
     def problems(self) -> dict[str, list[Problem]]:

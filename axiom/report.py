@@ -49,7 +49,9 @@ def accuracy_rows(metrics: Sequence[Metric], name: str = GREEDY) -> tuple[list[s
     """Header and rows of the table of a pooled metric: an iteration a row, a split a column, with intervals."""
     pooled = [row for row in metrics if row.name == name and row.family is None and row.difficulty is None]
     splits = list(dict.fromkeys(row.split or "" for row in pooled))
-    cells = {(row.iteration, row.split): f"{row.value:.2f} [{row.low:.2f}, {row.high:.2f}]" for row in pooled}
+    cells = {
+        (row.iteration, row.split): f"{row.value:.0%} [{100 * row.low:.0f}, {100 * row.high:.0f}]" for row in pooled
+    }
     counts = {(row.iteration, row.name): f"{row.value:g}" for row in metrics if row.name in ("solved", "gold")}
     iterations = sorted({row.iteration for row in pooled})
     rows = [

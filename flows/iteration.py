@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from axiom import runtime
 from axiom.arms import ARMS
+from axiom.errors import DataError
 from axiom.experiment import VERSIONS, iteration_folder
 from axiom.runtime import Runtime
 from axiom.store import Handle, Writer
@@ -87,15 +88,17 @@ def run_stages(run: Runtime, number: int, before: Round, evaluated: bool, paused
 
 def finished(run: Runtime, number: int, before: Round, evaluated: bool, paused: bool) -> Round | None:
     """What the iteration left, if every stage of it is done and undamaged, else None."""
-    stages = run.experiment.stages
-    done = stages.find("iteration", **_identity(run, number, before, evaluated, paused))
-    if done is None:
-        return None
-    for stage in done.info["stages"]:
-        manifest = stages.manifest(stage, iteration_folder(number))
-        if manifest is None or not stages.intact(manifest, need_files=False):
-            return None
-    return Round.model_validate(done.info["after"])
+    stages, inherited = run.experiment.stages, number < run.experiment.inherited
+    if inherited:
+        done = stages.manifest("iteration", iteration_folder(number))
+    else:
+        done = stages.find("iteration", **_identity(run, number, before, evaluated, paused))
+    manifests = [stages.manifest(stage, iteration_folder(number)) for stage in (done.info["stages"] if done else ())]
+    if done and all(manifest and stages.intact(manifest, need_files=False) for manifest in manifests):
+        return Round.model_validate(done.info["after"])
+    if inherited:
+        raise DataError(f"{iteration_folder(number)} was taken over from another experiment and is damaged; fork again")
+    return None
 
 
 def recorded(run: Runtime, number: int) -> tuple[Round, dict[str, Handle]]:

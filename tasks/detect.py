@@ -2,22 +2,23 @@
 
 from typing import Any
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from axiom.evaluation import GREEDY
 from axiom.grokking import Curve, alarms, detect, events
 from axiom.records import Event, Metric
 from axiom.runtime import Runtime
 from axiom.store import write_parquet
+from tasks.stage import retried
 
 
-@task(
-    name="detect", task_run_name="{run.config.name} · iteration {iteration} · detect", cache_policy=NO_CACHE,
-    persist_result=False,
-)  # fmt: skip
 def detect_phases(run: Runtime, *, iteration: int) -> dict[str, Any]:
-    """`metrics.parquet` and `events.parquet` of the experiment; returns the verdict so far."""
+    """`metrics.parquet` and `events.parquet` of the experiment; returns the verdict so far.
+
+    A plain call with a task's retries: its task runs would add more to Prefect's database than they tell.
+    """
+    return retried(lambda: _detect(run, iteration))
+
+
+def _detect(run: Runtime, iteration: int) -> dict[str, Any]:
     metrics = run.metrics(iteration)
     curve = Curve.from_metrics(metrics, name=GREEDY)
     phases = detect(curve, run.config.detection)
@@ -40,6 +41,6 @@ def _without_gain(metrics: list[Metric]) -> int:
 
 def _line(metrics: list[Metric], iteration: int) -> str:
     now = [row for row in metrics if row.iteration == iteration and row.family is None and row.difficulty is None]
-    parts = [f"{r.split} {r.value:.2f} [{r.low:.2f}, {r.high:.2f}]" for r in now if r.name == GREEDY]
+    parts = [f"{r.split} {r.value:.0%} [{100 * r.low:.0f}, {100 * r.high:.0f}]" for r in now if r.name == GREEDY]
     parts += [f"{r.name} {r.value:g}" for r in now if r.name in ("solved", "gold")]
     return ", ".join(parts) or "not evaluated"

@@ -69,6 +69,28 @@ def resume(
     _start(config.model_copy(update={"iterations": iterations}) if iterations is not None else config, root)
 
 
+@app.command()
+def fork(
+    name: Name,
+    at: Annotated[int, typer.Option(min=1, help="First iteration that goes another way; those before are shared.")],
+    experiment: Annotated[str, typer.Option(help="Name of the new experiment.")],
+    overrides: Overrides = None,
+    iterations: Annotated[int | None, typer.Option(help="Rounds in all.")] = None,
+    root: Root = DEFAULT_ROOT,
+) -> None:
+    """Start a counterfactual: share an experiment's first iterations, then go on with another config.
+
+    Example: axiom fork quickstart --at 3 --experiment no-replay --set selection.replay=0
+    """
+    from axiom.config import override
+    from axiom.experiment import Experiment
+    from axiom.fork import fork as make_fork
+
+    parent = Experiment.open(root, name)
+    config = override(parent.config, overrides or (), name=experiment, iterations=iterations)
+    _start(make_fork(parent, config, at).config, root)
+
+
 def _start(config: Any, root: str) -> None:
     from axiom.cli.display import Display
     from axiom.experiment import Experiment
