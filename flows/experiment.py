@@ -12,7 +12,7 @@ from axiom.progress import Progress, report
 from axiom.runtime import Runtime
 from axiom.store import Handle
 from flows.iteration import Round, finished, recorded, run_iteration
-from flows.operation import Operation, announce, following, holding, pause, pause_asked
+from flows.operation import OPERATION, Operation, announce, following, holding, pause, pause_asked
 from flows.outage import patiently
 from flows.pages import Pages
 from tasks.detect import detect_phases
@@ -22,9 +22,7 @@ from tasks.train import train
 
 
 @flow(name="experiment", flow_run_name="{config.name}", persist_result=False)
-def experiment(
-    config: ExperimentConfig, root: str = DEFAULT_ROOT, operation: Operation = Operation()
-) -> dict[str, Any]:
+def experiment(config: ExperimentConfig, root: str = DEFAULT_ROOT, operation: Operation = OPERATION) -> dict[str, Any]:
     """Run, or continue from the first stage that is not done, one experiment.
 
     Args:
@@ -34,6 +32,7 @@ def experiment(
 
     Returns:
         The experiment's name, the kind of curve and where the report lies.
+
     """
     check(config)
     with following(config), holding(Experiment.create(root, config), operation) as run:

@@ -19,7 +19,7 @@ from prefect.events import emit_event
 
 from axiom.config import ExperimentConfig, Section
 from axiom.errors import LockedError
-from axiom.experiment import Experiment
+from axiom.experiment import PAUSE, Experiment
 from axiom.models import resolve_device
 from axiom.progress import Progress, listen, report
 from axiom.runtime import Runtime, running
@@ -28,7 +28,6 @@ from flows.outage import patiently
 LEASE_SECONDS = 60.0
 """A killed run's slot is free after this and the server's next look, 15 s later at most."""
 POLL_SECONDS = 5.0
-PAUSE = "pause"
 LOGGED = ("done", "stop", "server", "queue", "pause")
 """Progress that stands in the run's log; the tasks say the rest."""
 
@@ -40,6 +39,9 @@ class Operation(Section):
     """Hold the machine's GPU slot for the whole experiment; `auto` does when the model runs on a GPU."""
     overlap: Literal["refuse", "queue"] = "refuse"
     """When another process writes this experiment: `refuse` fails at once and says who, `queue` waits for it."""
+
+
+OPERATION = Operation()
 
 
 def slot(index: int | str | None = None) -> str:
@@ -54,6 +56,7 @@ def holding(experiment: Experiment, operation: Operation) -> Iterator[Runtime]:
     """The experiment's lock first, then the GPU: whoever waits for the GPU keeps no other experiment waiting."""
     with ExitStack() as stack:
         run = _lock(stack, experiment, operation)
+        experiment.folder.remove(PAUSE)  # asked of an earlier run that ended before it could pause
         stack.enter_context(gpu(experiment.config, operation))
         yield run
 

@@ -25,6 +25,10 @@ TABLE_ROWS = 200
 COLOURS = {"train": "#4c78a8", "val": "#e45756", "test": "#54a24b"}
 OTHER_COLOUR = "#9d755d"
 WIDTH, HEIGHT, MARGIN = 640, 240, 34
+SVG = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+    'font-family="sans-serif" font-size="11">{body}</svg>'
+)
 
 
 class Pages:
@@ -69,7 +73,9 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-def page(experiment: Experiment, iteration: int, header: Sequence[str], rows: Sequence[Sequence[str]], sentence: str) -> str:
+def page(
+    experiment: Experiment, iteration: int, header: Sequence[str], rows: Sequence[Sequence[str]], sentence: str
+) -> str:
     """One iteration as markdown: accuracies with intervals, the phase so far, the files and how to open them."""
     lines = [f"**{experiment.config.name}, iteration {iteration}**: {sentence}", ""]
     if rows:
@@ -105,8 +111,7 @@ def chart(metrics: Sequence[Metric]) -> str:
         parts.append(f'<polygon points="{" ".join(band)}" fill="{colour}" opacity=".15"/>')
         parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
         parts.append(f'<text x="{WIDTH - MARGIN + 2}" y="{MARGIN + 14 * number}" fill="{colour}">{split}</text>')
-    body = "".join(parts)
-    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="11">{body}</svg>'
+    return SVG.format(width=WIDTH, height=HEIGHT, body="".join(parts))
 
 
 def thinned(rows: Sequence[Metric], most: int = 150) -> list[Metric]:
@@ -121,7 +126,10 @@ def _axes(last: int) -> str:
         y = _y(share)
         frame += f'<line x1="{MARGIN}" x2="{WIDTH - MARGIN}" y1="{y:.0f}" y2="{y:.0f}" stroke="#ddd"/>'
         frame += f'<text x="2" y="{y + 4:.0f}">{share:.0%}</text>'
-    return frame + f'<text x="{MARGIN}" y="{HEIGHT - 6}">0</text><text x="{WIDTH - MARGIN - 20}" y="{HEIGHT - 6}">{last}</text>'
+    return (
+        frame
+        + f'<text x="{MARGIN}" y="{HEIGHT - 6}">0</text><text x="{WIDTH - MARGIN - 20}" y="{HEIGHT - 6}">{last}</text>'
+    )
 
 
 def _x(iteration: float, last: int) -> float:
@@ -135,5 +143,3 @@ def _y(share: float) -> float:
 def as_image(svg: str) -> str:
     """An SVG as an address that a browser shows as a picture, scripts off."""
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
-
-

@@ -5,10 +5,10 @@ from axiom.experiment import VERSIONS, iteration_folder
 from axiom.records import Evaluation, Sample, Verdict
 from axiom.runtime import Runtime
 from axiom.store import Handle, Writer
-from tasks.stage import stage_task
+from tasks.stage import light_stage
 
 
-@stage_task("evaluate")
+@light_stage("evaluate")
 def evaluate_policy(run: Runtime, problems: Handle, samples: Handle, verdicts: Handle, *, iteration: int) -> Handle:
     """`evaluation.parquet`: one row a problem of every split."""
     stages = run.experiment.stages

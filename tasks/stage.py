@@ -1,9 +1,10 @@
 """What every stage task shares: its name, its retry policy, and how a handle leaves it."""
 
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
-from prefect import Task, task
+from prefect import Task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.states import Completed
@@ -13,13 +14,13 @@ from axiom.progress import Progress, report
 from axiom.runtime import Runtime
 from axiom.store import Handle
 
-TRANSIENT_RETRIES = 2
+T = TypeVar("T")
 RETRY_DELAYS_SECONDS = [2.0, 30.0]
 
 
 def is_transient(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     """Retry a machine's failure (engine, memory, storage, sandbox); never bad input or a bug."""
-    return isinstance(state.result(raise_on_failure=False, _sync=True), InfrastructureError)
+    return isinstance(state.result(raise_on_failure=False, _sync=True), InfrastructureError)  # type: ignore[call-overload]
 
 
 def stage_task(name: str) -> Callable[[Callable[..., Handle]], Callable[..., Handle]]:
@@ -32,9 +33,10 @@ def stage_task(name: str) -> Callable[[Callable[..., Handle]], Callable[..., Han
                 name="Reused" if handle.reused else None, message=_summary(handle), data=handle.model_dump(mode="json")
             )
 
-        prefect_task = task(
+        prefect_task: Task[..., Any] = Task(
             shown, name=name, task_run_name=name, cache_policy=NO_CACHE, persist_result=False,
-            retries=TRANSIENT_RETRIES, retry_delay_seconds=RETRY_DELAYS_SECONDS, retry_condition_fn=is_transient,
+            retries=len(RETRY_DELAYS_SECONDS), retry_delay_seconds=RETRY_DELAYS_SECONDS,
+            retry_condition_fn=is_transient,
         )  # fmt: skip
 
         def call(run: Runtime, *args: Any, iteration: int = 0, **kwargs: Any) -> Handle:
@@ -42,15 +44,41 @@ def stage_task(name: str) -> Callable[[Callable[..., Handle]], Callable[..., Han
             title = f"{run.config.name} · iteration {iteration} · {name}{purpose}"
             named = prefect_task.with_options(task_run_name=title)
             state = named(run, *args, iteration=iteration, return_state=True, **kwargs)
-            handle = Handle.model_validate(state.result(_sync=True))
-            total = sum(handle.rows.values())
-            report(Progress(iteration, name, total, total, "rows", reused=handle.reused, note=_summary(handle)))
-            return handle
+            return _told(name, iteration, Handle.model_validate(state.result(_sync=True)))
 
         call.fn = function  # type: ignore[attr-defined]
         return call
 
     return wrap
+
+
+def light_stage(name: str) -> Callable[[Callable[..., Handle]], Callable[..., Handle]]:
+    """The same policy for a stage of milliseconds, without a task run, which would add 4 KB to Prefect's database."""
+
+    def wrap(function: Callable[..., Handle]) -> Callable[..., Handle]:
+        def call(*args: Any, iteration: int = 0, **kwargs: Any) -> Handle:
+            return _told(name, iteration, retried(lambda: function(*args, iteration=iteration, **kwargs)))
+
+        call.fn = function  # type: ignore[attr-defined]
+        return call
+
+    return wrap
+
+
+def retried(work: Callable[[], T]) -> T:
+    """The result of `work`, tried again after a machine's failure as often as a task is."""
+    for delay in RETRY_DELAYS_SECONDS:
+        try:
+            return work()
+        except InfrastructureError:
+            time.sleep(delay)
+    return work()
+
+
+def _told(name: str, iteration: int, handle: Handle) -> Handle:
+    total = sum(handle.rows.values())
+    report(Progress(iteration, name, total, total, "rows", reused=handle.reused, note=_summary(handle)))
+    return handle
 
 
 def _summary(handle: Handle) -> str:

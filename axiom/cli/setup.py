@@ -1,0 +1,48 @@
+"""`axiom setup` and `axiom pause`: prepare a Prefect server, and stop a run between two iterations."""
+
+import importlib
+from typing import Annotated
+
+import typer
+
+from axiom.cli.app import app, console
+from axiom.cli.run import Name, Root
+from axiom.experiment import DEFAULT_ROOT
+
+
+@app.command()
+def setup(
+    gpus: Annotated[int | None, typer.Option(min=0, help="GPU slots of this host; by default its GPUs.")] = None,
+    notify: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TYPE/NAME", help="Notification block to tell of failures, crashes and transitions."),
+    ] = None,
+    deploy: Annotated[bool, typer.Option(help="Make the deployments of prefect.yaml as well.")] = True,
+) -> None:
+    """Prepare the Prefect server at PREFECT_API_URL: pools, GPU slots, automations, deployments. Repeatable.
+
+    Example: axiom setup --gpus 1 --notify custom-webhook/ops
+    """
+    # By name, as the flows are started: the library itself stays free of Prefect.
+    prepare = importlib.import_module("flows.setup").prepare
+    for line in prepare(_gpus() if gpus is None else gpus, notify or (), deploy):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def _gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()
+
+
+@app.command()
+def pause(name: Name, root: Root = DEFAULT_ROOT) -> None:
+    """Let a running experiment end after the iteration at hand; `axiom resume` or the UI's Resume continues it."""
+    from axiom.errors import ConfigError
+    from axiom.experiment import PAUSE, Experiment
+
+    experiment = Experiment.open(root, name)
+    if experiment.folder.local and not experiment.is_locked():
+        raise ConfigError(f"experiment {name!r} is not running; `axiom status {name}` says how it stands")
+    experiment.folder.write_bytes(PAUSE, b"")
+    console.print(f"{name} pauses after its iteration; continue it with: axiom resume {name}", highlight=False)

@@ -1,0 +1,22 @@
+"""Write an experiment's report anew, from what its store holds now."""
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+
+from axiom import report as pages
+from axiom.experiment import DEFAULT_ROOT, Experiment
+from flows.pages import as_link, slug
+
+
+@flow(name="report", flow_run_name="report of {name}", persist_result=False)
+def report(name: str, root: str = DEFAULT_ROOT) -> str:
+    """Write `report.html` of the experiment `name`, finished or running, and return its path.
+
+    Args:
+        name: Name of the experiment, which is its folder's.
+        root: Folder or fsspec URL that holds the experiments.
+
+    """
+    path = pages.write(Experiment.open(root, name))
+    create_markdown_artifact(f"Report: [{path}]({as_link(path)})", key=f"{slug(name)}-report", description=name)
+    return path

@@ -1,0 +1,139 @@
+"""Prepare a Prefect server, as often as one likes: pools, GPU slots, automations, deployments."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate, WorkPoolCreate, WorkPoolUpdate
+from prefect.client.schemas.objects import StateType
+from prefect.events.actions import ChangeFlowRunState, SendNotification
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.exceptions import ObjectNotFound
+from prefect.settings import get_current_settings
+from prefect.workers.process import ProcessWorker
+
+from axiom.config import load_config
+from axiom.errors import ConfigError, InfrastructureError
+from flows.operation import slot
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+POOLS = {"cpu": "Experiments on the CPU, and everything small", "gpu": "Experiments that hold a GPU"}
+HEARTBEAT_SECONDS = 30
+MISSED_HEARTBEATS = 3
+ENVIRONMENT = {
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS),
+    "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "WARNING",  # each state's message says the same
+}
+"""Of every run that the pools' workers start."""
+ENDED = ("Completed", "Failed", "Crashed", "Cancelled", "Cancelling", "Paused", "Suspended", "AwaitingRetry")
+NOTIFIED = {
+    "failed": ("prefect.flow-run.Failed", "{{ flow_run.name }} failed", "{{ flow_run.state.message }}"),
+    "crashed": ("prefect.flow-run.Crashed", "{{ flow_run.name }} crashed", "{{ flow_run.state.message }}"),
+    "transition": (
+        "axiom.transition", "{{ event.resource['name'] }}: transition",
+        "iteration {{ event.payload['iteration'] }}: {{ event.payload['detail'] }}",
+    ),
+}  # fmt: skip
+"""What is told to the notification blocks: the event, the subject and the body."""
+
+
+def prepare(gpus: int, notify: Sequence[str], deploy: bool) -> list[str]:
+    """Make the server ready and say, line by line, what it has now.
+
+    `gpus` is the number of slots of this host, `notify` are notification blocks as `type/name`.
+    Raises ConfigError when no server is configured or a block does not exist.
+    """
+    if not get_current_settings().api.url:
+        raise ConfigError(
+            "PREFECT_API_URL is not set, so there is no server to set up; start one with `prefect server start` and "
+            "set PREFECT_API_URL=http://127.0.0.1:4200/api"
+        )
+    with get_client(sync_client=True) as client:
+        lines = [_pool(client, name, text) for name, text in POOLS.items()]
+        lines += [_slot(client, slot(index)) for index in range(gpus)]
+        wanted = [zombies(), *(notification(client, block, name) for block in notify for name in NOTIFIED)]
+        lines += [_automation(client, automation) for automation in wanted]
+    return lines + (_deploy() if deploy else [])
+
+
+def preset(path: str) -> dict[str, Any]:
+    """The config of a preset file, as a build step of prefect.yaml: `{{ <id>.config }}` is a deployment's parameter."""
+    return {"config": load_config(REPOSITORY / path).model_dump(mode="json")}
+
+
+def _pool(client: SyncPrefectClient, name: str, description: str) -> str:
+    template = ProcessWorker.get_default_base_job_template()
+    template["variables"]["properties"]["env"]["default"] = ENVIRONMENT
+    try:
+        kept = client.read_work_pool(name).base_job_template
+        update = WorkPoolUpdate(description=description, base_job_template=kept or template)
+        client.update_work_pool(name, update)
+        return f"work pool {name}: there"
+    except ObjectNotFound:
+        pool = WorkPoolCreate(name=name, type="process", description=description, base_job_template=template)
+        client.create_work_pool(pool)
+        return f"work pool {name}: made"
+
+
+def _slot(client: SyncPrefectClient, name: str) -> str:
+    client.upsert_global_concurrency_limit_by_name(name, 1)
+    client.update_global_concurrency_limit(name, GlobalConcurrencyLimitUpdate(active=True))
+    return f"GPU slot {name}: there"
+
+
+def zombies() -> AutomationCore:
+    """Mark a run crashed when its heartbeats stop: its process died together with the worker that watched it."""
+    beat, seconds = "prefect.flow-run.heartbeat", HEARTBEAT_SECONDS * MISSED_HEARTBEATS
+    trigger = EventTrigger(
+        posture=Posture.Proactive, match={"prefect.resource.id": "prefect.flow-run.*"}, match_related={},
+        for_each={"prefect.resource.id"}, threshold=1, within=timedelta(seconds=seconds),
+        after={beat}, expect={beat, *(f"prefect.flow-run.{state}" for state in ENDED)},
+    )  # fmt: skip
+    message = f"No heartbeat for {seconds} seconds: its process is gone. Retry continues from the first stage not done."
+    return AutomationCore(
+        name="axiom: crash runs whose heartbeats stopped", description=message, enabled=True, trigger=trigger,
+        actions=[ChangeFlowRunState(state=StateType.CRASHED, name="Crashed", message=message, force=False)],
+    )  # fmt: skip
+
+
+def notification(client: SyncPrefectClient, block: str, name: str) -> AutomationCore:
+    """Tell the notification block `type/name` of the runs that fail or crash, or of a detected transition."""
+    kind, _, document = block.partition("/")
+    try:
+        found = client.read_block_document_by_name(document, kind)
+    except ObjectNotFound:
+        raise ConfigError(
+            f"there is no notification block {block!r}; make it in the UI under Blocks and name it as type/name, "
+            f"like custom-webhook/ops"
+        ) from None
+    event, subject, body = NOTIFIED[name]
+    trigger = EventTrigger(
+        posture=Posture.Reactive, match={}, match_related={}, expect={event}, threshold=1, within=timedelta(0)
+    )
+    action = SendNotification(block_document_id=found.id, subject=subject, body=body)
+    return AutomationCore(
+        name=f"axiom: tell {block} of {name}", enabled=True, trigger=trigger, actions=[action], description=subject
+    )
+
+
+def _automation(client: SyncPrefectClient, wanted: AutomationCore) -> str:
+    known = client.read_automations_by_name(wanted.name)
+    for automation in known:
+        client.update_automation(automation.id, wanted)
+    if not known:
+        client.create_automation(wanted)
+    return f"automation {wanted.name!r}: {'there' if known else 'made'}"
+
+
+def _deploy() -> list[str]:
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise InfrastructureError(f"`prefect deploy --all` failed: {(done.stdout + done.stderr)[-2000:]}")
+    with get_client(sync_client=True) as client:
+        names = sorted(deployment.name for deployment in client.read_deployments(limit=200))
+    return [f"deployment {name}: there" for name in names]

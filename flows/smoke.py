@@ -1,0 +1,37 @@
+"""A whole small experiment under a name of its own each day: does the loop still run, and does the learner learn?"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from prefect import flow
+
+from axiom.config import ExperimentConfig
+from axiom.errors import InfrastructureError
+from axiom.evaluation import GREEDY
+from axiom.experiment import DEFAULT_ROOT, Experiment
+from axiom.records import Metric
+from flows.experiment import experiment
+
+
+@flow(name="smoke", flow_run_name="smoke of {config.name}", persist_result=False)
+def smoke(config: ExperimentConfig, root: str = DEFAULT_ROOT, least_gain: float = 0.2) -> dict[str, Any]:
+    """Run `config` as `<name>-<date>`. Fails when validation accuracy rose by less than `least_gain`.
+
+    Args:
+        config: A small experiment that is known to learn.
+        root: Folder or fsspec URL that holds the experiments.
+        least_gain: Rise of greedy validation accuracy from the first evaluation to the last.
+
+    """
+    named = config.model_copy(update={"name": f"{config.name}-{datetime.now(UTC):%Y-%m-%d}"})
+    result = experiment(named, root)
+    metrics = Experiment.open(root, named.name).stages.read("", "metrics", Metric)
+    curve = [
+        row.value for row in metrics if (row.name, row.split, row.family, row.difficulty) == (GREEDY, "val", None, None)
+    ]
+    if curve[-1] - curve[0] < least_gain:
+        raise InfrastructureError(
+            f"validation accuracy went from {curve[0]:.2f} to {curve[-1]:.2f}, a rise below {least_gain}: the loop "
+            f"runs but no longer learns; compare {result['report']} with an earlier night's"
+        )
+    return {**result, "gain": curve[-1] - curve[0]}

@@ -1,0 +1,192 @@
+"""A Prefect server and workers of a test's own: loopback, a free port, a home in a temporary folder, ended by pid."""
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def wait_until(what: str, condition: Callable[[], Any], seconds: float = 60.0, every: float = 0.1) -> Any:
+    """The first true value of `condition`; fails with `what` was awaited."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(every)
+    raise AssertionError(f"{what} did not happen within {seconds:g} s")
+
+
+class Process:
+    """A child in its own session, with its output in a file."""
+
+    def __init__(self, arguments: list[str], environment: dict[str, str], log: Path) -> None:
+        self.log = log
+        with log.open("ab") as out:
+            self.child = subprocess.Popen(
+                [sys.executable, *arguments], cwd=REPOSITORY, env=environment, stdout=out, stderr=out,
+                stdin=subprocess.DEVNULL, start_new_session=True,
+            )  # fmt: skip
+
+    @property
+    def pid(self) -> int:
+        return self.child.pid
+
+    def end(self, number: int = signal.SIGTERM, seconds: float = 20.0) -> None:
+        """Signal the process and wait; kill it when it stays."""
+        if self.child.poll() is None:
+            os.kill(self.pid, number)
+        try:
+            self.child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.kill(self.pid, signal.SIGKILL)
+            self.child.wait()
+
+
+class Operator:
+    """One server, its workers, and what a person at the UI would do with them."""
+
+    def __init__(self, home: Path, **settings: str) -> None:
+        self.home, self.port = home, free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")},
+            "PREFECT_HOME": str(home), "PREFECT_API_URL": f"{self.url}/api", "DO_NOT_TRACK": "1",
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY),
+            **settings,
+        }  # fmt: skip
+        home.mkdir(parents=True, exist_ok=True)
+        self.http = httpx.Client(base_url=f"{self.url}/api", timeout=60)
+        self.server: Process | None = None
+        self.workers: list[Process] = []
+
+    def start_server(self) -> None:
+        command = ["-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.port)]
+        self.server = Process(command, self.environment, self.home / "server.log")
+        wait_until("the server's answer", self.healthy, 90)
+
+    def healthy(self) -> bool:
+        try:
+            return self.http.get("/health").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def start_worker(self, pool: str = "cpu", **settings: str) -> Process:
+        command = ["-m", "prefect", "worker", "start", "--pool", pool, "--name", f"{pool}-{len(self.workers)}"]
+        log = self.home / f"worker-{len(self.workers)}.log"
+        worker = Process(command, {**self.environment, **settings}, log)
+        self.workers.append(worker)
+        return worker
+
+    def axiom(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "axiom.cli", *arguments], cwd=REPOSITORY, env=self.environment, text=True,
+            capture_output=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"axiom {' '.join(arguments)}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
+        return done.stdout
+
+    def get(self, path: str) -> Any:
+        return self.http.get(path).raise_for_status().json()
+
+    def post(self, path: str, **body: Any) -> Any:
+        return self.http.post(path, json=body).raise_for_status().json()
+
+    def start(self, deployment: str, parameters: dict[str, Any], **more: Any) -> str:
+        """Start a run as the form does; returns its id."""
+        identity = self.get(f"/deployments/name/{deployment}")["id"]
+        return str(self.post(f"/deployments/{identity}/create_flow_run", parameters=parameters, **more)["id"])
+
+    def run(self, identity: str) -> dict[str, Any]:
+        return dict(self.get(f"/flow_runs/{identity}"))
+
+    def state(self, identity: str) -> str:
+        return str(self.run(identity)["state_type"])
+
+    def await_state(self, identity: str, *states: str, seconds: float = 120.0) -> str:
+        states = states or FINAL
+
+        def reached() -> str | None:
+            now = self.state(identity)
+            return now if now in states else None
+
+        return str(wait_until(f"one of {states} of run {identity}", reached, seconds))
+
+    def set_state(self, identity: str, kind: str, name: str | None = None) -> None:
+        """What the UI's Cancel and Retry buttons do."""
+        self.post(f"/flow_runs/{identity}/set_state", state={"type": kind, "name": name or kind.title()})
+
+    def logs(self, identity: str) -> list[str]:
+        found = self.post("/logs/filter", logs={"flow_run_id": {"any_": [identity]}}, limit=200, sort="TIMESTAMP_ASC")
+        return [row["message"] for row in found]
+
+    def task_runs(self, parent: str) -> list[dict[str, Any]]:
+        """Of the run and of its iterations."""
+        children = self.post("/flow_runs/filter", flow_runs={"parent_flow_run_id": {"any_": [parent]}}, limit=200)
+        runs = [parent, *(run["id"] for run in children)]
+        found = self.post("/task_runs/filter", task_runs={"flow_run_id": {"any_": runs}}, limit=200)
+        return list(found)
+
+    def database_bytes(self) -> int:
+        """Pages in use, free ones left out."""
+        with sqlite3.connect(self.home / "prefect.db") as database:
+            pages, free, size = (
+                database.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("page_count", "freelist_count", "page_size")
+            )
+        return int((pages - free) * size)
+
+    def stop(self) -> None:
+        for worker in self.workers:
+            worker.end(signal.SIGTERM)
+        if self.server is not None:
+            self.server.end(signal.SIGTERM)
+        self.http.close()
+
+
+@contextmanager
+def operating(home: Path, **settings: str) -> Iterator[Operator]:
+    """A running server, set up by `axiom setup`; everything is ended afterwards."""
+    operator = Operator(home, **settings)
+    try:
+        operator.start_server()
+        operator.axiom("setup")
+        yield operator
+    finally:
+        operator.stop()
+
+
+def processes_of(marker: str) -> list[int]:
+    """Processes whose environment names `marker`: ours and their children, wherever they hang in the tree."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if marker.encode() in (entry / "environ").read_bytes():
+                    found.append(int(entry.name))
+            except OSError:  # it ended meanwhile, or is another user's
+                continue
+    return [pid for pid in found if pid != os.getpid()]
+
+
+def dump(value: Any) -> str:
+    return json.dumps(value, indent=1, default=str)

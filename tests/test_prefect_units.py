@@ -1,0 +1,162 @@
+"""What operators read and fill in: the form, the artifacts, the waiting, without a server."""
+
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from prefect.utilities.callables import parameter_schema
+
+from axiom.config import ExperimentConfig, load_config
+from axiom.errors import StorageError
+from axiom.records import Metric
+from flows import operation, pages
+from flows.experiment import experiment
+from flows.outage import patiently
+from flows.report import report
+from flows.smoke import smoke
+from tasks import stage
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+def fields(schema: dict) -> dict[str, dict]:
+    """Every leaf of the form by its dotted name."""
+    found: dict[str, dict] = {}
+
+    def walk(properties: dict, above: str) -> None:
+        for name, field in properties.items():
+            section = field.get("$ref", "").rpartition("/")[2]
+            if section:
+                assert schema["definitions"][section]["description"], section
+                walk(schema["definitions"][section]["properties"], f"{above}{name}.")
+            else:
+                found[above + name] = field
+
+    walk(schema["properties"], "")
+    return found
+
+
+@pytest.mark.parametrize("flow", [experiment, smoke, report], ids=lambda flow: flow.name)
+def test_every_field_of_the_form_has_a_description_and_a_default(flow):
+    leaves = fields(parameter_schema(flow).model_dump_for_openapi())
+    assert [name for name, field in leaves.items() if not field.get("description")] == []
+    assert [name for name, field in leaves.items() if "default" not in field] in ([], ["name"])
+
+
+def test_the_form_has_every_field_of_the_config_with_its_bounds():
+    from axiom.config import all_keys
+
+    leaves = fields(parameter_schema(experiment).model_dump_for_openapi())
+    assert {f"config.{key}" for key in all_keys()} <= set(leaves)
+    assert leaves["config.sampling.temperature"]["maximum"] == 4.0
+    assert leaves["config.problems.difficulty"]["prefixItems"][0]["minimum"] == 1
+
+
+def metric(iteration: int, split: str, value: float) -> Metric:
+    return Metric(
+        iteration=iteration, optimizer_step=0, trained_tokens=0, generated_tokens=0, gpu_seconds=0.0, split=split,
+        family=None, difficulty=None, name="accuracy", value=value, low=value - 0.1, high=value + 0.1, n=50,
+    )  # fmt: skip
+
+
+def test_the_chart_stays_small_and_shows_first_and_last_point():
+    from axiom.evaluation import GREEDY
+
+    rows = [
+        metric(i, split, i / 1000).model_copy(update={"name": GREEDY})
+        for i in range(1001)
+        for split in ("train", "val", "test")
+    ]
+    svg = pages.chart(rows)
+    assert len(svg) < 20_000
+    assert svg.count("<polyline") == 3
+    assert "1000" in svg
+
+
+def test_thinning_keeps_order_and_the_latest():
+    rows = [metric(i, "val", 0.5) for i in range(1000)]
+    kept = pages.thinned(rows, 100)
+    assert kept[-1] is rows[-1]
+    assert [r.iteration for r in kept] == sorted(r.iteration for r in kept)
+    assert len(kept) <= 101
+
+
+@pytest.mark.parametrize(("name", "expected"), [("grokking_v1", "grokking-v1"), ("A.b__C-", "a-b-c")])
+def test_artifact_keys_are_what_the_server_accepts(name, expected):
+    assert pages.slug(name) == expected
+
+
+def test_a_lost_server_is_waited_for_and_anything_else_is_raised(monkeypatch):
+    monkeypatch.setattr("flows.outage.POLL_SECONDS", 0.01)
+    answers = [httpx.ConnectError("refused"), RuntimeError("Failed to reach API"), None]
+    answers[1].__cause__ = httpx.ReadTimeout("slow")
+
+    def call():
+        answer = answers.pop(0)
+        if answer is not None:
+            raise answer
+        return "done"
+
+    assert patiently(call) == "done"
+    with pytest.raises(RuntimeError, match="a bug"):
+        patiently(lambda: (_ for _ in ()).throw(RuntimeError("a bug")))
+    with pytest.raises(httpx.ConnectError):
+        patiently(lambda: (_ for _ in ()).throw(httpx.ConnectError("gone")), patience_seconds=0.05)
+
+
+def test_light_stages_retry_machines_but_not_mistakes(monkeypatch):
+    monkeypatch.setattr(stage, "RETRY_DELAYS_SECONDS", [0.0, 0.0])
+    calls = []
+
+    def fails(error):
+        calls.append(error)
+        raise error
+
+    with pytest.raises(StorageError):
+        stage.retried(lambda: fails(StorageError("full")))
+    assert len(calls) == 3
+    with pytest.raises(ValueError):
+        stage.retried(lambda: fails(ValueError("bug")))
+    assert len(calls) == 4
+
+
+def test_the_slot_names_host_and_card(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,4")
+    assert operation.slot().endswith(":3")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert operation.slot().endswith(":0")
+
+
+def test_only_runs_on_a_gpu_hold_it_unless_told_otherwise():
+    cpu = load_config(REPOSITORY / "deployments/modular.toml")
+    assert not operation.needs_gpu(cpu, operation.Operation())
+    assert operation.needs_gpu(cpu, operation.Operation(gpu="always"))
+    language = ExperimentConfig.model_validate({"model": {"device": "cpu"}})
+    assert not operation.needs_gpu(language, operation.Operation())
+
+
+def test_a_second_holder_of_the_gpu_waits_for_the_first(tmp_path, monkeypatch):
+    """Without a server the lock of the operating system alone keeps two processes apart."""
+    import subprocess
+    import sys
+
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    code = (
+        "import time\nfrom axiom.config import ExperimentConfig\nfrom flows.operation import Operation, gpu\n"
+        "with gpu(ExperimentConfig(), Operation(gpu='always')):\n    print('held', flush=True); time.sleep(60)\n"
+    )
+    first = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=REPOSITORY, text=True)
+    second = None
+    try:
+        assert first.stdout.readline() == "held\n"
+        second = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=REPOSITORY, text=True)
+        time.sleep(1)
+        first.kill()
+        killed = time.monotonic()
+        assert second.stdout.readline() == "held\n"
+        assert time.monotonic() - killed < 30
+    finally:
+        for process in filter(None, (first, second)):
+            process.kill()
+            process.wait()
