@@ -22,7 +22,7 @@ from typing import Any
 import axiom.values
 from axiom.errors import SandboxError
 from axiom.sandbox.inside.harness import HEADER_SIZE, LENGTH_SIZE
-from axiom.sandbox.inside.template import JOB_SIZE, TICKET_SIZE
+from axiom.sandbox.inside.template import TICKET_SIZE
 from axiom.sandbox.packing import pack
 
 _HERE = Path(__file__).parent

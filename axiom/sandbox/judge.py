@@ -57,6 +57,12 @@ def judge(run: Run, expected: Sequence[bytes], close: bool = False) -> Judgement
     return Judgement(Outcome.PASSED, passed) if failure is None else Judgement(failure[0], passed, failure[1])
 
 
+def needs_rich(run: Run) -> bool:
+    """Whether the child left because its template lacked an extension module."""
+    records = _records(run.answer)
+    return bool(records) and records[-1][0] == b"N"
+
+
 Record = tuple[bytes, int, bytes]
 
 

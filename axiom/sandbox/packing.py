@@ -13,6 +13,7 @@ _LEFT_OUT = {
 }  # fmt: skip
 _PYC_HEADER = 16
 
+
 def pack(root: str) -> bytes:
     """Every pure module below the standard library's folder `root`: index size, index, then the modules' bytes.
 
@@ -48,5 +49,3 @@ def _read(path: str) -> bytes:
             return file.read()
     except OSError:
         return b""
-
-

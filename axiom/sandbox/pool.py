@@ -16,7 +16,7 @@ from axiom.errors import SandboxError
 from axiom.sandbox.host import Program, Run, Template
 from axiom.sandbox.inside.library import RICH
 from axiom.sandbox.inside.template import ITSELF, WALL_LIMIT
-from axiom.sandbox.judge import READY, judge
+from axiom.sandbox.judge import READY, judge, needs_rich
 from axiom.sandbox.selftest import CANARIES, EXPECTED, Probe, self_test
 
 QUEUE_DEPTH = 2
@@ -171,7 +171,7 @@ class Pool:
                 raise SandboxError(f"the sandbox canary '{task.canary.name}' sang wrongly; its verdicts are void")
         elif run.ended_by == WALL_LIMIT and not task.alone:
             self._deferred.append(task)
-        elif not task.rich and run.answer.startswith(READY + b"N"):
+        elif not task.rich and needs_rich(run):
             task.rich = True
             self._again.append(task)
         else:

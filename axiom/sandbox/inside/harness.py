@@ -27,7 +27,8 @@ OUT_OF_MEMORY = 77
 _DETAIL = 300
 
 _read, _write, _leave, _load_job, _load_values = os.read, os.write, os._exit, marshal.loads, marshal.loads
-_modules, _recursion_limit, _set_recursion_limit = sys.modules, sys.getrecursionlimit(), sys.setrecursionlimit
+_modules, _get_recursion_limit, _set_recursion_limit = sys.modules, sys.getrecursionlimit, sys.setrecursionlimit
+_RECURSION_LIMIT = 1000  # for the encoder, whatever the candidate chose for itself
 _type_name = type.__dict__["__name__"].__get__
 _exception_args = BaseException.args.__get__  # type: ignore[attr-defined]
 
@@ -89,7 +90,7 @@ def _read_exactly(size: int) -> bytes:
 
 def _load(code: str, entry_point: str) -> Any:
     try:
-        program = compile(code, "<candidate>", "exec", 0, True)
+        program = compile(code.removeprefix("\ufeff"), "<candidate>", "exec", 0, True)
     except MemoryError:
         _end(b"S", "too large or too deeply nested for the parser")
     except BaseException as error:
@@ -121,13 +122,16 @@ def _run_case(function: Any, index: int, arguments: bytes, encode: Callable[[Any
     except BaseException as error:
         send(b"E", index, _describe(error).encode("utf-8", "backslashreplace"))
         return
+    chosen = _get_recursion_limit()
     try:
-        _set_recursion_limit(_recursion_limit)
+        _set_recursion_limit(_RECURSION_LIMIT)
         text = encode(value).encode("utf-8", "surrogatepass")
+        _set_recursion_limit(chosen)
     except MemoryError:
         send(b"X", index)
         return
     except BaseException as error:
+        _set_recursion_limit(chosen)
         reason = f"returned {_type_name(type(value))}, which cannot be answered: {_describe(error)}"
         send(b"U", index, reason.encode("utf-8", "backslashreplace"))
         return

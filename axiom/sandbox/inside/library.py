@@ -34,7 +34,7 @@ EXTENSIONS = (
 WITHHELD = frozenset({
     "_bz2", "_crypt", "_ctypes", "_curses", "_curses_panel", "_dbm", "_elementtree", "_gdbm", "_hashlib", "_lzma",
     "_multiprocessing", "_posixshmem", "_sqlite3", "_ssl", "_tkinter", "_uuid", "audioop", "grp", "nis", "ossaudiodev",
-    "readline", "spwd", "syslog", "termios",
+    "pwd", "readline", "spwd", "syslog", "termios",
 })  # fmt: skip
 """Extension modules no candidate gets, whatever the machine has: the verdict must not depend on the machine."""
 

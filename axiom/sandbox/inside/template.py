@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from importlib.machinery import BuiltinImporter, FrozenImporter
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any, NoReturn
 
 from . import library, lockdown
@@ -35,7 +35,7 @@ def main(options: str) -> NoReturn:
     settings = json.loads(options)
     _place(settings["descriptors"])
     library.preload(settings["rich"])
-    encode = _private_module("values", settings["values"]).encode
+    encode = _private_encoder(settings["values"])
     harness = _private_module("harness", settings["harness"])
     block = _map(_LIBRARY)
     report = lockdown.lock_template(frozenset(settings["without"]))
@@ -74,6 +74,16 @@ def _private_module(name: str, path: str) -> Any:
     with open(path, "rb") as file:
         exec(compile(file.read(), f"<{name}>", "exec"), module.__dict__)
     return module
+
+
+def _private_encoder(path: str) -> Callable[[Any], str]:
+    """`axiom.values.encode` from its source at `path`, on a JSON encoder and a `math` that candidates cannot reach."""
+    values = _private_module("values", path)
+    encoder = _private_module("encoder", sys.modules["json.encoder"].__file__ or "")
+    values.json = SimpleNamespace(dumps=lambda value, **options: encoder.JSONEncoder(**options).encode(value))
+    values.math = SimpleNamespace(isfinite=values.math.isfinite)
+    encode: Callable[[Any], str] = values.encode
+    return encode
 
 
 def _map(descriptor: int) -> memoryview:
@@ -138,7 +148,6 @@ class Watch:
         kernel("ppoll", self._watched.address, 3, self._patience.address, 0, 8)
         events = self._watched.bytes
         return any(events[6:8]), any(events[14:16]), any(events[22:24])
-
 
     def reap(self, pid: int) -> tuple[int, int, int, int]:
         """(wait status, CPU microseconds, minor page faults, peak memory in KiB). os.wait4 would load `resource`."""
