@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from axiom import seeds
 from axiom.errors import ConfigError
 from axiom.problems.building import Plan, build
+from axiom.problems.direct import DirectDeck, is_direct
 from axiom.problems.family import Family
+from axiom.problems.registry import family_named
 from axiom.problems.space import Names, permutation
 from axiom.records import Problem
 
@@ -91,7 +93,14 @@ def first_new(made: Iterable[tuple[Problem, str] | None], count: int) -> Iterato
         yield pair[0]
 
 
-def deal(decks: Sequence[Deck], plan: Plan, count: int) -> list[Problem]:
+def deck_of(family: str, bounds: tuple[int, int], seed: int, seen: set[str]) -> "Deck | DirectDeck":
+    """The deck of a family, or of a reasoning-gym dataset. Raises ConfigError for an unknown one."""
+    if is_direct(family):
+        return DirectDeck(family, bounds, seed, seen)
+    return Deck(family_named(family), bounds, seed, seen)
+
+
+def deal(decks: Sequence["Deck | DirectDeck"], plan: Plan, count: int) -> list[Problem]:
     """`count` problems, the decks taking turns."""
     turns = itertools.cycle(decks)
     return [next(turns).deal(plan) for _ in range(count)]

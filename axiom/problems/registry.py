@@ -8,6 +8,7 @@ from axiom.config import ProblemsConfig
 from axiom.errors import ConfigError
 from axiom.problems import families
 from axiom.problems.composition import JOINT, compose
+from axiom.problems.direct import check_dataset, is_direct
 from axiom.problems.family import Family
 
 
@@ -40,10 +41,15 @@ def check_families(config: ProblemsConfig) -> None:
     if not config.families:
         raise ConfigError("families is empty; name at least one in [problems] families (axiom problems --list)")
     for name in (*config.families, *config.ood_families):
-        check_difficulty(family_named(name), config.range_of(name))
+        if is_direct(name):
+            check_dataset(name)
+        else:
+            check_difficulty(family_named(name), config.range_of(name))
     wanted = config.train_size + config.val_size + config.test_size
     share = -(-wanted // len(config.families))
     for name in config.families:
+        if is_direct(name):
+            continue  # its questions are not counted in advance
         low, high = config.range_of(name)
         known = sum(GENERATORS[name].space.count(level) for level in range(low, high + 1))
         if share > known:

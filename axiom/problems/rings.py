@@ -7,7 +7,7 @@ from axiom.config import ProblemsConfig
 from axiom.errors import ConfigError
 from axiom.problems.building import Plan, build
 from axiom.problems.composition import compose, joined
-from axiom.problems.decks import Deck, deal
+from axiom.problems.decks import Deck, deal, deck_of
 from axiom.problems.registry import GENERATORS, family_named
 from axiom.problems.space import parsed
 from axiom.records import Problem, Split
@@ -24,6 +24,7 @@ COMPOSITIONS_TRIED = 50
 
 def rings(config: ProblemsConfig, seed: int, train: Sequence[Problem], seen: set[str]) -> dict[Split, list[Problem]]:
     """Every ring the config asks for. `seen` holds the behaviours already used, and grows."""
+    train = [problem for problem in train if problem.kind == "program"]  # direct answers have no variants
     made: dict[Split, list[Problem]] = {
         "ood_cases": unseen_cases(config, seed, train),
         "ood_longer": longer(config, seed, seen),
@@ -58,11 +59,11 @@ def unseen_cases(config: ProblemsConfig, seed: int, train: Sequence[Problem]) ->
 def longer(config: ProblemsConfig, seed: int, seen: set[str]) -> list[Problem]:
     """Harder than the trained range where the family goes that far, and on longer inputs."""
     decks = []
-    for name in config.families:
+    for name in (name for name in config.families if name in GENERATORS):
         top, highest = config.range_of(name)[1], family_named(name).difficulties[1]
         bounds = (min(top + 1, highest), min(top + HARDER, highest))
         decks.append(Deck(family_named(name), bounds, seed, seen, "longer"))
-    return deal(decks, plan_of(config, "ood_longer", seed, STRETCH), config.ood_size)
+    return deal(decks, plan_of(config, "ood_longer", seed, STRETCH), config.ood_size) if decks else []
 
 
 def composed(config: ProblemsConfig, seed: int, train: Sequence[Problem], seen: set[str]) -> list[Problem]:
@@ -70,7 +71,7 @@ def composed(config: ProblemsConfig, seed: int, train: Sequence[Problem], seen: 
     rng = seeds.stream(seed, "problems", "ood_composed")
     plan = plan_of(config, "ood_composed", seed)
     problems: list[Problem] = []
-    for _ in range(config.ood_size * COMPOSITIONS_TRIED):
+    for _ in range(config.ood_size * COMPOSITIONS_TRIED if train else 0):
         if len(problems) == config.ood_size:
             break
         first = rng.choice(train)
@@ -80,7 +81,7 @@ def composed(config: ProblemsConfig, seed: int, train: Sequence[Problem], seen: 
         if made is not None and made[1] not in seen:
             seen.add(made[1])
             problems.append(made[0])
-    if len(problems) < config.ood_size:
+    if train and len(problems) < config.ood_size:
         raise ConfigError(
             f"only {len(problems)} of {config.ood_size} composed problems came about; "
             f"lower [problems] ood_size or enlarge train_size"
@@ -90,5 +91,5 @@ def composed(config: ProblemsConfig, seed: int, train: Sequence[Problem], seen: 
 
 def unseen_families(config: ProblemsConfig, seed: int, seen: set[str]) -> list[Problem]:
     """Problems of families that are not trained on."""
-    decks = [Deck(family_named(name), config.range_of(name), seed, seen) for name in config.ood_families]
+    decks = [deck_of(name, config.range_of(name), seed, seen) for name in config.ood_families]
     return deal(decks, plan_of(config, "ood_family", seed), config.ood_size) if decks else []

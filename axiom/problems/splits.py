@@ -8,7 +8,7 @@ from axiom import seeds
 from axiom.config import ProblemsConfig
 from axiom.errors import DataError
 from axiom.problems.building import draw_cases, fingerprint, size_at
-from axiom.problems.decks import Deck, deal
+from axiom.problems.decks import deal, deck_of
 from axiom.problems.family import load
 from axiom.problems.inputs import STRATA
 from axiom.problems.registry import family_named
@@ -24,7 +24,7 @@ def generate_splits(config: ProblemsConfig, seed: int) -> dict[str, list[Problem
     turns and so do the difficulties within each: even a small split is spread evenly.
     """
     seen: set[str] = set()
-    decks = [Deck(family_named(name), config.range_of(name), seed, seen) for name in config.families]
+    decks = [deck_of(name, config.range_of(name), seed, seen) for name in config.families]
     sizes: dict[Split, int] = {"val": config.val_size, "test": config.test_size, "train": config.train_size}
     dealt = {split: deal(decks, plan_of(config, split, seed), size) for split, size in sizes.items()}
     splits: dict[str, list[Problem]] = {"train": dealt["train"], "val": dealt["val"], "test": dealt["test"]}
