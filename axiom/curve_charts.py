@@ -15,7 +15,7 @@ WIDTH, HEIGHT = 320, 200
 FORMATS = ("html", "png", "svg", "json")
 
 
-def phases(curve: Curve, found: Phases, title: str, x: str = "iteration") -> alt.LayerChart:
+def phases(curve: Curve, found: Phases, title: str, x: str = "iteration") -> alt.TopLevelMixin:
     """Both accuracies, a rule where the run memorised, and the jump with its 95 % interval as a band."""
     rows = pl.DataFrame(
         {
@@ -34,9 +34,15 @@ def phases(curve: Curve, found: Phases, title: str, x: str = "iteration") -> alt
     layers: list[alt.Chart] = [*_jump(found), lines]
     if found.t_memorise is not None:
         layers.append(_rule(found.t_memorise, "#4c78a8"))
-    heading = alt.TitleParams(title, subtitle=found.sentence().split(";")[0][:90], anchor="start")
-    chart: alt.LayerChart = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, title=heading)
-    return chart
+    heading = alt.TitleParams(title, subtitle=_summary(found), anchor="start")
+    return alt.layer(*layers, width=WIDTH, height=HEIGHT, title=heading)
+
+
+def _summary(found: Phases) -> str:
+    if found.t_generalise is None:
+        return found.kind.replace("_", " ")
+    times = f"memorised at {found.t_memorise:g}, jumped at {found.t_generalise:.1f}"
+    return f"{found.kind}: {times} [{found.t_generalise_low:.1f}, {found.t_generalise_high:.1f}]"
 
 
 def _jump(found: Phases) -> list[alt.Chart]:

@@ -1,7 +1,10 @@
-"""`axiom detect`, `control`, `bench detector`: phases of any curve, and whether the detector can be trusted."""
+"""`axiom detect`, `control`, `study`, `compare`, `bench detector`: phases, and what runs say about hypotheses."""
 
 import dataclasses
+import importlib
 import json
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,9 +12,13 @@ import typer
 from rich.table import Table
 
 from axiom.cli.app import app, bench_app, console
+from axiom.cli.run import QUIET, Root
+from axiom.errors import ConfigError, DataError
+from axiom.experiment import DEFAULT_ROOT
 
 if TYPE_CHECKING:
     from axiom.bench.detector import Trial
+    from axiom.study import Comparison, Outcome, Reading
 
 Out = Annotated[Path | None, typer.Option(help="Draw the chart into this file: .png, .svg, .html or .json.")]
 
@@ -114,3 +121,89 @@ def _by_family(trials: "list[Trial]") -> Table:
             online = f"{sum(t.alarm for t in rows) / len(rows):.1%}"
             table.add_row(family, str(length), jumps, *fired, online, kinds)
     return table
+
+
+@app.command()
+def study(
+    path: Annotated[Path, typer.Argument(help="TOML: name, preset, arms, seeds.")],
+    shard: Annotated[
+        str, typer.Option(help="I/N: run every N-th seed from the I-th on, so that workers can share.")
+    ] = "1/1",
+    root: Root = DEFAULT_ROOT,
+) -> None:
+    """Run every arm over every seed; a second call continues where the first stopped.
+
+    Example: axiom study deployments/h1-modular.toml --shard 2/4
+    """
+    from axiom.study import load_study
+
+    config = load_study(path)
+    part, parts = _shard(shard)
+    for variable, value in QUIET.items():
+        os.environ.setdefault(variable, value)
+    flow = importlib.import_module("flows.study").study
+    results = flow(path=str(path), root=root, shard=part - 1, shards=parts)
+    for result in results:
+        console.print(f"[bold]{result['name']}[/]: {result['phases']}", highlight=False)
+    console.print(f"{len(results)} runs of {config.seeds} seeds done; next: axiom compare {path}", highlight=False)
+
+
+def _shard(text: str) -> tuple[int, int]:
+    part, _, parts = text.partition("/")
+    if not (part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts)):
+        raise ConfigError(f"--shard {text!r} must be I/N with 1 <= I <= N, such as 2/4")
+    return int(part), int(parts)
+
+
+@app.command()
+def compare(
+    names: Annotated[
+        list[str], typer.Argument(help="A study's TOML file, or names of finished runs of two arms or more.")
+    ],
+    out: Annotated[Path | None, typer.Option(help="Folder for the page and charts.")] = None,
+    split: Annotated[str, typer.Option(help="Where generalisation is read; a study's file says it itself.")] = "val",
+    level: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Accuracy that counts as generalised; likewise.")
+    ] = 0.9,
+    root: Root = DEFAULT_ROOT,
+) -> None:
+    """Compare arms over paired seeds: survival, paired test, power, and what follows from it.
+
+    Example: axiom compare deployments/h1-modular.toml --out artifacts/h1
+    """
+    from axiom.cli.display import as_table
+    from axiom.study import Reading, compare_arms, gather, load_study
+    from axiom.study import report as reports
+
+    if len(names) == 1 and names[0].endswith(".toml"):
+        chosen = load_study(Path(names[0]))
+        names, title = chosen.runs(), chosen.name
+        reading = Reading(chosen.split, chosen.generalised_accuracy, chosen.clock, chosen.ledger_tolerance)
+    else:
+        title, reading = names[0], Reading(split, level)
+    arms = gather(root, names, reading)
+    console.print(as_table("Arms", *reports.arm_rows(arms)))
+    console.print(as_table("Ledger: sums over rounds, means over runs", *reports.ledger_rows(arms)))
+    folder = out or Path("artifacts") / f"compare-{title}"
+    try:
+        found = compare_arms(arms, reading)
+    except DataError:  # too few pairs for a verdict, but not for the charts
+        _draw(title, arms, [], reading, folder)
+        raise
+    for comparison in found:
+        console.print(f"\n{comparison.paragraph()}", highlight=False)
+    _draw(title, arms, found, reading, folder)
+
+
+def _draw(
+    title: str, arms: "Mapping[str, Sequence[Outcome]]", found: "Sequence[Comparison]", reading: "Reading", folder: Path
+) -> None:
+    from axiom import curve_charts
+    from axiom.study import charts, report
+
+    made = charts.all_of(arms, found, reading.clock, reading.split)
+    for name, chart in made.items():
+        for suffix in ("png", "svg"):
+            curve_charts.save(chart, folder / f"{name}.{suffix}")
+    (folder / "report.html").write_text(report.page(title, arms, found, made))
+    console.print(f"\nreport and charts: {folder}/report.html", highlight=False, soft_wrap=True)

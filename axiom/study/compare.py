@@ -1,6 +1,6 @@
 """Runs of two arms, paired by seed, to a comparison: how much later, how surely, and what follows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,9 +8,10 @@ import numpy as np
 from axiom import survival
 from axiom.arms import ARMS
 from axiom.errors import DataError
+from axiom.experiment import Experiment
 from axiom.ledger import disagreement
 from axiom.study.config import MIN_PAIRS
-from axiom.study.outcome import Outcome
+from axiom.study.outcome import Outcome, Reading, read
 
 ALPHA = 0.05
 
@@ -127,3 +128,18 @@ def by_arm(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
             )
         runs.append(outcome)
     return groups
+
+
+def gather(root: str, names: Sequence[str], reading: Reading) -> dict[str, list[Outcome]]:
+    """The runs of these names, by arm. Raises ConfigError for an unknown run and DataError for an unfinished one."""
+    return by_arm([read(Experiment.open(root, name), reading) for name in names])
+
+
+def compare_arms(arms: Mapping[str, Sequence[Outcome]], reading: Reading) -> list[Comparison]:
+    """The first arm, the expert's where there is one, against each other. Raises DataError for a single arm."""
+    (name, first), *others = arms.items()
+    if not others:
+        raise DataError(
+            f"all {len(first)} runs are of arm {name}; a comparison needs two arms, so name runs of another"
+        )
+    return [compare(first, runs, reading.clock, reading.tolerance) for _, runs in others]

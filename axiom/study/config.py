@@ -51,6 +51,10 @@ class StudyConfig(Section):
             )
         return self
 
+    def runs(self) -> list[str]:
+        """Names of all runs."""
+        return [run_name(self, arm, seed) for arm in self.arms for seed in range(self.seeds)]
+
 
 def load_study(path: Path) -> StudyConfig:
     """The study in a TOML file, its preset's path resolved. Raises ConfigError with one sentence."""

@@ -36,6 +36,19 @@ class Outcome:
     ledger: tuple[ledger.Entry, ...]
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How runs are read: on which split, from which accuracy on they count as generalised, by which clock.
+
+    `tolerance` is the largest relative difference between ledgers that are to agree.
+    """
+
+    split: str = "val"
+    level: float = 0.9
+    clock: Clock = "iteration"
+    tolerance: float = 0.02
+
+
 def stable_from(curve: Curve, level: float) -> int | None:
     """Index of the first evaluation from which pooled accuracy reaches `level` and never again falls well below it."""
     if len(curve) < WINDOW:
@@ -48,8 +61,9 @@ def stable_from(curve: Curve, level: float) -> int | None:
     return int(reached[0]) if len(reached) else None
 
 
-def read(experiment: Experiment, split: str, level: float, clock: Clock) -> Outcome:
-    """The outcome of a run. Raises DataError when it is unfinished or was never evaluated on `split`."""
+def read(experiment: Experiment, reading: Reading) -> Outcome:
+    """The outcome of a run. Raises DataError when it is unfinished or was never evaluated on the split."""
+    split, clock = reading.split, reading.clock
     config = experiment.config
     metrics = experiment.stages.read("", "metrics", Metric) if experiment.folder.exists("metrics.parquet") else []
     curve = Curve.from_metrics(metrics, split)
@@ -59,7 +73,7 @@ def read(experiment: Experiment, split: str, level: float, clock: Clock) -> Outc
             f"run {config.name!r} has {split} accuracies up to iteration {reached} of {config.iterations}; "
             f"finish it with `axiom resume {config.name}` before comparing it"
         )
-    at = stable_from(curve, level)
+    at = stable_from(curve, reading.level)
     clocks = clock_readings(metrics, split, clock)
     return Outcome(
         config.name, config.arm, config.seed, config.yoke, float(clocks[-1] if at is None else clocks[at]),

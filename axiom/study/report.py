@@ -1,0 +1,79 @@
+"""A study to one self-contained HTML page and to the tables that the terminal prints."""
+
+import html
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from axiom import ledger
+from axiom.study.compare import Comparison
+from axiom.study.outcome import Outcome
+from axiom.survival import restricted_mean
+
+LEDGER_COLUMNS = (*ledger.COMPARED, "drawn", "seconds")
+
+
+def arm_rows(arms: Mapping[str, Sequence[Outcome]]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: for each arm its runs, how many generalised, restricted mean, final accuracy, kinds of curve."""
+    rows = []
+    for arm, runs in arms.items():
+        horizon = min(run.horizon for run in runs)
+        mean = restricted_mean([run.time for run in runs], [run.observed for run in runs], horizon)
+        kinds = sorted({run.kind for run in runs})
+        counts = ", ".join(f"{kind} {sum(run.kind == kind for run in runs)}" for kind in kinds)
+        final = sum(run.final_accuracy for run in runs) / len(runs)
+        seen = sum(run.observed for run in runs)
+        rows.append([arm, str(len(runs)), str(seen), f"{mean:.2f}", f"{final:.3f}", counts])
+    return ["arm", "runs", "generalised", "restricted mean", "final accuracy", "kinds of curve"], rows
+
+
+def ledger_rows(arms: Mapping[str, Sequence[Outcome]]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: what each arm's runs cost in all, summed over rounds and averaged over runs."""
+    rows = []
+    for arm, runs in arms.items():
+        totals = [ledger.totals(run.ledger) for run in runs]
+        means = [sum(total[column] for total in totals) / len(totals) for column in LEDGER_COLUMNS]
+        rows.append([arm, *(f"{mean:,.4g}" if mean < 100 else f"{mean:,.0f}" for mean in means)])
+    return ["arm", *(column.replace("_", " ") for column in LEDGER_COLUMNS)], rows
+
+
+def page(
+    title: str, arms: Mapping[str, Sequence[Outcome]], comparisons: Sequence[Comparison], charts: Mapping[str, Any]
+) -> str:
+    """The page as text: a paragraph a comparison, then tables and charts."""
+    import vl_convert
+
+    paragraphs = [f"<p class=verdict>{html.escape(found.paragraph())}</p>" for found in comparisons]
+    drawn = [
+        f'<div id="{name}"></div><script>vegaEmbed("#{name}", {_spec(chart)});</script>'
+        for name, chart in charts.items()
+    ]
+    body = [
+        f"<h1>{html.escape(title)}</h1>", *paragraphs, "<h2>Arms</h2>", table(*arm_rows(arms)), *drawn,
+        "<h2>Ledger: sums over rounds, means over runs</h2>", table(*ledger_rows(arms)),
+    ]  # fmt: skip
+    return PAGE.format(title=html.escape(title), script=vl_convert.javascript_bundle(None), body="\n".join(body))
+
+
+def _spec(chart: Any) -> str:
+    return json.dumps(chart.to_dict()).replace("</", "<\\/")
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """An HTML table."""
+    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
+    body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title} · axiom</title>
+<style>
+body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 1000px; margin: 2rem auto; padding: 0 1rem; color: #222; }}
+.verdict {{ background: #f3f6fa; border-left: 4px solid #4c78a8; padding: .6rem .9rem; }}
+table {{ border-collapse: collapse; }}
+td, th {{ padding: .25rem .8rem; border-bottom: 1px solid #eee; text-align: right; }}
+</style>
+<script>{script}</script></head>
+<body>{body}</body></html>
+"""
