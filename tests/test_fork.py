@@ -19,7 +19,7 @@ def axiom(folder, *command: str) -> str:
 
 
 def test_a_fork_inherits_then_differs_and_resumes(tmp_path):
-    small = ["--set", "model.kind=modular", "--set", "modular.p=11", "--set", "selection.replay=10"]
+    small = ["--set", "model.kind=modular", "--set", "modular.p=23", "--set", "selection.replay=10"]
     axiom(tmp_path, "run", "--experiment", "parent", "--iterations", "4", *small)
     axiom(tmp_path, "fork", "parent", "--at", "3", "--experiment", "child", "--set", "selection.replay=0")
     parent, child = (Experiment.open(str(tmp_path / "artifacts"), name) for name in ("parent", "child"))
