@@ -23,6 +23,8 @@ Kind = Literal[
 MIN_AFTER_MEMORISING = 8
 MIN_PLATEAU = 3.0
 """Evaluations; and half the width of the step."""
+SURE = 0.6
+"""Posterior probability that plateau, height and gap are all as large as they must be."""
 HOLD = 5
 """Last evaluations that must stand on the step's upper level."""
 HELD_SHARE = 0.7
@@ -148,27 +150,30 @@ def _step(
     """The step of evaluations [start + low, start + high), and where it ends, in evaluations after `start`."""
     length = high - low
     rises = fit.step(found.centre, found.width, length)
-    before, after = (found.mean(found.low + (found.high - found.low) * rises[:, at]) for at in (0, -1))
+    before_K, after_K = (found.low + (found.high - found.low) * rises[:, at] for at in (0, -1))
+    before, after = found.mean(before_K), found.mean(after_K)
     plateau_K = found.centre - found.width / 2 - plateau_from
-    enough = (plateau_K >= MIN_PLATEAU) & (plateau_K >= found.width / 2)
     centre = found.centre_quantile(0.5)
     width, plateau = found.mean(found.width), found.mean(plateau_K)
     until = start + low + max(1, int(np.floor(centre)))
-    gap = float(curve.train_accuracy[start + low : until].mean()) - before
-    correct, n = (curve.val_accuracy * curve.val_n)[start + low : start + high], curve.val_n[start + low : start + high]
-    sudden = (
-        found.mean(enough) >= 0.5
-        and after - before >= config.min_step
-        and gap >= config.min_plateau_gap
-        and _beats_plain_shapes(found, correct, n, noise)
+    train = float(curve.train_accuracy[start + low : until].mean())
+    enough_K = (
+        (plateau_K >= MIN_PLATEAU)
+        & (plateau_K >= found.width / 2)
+        & (after_K - before_K >= config.min_step)
+        & (train - before_K >= config.min_plateau_gap)
     )
+    correct, n = (curve.val_accuracy * curve.val_n)[start + low : start + high], curve.val_n[start + low : start + high]
+    sudden = found.mean(enough_K) >= SURE and _beats_plain_shapes(found, correct, n, noise)
     time, earliest, latest = (
         _iteration(curve, start + low + at)
         for at in (centre, found.centre_quantile(0.025), found.centre_quantile(0.975))
     )
     spacing = curve.spacing
     plateau_iterations = max(0.0, plateau) * spacing
-    step = Step(time, earliest, latest, width * spacing, before, after, plateau_iterations, gap, bool(sudden))
+    step = Step(
+        time, earliest, latest, width * spacing, before, after, plateau_iterations, train - before, bool(sudden)
+    )
     return step, low + centre + width / 2
 
 
