@@ -1,0 +1,145 @@
+"""The modular learner: problems, sampling from the softmax, training in pieces, and the controls' fast recipe."""
+# ruff: noqa: TID253
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from axiom.config import DetectionConfig, ExperimentConfig, ModelConfig, ModularConfig, SamplingConfig, TrainingConfig
+from axiom.control import CONTROLS, run
+from axiom.errors import ConfigError
+from axiom.models import Policy
+from axiom.modular import ModularLearner, ModularSampler, logits, make_modular_problems, residues
+from axiom.rollout import requests
+from axiom.sampling import Request
+from axiom.training import Example
+from axiom.values import decode
+
+SMALL = ModularConfig(p=7, embedding=8, hidden=12, train_fraction=0.6, steps_per_iteration=5)
+
+
+def config(**changed):
+    return ExperimentConfig(model=ModelConfig(kind="modular"), modular=SMALL, **changed)
+
+
+def test_the_splits_hold_every_pair_once_with_its_sum():
+    splits = make_modular_problems(config())
+    seen = Counter(problem.variant for rows in splits.values() for problem in rows)
+    assert len(seen) == 28
+    assert set(seen.values()) == {1}
+    for rows in splits.values():
+        for problem in rows:
+            a, b = residues([problem.description])[0]
+            assert decode(problem.expected_output) == (a + b) % 7
+    assert len(splits["train"]) == 17
+
+
+def test_the_seed_decides_the_split():
+    first, again, other = (make_modular_problems(config(seed=seed)) for seed in (1, 1, 2))
+    assert first == again
+    assert {p.problem_id for p in first["train"]} != {p.problem_id for p in other["train"]}
+
+
+def test_an_empty_split_is_refused():
+    tiny = ExperimentConfig(model=ModelConfig(kind="modular"), modular=ModularConfig(p=3, train_fraction=0.99))
+    with pytest.raises(ConfigError, match="leaves a split empty"):
+        make_modular_problems(tiny)
+
+
+def ask(temperature, n, seed=3, prompt="2+5"):
+    return Request("x", prompt, n, temperature, 1.0, 1, seed)
+
+
+def test_samples_follow_the_softmax():
+    sampler = ModularSampler(config())
+    drawn = Counter(int(c.text) for c in sampler.sample([ask(0.5, 20_000)]))
+    scores = logits(sampler.network, torch.tensor([[2, 5]]))[0] / 0.5
+    expected = torch.softmax(scores.double(), 0).numpy()
+    observed = np.array([drawn[answer] for answer in range(7)]) / 20_000
+    assert observed == pytest.approx(expected, abs=0.015)
+
+
+def test_greedy_takes_the_best_and_reports_its_log_probability():
+    sampler = ModularSampler(config())
+    completion = next(iter(sampler.sample([ask(0.0, 1)])))
+    scores = torch.log_softmax(logits(sampler.network, torch.tensor([[2, 5]]))[0].double(), 0)
+    assert int(completion.text) == int(scores.argmax())
+    assert completion.logprob == pytest.approx(float(scores.max()), abs=1e-9)
+
+
+def test_equal_seeds_draw_equally_whatever_else_is_asked():
+    sampler = ModularSampler(config())
+    alone = [c.text for c in sampler.sample([ask(1.0, 5)])]
+    others = [ask(1.0, 3, seed=9, prompt="1+1"), ask(1.0, 5)]
+    assert [c.text for c in sampler.sample(others)][3:] == alone
+    assert list(sampler.sample([])) == []
+
+
+def test_what_the_network_cannot_do_is_refused():
+    with pytest.raises(ConfigError, match="top_p"):
+        ModularLearner(config(sampling=SamplingConfig(top_p=0.9)))
+    with pytest.raises(ConfigError, match="merge"):
+        ModularLearner(config(training=TrainingConfig(mode="merge")))
+    with pytest.raises(ConfigError, match="holds no"):
+        ModularLearner(config()).sampler.use(Policy("p", Path("/nowhere")))
+
+
+def train(learner, examples, previous, out, iteration):
+    out.mkdir()
+    steps = learner.train(examples, previous, out, 0, iteration, 5 * (iteration - 1), lambda step: None)
+    return Policy(str(iteration), out), steps
+
+
+def examples(problems):
+    return [Example(problem.description, problem.expected_output, 1.0) for problem in problems]
+
+
+def test_two_rounds_of_five_steps_are_one_round_of_ten(tmp_path):
+    learner = ModularLearner(config())
+    rows = examples(make_modular_problems(config())["train"])
+    half, first = train(learner, rows, Policy("base", None), tmp_path / "a", 1)
+    _, second = train(learner, rows, half, tmp_path / "b", 2)
+    long = ModularLearner(config().model_copy(update={"modular": SMALL.model_copy(update={"steps_per_iteration": 10})}))
+    _, together = train(long, rows, Policy("base", None), tmp_path / "c", 1)
+    assert [s.loss for s in (*first, *second)] == pytest.approx([s.loss for s in together], rel=1e-6)
+    assert [s.step for s in (*first, *second)] == list(range(1, 11))
+    assert together[-1].loss < together[0].loss
+
+
+def test_restart_begins_anew_and_the_target_may_be_fenced(tmp_path):
+    learner = ModularLearner(config(training=TrainingConfig(mode="restart")))
+    rows = examples(make_modular_problems(config())["train"])
+    first, before = train(learner, rows, Policy("base", None), tmp_path / "a", 1)
+    fenced = [Example(row.prompt, f"```\n{row.target}\n```", 1.0) for row in rows]
+    _, after = train(learner, fenced, first, tmp_path / "b", 2)
+    assert [s.loss for s in before] == [s.loss for s in after]
+
+
+def test_weights_weigh(tmp_path):
+    learner = ModularLearner(config())
+    rows = examples(make_modular_problems(config())["train"])
+    wrong = [Example(row.prompt, str((int(row.target) + 1) % 7), 0.0) for row in rows]
+    _, with_noise = train(learner, [*rows, *wrong], Policy("base", None), tmp_path / "a", 1)
+    _, without = train(learner, rows, Policy("base", None), tmp_path / "b", 1)
+    assert [s.loss for s in with_noise] == pytest.approx([s.loss for s in without], rel=1e-5)
+
+
+def test_requests_of_the_loop_are_answered():
+    learner = ModularLearner(config())
+    problems = make_modular_problems(config())["val"]
+    asked = requests(problems, learner.prompt, config(), "eval", 0, 2)
+    answered = Counter(c.request_id for c in learner.sampler.sample(asked))
+    assert answered == {r.request_id: r.n for r in asked}
+
+
+def test_the_fast_recipe_groks_and_the_low_data_control_does_not():
+    fast, _, _, low = CONTROLS
+    outcomes = run([fast, low])
+    assert [outcome.as_expected for outcome in outcomes] == [True, True], [o.phases.sentence() for o in outcomes]
+    assert [event.kind for event in outcomes[0].alarms] == ["transition"]
+    assert outcomes[1].alarms == []
+    assert outcomes[0].phases.t_memorise < 40 < outcomes[0].phases.t_generalise < 200
+    assert DetectionConfig().memorised_accuracy <= outcomes[0].curve.val_accuracy[-1]

@@ -1,0 +1,118 @@
+"""Survival figures against scipy, lifelines and brute force, on random data."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lifelines import KaplanMeierFitter
+from lifelines.statistics import logrank_test
+from lifelines.utils import restricted_mean_survival_time
+from scipy import stats
+
+from axiom.survival import bootstrap_mean, detectable, kaplan_meier, log_rank, power, restricted_mean, sign_flip
+
+RUNS = st.lists(st.tuples(st.integers(1, 40), st.booleans()), min_size=1, max_size=30)
+
+
+def split(runs):
+    return [float(time) for time, _ in runs], [seen for _, seen in runs]
+
+
+@given(RUNS)
+@settings(max_examples=30, deadline=None)
+def test_kaplan_meier_is_that_of_lifelines(runs):
+    times, observed = split(runs)
+    ours, theirs = kaplan_meier(times, observed), KaplanMeierFitter().fit(times, observed)
+    for at in np.arange(0.0, 45.0, 0.5):
+        assert ours.at(at) == pytest.approx(float(theirs.predict(at)), abs=1e-12)
+    inside = ours.share > 0
+    interval = theirs.confidence_interval_.loc[ours.time[inside]].to_numpy()
+    assert ours.low[inside] == pytest.approx(interval[:, 0], abs=1e-12)
+    assert ours.high[inside] == pytest.approx(interval[:, 1], abs=1e-12)
+    assert ours.at_risk == pytest.approx(theirs.event_table.loc[ours.time, "at_risk"].to_numpy())
+
+
+@given(RUNS, st.integers(5, 50))
+@settings(max_examples=30, deadline=None)
+def test_the_restricted_mean_is_that_of_lifelines(runs, horizon):
+    times, observed = split(runs)
+    theirs = restricted_mean_survival_time(KaplanMeierFitter().fit(times, observed), t=horizon)
+    assert restricted_mean(times, observed, horizon) == pytest.approx(theirs, abs=1e-9)
+
+
+@given(st.lists(st.integers(1, 60), min_size=2, max_size=20))
+def test_censored_at_the_horizon_alone_the_restricted_mean_is_a_plain_mean(times):
+    horizon = 40.0
+    seen = [time < horizon for time in times]
+    cut = [min(float(time), horizon) for time in times]
+    assert restricted_mean(cut, seen, horizon) == pytest.approx(np.mean(cut))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_log_rank_is_that_of_lifelines(seed):
+    rng = np.random.default_rng(seed)
+    first, second = rng.integers(1, 40, 15), rng.integers(1, 60, 20)
+    seen, seen_too = rng.random(15) < 0.7, rng.random(20) < 0.7
+    theirs = logrank_test(first, second, seen, seen_too).p_value
+    assert log_rank((first, seen), (second, seen_too)) == pytest.approx(theirs, abs=1e-9)
+
+
+def test_without_events_log_rank_sees_no_difference():
+    assert log_rank(([5, 5], [False, False]), ([5, 5], [False, False])) == 1.0
+
+
+@given(st.lists(st.integers(-20, 20), min_size=2, max_size=9))
+@settings(max_examples=50, deadline=None)
+def test_sign_flip_is_the_share_of_all_patterns(differences):
+    observed = abs(sum(differences))
+    patterns = list(itertools.product((1, -1), repeat=len(differences)))
+    extreme = sum(abs(sum(s * d for s, d in zip(signs, differences, strict=True))) >= observed for signs in patterns)
+    assert sign_flip(differences) == pytest.approx(extreme / len(patterns))
+
+
+@pytest.mark.parametrize("pairs", [12, 16])
+def test_sign_flip_is_scipys_exact_permutation_test(pairs):
+    d = np.random.default_rng(pairs).normal(0.5, 1.0, pairs)
+    theirs = stats.permutation_test((d,), np.mean, permutation_type="samples", n_resamples=np.inf).pvalue
+    assert sign_flip(d) == pytest.approx(theirs)
+
+
+def test_beyond_sixteen_pairs_sign_flip_is_near_the_t_test_and_never_zero():
+    d = np.random.default_rng(0).normal(0.3, 1.0, 60)
+    assert sign_flip(d) == pytest.approx(stats.ttest_1samp(d, 0).pvalue, abs=0.01)
+    assert 0 < sign_flip(np.ones(40)) <= 1e-4
+
+
+def test_five_pairs_can_never_be_significant_and_six_can():
+    assert sign_flip([1.0] * 5) == 2 / 32
+    assert sign_flip([1.0] * 6) == 2 / 64
+    assert math.isinf(detectable([1.0, 2.0, 3.0, 1.0, 2.0]))
+
+
+def test_the_bootstrap_covers_the_true_mean_about_as_often_as_it_says():
+    rng = np.random.default_rng(1)
+    inside = 0
+    for _ in range(120):
+        low, high = bootstrap_mean(rng.exponential(1.0, 30))
+        inside += low <= 1.0 <= high
+    assert 0.86 <= inside / 120 <= 0.99
+    assert bootstrap_mean([2.0, 2.0, 2.0]) == (2.0, 2.0)
+
+
+def test_power_is_alpha_without_a_shift_and_grows_with_it():
+    d = np.random.default_rng(2).normal(0, 1.0, 16)
+    chances = [power(d, shift, trials=600) for shift in (0.0, 0.5, 1.0, 2.0)]
+    assert chances[0] == pytest.approx(0.05, abs=0.04)
+    assert chances == sorted(chances)
+    assert chances[-1] > 0.95
+    found = detectable(d)
+    assert power(d, found) >= 0.75
+    assert power(d, 0.7 * found) < 0.8
+
+
+def test_times_and_flags_must_match():
+    with pytest.raises(ValueError, match="as many"):
+        kaplan_meier([1.0, 2.0], [True])
