@@ -17,7 +17,7 @@ from typing import Any, Self
 from axiom.config import SandboxConfig
 from axiom.errors import DataError
 from axiom.records import Case, Comparison, Outcome, Problem, Sample, Verdict
-from axiom.sandbox.host import Program, Run
+from axiom.sandbox.host import Program, Run, Template
 from axiom.sandbox.judge import judge
 from axiom.sandbox.pool import Pool, Quarantined
 from axiom.values import decode, encode, same
@@ -80,11 +80,17 @@ class Verifier:
         Raises DataError for a candidate without cases or with a case that is not `axiom.values` text, and
         SandboxError when the machine fails.
         """
-        source = ((candidate, self._program(candidate)) for candidate in candidates)
+        source = ((candidate, self.program(candidate)) for candidate in candidates)
         for candidate, run in self._pool.run(source):
             yield _verdict(candidate, run)
 
-    def _program(self, candidate: Candidate) -> Program:
+    @property
+    def templates(self) -> list[Template]:
+        """The templates in service, for the bench and the curious."""
+        return self._pool.templates
+
+    def program(self, candidate: Candidate) -> Program:
+        """`candidate` as the sandbox takes it, with the config's limits where it names none."""
         if not candidate.cases:
             raise DataError(f"candidate {candidate.candidate_id!r} has no cases, so nothing could fail; give it one")
         cpu_seconds = candidate.timeout_s or self._config.cpu_seconds

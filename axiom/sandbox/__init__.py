@@ -6,3 +6,7 @@ judge.py      how a child ended and what it wrote -> outcome
 selftest.py   what a fresh template must show before it is trusted
 inside/       what runs on the other side of the boundary
 """
+
+from axiom.sandbox.features import features
+
+__all__ = ["features"]

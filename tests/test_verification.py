@@ -1,0 +1,262 @@
+"""The verifier's promises: the taxonomy, streaming with back-pressure, shared verdicts, audits, and whose fault it was."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from axiom.candidates import check_candidates, read_candidates
+from axiom.cli.app import app
+from axiom.config import SandboxConfig
+from axiom.errors import DataError, SandboxError
+from axiom.records import Case, Outcome, Problem, Sample
+from axiom.sandbox import pool
+from axiom.values import encode
+from axiom.verification import Candidate, CandidateVerdict, Verifier, answer_verdict, verify_samples
+
+RIGHT = "def f(x):\n    return x + 1\n"
+
+
+@pytest.fixture(scope="module")
+def verifier() -> Iterator[Verifier]:
+    with Verifier(SandboxConfig(workers=2)) as verifier:
+        yield verifier
+
+
+def candidate(
+    name: str, code: str = RIGHT, want: object = 2, args: tuple[object, ...] = (1,), **more: object
+) -> Candidate:
+    return Candidate(name, code, "f", (Case(args=encode(list(args)), expected=encode(want)),), **more)  # type: ignore[arg-type]
+
+
+def one(verifier: Verifier, code: str, **more: object) -> CandidateVerdict:
+    (verdict,) = verifier.verify([candidate("x", code, **more)])  # type: ignore[arg-type]
+    return verdict
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.complex_numbers(),
+    lambda inner: st.lists(inner, max_size=4) | st.lists(inner, max_size=4).map(tuple)
+    | st.dictionaries(st.text() | st.integers() | st.booleans(), inner, max_size=4),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(VALUES)
+def test_any_value_goes_in_and_comes_back_as_itself(verifier: Verifier, value: object) -> None:
+    assert one(verifier, "def f(x):\n    return x\n", args=(value,), want=value).outcome == Outcome.PASSED
+
+
+@pytest.mark.parametrize(
+    ("got", "want", "passes"),
+    [("0.1 + 0.2", 0.3, True), ("1e9 + 1", 1e9, True), ("1.01", 1.0, False), ("1", 1.0, False), ("[1.0000000001]", [1.0], True),
+     ("float('nan')", float("nan"), True), ("{'a': 2.0000000001}", {"a": 2.0}, True), ("(1.0,)", [1.0], False), ("True", 1.0, False)],
+)  # fmt: skip
+def test_close_forgives_rounding_and_nothing_else(verifier: Verifier, got: str, want: object, passes: bool) -> None:
+    verdict = one(verifier, f"def f(x):\n    return {got}\n", want=want, comparison="close")
+    assert (verdict.outcome == Outcome.PASSED) is passes
+
+
+def test_cases_passed_counts_what_came_before_the_end(verifier: Verifier) -> None:
+    cases = tuple(Case(args=f"[{x}]", expected=str(x)) for x in range(4))
+    codes = {"def f(x):\n    return x if x != 1 else 9\n": 3, "def f(x):\n    return x if x < 2 else 1 / 0\n": 2,
+             "def f(x):\n    while x == 3: pass\n    return x\n": 3}  # fmt: skip
+    verdicts = verifier.verify(Candidate(code, code, "f", cases, timeout_s=0.3) for code in codes)
+    assert {verdict.candidate_id: verdict.cases_passed for verdict in verdicts} == codes
+
+
+def test_limits_of_a_candidate_take_the_place_of_the_configs(verifier: Verifier) -> None:
+    started = time.monotonic()
+    assert one(verifier, "def f(x):\n    while True: pass\n", timeout_s=0.2).outcome == Outcome.TIMEOUT
+    assert (
+        one(verifier, "def f(x):\n    bytearray(100 << 20)\n    return 2\n", memory_mb=64).outcome
+        == Outcome.MEMORY_LIMIT
+    )
+    assert one(verifier, "def f(x):\n    bytearray(100 << 20)\n    return 2\n", memory_mb=512).outcome == Outcome.PASSED
+    assert time.monotonic() - started < 10
+
+
+def test_candidates_are_taken_only_as_templates_have_room(verifier: Verifier) -> None:
+    taken = 0
+
+    def source() -> Iterator[Candidate]:
+        nonlocal taken
+        for number in range(200):
+            taken += 1
+            yield candidate(str(number))
+
+    for settled, _ in enumerate(verifier.verify(source()), 1):
+        assert taken - settled <= 2 * pool.QUEUE_DEPTH + 2 * pool.QUEUE_DEPTH
+
+
+def test_a_looping_candidate_does_not_hold_back_those_behind_it(verifier: Verifier) -> None:
+    loop = candidate("loop", "def f(x):\n    while True: pass\n", timeout_s=1.0)
+    order = [verdict.candidate_id for verdict in verifier.verify([loop, *(candidate(str(n)) for n in range(40))])]
+    assert order[-1] == "loop"
+
+
+def test_an_abandoned_call_does_not_leak_into_the_next(verifier: Verifier) -> None:
+    for verdict in verifier.verify(candidate(f"old {number}") for number in range(20)):
+        assert verdict.outcome == Outcome.PASSED
+        break
+    assert [verdict.candidate_id for verdict in verifier.verify([candidate("new")])] == ["new"]
+
+
+def test_a_killed_template_is_replaced_and_no_verdict_is_lost(verifier: Verifier) -> None:
+    verdicts = {}
+    for number, verdict in enumerate(verifier.verify(candidate(str(number)) for number in range(100))):
+        verdicts[verdict.candidate_id] = verdict.outcome
+        if number == 30:
+            os.kill(verifier.templates[0].process.pid, signal.SIGKILL)
+    assert verdicts == {str(number): Outcome.PASSED for number in range(100)}
+
+
+def test_a_job_whose_templates_keep_dying_is_quarantined_and_the_rest_goes_on() -> None:
+    with Verifier(SandboxConfig(workers=1)) as verifier:
+        sleeper = candidate("sleeper", "import time\ndef f(x):\n    time.sleep(0.4)\n    return x + 1\n", timeout_s=5.0)
+        run = verifier.verify([sleeper, candidate("after")])
+        killer = os.fork()
+        if killer == 0:
+            kill_templates_of(os.getppid(), seconds=3.0)
+        verdicts = {verdict.candidate_id: verdict for verdict in run}
+        os.waitpid(killer, 0)
+        assert verdicts["sleeper"].outcome == Outcome.FORBIDDEN
+        assert "quarantined" in verdicts["sleeper"].detail
+        assert verdicts["after"].outcome == Outcome.PASSED
+
+
+def kill_templates_of(parent: int, seconds: float) -> None:
+    """Kill every template of `parent` while it runs a child, as a program would that broke out."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+            path = Path(f"/proc/{pid}/task/{pid}/children")
+            if int(pid) != os.getpid() and path.exists() and (young := path.read_text().split()):
+                time.sleep(0.15)
+                if path.exists() and path.read_text().split() == young:
+                    os.kill(int(pid), signal.SIGKILL)
+        time.sleep(0.01)
+    os._exit(0)
+
+
+def test_canaries_sing_and_templates_are_recycled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "JOBS_BETWEEN_CANARIES", 10)
+    monkeypatch.setattr(pool, "JOBS_OF_A_TEMPLATE", 60)
+    with Verifier(SandboxConfig(workers=1)) as verifier:
+        first = verifier.templates[0].process.pid
+        assert sum(v.outcome == Outcome.PASSED for v in verifier.verify(candidate(str(n)) for n in range(200))) == 200
+        assert verifier.templates[0].process.pid != first
+        assert len(verifier.templates) == 1
+
+
+def test_a_canary_that_sings_wrongly_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "JOBS_BETWEEN_CANARIES", 10)
+    with Verifier(SandboxConfig(workers=1)) as verifier:
+        monkeypatch.setattr(pool, "EXPECTED", (b"5",))
+        with pytest.raises(SandboxError, match="canary"):
+            list(verifier.verify(candidate(str(n)) for n in range(50)))
+
+
+def test_a_candidate_without_cases_or_with_broken_ones_is_the_callers_mistake(verifier: Verifier) -> None:
+    with pytest.raises(DataError, match="no cases"):
+        list(verifier.verify([Candidate("x", RIGHT, "f", ())]))
+    with pytest.raises(DataError, match="must encode a list"):
+        list(verifier.verify([Candidate("x", RIGHT, "f", (Case(args="3", expected="4"),))]))
+    with pytest.raises(DataError, match="not the text of a value"):
+        list(verifier.verify([Candidate("x", RIGHT, "f", (Case(args="[", expected="4"),))]))
+    assert one(verifier, RIGHT).outcome == Outcome.PASSED
+
+
+PROBLEM = Problem(
+    problem_id="p", family="t", variant="{}", difficulty=1, split="train", title="", description="", signature="", entry_point="f",
+    shown=(), cases=(Case(args="[1]", expected="2"),), reference_solution=RIGHT, input_data="", expected_output="2",
+)  # fmt: skip
+
+
+def sample(name: str, code: str, completion: str = "") -> Sample:
+    return Sample(
+        sample_id=name, problem_id="p", iteration=0, purpose="train", index=0, completion=completion, code=code, token_count=1,
+        logprob=None, finish_reason="stop", seed=0, temperature=1.0, policy_version="",
+    )  # fmt: skip
+
+
+def test_equal_programs_share_one_run_and_every_sample_has_its_verdict(verifier: Verifier) -> None:
+    clock = "import time\ndef f(x):\n    time.sleep(0.05)\n    return x + 1\n"
+    verdicts = list(verify_samples({"p": PROBLEM}, (sample(str(n), clock) for n in range(50)), verifier, None))
+    assert {verdict.sample_id for verdict in verdicts} == {str(n) for n in range(50)}
+    assert len({verdict.cpu_ms for verdict in verdicts}) == 1
+    assert {verdict.audit_passed for verdict in verdicts} == {None}
+
+
+def test_a_pass_is_audited_on_the_second_set(verifier: Verifier) -> None:
+    samples = [
+        sample("honest", RIGHT),
+        sample("guess", "def f(x):\n    return 2\n"),
+        sample("wrong", "def f(x):\n    return 3\n"),
+    ]
+    verdicts = verify_samples({"p": PROBLEM}, samples, verifier, lambda _: (Case(args="[7]", expected="8"),))
+    assert {v.sample_id: (v.outcome.value, v.audit_passed) for v in verdicts} == {
+        "honest": ("passed", True), "guess": ("passed", False), "wrong": ("wrong_answer", None),
+    }  # fmt: skip
+
+
+def test_an_empty_completion_is_a_verdict(verifier: Verifier) -> None:
+    (verdict,) = verify_samples({"p": PROBLEM}, [sample("empty", "")], verifier, None)
+    assert verdict.outcome == Outcome.MISSING_FUNCTION
+
+
+@pytest.mark.parametrize(
+    ("text", "want", "passes"),
+    [("42", 42, True), ("42.0", 42, False), ("True", 1, False), (" yes ", "yes", True), ("'yes'", "yes", True), ("[1, 2]", [1, 2], True),
+     ("__import__('os').abort()", 1, False), ("(" * 500, 1, False)],
+)  # fmt: skip
+def test_direct_answers_are_compared_in_type_and_value(text: str, want: object, passes: bool) -> None:
+    problem = PROBLEM.model_copy(update={"kind": "answer", "expected_output": encode(want)})
+    assert (answer_verdict(problem, sample("a", "", text)).outcome == Outcome.PASSED) is passes
+
+
+ROW = {"candidate_id": "a", "code": RIGHT, "entry_point": "f", "cases": [{"args": [1], "expected": 2}]}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [({"candidate_id": None}, "candidate_id"), ({"code": None}, "either code or completion"), ({"cases": []}, "needs cases"),
+     ({"cases": [{"args": 1, "expected": 2}]}, "args is a int"), ({"cases": [{"args": [1]}]}, "case 0"), ({"timeout_s": -1}, "timeout_s"),
+     ({"memory_mb": 1.5}, "memory_mb"), ({"nonsense": 1}, "unknown column 'nonsense'"), ({"entry_point": 3}, "entry_point")],
+)  # fmt: skip
+def test_a_row_that_is_not_well_formed_is_named_before_anything_runs(
+    tmp_path: Path, change: dict[str, object], says: str
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(ROW) + "\n" + json.dumps(ROW | {"candidate_id": "b"} | change) + "\n")
+    with pytest.raises(DataError, match=f"row 2 .*{says}"):
+        check_candidates(path)
+
+
+def test_the_command_reads_jsonl_and_parquet_and_writes_both(tmp_path: Path) -> None:
+    import axiom.cli.verify  # noqa: F401  (registers the command)
+    import polars as pl
+
+    source = tmp_path / "rows.jsonl"
+    fenced = {**ROW, "candidate_id": "b", "completion": f"Here:\n```python\n{RIGHT}```"}
+    del fenced["code"]
+    source.write_text(json.dumps(ROW) + "\n" + json.dumps(fenced) + "\n")
+    pl.DataFrame([ROW, {**ROW, "candidate_id": "b", "code": "def f(x): pass"}]).write_parquet(tmp_path / "rows.parquet")
+    assert len(list(read_candidates(source))) == 2
+    for name, outcomes in {"rows.jsonl": ["passed", "passed"], "rows.parquet": ["passed", "wrong_answer"]}.items():
+        for out in ("out.jsonl", "out.parquet"):
+            done = CliRunner().invoke(
+                app, ["verify", str(tmp_path / name), "--out", str(tmp_path / out), "--workers", "1"]
+            )
+            assert done.exit_code == 0, done.output
+            table = pl.read_ndjson(tmp_path / out) if out.endswith("jsonl") else pl.read_parquet(tmp_path / out)
+            assert table.columns == ["candidate_id", "outcome", "cases_passed", "cases_total", "wall_ms", "detail"]
+            assert table["outcome"].to_list() == outcomes
