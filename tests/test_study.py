@@ -1,0 +1,209 @@
+"""Studies: the file's faults, what counts as generalised, the comparison's verdicts, and a whole small study."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from axiom.errors import ConfigError, DataError
+from axiom.evaluation import GREEDY
+from axiom.experiment import Experiment
+from axiom.grokking import Curve
+from axiom.ledger import Entry, disagreement
+from axiom.records import Metric
+from axiom.study import Outcome, Reading, by_arm, compare, compare_arms, load_study, plan, read, run_name, stable_from
+
+PRESET = """
+iterations = 4
+[model]
+kind = "modular"
+[modular]
+p = 7
+embedding = 8
+hidden = 8
+steps_per_iteration = 2
+[sampling]
+samples_per_problem = 2
+temperature = 3.0
+[selection]
+replay = 100
+"""
+STUDY = 'name = "tiny"\npreset = "preset.toml"\nseeds = 6\n'
+
+
+@pytest.fixture
+def study_file(tmp_path):
+    (tmp_path / "preset.toml").write_text(PRESET)
+
+    def write(text=STUDY):
+        path = tmp_path / "study.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (STUDY.replace("6", "5"), "at least 6"),
+        (STUDY + 'arms = ["expert_iteration"]\n', "one more"),
+        (STUDY + 'arms = ["static_rft", "frozen"]\n', "expert_iteration"),
+        (STUDY + 'arms = ["expert_iteration", "magic"]\n', "arms"),
+        (STUDY + "sedes = 7\n", "sedes"),
+        ("name = ", "not TOML"),
+        (STUDY + "generalised_accuracy = 1.5\n", "generalised_accuracy"),
+    ],
+)
+def test_a_study_that_cannot_answer_is_refused_in_one_sentence(study_file, text, says):
+    with pytest.raises(ConfigError, match=says) as error:
+        load_study(study_file(text))
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_study_and_a_bad_setting(study_file, tmp_path):
+    with pytest.raises(ConfigError, match="does not exist"):
+        load_study(tmp_path / "absent.toml")
+    study = load_study(study_file(STUDY + '[settings]\n"selection.replya" = 3\n'))
+    with pytest.raises(ConfigError, match="did you mean"):
+        plan(study, 0)
+
+
+def test_the_expert_arm_of_a_seed_runs_first_and_the_others_replay_it(study_file):
+    arms = '["static_rft", "frozen", "expert_iteration", "random_accept"]'
+    study = load_study(study_file(STUDY + f'arms = {arms}\n[settings]\n"sampling.temperature" = 2.5\n'))
+    configs = plan(study, 3)
+    assert configs[0].arm == "expert_iteration"
+    assert {config.arm: config.yoke for config in configs} == {
+        "expert_iteration": "", "frozen": "", "static_rft": "tiny-expert_iteration-s03",
+        "random_accept": "tiny-expert_iteration-s03",
+    }  # fmt: skip
+    assert {config.seed for config in configs} == {3}
+    assert {config.sampling.temperature for config in configs} == {2.5}
+    assert len(study.runs()) == 24 == len(set(study.runs()))
+    assert not any(config.yoke for config in plan(study.model_copy(update={"yoked": False}), 0))
+
+
+def curve(values):
+    return Curve.of(np.arange(float(len(values))), [1.0] * len(values), values)
+
+
+def test_generalised_means_reached_and_kept():
+    assert stable_from(curve([0.1] * 5 + [0.95] * 10), 0.9) == 5
+    assert stable_from(curve([0.1] * 15), 0.9) is None
+    assert stable_from(curve([0.1] * 5 + [0.95] * 4 + [0.3] * 3), 0.9) is None
+    assert stable_from(curve([0.1] * 5 + [0.95] * 3 + [0.3] * 3 + [0.95] * 4), 0.9) == 11
+    assert stable_from(curve([0.1] * 5 + [0.95] * 3 + [0.86] * 3 + [0.95] * 4), 0.9) == 5
+    assert stable_from(curve([0.95, 0.95]), 0.9) is None
+
+
+def outcome(arm, seed, time, horizon=40.0, examples=10):
+    ledger = (Entry(1, 100, 10, examples, 10, 30, 5, 0.01, 1, 1.0),)
+    metric = Metric(
+        iteration=0, optimizer_step=0, trained_tokens=0, generated_tokens=0, gpu_seconds=0.0, split="val", family=None,
+        difficulty=None, name=GREEDY, value=0.5, low=0.0, high=1.0, n=10,
+    )  # fmt: skip
+    yoke = "" if arm == "expert_iteration" else "expert"
+    return Outcome(
+        f"{arm}-{seed}", arm, seed, yoke, min(time, horizon), time < horizon, horizon, "gradual", 0.9, (metric,), ledger
+    )
+
+
+def arms(shift, pairs=10, spread=1.0, **other):
+    rng = np.random.default_rng(0)
+    expert = [outcome("expert_iteration", seed, 20 + rng.normal(0, 3)) for seed in range(pairs)]
+    static = [outcome("static_rft", run.seed, run.time + shift + rng.normal(0, spread), **other) for run in expert]
+    return expert, static
+
+
+def test_a_clear_difference_is_found_and_says_which_way():
+    found = compare(*arms(5.0), "iteration", 0.02)
+    assert found.difference == pytest.approx(5.0, abs=1.0)
+    assert found.p == pytest.approx(2 / 2**10)
+    assert found.low <= found.difference <= found.high
+    assert "expert_iteration generalises sooner than static_rft" in found.paragraph()
+    backwards = compare(*arms(-5.0), "iteration", 0.02)
+    assert "static_rft generalises sooner than expert_iteration" in backwards.paragraph()
+
+
+def test_no_difference_claims_neither_difference_nor_equality():
+    paragraph = compare(*arms(0.0), "iteration", 0.02).paragraph()
+    assert "does not follow that one arm generalises sooner, nor that they are alike" in paragraph
+    assert "80 % power" in paragraph
+
+
+def test_runs_that_never_generalise_count_with_the_horizon():
+    expert, static = arms(100.0)
+    found = compare(expert, static, "iteration", 0.02)
+    assert (found.expert_generalised, found.other_generalised) == (10, 0)
+    assert found.other_mean == 40.0
+    assert found.log_rank_p < 0.001
+
+
+def test_disagreeing_ledgers_refuse_the_verdict_and_name_the_number():
+    found = compare(*arms(5.0, examples=14), "iteration", 0.02)
+    assert found.refusal == "static_rft-0: examples of round 1 is 14 against the expert arm's 10"
+    assert "No verdict" in found.paragraph()
+
+
+def test_five_pairs_and_one_arm_are_refused():
+    with pytest.raises(DataError, match="at least 6 pairs"):
+        compare(*arms(5.0, pairs=5), "iteration", 0.02)
+    with pytest.raises(DataError, match="two arms"):
+        compare_arms({"expert_iteration": arms(1.0)[0]}, Reading())
+    expert, static = arms(1.0)
+    with pytest.raises(DataError, match="share no seed"):
+        compare(expert[:5], static[5:], "iteration", 0.02)
+    with pytest.raises(DataError, match="leave one out"):
+        by_arm([*expert, dataclasses.replace(expert[0], name="twin")])
+
+
+def test_charts_and_page_hold_every_arm(tmp_path):
+    from axiom.study import charts, report
+
+    groups = by_arm([run for runs in arms(3.0) for run in runs])
+    found = compare_arms(groups, Reading())
+    made = charts.all_of(groups, found, "iteration", "val")
+    assert set(made) == {"survival", "incidence", "slopes", "differences", "curves"}
+    for chart in made.values():
+        assert json.dumps(chart.to_dict())
+    page = report.page("tiny", groups, found, made)
+    assert found[0].paragraph() in page
+    assert page.count("vegaEmbed(") >= 5
+
+
+ARMS = ["expert_iteration", "static_rft", "sft_reference", "shuffled_replay", "unverified", "random_accept", "frozen"]
+
+
+def axiom(folder, *command):
+    environment = os.environ | {"PREFECT_HOME": str(folder / "prefect"), "AXIOM_ROOT": str(folder / "runs")}
+    done = subprocess.run(
+        [sys.executable, "-m", "axiom.cli", *command], env=environment | {"OMP_NUM_THREADS": "1"}, capture_output=True,
+        text=True, timeout=280, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_all_arms_of_a_seed_run_agree_in_their_ledgers_and_are_reused(study_file, tmp_path):
+    path = study_file(STUDY + f"arms = {ARMS}\n")
+    axiom(tmp_path, "study", str(path), "--shard", "1/6")
+    root = str(tmp_path / "runs")
+    study = load_study(path)
+    runs = {arm: read(Experiment.open(root, run_name(study, arm, 0)), Reading()) for arm in ARMS}
+    expert = runs.pop("expert_iteration")
+    assert len(expert.ledger) == 4
+    for arm, run in runs.items():
+        assert json.loads((tmp_path / "runs" / run.name / "ledger.json").read_text()) == [vars(e) for e in run.ledger]
+        if run.yoke and arm != "random_accept":
+            assert disagreement(expert.ledger, run.ledger, study.ledger_tolerance) is None, arm
+    assert sum(entry.drawn for entry in runs["static_rft"].ledger) == sum(entry.drawn for entry in expert.ledger)
+    assert not any(entry.optimizer_steps for entry in runs["frozen"].ledger)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("iterations/*/*.parquet")}
+    axiom(tmp_path, "study", str(path), "--shard", "1/6")
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("iterations/*/*.parquet")}
