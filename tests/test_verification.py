@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import time
 from collections.abc import Iterator
@@ -117,6 +118,34 @@ def test_a_killed_template_is_replaced_and_no_verdict_is_lost(verifier: Verifier
         if number == 30:
             os.kill(verifier.templates[0].process.pid, signal.SIGKILL)
     assert verdicts == {str(number): Outcome.PASSED for number in range(100)}
+
+
+def test_a_template_killed_while_idle_is_replaced(verifier: Verifier) -> None:
+    for template in verifier.templates:
+        os.kill(template.process.pid, signal.SIGKILL)
+        template.process.wait()
+    assert {v.outcome for v in verifier.verify(candidate(str(number)) for number in range(20))} == {Outcome.PASSED}
+
+
+def test_without_descriptors_it_raises_instead_of_judging(verifier: Verifier) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with pytest.raises(SandboxError, match="descriptors"):
+            list(verifier.verify([candidate("x")]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert one(verifier, RIGHT).outcome == Outcome.PASSED
+
+
+def test_a_sleeper_is_run_once_more_alone_before_it_is_timed_out() -> None:
+    with Verifier(SandboxConfig(workers=2, wall_factor=2)) as verifier:
+        started = time.monotonic()
+        batch = [candidate("sleeps", "import time\ndef f(x):\n    time.sleep(60)\n", timeout_s=0.3), candidate("next")]
+        verdicts = {verdict.candidate_id: verdict for verdict in verifier.verify(batch)}
+        assert time.monotonic() - started >= 2 * 0.6
+        assert verdicts["sleeps"].outcome == Outcome.TIMEOUT
+        assert "wall-clock" in verdicts["sleeps"].detail
 
 
 def test_a_job_whose_templates_keep_dying_is_quarantined_and_the_rest_goes_on() -> None:

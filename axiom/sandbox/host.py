@@ -121,9 +121,15 @@ class Template:
         """The control socket: readable when a job has ended or the template has died."""
         return self._control.fileno()
 
-    def submit(self, program: Program, token: Any) -> None:
-        """Queue `program`; `token` comes back with its `Run`."""
-        ours, theirs = socket.socketpair()
+    def submit(self, program: Program, token: Any) -> bool:
+        """Queue `program`; `token` comes back with its `Run`. False when the template has died.
+
+        Raises SandboxError when this process has no descriptor left.
+        """
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:
+            raise SandboxError(f"no descriptors left for a sandbox channel ({error.strerror}); raise ulimit -n") from error
         ours.setblocking(False)
         body = marshal.dumps((program.code, program.entry_point, program.output_bytes, program.arguments))
         cap = program.output_bytes + HEADER_SIZE * (len(program.arguments) + 2)
@@ -132,12 +138,14 @@ class Template:
         message = marshal.dumps((self._next_ticket, program.cpu_seconds, program.wall_seconds, program.memory_bytes), 2)
         try:
             socket.send_fds(self._control, [message], [theirs.fileno()])
-        except OSError as error:
-            raise SandboxError(f"a sandbox template cannot be reached: {error.strerror}") from error
+        except (BrokenPipeError, ConnectionResetError):
+            ours.close()
+            return False
         finally:
             theirs.close()
         self.jobs[self._next_ticket] = job
         _send(job)
+        return True
 
     def exchange(self) -> None:
         """Move bytes on every open channel without waiting; end a job that answers too much."""
@@ -169,12 +177,21 @@ class Template:
 
     def run_now(self, program: Program) -> Run:
         """Run `program` alone and wait for it."""
-        self.submit(program, None)
+        if not self.submit(program, None):
+            raise SandboxError(f"a sandbox template died (exit status {self.process.poll()})")
         while True:
             select.select([self], [], [], 0.02)
             self.exchange()
             for _, run in self.collect():
                 return run
+
+    def begun(self) -> Any:
+        """The token of the job whose child has said that it is ready, None when there is none."""
+        for job in self.jobs.values():
+            _receive(job)
+            if job.answer:
+                return job.token
+        return None
 
     def withdraw(self, token: Any) -> None:
         """Hang up on a job that has not begun: its child will find nothing to read and leave."""

@@ -62,6 +62,7 @@ class Pool:
         self._deferred: deque[Task] = deque()
         self._again: deque[Task] = deque()
         self._next_tick = 0.0
+        self._deaths = 0
         self.replaced = 0
         try:
             for _ in range(workers):
@@ -122,7 +123,8 @@ class Pool:
             template = self._room_for(self._again[0].rich)
             if template is None:
                 return more
-            self._submit(template, self._again.popleft())
+            if not self._submit(template, self._again.popleft()):
+                return more
         return more
 
     def _any_room(self) -> bool:
@@ -136,12 +138,13 @@ class Pool:
         template = min(kind, key=lambda template: len(template.jobs))
         return template if len(template.jobs) < QUEUE_DEPTH else None
 
-    def _submit(self, template: Template, task: Task) -> None:
+    def _submit(self, template: Template, task: Task) -> bool:
+        """Hand `task` over. False when the template is dead, which the next step finds; the task waits for another."""
         task.submitted = time.monotonic()
-        try:
-            template.submit(task.program, task)
-        except SandboxError:
-            self._again.append(task)  # the template is dead: the next step finds and replaces it
+        taken = template.submit(task.program, task)
+        if not taken:
+            self._again.append(task)
+        return taken
 
     def _step(self) -> Iterator[tuple[Any, Run | Quarantined]]:
         """Wait for something to end, at most one tick, and settle it."""
@@ -152,6 +155,7 @@ class Pool:
             except SandboxError:
                 yield from self._bury(template)
                 continue
+            self._deaths = 0
             for task, run in ended:
                 yield from self._settle(template, task, run)
             self._maintain(template)
@@ -189,14 +193,19 @@ class Pool:
             raise SandboxError(f"{MAX_ATTEMPTS} sandbox children in a row died before they read their candidate")
 
     def _bury(self, template: Template) -> Iterator[tuple[Any, Quarantined]]:
-        """A template died. The job that ran is suspect, those that waited are not."""
-        tasks = [job.token for job in template.jobs.values()]
-        self._again.extend(tasks[1:])
-        if tasks:
-            template.jobs.clear()
-            yield from self._retry(template, tasks[0], may_blame=True)
-        else:
+        """A template died. The job whose child had begun is suspect, those that waited are not."""
+        begun = template.begun()
+        for job in template.jobs.values():
+            if job.token is not begun and not job.token.withdrawn:
+                self._again.append(job.token)
+        template.jobs.clear()
+        if begun is None:
+            self._deaths += 1
+            if self._deaths >= MAX_ATTEMPTS:
+                raise SandboxError(f"{MAX_ATTEMPTS} sandbox templates in a row died with no candidate to blame")
             self._replace(template)
+        else:
+            yield from self._retry(template, begun, may_blame=True)
 
     def _replace(self, template: Template) -> None:
         self._again.extend(job.token for job in template.jobs.values() if not job.token.withdrawn)

@@ -80,11 +80,21 @@ class Kernel:
         self._call = _Function(_ctypes.dlsym(_ctypes.dlopen(None, 2), "syscall"))
         self._call.argtypes = (_Long,) * 7
 
-    def __call__(self, name: str, *arguments: int) -> int:
-        """The call's result; missing arguments are zero."""
-        padded = (*arguments, 0, 0, 0, 0, 0, 0)[:6]
-        result: int = self._call(self._numbers[name], *padded)
+    def resolve(self, calls: list[tuple[str, tuple[int, ...]]]) -> list[tuple[int, ...]]:
+        """(name, arguments) as `raw` takes them: the number and six arguments."""
+        return [(self._numbers[name], *(*arguments, 0, 0, 0, 0, 0, 0)[:6]) for name, arguments in calls]
+
+    def raw(self, *call: int) -> int:
+        """Make one resolved call. Raises OSError."""
+        result: int = self._call(*call)
         if result < 0:
             error = _ctypes.get_errno()
-            raise OSError(error, f"{name}: {os.strerror(error)}")
+            raise OSError(error, os.strerror(error))
         return result
+
+    def __call__(self, name: str, *arguments: int) -> int:
+        """The call's result; missing arguments are zero."""
+        try:
+            return self.raw(*self.resolve([(name, arguments)])[0])
+        except OSError as error:
+            raise OSError(error.errno, f"{name}: {error.strerror}") from None
