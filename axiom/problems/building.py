@@ -10,7 +10,7 @@ from typing import Any
 from axiom import seeds, values
 from axiom.errors import AxiomError
 from axiom.problems.family import Family, load
-from axiom.problems.inputs import STRATA
+from axiom.problems.inputs import STRATA, Hints
 from axiom.problems.space import Names, Variant, canonical
 from axiom.records import Case, Problem, Split
 
@@ -51,10 +51,10 @@ def build(family: Family, names: Names, plan: Plan, avoid: Iterable[str] = ()) -
     rng = seeds.stream(plan.seed, "cases", family.name, plan.split, text)
     difficulty = family.space.difficulty(names)
     size = size_at(difficulty, plan.stretch)
-    taken = set(avoid)
-    shown = draw_cases(family, variant, run, rng, plan.shown, size, taken, ("small",))
-    hidden = draw_cases(family, variant, run, rng, plan.hidden, size, taken, STRATA)
-    if shown is None or hidden is None:
+    taken, hints = set(avoid), Hints(source)
+    shown = draw_cases(family, variant, run, rng, plan.shown, size, taken, ("small",), hints)
+    hidden = draw_cases(family, variant, run, rng, plan.hidden, size, taken, STRATA, hints)
+    if len(shown) < plan.shown or len(hidden) < plan.hidden:
         return None
     description = family.describe(variant)
     parts = (family.name, text, description, family.signature, source, repr(shown), repr(hidden))
@@ -70,27 +70,34 @@ def build(family: Family, names: Names, plan: Plan, avoid: Iterable[str] = ()) -
 
 def draw_cases(
     family: Family, variant: Variant, run: Callable[..., Any], rng: random.Random, count: int, size: int,
-    taken: set[str], strata: tuple[str, ...],
-) -> tuple[Case, ...] | None:  # fmt: skip
-    """`count` cases whose arguments are not in `taken` (which grows), no answer on more than half of them."""
+    taken: set[str], strata: tuple[str, ...], hints: Hints,
+) -> tuple[Case, ...]:  # fmt: skip
+    """Up to `count` cases whose arguments are not in `taken` (which grows), no answer on more than half of `count`.
+
+    An answer may come twice, and more often only once that leaves too few cases: varied answers tell programs apart.
+    """
     cases: list[Case] = []
     tally: Counter[str] = Counter()
-    cap = (count + 1) // 2
+    most, often = 2, (count + 1) // 2
     for attempt in range(count * ATTEMPTS):
         if len(cases) == count:
-            return tuple(cases)
+            break
+        if attempt >= 2 * count and attempt % count == 0:
+            most += 1
         args = family.sample(variant, rng, strata[attempt % len(strata)], size)
+        if family.accepts_any:
+            args = hints.sprinkled(args, rng)
         packed = values.encode(args)
         if packed in taken:
             continue
         expected = values.encode(run(*args))
-        if tally[expected] >= cap and count > 1:
+        if tally[expected] >= min(most, often) and count > 1:
             continue
         _agree(family, variant, packed, expected)
         taken.add(packed)
         tally[expected] += 1
         cases.append(Case.model_construct(args=packed, expected=expected))
-    return tuple(cases) if len(cases) == count else None
+    return tuple(cases)
 
 
 def _agree(family: Family, variant: Variant, packed: str, printed: str) -> None:

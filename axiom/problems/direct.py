@@ -1,7 +1,7 @@
 """Direct answers: problems of the package reasoning-gym, `reasoning_gym:<dataset>`, judged by its own scorers.
 
-The package seeds item i of a dataset with seed + i, so that two datasets with near seeds share items. Here every problem
-is the first item of a dataset of its own, whose seed is derived by name.
+The package seeds item i of a dataset with seed + i, so that two datasets with near seeds share items. Here every
+problem is the first item of a dataset of its own, whose seed is derived by name.
 """
 
 import difflib

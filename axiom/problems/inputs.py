@@ -1,6 +1,7 @@
 """Arguments by stratum. Hidden cases take the strata in turn, so none of these goes untested."""
 
 import random
+import re
 import string
 from collections.abc import Callable
 from typing import Any
@@ -8,25 +9,46 @@ from typing import Any
 from axiom.problems.space import Variant
 
 STRATA = (
-    "typical",
-    "empty",
-    "negative",
-    "long",
-    "single",
-    "repeated",
-    "typical",
-    "big",
-    "zero",
-    "long",
-    "typical",
-    "negative",
-)
+    "typical", "empty", "negative", "long", "single", "repeated", "big", "zero", "typical", "long", "big", "negative",
+)  # fmt: skip
 """In the order hidden cases are drawn; drawers treat a stratum that says nothing to them as typical."""
+
+SPRINKLED = 0.5
+"""Share of arguments that get constants of the program."""
+
+_NUMBERS = re.compile(r"(?<![\w.'])\d{1,3}\b")
+_LITERALS = re.compile(r"'([^'\n]{1,12})'")
 
 BIG = 2**53
 """Above this a float no longer holds every integer: a candidate that divides with `/` goes wrong."""
 
 Drawer = Callable[[random.Random, str, int], Any]
+
+
+class Hints:
+    """Constants of a reference solution, to be strewn into arguments: on its boundaries a program shows what it is."""
+
+    def __init__(self, source: str) -> None:
+        body = source.partition(":\n")[2]
+        self.numbers = [int(digits) for digits in _NUMBERS.findall(body)] or [0]
+        self.texts = [character for literal in _LITERALS.findall(body) for character in literal]
+
+    def sprinkled(self, args: list[Any], rng: random.Random) -> list[Any]:
+        """Arguments in half of which a few items are now a constant of the program, or next to one."""
+        return [self._strewn(arg, rng) if arg and rng.random() < SPRINKLED else arg for arg in args]
+
+    def _strewn(self, arg: Any, rng: random.Random) -> Any:
+        share = rng.choice((0.2, 0.7))
+        if isinstance(arg, str):
+            texts = self.texts or [" "]
+            inner = "".join(rng.choice(texts) if rng.random() < share / 2 else character for character in arg)
+            return rng.choice((inner, inner, f" {inner}", f"{inner} "))
+        if isinstance(arg, list) and isinstance(arg[0], int):
+            return [self._near(rng) if rng.random() < share else number for number in arg]
+        return arg
+
+    def _near(self, rng: random.Random) -> int:
+        return rng.choice(self.numbers) * rng.choice((1, 1, 1, -1)) + rng.choice((0, 0, -1, 1))
 
 
 def of(*drawers: Drawer) -> Callable[[Variant, random.Random, str, int], list[Any]]:
@@ -40,7 +62,7 @@ def of(*drawers: Drawer) -> Callable[[Variant, random.Random, str, int], list[An
 
 def number(rng: random.Random, stratum: str, size: int, low: int = -30, high: int = 30) -> int:
     """One integer; `size` plays no part."""
-    if stratum == "zero" or stratum == "empty":
+    if stratum in ("zero", "empty"):
         return max(low, 0)
     if stratum == "big":
         return rng.randrange(BIG, 4 * BIG) * rng.choice((1, -1) if low < 0 else (1,))
@@ -123,7 +145,7 @@ def between(low: int, high: int) -> Drawer:
 def wide(rng: random.Random, stratum: str, size: int) -> int:
     """A natural number of any length up to far beyond 64 bits."""
     if stratum in ("empty", "single", "zero"):
-        return rng.choice((0, 1, 2, 7, 9, 10, 11))
+        return 0 if stratum == "zero" else rng.choice((0, 1, 2, 7, 9, 10, 11))
     if stratum == "big":
         return rng.randrange(BIG, 2**70)
     digits = {"small": rng.randint(2, 4), "long": 2 * size}.get(stratum, rng.randint(1, max(2, size)))

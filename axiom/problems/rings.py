@@ -22,10 +22,10 @@ COMPOSITIONS_TRIED = 50
 """Pairs of variants tried for each composed problem before the ring is given up."""
 
 
-def rings(config: ProblemsConfig, seed: int, train: Sequence[Problem], seen: set[str]) -> dict[Split, list[Problem]]:
+def rings(config: ProblemsConfig, seed: int, train: Sequence[Problem], seen: set[str]) -> dict[str, list[Problem]]:
     """Every ring the config asks for. `seen` holds the behaviours already used, and grows."""
     train = [problem for problem in train if problem.kind == "program"]  # direct answers have no variants
-    made: dict[Split, list[Problem]] = {
+    made: dict[str, list[Problem]] = {
         "ood_cases": unseen_cases(config, seed, train),
         "ood_longer": longer(config, seed, seen),
         "ood_composed": composed(config, seed, train, seen),

@@ -10,7 +10,7 @@ from axiom.errors import DataError
 from axiom.problems.building import draw_cases, fingerprint, size_at
 from axiom.problems.decks import deal, deck_of
 from axiom.problems.family import load
-from axiom.problems.inputs import STRATA
+from axiom.problems.inputs import STRATA, Hints
 from axiom.problems.registry import family_named
 from axiom.problems.rings import plan_of, rings
 from axiom.problems.space import parsed
@@ -38,9 +38,10 @@ def generate_splits(config: ProblemsConfig, seed: int) -> dict[str, list[Problem
 
 
 def audit_cases(problem: Problem) -> tuple[Case, ...]:
-    """A second hidden set of the same size, from another stream, without any call of the first or of the prompt.
+    """A second hidden set, from another stream, without any call of the first or of the prompt.
 
-    Empty where no second set can be made: HumanEval and direct answers. The same problem gives the same cases.
+    It is of the same size where the problem has so many further calls with varied results, else smaller. Empty where no
+    second set can be made: HumanEval and direct answers. The same problem gives the same cases.
     """
     if problem.kind == "answer" or problem.split == "humaneval":
         return ()
@@ -49,12 +50,10 @@ def audit_cases(problem: Problem) -> tuple[Case, ...]:
     rng = seeds.stream(0, "audit", problem.problem_id)
     taken = {case.args for case in (*problem.shown, *problem.cases)}
     run = load(problem.reference_solution, problem.entry_point)
-    cases = draw_cases(family, variant, run, rng, len(problem.cases), size_at(problem.difficulty), taken, STRATA)
-    if cases is None:
-        raise DataError(
-            f"problem {problem.problem_id} of {problem.family} has no {len(problem.cases)} further cases; "
-            f"lower [problems] hidden_cases"
-        )
+    size, hints = size_at(problem.difficulty), Hints(problem.reference_solution)
+    cases = draw_cases(family, variant, run, rng, len(problem.cases), size, taken, STRATA, hints)
+    if not cases:
+        raise DataError(f"problem {problem.problem_id} of {problem.family} has no further cases; lower hidden_cases")
     return cases
 
 
@@ -81,7 +80,7 @@ def prove_disjoint(splits: Mapping[str, Sequence[Problem]]) -> list[dict[str, An
         if {left, right} == {"train", "ood_cases"}:
             calls = [{f"{key}{c.args}": p for key, p in variants[name].items() for c in (*p.shown, *p.cases)}
                      for name in (left, right)]  # fmt: skip
-            rows.append(row | {"shared": _refuse_shared("call", left, *calls, right), "compared": "calls"})
+            rows.append(row | {"shared": _refuse_shared("call", left, calls[0], calls[1], right), "compared": "calls"})
             continue
         _refuse_shared("variant", left, variants[left], variants[right], right)
         _refuse_shared("behaviour", left, behaviours[left], behaviours[right], right)
@@ -92,6 +91,7 @@ def prove_disjoint(splits: Mapping[str, Sequence[Problem]]) -> list[dict[str, An
 def _refuse_shared(
     aspect: str, left: str, first: Mapping[str, Problem], second: Mapping[str, Problem], right: str
 ) -> int:
+    """0, the number of keys that two splits share. Raises DataError for the first that they do share."""
     for key in first.keys() & second.keys():
         raise DataError(
             f"problem {first[key].problem_id} of {left} and problem {second[key].problem_id} of {right} have the same "

@@ -77,7 +77,7 @@ def program(v: Variant) -> str:
             if v["finish"].words:
                 code = v["finish"].code.format(f"({code})")
             return function(FAMILY.signature, *body, f"return {code}")
-        branches = []
+        branches: list[str] = []
         for symbol in algebra.symbols[:-1]:
             branches += [f"{'el' if branches else ''}if op == {symbol!r}:", f"    result = {algebra.code[symbol]}"]
         branches += ["else:", f"    result = {algebra.code[algebra.symbols[-1]]}"]

@@ -49,9 +49,9 @@ def describe(v: Variant) -> str:
 def program(v: Variant) -> str:
     view = f"a, b = {v['view'].code.format('a')}, {v['view'].code.format('b')}" if v["view"].words else ""
     swap = [
-        f"        if i > 0 and j > 0 and a[i] == b[j - 1] and a[i - 1] == b[j]:",
+        "        if i > 0 and j > 0 and a[i] == b[j - 1] and a[i - 1] == b[j]:",
         f"            best = min(best, rows[i - 1][j - 1] + {v['swap'].code})",
-    ]  # noqa: F541
+    ]
     return function(
         FAMILY.signature, view, f"rows = [[j * {v['add'].code} for j in range(len(b) + 1)]]", "for i in range(len(a)):",
         f"    row = [(i + 1) * {v['remove'].code}]", "    for j in range(len(b)):",
@@ -96,7 +96,7 @@ def sample(_v: Variant, rng: random.Random, stratum: str, size: int) -> list[str
                 "swap": b[place : place + 2][::-1],
                 "change": [rng.choice(letters), *b[place + 1 : place + 2]],
             }[kind]
-    return ["".join(a), "".join(b)]
+    return ["".join(a), "" if stratum == "zero" else "".join(b)]
 
 
 FAMILY = Family(

@@ -90,13 +90,13 @@ def _word(v: Variant, n: int) -> str:
 
 
 def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[int]:
-    """A natural number, often one for which both tests hold."""
+    """A natural number, for which each test holds or fails equally often."""
     draw = inputs.between(1, 60 if v["range"].run else 400)
-    n = draw(rng, stratum, size)
-    for _ in range(30 if rng.random() < 0.6 else 0):
-        if v["first"].run(n) and v["second"].run(n):
-            break
+    wanted = rng.random() < 0.5, rng.random() < 0.5
+    for _ in range(40):
         n = draw(rng, stratum, size)
+        if (v["first"].run(n), v["second"].run(n)) == wanted:
+            break
     return [n]
 
 

@@ -67,12 +67,14 @@ def solve(v: Variant, a: int, b: int) -> int:
 def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[int]:
     """Two numbers that often share a factor; beyond 2**53 in the big stratum."""
     if "range" in v["question"].code:  # that loop runs up to the greatest common divisor itself
-        return [rng.choice((0, 1, 12, 24, 30, 36, 60, rng.randint(1, 60))) for _ in "ab"]
+        return (
+            [0, 0] if stratum == "empty" else [rng.choice((0, 1, 12, 24, 30, 36, 60, rng.randint(1, 60))) for _ in "ab"]
+        )
     common = rng.choice((1, 1, 2, 3, 4, 6, 10, 12, 30))
     top = {"small": 9, "long": 40 * size, "big": 60 * size}.get(stratum, 12 * size)
     a, b = common * rng.randint(1, top), common * rng.randint(1, top)
     if stratum in ("empty", "zero") or (stratum == "single" and rng.random() < 0.5):
-        return [rng.choice((0, a)), rng.choice((0, b))]
+        return [0, 0] if stratum == "empty" and rng.random() < 0.7 else rng.choice(([0, b], [a, 0]))
     if stratum == "repeated":
         b = a * rng.randint(1, 4)
     if stratum == "big":

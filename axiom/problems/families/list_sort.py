@@ -53,7 +53,7 @@ def describe(v: Variant) -> str:
 
 
 def program(v: Variant) -> str:
-    items = v["keep"].code and f"[{comprehension('nums', v['keep'])}]" or "nums"
+    items = f"[{comprehension('nums', v['keep'])}]" if v["keep"].code else "nums"
     items = v["unique"].code.format(items)
     key, ties, down = v["key"].code, v["ties"].code, v["direction"].code
     if key and ties:

@@ -83,6 +83,9 @@ def sample(_v: Variant, rng: random.Random, stratum: str, size: int) -> list[lis
         stratum, (rng.randint(2, 2 + size // 3), rng.randint(1, 2 + size // 3)))  # fmt: skip
     top = 2**53 if stratum == "big" else 0
     low, high = {"negative": (-20, -1), "zero": (-1, 1), "repeated": (1, 3), "small": (-4, 9)}.get(stratum, (-15, 20))
+    if rng.random() < 0.4:
+        low = rng.randint(-6, 8)
+        high = low + 3
     return [[[rng.randint(low, high) + rng.choice((0, top)) for _ in range(width)] for _ in range(height)]]
 
 

@@ -145,15 +145,11 @@ def _read(v: Variant, s: str) -> dict[str, int] | None:
     ):
         return None
     empty = sum(s.count(kind) for kind in kinds)
-    rest, spans = [(i, c) for i, c in enumerate(s) if c in brackets], []
-    found = True
-    while found:
-        found = next((k for k in range(len(rest) - 1) if rest[k][1] + rest[k + 1][1] in kinds), None)  # type: ignore[assignment]
-        if found is None:
-            break
-        spans.append((rest[found][0], rest[found + 1][0], rest[found][1]))  # type: ignore[index]
-        del rest[found : found + 2]  # type: ignore[operator]
-        found = True
+    rest = [(i, c) for i, c in enumerate(s) if c in brackets]
+    spans: list[tuple[int, int, str]] = []
+    while (k := next((k for k in range(len(rest) - 1) if rest[k][1] + rest[k + 1][1] in kinds), -1)) >= 0:
+        spans.append((rest[k][0], rest[k + 1][0], rest[k][1]))
+        del rest[k : k + 2]
     if rest:
         return None
     above = {span: [o for o in spans if o[0] < span[0] and span[1] < o[1]] for span in spans}

@@ -137,7 +137,8 @@ def solve(v: Variant, expression: str) -> int:
             stack = (*stack, int(token, v["numerals"].run[0]))
             continue
         needed = _NEEDS.get(token, 2)
-        stack = (v["missing"].run if "missing" in v else None,) * max(0, needed - len(stack)) + stack
+        if "missing" in v and v["missing"].words:
+            stack = (v["missing"].run,) * max(0, needed - len(stack)) + stack
         if command:
             stack = _RUN[token](stack)
         else:

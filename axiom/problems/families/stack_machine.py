@@ -11,22 +11,22 @@ _ENDS = {
     "queue": Option(0, "first", "pop(0)", 0),
 }
 _ZERO = {
-    "pop": Option(0, "A zero removes the {end} item, if there is one.", ("if items:", "    items.{pop}"), None),
-    "clear": Option(0, "A zero removes all items.", ("items = []",), None),
-    "double": Option(1, "A zero doubles the {end} item, if there is one.", ("if items:", "    items[{at}] *= 2"), None),
-    "copy": Option(1, "A zero adds a copy of the {end} item at the end, if there is one.", ("if items:", "    items.append(items[{at}])"), None),
+    "pop": Option(0, "A zero removes the {end} item, if there is one.", "if items:\n    items.{pop}"),
+    "clear": Option(0, "A zero removes all items.", "items = []"),
+    "double": Option(1, "A zero doubles the {end} item, if there is one.", "if items:\n    items[{at}] *= 2"),
+    "copy": Option(1, "A zero adds a copy of the {end} item at the end, if there is one.", "if items:\n    items.append(items[{at}])"),
     "rotate": Option(1, "A zero moves the {end} item to the other end, if there is one.",
-                     ("if items:", "    items.insert({other}, items.{pop})"), None),
-    "reverse": Option(0, "A zero reverses the order of the items.", ("items.reverse()",), None),
+                     "if items:\n    items.insert({other}, items.{pop})"),
+    "reverse": Option(0, "A zero reverses the order of the items.", "items.reverse()"),
 }  # fmt: skip
 _NEGATIVE = {
-    "push": Option(0, "A negative number is added at the end like any other.", ("items.append(x)",), None),
-    "absolute": Option(0, "Of a negative number the absolute value is added at the end.", ("items.append(-x)",), None),
-    "ignore": Option(0, "A negative number is ignored.", ("pass",), None),
+    "push": Option(0, "A negative number is added at the end like any other.", "items.append(x)"),
+    "absolute": Option(0, "Of a negative number the absolute value is added at the end.", "items.append(-x)"),
+    "ignore": Option(0, "A negative number is ignored.", "pass"),
     "remove": Option(2, "A negative number -k removes items from the {end} on, one by one, k of them or as many as there are.",
-                     ("for _ in range(-x):", "    if items:", "        items.{pop}"), None),
-    "add": Option(2, "A negative number is added to the value of the {end} item, if there is one.", ("if items:", "    items[{at}] += x"), None),
-    "sum": Option(3, "A negative number replaces all items by their sum, if there are any.", ("if items:", "    items = [sum(items)]"), None),
+                     "for _ in range(-x):\n    if items:\n        items.{pop}"),
+    "add": Option(2, "A negative number is added to the value of the {end} item, if there is one.", "if items:\n    items[{at}] += x"),
+    "sum": Option(3, "A negative number replaces all items by their sum, if there are any.", "if items:\n    items = [sum(items)]"),
 }  # fmt: skip
 _LIMITS = {"none": Option(0, "", "", 10**9)} | {
     f"{how}_{k}": Option(2, f"When after a number there are more than {k} items, the {words} are removed until {k} are left.",
@@ -53,8 +53,8 @@ def describe(v: Variant) -> str:
 def program(v: Variant) -> str:
     names = {"pop": v["end"].code, "at": v["end"].run, "other": "0" if v["end"].run else "len(items)"}
     lines = ["items = []", "for x in nums:", "    if x > 0:", "        items.append(x)", "    elif x == 0:"]
-    lines += [f"        {line.format(**names)}" for line in v["zero"].code]
-    lines += ["    else:", *(f"        {line.format(**names)}" for line in v["negative"].code)]
+    lines += [f"        {line.format(**names)}" for line in v["zero"].code.split("\n")]
+    lines += ["    else:", *(f"        {line.format(**names)}" for line in v["negative"].code.split("\n"))]
     if v["limit"].code:
         lines.append(f"    {v['limit'].code}")
     return function(FAMILY.signature, *lines, f"return {finished(v['finish'], v['result'].code)}")

@@ -12,7 +12,7 @@ _CLASSES = {
     "digits": Option(0, "digits", "c.isdigit()", lambda c: "0" <= c <= "9"),
     "not_vowels": Option(1, "characters that are not vowels (aeiou, lower case)", "c not in 'aeiou'",
                          lambda c: "aeiou".find(c) < 0),
-    **{f"is_{k}": Option(0, f"characters equal to {k!r}", f"c == {k!r}", lambda c, k=k: not c != k) for k in "abeiost "},
+    **{f"is_{k}": Option(0, f"characters equal to {k!r}", f"c == {k!r}", lambda c, k=k: {c} == {k}) for k in "abeiost "},
     **{f"after_{k}": Option(1, f"lower-case letters that come after {k!r} in the alphabet", f"{k!r} < c <= 'z'",
                             lambda c, k=k: 122 >= ord(c) > ord(k)) for k in "cgmt"},
     **{f"in_{k}": Option(0, f"characters among {k!r}", f"c in {k!r}", lambda c, k=k: any(c == x for x in k))

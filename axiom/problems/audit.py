@@ -1,0 +1,174 @@
+"""What the hidden cases let through: planted cheats that must fail, planted valid forms that must pass.
+
+Cheats are the best constant, a table of the shown cases, and mutants of the reference solution, one edit each:
+comparison, constant, operator or operands changed, a branch or a condition dropped. A mutant that answers
+like the reference on `PROBED` fresh inputs as well is the same function and no cheat; it is not counted.
+"""
+
+import itertools
+import re
+import textwrap
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from axiom import seeds, values
+from axiom.problems.building import size_at
+from axiom.problems.bulk import generate
+from axiom.problems.family import load
+from axiom.problems.inputs import STRATA
+from axiom.problems.mutation import edits, guarded, wrapped
+from axiom.problems.registry import GENERATORS, family_named
+from axiom.problems.space import parsed
+from axiom.records import Case, Problem
+
+PROBED = 150
+"""Fresh inputs on which a mutant must differ somewhere to count as a cheat."""
+
+Run = Callable[[str, str, Sequence[Case]], bool]
+"""Code, entry point and cases to whether every case passes."""
+
+
+@dataclass(frozen=True)
+class Rates:
+    """One family's audit. `survivors` names what should have failed, `refused` what should have passed."""
+
+    family: str
+    problems: int
+    constants: int
+    tables: int
+    mutants: int
+    rejected: int
+    valid_forms: int
+    accepted: int
+    survivors: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+
+    @property
+    def rejection(self) -> float:
+        """Share of the planted cheats that the hidden cases reject."""
+        return self.rejected / max(1, self.constants + self.tables + self.mutants)
+
+    @property
+    def acceptance(self) -> float:
+        """Share of the planted valid forms that they accept."""
+        return self.accepted / max(1, self.valid_forms)
+
+    def row(self) -> dict[str, Any]:
+        """The rates as a JSON-able row."""
+        return {"family": self.family, "problems": self.problems, "cheats": self.constants + self.tables + self.mutants,
+                "rejection": self.rejection, "valid_forms": self.valid_forms, "acceptance": self.acceptance}  # fmt: skip
+
+
+def audit_rates(families: Sequence[str], problems_each: int = 3, seed: int = 0) -> list[dict[str, Any]]:
+    """One row for each family of printed programs: how many cheats its hidden cases reject, how many valid forms pass.
+
+    Trusted code alone runs, in this process: our reference solutions and our edits of them.
+    """
+    return [audit(name, problems_each, seed).row() for name in families if name in GENERATORS]
+
+
+def audit(family: str, problems: int, seed: int, run: Run | None = None) -> Rates:
+    """Plant cheats and valid forms in `problems` problems of `family`, over its whole range of difficulty.
+
+    `run` judges a program; without it, programs run in this process.
+    """
+    judge = run or _passes
+    member = family_named(family)
+    counts: Counter[str] = Counter()
+    survivors, refused = [], []
+    for problem in generate(family, member.difficulties, problems, seed):
+        for kind, code in cheats(problem):
+            counts[kind] += 1
+            if judge(code, problem.entry_point, problem.cases):
+                survivors.append(f"{kind} {problem.problem_id}:\n{code}")
+            else:
+                counts["rejected"] += 1
+        for name, code in valid_forms(problem):
+            counts["forms"] += 1
+            if judge(code, problem.entry_point, problem.cases):
+                counts["accepted"] += 1
+            else:
+                refused.append(f"{name} {problem.problem_id}")
+    return Rates(family, problems, counts["constant"], counts["table"], counts["mutant"], counts["rejected"],
+                 counts["forms"], counts["accepted"], tuple(survivors), tuple(refused))  # fmt: skip
+
+
+def cheats(problem: Problem) -> Iterator[tuple[str, str]]:
+    """Kind and code of every planted cheat of a problem."""
+    head = f"def {problem.entry_point}(*args):\n"
+    best, _ = Counter(case.expected for case in problem.cases).most_common(1)[0]
+    yield "constant", f"{head}    return {values.decode(best)!r}\n"
+    table = {repr(tuple(values.decode(case.args))): values.decode(case.expected) for case in problem.shown}
+    yield "table", f"{head}    return {table!r}.get(repr(args), {values.decode(best)!r})\n"
+    for code in mutants(problem):
+        yield "mutant", code
+
+
+def mutants(problem: Problem) -> Iterator[str]:
+    """Every edit and every wrapper of the reference solution that answers some fresh input differently."""
+    source, entry_point = problem.reference_solution, problem.entry_point
+    run = load(source, entry_point)
+    known = [(packed, _result(run, packed)) for packed in _fresh_inputs(problem)]
+    for code in itertools.chain(edits(source), wrapped(source, entry_point)):
+        if not _answers(code, entry_point, known):
+            yield code
+
+
+def valid_forms(problem: Problem) -> Iterator[tuple[str, str]]:
+    """Name and code of the same solution in other shapes, each of which must pass."""
+    name, source = problem.entry_point, problem.reference_solution
+    inner = re.sub(rf"\b{name}\b", "inner_solution", source)
+    call = "inner_solution(*args)"
+    indented = textwrap.indent(inner, "    ")
+    yield "reference", source
+    yield "helper function", f"{inner}\n\ndef {name}(*args):\n    return {call}\n"
+    yield "nested function", f"def {name}(*args):\n{indented}\n    return {call}\n"
+    yield (
+        "imports",
+        f"import math\nfrom collections import Counter, defaultdict\nimport re, itertools, functools\n\n{source}",
+    )
+    yield "typing imports", f"from typing import Any, List, Optional\n\n{source}"
+    yield "main guard", f"{source}\n\nif __name__ == '__main__':\n    raise SystemExit('the guard must not run')\n"
+    yield "class", (f"{inner}\n\nclass Solution:\n    def {name}(self, *args):\n        return {call}\n\n\n"
+                    f"def {name}(*args):\n    return Solution().{name}(*args)\n")  # fmt: skip
+    yield "docstring", f'"""A module."""\n\n{inner}\n\ndef {name}(*args):\n    """What it does."""\n    return {call}\n'
+    yield (
+        "type hints",
+        f"{inner}\n\ndef {name}(*args: object) -> object:\n    result: object = {call}\n    return result\n",
+    )
+    yield "lambda", f"{inner}\n\n{name} = lambda *args: {call}\n"
+    yield "recursion", (f"{inner}\n\ndef {name}(*args, depth=3):\n    if depth:\n"
+                        f"        return {name}(*args, depth=depth - 1)\n    return {call}\n")  # fmt: skip
+    yield "generator", f"{inner}\n\ndef {name}(*args):\n    def one():\n        yield {call}\n    return next(one())\n"
+
+
+def _fresh_inputs(problem: Problem) -> Iterator[str]:
+    family = family_named(problem.family)
+    variant = family.space.variant(parsed(problem.variant))
+    rng = seeds.stream(0, "audit mutants", problem.problem_id)
+    for index in range(PROBED):
+        stratum = STRATA[index % len(STRATA)]
+        yield values.encode(family.sample(variant, rng, stratum, size_at(problem.difficulty)))
+
+
+def _passes(code: str, entry_point: str, cases: Sequence[Case]) -> bool:
+    return _answers(code, entry_point, [(case.args, case.expected) for case in cases])
+
+
+def _answers(code: str, entry_point: str, known: Sequence[tuple[str, str]]) -> bool:
+    """Whether edited *trusted* code gives every known result, in this process."""
+    try:
+        run = guarded(code, entry_point)
+    except Exception:  # noqa: BLE001 (an edited program may break in any way; that is what is being asked)
+        return False
+    return all(_result(run, packed) == expected for packed, expected in known)
+
+
+def _result(run: Callable[..., Any], packed: str) -> str:
+    """The encoded result, or the name of what was raised."""
+    try:
+        return values.encode(run(*values.decode(packed)))
+    except Exception as error:  # noqa: BLE001 (as above)
+        return type(error).__name__
