@@ -39,13 +39,13 @@ def accuracy(metrics: Sequence[Metric], events: Sequence[Event] = (), x: str = "
         colour,
         tooltip=["split", "iteration", *(alt.Tooltip(f"{c}:Q", format=".3f") for c in ("value", "low", "high")), "n"],
     )
-    layers: list[alt.Chart | alt.LayerChart] = [band, line]
+    layers: list[alt.Chart | alt.LayerChart | alt.FacetChart] = [band, line]
     if events and x == "iteration":
         layers.append(_event_rules(events))
     return _sized(alt.layer(*layers), "Accuracy per iteration, bands are 95 % Wilson intervals")
 
 
-def _event_rules(events: Sequence[Event]) -> alt.LayerChart:
+def _event_rules(events: Sequence[Event]) -> alt.LayerChart | alt.FacetChart:
     marks = pl.DataFrame(
         [{"at": e.estimate if e.estimate is not None else float(e.iteration), "kind": e.kind} for e in events]
     )
@@ -147,9 +147,10 @@ def _integer_axis(values: pl.Series) -> alt.Axis:
     return alt.Axis(format="d", tickCount=min(span, 10) or 1)
 
 
-def _sized(chart: alt.LayerChart, title: str) -> alt.LayerChart:
-    return (
+def _sized(chart: alt.LayerChart | alt.FacetChart, title: str) -> alt.LayerChart:
+    sized: alt.LayerChart = (
         chart.resolve_scale(color="independent")
         .properties(width=WIDTH, height=HEIGHT, title=alt.Title(title, anchor="start"))
         .configure_legend(orient="top", symbolOpacity=1, labelLimit=300)
     )
+    return sized

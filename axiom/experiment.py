@@ -185,7 +185,7 @@ def differences(old: ExperimentConfig, new: ExperimentConfig) -> dict[str, tuple
     """Dotted keys on which two experiments differ in what they compute, with both values."""
 
     def flat(tree: dict[str, Any], above: str = "") -> dict[str, Any]:
-        leaves = {}
+        leaves: dict[str, Any] = {}
         for key, value in tree.items():
             leaves |= flat(value, f"{above}{key}.") if isinstance(value, dict) else {above + key: value}
         return leaves

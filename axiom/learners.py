@@ -21,7 +21,10 @@ class Learner(Protocol):
 
     description: str
     """What was chosen and why, one sentence to say aloud."""
-    sampler: Sampler
+
+    @property
+    def sampler(self) -> Sampler:
+        """The engine, kept for the whole experiment."""
 
     def prompt(self, problem: Problem) -> str:
         """The text the model completes: one function for sampling, training and evaluation."""

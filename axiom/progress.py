@@ -11,7 +11,7 @@ _listeners: list[Listener] = []
 
 @dataclass(frozen=True)
 class Progress:
-    """`done` of `total` `unit`s of a stage; `rate` in tokens a second; `solved` of `problems` have a passing program."""
+    """`done` of `total` `unit`s of a stage; `rate` in tokens a second; `solved` of `problems` have passed."""
 
     iteration: int
     stage: str

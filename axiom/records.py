@@ -217,6 +217,12 @@ class Metric(Record):
     )  # fmt: skip
 
 
+def with_interval(metric: Metric) -> str:
+    """A share with its interval in percent: `57% [42, 71]`."""
+    low, high = metric.low or 0.0, 1.0 if metric.high is None else metric.high
+    return f"{metric.value:.0%} [{100 * low:.0f}, {100 * high:.0f}]"
+
+
 class Event(Record):
     """Something the detector saw at `iteration`; `estimate` with its interval is a time in iterations."""
 

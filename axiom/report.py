@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from axiom.evaluation import GREEDY
 from axiom.experiment import Experiment, iteration_folder
 from axiom.grokking import Curve, Phases, detect
-from axiom.records import Event, LossStep, Metric, Sample, Verdict
+from axiom.records import Event, LossStep, Metric, Sample, Verdict, with_interval
 
 PROGRAMS_SHOWN = 6
 
@@ -37,7 +37,7 @@ def page(experiment: Experiment) -> str:
         "<h2>Configuration and provenance</h2>",
         f"<pre>{html.escape(_provenance(experiment))}</pre>",
     ]
-    return _PAGE.format(title=name, script=_script(), body="\n".join(body))
+    return _PAGE.format(title=name, script=script(), body="\n".join(body))
 
 
 def verdict(experiment: Experiment, metrics: Sequence[Metric]) -> Phases:
@@ -49,9 +49,7 @@ def accuracy_rows(metrics: Sequence[Metric], name: str = GREEDY) -> tuple[list[s
     """Header and rows of the table of a pooled metric: an iteration a row, a split a column, with intervals."""
     pooled = [row for row in metrics if row.name == name and row.family is None and row.difficulty is None]
     splits = list(dict.fromkeys(row.split or "" for row in pooled))
-    cells = {
-        (row.iteration, row.split): f"{row.value:.0%} [{100 * row.low:.0f}, {100 * row.high:.0f}]" for row in pooled
-    }
+    cells = {(row.iteration, row.split): with_interval(row) for row in pooled}
     counts = {(row.iteration, row.name): f"{row.value:g}" for row in metrics if row.name in ("solved", "gold")}
     iterations = sorted({row.iteration for row in pooled})
     rows = [
@@ -125,10 +123,12 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _script() -> str:
+def script() -> str:
+    """Vega, Vega-Lite and vegaEmbed as one script, so that a page needs no network."""
     import vl_convert
 
-    return vl_convert.javascript_bundle()
+    bundle: str = vl_convert.javascript_bundle()  # type: ignore[call-arg]
+    return bundle
 
 
 _PAGE = """<!doctype html>

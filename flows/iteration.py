@@ -89,10 +89,9 @@ def run_stages(run: Runtime, number: int, before: Round, evaluated: bool, paused
 def finished(run: Runtime, number: int, before: Round, evaluated: bool, paused: bool) -> Round | None:
     """What the iteration left, if every stage of it is done and undamaged, else None."""
     stages, inherited = run.experiment.stages, number < run.experiment.inherited
-    if inherited:
-        done = stages.manifest("iteration", iteration_folder(number))
-    else:
-        done = stages.find("iteration", **_identity(run, number, before, evaluated, paused))
+    done = stages.manifest("iteration", iteration_folder(number))
+    if not inherited and not stages.find("iteration", **_identity(run, number, before, evaluated, paused)):
+        return None
     manifests = [stages.manifest(stage, iteration_folder(number)) for stage in (done.info["stages"] if done else ())]
     if done and all(manifest and stages.intact(manifest, need_files=False) for manifest in manifests):
         return Round.model_validate(done.info["after"])

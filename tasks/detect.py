@@ -4,7 +4,7 @@ from typing import Any
 
 from axiom.evaluation import GREEDY
 from axiom.grokking import Curve, alarms, detect, events
-from axiom.records import Event, Metric
+from axiom.records import Event, Metric, with_interval
 from axiom.runtime import Runtime
 from axiom.store import write_parquet
 from tasks.stage import retried
@@ -41,6 +41,6 @@ def _without_gain(metrics: list[Metric]) -> int:
 
 def _line(metrics: list[Metric], iteration: int) -> str:
     now = [row for row in metrics if row.iteration == iteration and row.family is None and row.difficulty is None]
-    parts = [f"{r.split} {r.value:.0%} [{100 * r.low:.0f}, {100 * r.high:.0f}]" for r in now if r.name == GREEDY]
+    parts = [f"{r.split} {with_interval(r)}" for r in now if r.name == GREEDY]
     parts += [f"{r.name} {r.value:g}" for r in now if r.name in ("solved", "gold")]
     return ", ".join(parts) or "not evaluated"

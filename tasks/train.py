@@ -1,5 +1,7 @@
 """Gold to the next adapter."""
 
+from typing import Any
+
 from axiom.experiment import VERSIONS, iteration_folder
 from axiom.progress import Meter
 from axiom.records import Gold, LossStep
@@ -22,7 +24,7 @@ def train(
 ) -> Handle:
     """`adapter/` and `losses.parquet`. Without gold, or when `paused`, the policy stays the previous one."""
     experiment = run.experiment
-    before = previous.info if previous else {"adapter_folder": None, "step": 0}
+    before: dict[str, Any] = previous.info if previous else {"adapter_folder": None, "step": 0}
 
     def work(out: Writer) -> None:
         rows = [] if paused else experiment.stages.read(gold.folder, "gold", Gold)
@@ -39,8 +41,8 @@ def train(
             meter = Meter(iteration, "train", len(examples) * run.config.training.epochs, "examples")
             losses = run.learner.train(
                 examples, previous=run.policy(previous), out=out.directory("adapter"),
-                seed=derive(run.config.seed, "train", iteration) % 2**31, iteration=iteration, first_step=before["step"],
-                on_step=lambda step: meter.step(step.examples, step.tokens),
+                seed=derive(run.config.seed, "train", iteration) % 2**31, iteration=iteration,
+                first_step=before["step"], on_step=lambda step: meter.step(step.examples, step.tokens),
             )  # fmt: skip
         out.table("losses", losses, LossStep)
         out.info.update(

@@ -1,13 +1,12 @@
 """Samples to verdicts."""
 
-from axiom.verification import verify_samples
-
 from axiom.experiment import VERSIONS, iteration_folder
 from axiom.problems import audit_cases
 from axiom.progress import Meter
 from axiom.records import Outcome, Purpose, Sample, Verdict
 from axiom.runtime import Runtime
 from axiom.store import Handle, Writer
+from axiom.verification import verify_samples
 from tasks.stage import stage_task
 
 

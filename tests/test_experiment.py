@@ -28,7 +28,9 @@ def test_the_same_config_is_the_same_experiment(tmp_path):
 
 def test_a_name_in_use_with_another_config_is_refused(tmp_path):
     saved(tmp_path)
-    with pytest.raises(ConfigError, match=r"already exists with training.learning_rate = 0.0002, not 0.01; choose another"):
+    with pytest.raises(
+        ConfigError, match=r"already exists with training.learning_rate = 0.0002, not 0.01; choose another"
+    ):
         saved(tmp_path, "training.learning_rate=1e-2")
     with pytest.raises(ConfigError, match="and 1 more differences"):
         saved(tmp_path, "training.learning_rate=1e-2", "seed=3")

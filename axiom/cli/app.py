@@ -21,7 +21,9 @@ app.add_typer(problems_app, name="problems")
 console = Console()
 errors = Console(stderr=True, soft_wrap=True)
 
-COMMAND_MODULES: tuple[str, ...] = ("run", "inspect", "doctor", "pipeline", "models", "problems", "science", "setup", "verify")
+COMMAND_MODULES: tuple[str, ...] = (
+    "run", "inspect", "verify", "problems", "science", "doctor", "setup", "pipeline", "models",
+)  # fmt: skip
 """Modules of this package that register commands, in the order of `axiom --help`."""
 
 

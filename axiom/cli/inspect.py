@@ -120,5 +120,6 @@ def plot(
     if out.suffix not in (".png", ".svg", ".json", ".html"):
         raise DataError(f"--out {str(out)!r} must end in .png, .svg, .json or .html")
     experiment = Experiment.open(root, name)
-    known[chart](experiment.stages.read("", "metrics", Metric)).save(str(out), scale_factor=2, **({"inline": True} if out.suffix == ".html" else {}))
+    inline = {"inline": True} if out.suffix == ".html" else {}
+    known[chart](experiment.stages.read("", "metrics", Metric)).save(str(out), scale_factor=2, **inline)
     console.print(str(out), highlight=False, soft_wrap=True)
