@@ -15,7 +15,7 @@ WIDTH, HEIGHT = 320, 200
 FORMATS = ("html", "png", "svg", "json")
 
 
-def phases(curve: Curve, found: Phases, title: str, x: str = "iteration") -> alt.TopLevelMixin:
+def phases(curve: Curve, found: Phases, title: str, x: str = "iteration") -> alt.LayerChart:
     """Both accuracies, a rule where the run memorised, and the jump with its 95 % interval as a band."""
     rows = pl.DataFrame(
         {
@@ -35,7 +35,7 @@ def phases(curve: Curve, found: Phases, title: str, x: str = "iteration") -> alt
     if found.t_memorise is not None:
         layers.append(_rule(found.t_memorise, "#4c78a8"))
     heading = alt.TitleParams(title, subtitle=_summary(found), anchor="start")
-    return alt.layer(*layers, width=WIDTH, height=HEIGHT, title=heading)
+    return alt.LayerChart(layer=layers, width=WIDTH, height=HEIGHT, title=heading)
 
 
 def _summary(found: Phases) -> str:

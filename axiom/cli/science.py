@@ -18,6 +18,8 @@ from axiom.experiment import DEFAULT_ROOT
 
 if TYPE_CHECKING:
     from axiom.bench.detector import Trial
+    from axiom.experiment import Experiment
+    from axiom.grokking import Curve
     from axiom.study import Comparison, Outcome, Reading
 
 Out = Annotated[Path | None, typer.Option(help="Draw the chart into this file: .png, .svg, .html or .json.")]
@@ -25,23 +27,33 @@ Out = Annotated[Path | None, typer.Option(help="Draw the chart into this file: .
 
 @app.command()
 def detect(
-    curve: Annotated[Path, typer.Argument(help="CSV: iteration, train_accuracy, val_accuracy [, train_n, val_n].")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="CURVE.csv|NAME",
+            help="CSV: iteration, train_accuracy, val_accuracy [, train_n, val_n]; or the name of an experiment.",
+        ),
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print every figure as JSON.")] = False,
     out: Out = None,
+    root: Root = DEFAULT_ROOT,
 ) -> None:
-    """Say what kind of curve this is, and when it memorised and generalised.
+    """Say what kind of curve this is, and when it memorised and generalised; of an experiment, every slice.
 
     Example: axiom detect curve.csv --json
-    """
+    """  # fmt: skip
     from axiom import grokking
 
-    read = grokking.read_csv(curve)
+    if not source.endswith(".csv"):
+        _detect_slices(root, source, as_json)
+        return
+    read = grokking.read_csv(Path(source))
     grokking.check_curve(read)
     found = grokking.detect(read)
     if out is not None:
         from axiom import curve_charts
 
-        curve_charts.save(curve_charts.phases(read, found, curve.stem), out)
+        curve_charts.save(curve_charts.phases(read, found, Path(source).stem), out)
     if as_json:
         online = [event.model_dump() for event in grokking.alarms(read)]
         by_original_rule = grokking.naive(read)
@@ -49,6 +61,41 @@ def detect(
         print(json.dumps(dataclasses.asdict(found) | {"online": online, "rules": rules}, indent=1))
     else:
         console.print(found.sentence(), highlight=False, soft_wrap=True)
+
+
+def _detect_slices(root: str, name: str, as_json: bool) -> None:
+    from axiom import grokking
+    from axiom.experiment import Experiment
+
+    curves = _slices(Experiment.open(root, name))
+    found = {part: grokking.detect(curve) for part, curve in curves.items()}
+    if as_json:
+        print(json.dumps({part: dataclasses.asdict(phases) for part, phases in found.items()}, indent=1))
+        return
+    table = Table("slice", "kind", "memorised", "generalised", "delay")
+    for part, phases in found.items():
+        interval = f" [{phases.t_generalise_low:.1f}, {phases.t_generalise_high:.1f}]" if phases.t_generalise else ""
+        generalised = _figure(phases.t_generalise) + interval
+        table.add_row(part, phases.kind, _figure(phases.t_memorise), generalised, _figure(phases.delay_ratio))
+    console.print(table)
+
+
+def _slices(experiment: "Experiment") -> "dict[str, Curve]":
+    from axiom import grokking
+    from axiom.records import Evaluation, Metric
+
+    metrics = experiment.stages.read("", "metrics", Metric)
+    folders = {int(name): f"iterations/{name}" for name in experiment.folder.join("iterations").names()}
+    evaluations = {
+        number: experiment.stages.read(folder, "evaluation", Evaluation)
+        for number, folder in folders.items()
+        if experiment.folder.join(folder).exists("evaluation.parquet")
+    }
+    return grokking.slices(metrics) | grokking.unsolved(evaluations)
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 @app.command()
