@@ -4,8 +4,8 @@ Axes: B rows, Q query tokens, K key tokens, H query heads, G key heads (H a mult
 """
 # ruff: noqa: TID253  (imported only by the sampler and the trainer, which are themselves imported lazily)
 
+from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate
 from typing import Any
 
 import torch
@@ -16,6 +16,19 @@ NAME = "axiom"
 """The implementation's name; transformers builds no mask for it, the caller hands one over or none is needed."""
 
 
+@dataclass(frozen=True)
+class Segments:
+    """Lengths of the sequences that one row holds end to end.
+
+    On a GPU, `offsets` says where each begins and the last ends (int32), and `longest` bounds their lengths; these two
+    alone are read there, so that a captured graph serves other lengths.
+    """
+
+    lengths: tuple[int, ...]
+    offsets: torch.Tensor | None
+    longest: int
+
+
 def attend(
     module: torch.nn.Module,
     query: torch.Tensor,
@@ -24,13 +37,13 @@ def attend(
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
     dropout: float = 0.0,
-    segments: tuple[int, ...] | None = None,
+    segments: Segments | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attention of `query_BHQD` over `key_BGKD`; returns `output_BQHD`.
 
-    `attention_mask_B1QK` is added to the scores. With `segments` the one row holds sequences of those lengths end to
-    end, each causal and blind to the others.
+    `attention_mask_B1QK` is added to the scores. With `segments` the one row holds several sequences end to end, each
+    causal and blind to the others.
     """
     if segments is not None:
         return _packed(query, key, value, scaling, segments), None
@@ -48,13 +61,17 @@ def attend(
 
 
 def _packed(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float | None, segments: tuple[int, ...]
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float | None, segments: Segments
 ) -> torch.Tensor:
+    if segments.offsets is not None and query.dtype == torch.bfloat16:
+        # FlashAttention over all segments in one launch; it shares key heads among query heads by itself.
+        parts = [tensor[0].transpose(0, 1) for tensor in (query, key, value)]
+        ends, longest = segments.offsets, segments.longest
+        flash = torch.ops.aten._flash_attention_forward
+        return flash(*parts, ends, ends, longest, longest, 0.0, True, False, scale=scaling)[0][None]
     key, value = _repeat(key, value, query.shape[1])
-    if query.is_cuda and query.dtype == torch.bfloat16:
-        return _variable_length(query, key, value, scaling, segments)
-    parts = zip(*(tensor.split(segments, dim=2) for tensor in (query, key, value)), strict=True)
-    outs = [_causal(*part, scaling) for part in parts]
+    pieces = zip(*(tensor.split(segments.lengths, dim=2) for tensor in (query, key, value)), strict=True)
+    outs = [_causal(q, k, v, scaling) for q, k, v in pieces]
     return torch.cat(outs, dim=2).transpose(1, 2).contiguous()
 
 
@@ -71,26 +88,6 @@ def _causal(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling
 def _future(length: int) -> torch.Tensor:
     """Minus infinity where a key stands after its query."""
     return torch.full((length, length), float("-inf")).triu(1)
-
-
-def _variable_length(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float | None, segments: tuple[int, ...]
-) -> torch.Tensor:
-    """FlashAttention over all segments in one launch; nested tensors are the way to it that keeps its gradient."""
-    offsets = _offsets(segments, query.device)
-    longest = max(segments)
-    nested = [
-        torch.nested.nested_tensor_from_jagged(tensor[0].transpose(0, 1), offsets, max_seqlen=longest).transpose(1, 2)
-        for tensor in (query, key, value)
-    ]
-    out = scaled_dot_product_attention(*nested, is_causal=True, scale=scaling)
-    return out.transpose(1, 2).values()[None]
-
-
-@lru_cache(maxsize=4)
-def _offsets(segments: tuple[int, ...], device: torch.device) -> torch.Tensor:
-    """Where each segment begins, and the end; the same for every layer of a pass."""
-    return torch.tensor([0, *accumulate(segments)], device=device)
 
 
 def _repeat(key: torch.Tensor, value: torch.Tensor, heads: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from axiom.config import ModelConfig
 from axiom.errors import ConfigError
@@ -77,7 +77,7 @@ def load_model(config: ModelConfig) -> Any:
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(resolve_model(config.path), dtype=resolve_dtype(config))
-    return model.to(resolve_device(config)).eval()
+    return cast(Any, model).to(resolve_device(config)).eval()
 
 
 def load_tokenizer(config: ModelConfig) -> Any:

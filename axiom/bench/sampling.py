@@ -110,5 +110,6 @@ def _baseline(name: str, kind: str, model: ModelConfig, requests: Sequence[Reque
     done = subprocess.run(script, input=as_json(model, list(requests)), capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise EngineError(f"baseline {kind} ended with status {done.returncode}: {done.stderr.strip()[-300:]}")
-    found = json.loads(done.stdout.strip().splitlines()[-1])
+    answer = next(line for line in done.stdout.splitlines() if line.startswith('{"start"'))  # engines print as well
+    found = json.loads(answer)
     return Measured(name, found["start"], None, tuple((tokens, seconds) for tokens, seconds in found["runs"]))

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from axiom.config import ModelConfig, ProblemsConfig
 from axiom.models import load_tokenizer, resolve_model
@@ -10,7 +11,7 @@ from axiom.prompts import render, target
 from axiom.sampling import Request
 from axiom.training import Example
 
-SHAPES = {
+SHAPES: dict[str, dict[str, Any]] = {
     "qwen2.5-coder-1.5b": {
         "model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"], "hidden_size": 1536, "intermediate_size": 8960,
         "num_hidden_layers": 28, "num_attention_heads": 12, "num_key_value_heads": 2, "vocab_size": 151936,

@@ -57,7 +57,8 @@ class VLLMSampler:
         """Put the policy's weights in force in every engine."""
         if policy.adapter is not None:
             check_adapter(self.config, policy.adapter)
-            _check_rank(policy.adapter, self.sampling)
+            if weights_in_force(self.config, self.sampling) == "adapter":
+                _check_rank(policy.adapter, self.sampling)
         self.policy = policy
         for engine in self.engines:
             engine.send(op="use", adapter=_text(policy.adapter))

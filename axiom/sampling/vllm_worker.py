@@ -16,7 +16,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 PR_SET_PDEATHSIG = 1
 
@@ -61,7 +61,7 @@ class Worker:
         self.version += 1
         if self.merger is not None:
             changed = list(self.merger.weights(Path(adapter) if adapter else None))
-            self.llm.apply_model(lambda model: model.load_weights(changed))
+            self.llm.apply_model(lambda model: cast(Any, model).load_weights(changed))
             self.llm.reset_prefix_cache()
         else:
             self._swap(adapter)

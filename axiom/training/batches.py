@@ -25,20 +25,27 @@ class Encoded:
         """Tokens that have a loss."""
         return len(self.tokens) - self.start
 
+    @property
+    def loss_weight(self) -> float:
+        """What they weigh together."""
+        return self.weight * self.loss_tokens
+
 
 @dataclass(frozen=True)
 class Pack:
-    """Sequences end to end. T tokens in all, N of them predicted.
+    """Sequences end to end. T tokens in all, N of them predicted, S sequences.
 
     `ids_T` and `positions_T` go in; the model's output at `sources_N` predicts `targets_N` with `weights_N`.
+    `offsets_S` says where each sequence begins and the last ends.
     """
 
     ids_T: torch.Tensor
     positions_T: torch.Tensor
-    segments: tuple[int, ...]
     sources_N: torch.Tensor
     targets_N: torch.Tensor
     weights_N: torch.Tensor
+    offsets_S: torch.Tensor
+    lengths: tuple[int, ...]
 
 
 def encode(examples: Sequence[Example], tokenizer: Any, max_length: int) -> list[Encoded]:
@@ -70,7 +77,7 @@ def optimizer_steps(
             yield order[start : start + size]
 
 
-def packs(batch: Sequence[Encoded], budget: int, device: torch.device) -> list[Pack]:
+def packs(batch: Sequence[Encoded], budget: int) -> list[Pack]:
     """The batch in as few passes of about `budget` tokens as first-fit finds; a longer example passes alone."""
     bins: list[list[Encoded]] = []
     for example in sorted(batch, key=lambda item: -len(item.tokens)):
@@ -80,24 +87,27 @@ def packs(batch: Sequence[Encoded], budget: int, device: torch.device) -> list[P
                 break
         else:
             bins.append([example])
-    return [_pack(content, device) for content in bins]
+    total = sum(example.loss_weight for example in batch)
+    return [pack(content, total) for content in bins]
 
 
-def _pack(content: Sequence[Encoded], device: torch.device) -> Pack:
+def pack(content: Sequence[Encoded], total_weight: float) -> Pack:
+    """The examples end to end, as tensors of host memory; weights are shares of `total_weight`."""
     ids: list[int] = []
     positions: list[int] = []
     sources: list[int] = []
     targets: list[int] = []
     weights: list[float] = []
+    offsets = [0]
     for example in content:
-        offset = len(ids)
-        sources += range(offset + example.start - 1, offset + len(example.tokens) - 1)
+        begin, end = offsets[-1], offsets[-1] + len(example.tokens)
+        sources += range(begin + example.start - 1, end - 1)
         targets += example.tokens[example.start :]
-        weights += [example.weight] * example.loss_tokens
+        weights += [example.weight / total_weight] * example.loss_tokens
         ids += example.tokens
         positions += range(len(example.tokens))
+        offsets.append(end)
     return Pack(
-        torch.tensor(ids, device=device), torch.tensor(positions, device=device),
-        tuple(len(example.tokens) for example in content), torch.tensor(sources, device=device),
-        torch.tensor(targets, device=device), torch.tensor(weights, device=device),
+        torch.tensor(ids), torch.tensor(positions), torch.tensor(sources), torch.tensor(targets), torch.tensor(weights),
+        torch.tensor(offsets, dtype=torch.int32), tuple(len(example.tokens) for example in content),
     )  # fmt: skip

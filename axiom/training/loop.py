@@ -14,8 +14,8 @@ from axiom.models import Policy, load_tokenizer
 from axiom.records import LossStep
 from axiom.training import Example
 from axiom.training.batches import Encoded, Pack, encode, optimizer_steps, packs
-from axiom.training.lora import adapted_model, save_adapter
-from axiom.training.loss import weighted_cross_entropy
+from axiom.training.lora import Trainable, prepare, save_adapter
+from axiom.training.passes import run_pass, to_device
 
 log = logging.getLogger("axiom.training")
 
@@ -30,34 +30,30 @@ def run(
     iteration: int, first_step: int, on_step: Callable[[LossStep], None] | None,
 ) -> list[LossStep]:  # fmt: skip
     """See `axiom.training.train`."""
-    adapted = adapted_model(model, config, previous, seed)
-    try:
-        encoded = encode(examples, load_tokenizer(model), config.max_length)
-        trainer = _Trainer(adapted, config, longest=max((len(e.tokens) for e in encoded), default=0))
-        size = config.batch_size * config.gradient_accumulation
-        steps: list[LossStep] = []
-        for batch in optimizer_steps(encoded, size, config.epochs, seed, iteration):
-            steps.append(trainer.step(batch, iteration, first_step + len(steps)))
-            if on_step is not None:
-                on_step(steps[-1])
-        save_adapter(adapted, model, out)
-        return steps
-    finally:
-        adapted.unload()
+    trainable = prepare(model, config, previous, seed)
+    encoded = encode(examples, load_tokenizer(model), config.max_length)
+    trainer = _Trainer(trainable, config, longest=max((len(e.tokens) for e in encoded), default=0))
+    size = config.batch_size * config.gradient_accumulation
+    steps: list[LossStep] = []
+    for batch in optimizer_steps(encoded, size, config.epochs, seed, iteration):
+        steps.append(trainer.step(batch, iteration, first_step + len(steps)))
+        if on_step is not None:
+            on_step(steps[-1])
+    save_adapter(trainable, model, out, previous.adapter if config.mode == "merge" else None)
+    return steps
 
 
 class _Trainer:
-    def __init__(self, adapted: Any, config: TrainingConfig, longest: int) -> None:
-        self.adapted, self.config = adapted, config
-        self.model = adapted.get_base_model()
-        self.head = self.model.get_output_embeddings().weight
-        self.parameters = [p for p in adapted.parameters() if p.requires_grad]
+    def __init__(self, trainable: Trainable, config: TrainingConfig, longest: int) -> None:
+        self.trainable, self.config = trainable, config
+        self.model, self.graphed = trainable.model, trainable.graphed
         self.optimizer = torch.optim.AdamW(
-            self.parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+            trainable.parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
         self.budget = pass_tokens(self.model)
         if longest > self.budget:
             log.warning("an example has %d tokens, memory holds %d: activations are recomputed", longest, self.budget)
+            self.graphed = None  # recomputing draws on state that a graph cannot capture
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
         else:
             self.model.gradient_checkpointing_disable()
@@ -65,9 +61,9 @@ class _Trainer:
     def step(self, batch: Sequence[Encoded], iteration: int, number: int) -> LossStep:
         """One optimizer step over `batch`."""
         loss = self._accumulate(batch)
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.config.max_grad_norm)
+        norm = torch.nn.utils.clip_grad_norm_(self.trainable.parameters, self.config.max_grad_norm)
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=False)  # captured passes add to these very tensors
         return LossStep(
             iteration=iteration, step=number, loss=loss, learning_rate=self.config.learning_rate, examples=len(batch),
             loss_tokens=sum(example.loss_tokens for example in batch),
@@ -76,29 +72,24 @@ class _Trainer:
 
     def _accumulate(self, batch: Sequence[Encoded]) -> float:
         """Gradients of the batch's mean loss; halves the passes and starts over when memory runs out."""
-        total_weight = sum(example.weight * example.loss_tokens for example in batch)
         while True:
             try:
-                return sum(self._backward(pack, total_weight) for pack in packs(batch, self.budget, self.model.device))
+                return float(sum(self._pass(pack) for pack in packs(batch, self.budget)))
             except torch.OutOfMemoryError:
-                self.optimizer.zero_grad(set_to_none=True)
+                self.optimizer.zero_grad(set_to_none=False)
                 if self.budget // 2 < SMALLEST_PASS_TOKENS or len(batch) == 1:
                     raise OutOfMemoryError(
                         f"one example of {max(len(e.tokens) for e in batch)} tokens does not fit into memory; "
                         f"lower training.max_length"
                     ) from None
             self.budget //= 2
+            log.warning("out of memory: going on with %d tokens in a pass", self.budget)
             torch.cuda.empty_cache()
 
-    def _backward(self, pack: Pack, total_weight: float) -> float:
-        hidden_TD = self.model.get_decoder()(
-            input_ids=pack.ids_T[None], position_ids=pack.positions_T[None], use_cache=False, segments=pack.segments
-        ).last_hidden_state[0]  # fmt: skip
-        loss = weighted_cross_entropy(
-            hidden_TD[pack.sources_N], self.head, pack.targets_N, pack.weights_N / total_weight
+    def _pass(self, pack: Pack) -> torch.Tensor:
+        return (
+            self.graphed(pack) if self.graphed is not None else run_pass(self.model, to_device(pack, self.model.device))
         )
-        loss.backward()
-        return float(loss.detach())
 
 
 def pass_tokens(model: Any) -> int:

@@ -1,70 +1,161 @@
 """The base model with a trainable adapter, made by peft, and the adapter's files."""
 # ruff: noqa: TID253  (imported only by the training loop, which is itself imported lazily)
 
+import copy
+import json
 import types
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.lora import Linear as LoraLinear
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from axiom import attention
 from axiom.config import ModelConfig, TrainingConfig
+from axiom.errors import ConfigError
 from axiom.models import FINGERPRINT_KEY, Policy, check_adapter, fingerprint, load_model, resolve_model
+from axiom.sampling.merging import Merger, checkpoint_reader
 from axiom.seeds import derive
+from axiom.training.passes import GraphedPasses
 
+WEIGHTS, SETTINGS = "adapter_model.safetensors", "adapter_config.json"
 ADAPTER = "default"
 
 
-@lru_cache(maxsize=1)
-def base_model(config: ModelConfig) -> Any:
-    """The base model, kept between iterations: loading it anew would cost as much as a small round of training."""
-    model = load_model(config)
-    model.set_attn_implementation(attention.NAME)
-    return model
+@dataclass(frozen=True)
+class Trainable:
+    """The base model with an adapter, and on a GPU its captured passes."""
+
+    adapted: PeftModel
+    parameters: tuple[torch.nn.Parameter, ...]
+    graphed: GraphedPasses | None
+    merger: Merger
+
+    @property
+    def model(self) -> Any:
+        """The causal language model inside."""
+        return self.adapted.get_base_model()
 
 
-def adapted_model(model: ModelConfig, config: TrainingConfig, previous: Policy, seed: int) -> PeftModel:
-    """The base model with the adapter to be trained: the previous one in the mode `continue`, else a fresh one."""
-    base = base_model(model)
-    if config.mode == "continue" and previous.adapter is not None:
+def prepare(model: ModelConfig, config: TrainingConfig, previous: Policy, seed: int) -> Trainable:
+    """The base model with the adapter to be trained in its starting state.
+
+    That is the previous adapter in the mode `continue`, else a fresh one; `merge` adds the previous one to the base.
+    """
+    trainable = _trainable(model, _Lora.of(config))
+    for parameter in trainable.parameters:
+        if parameter.grad is not None:
+            parameter.grad.zero_()
+    merged = previous.adapter if config.mode == "merge" else None
+    if previous.adapter is not None:
         check_adapter(model, previous.adapter)
-        adapted = PeftModel.from_pretrained(base, previous.adapter, adapter_name=ADAPTER, is_trainable=True)
+    with torch.no_grad():
+        for name, weight in trainable.merger.weights(merged):
+            _base_weight(trainable.model, name).copy_(weight)
+    if config.mode == "continue" and previous.adapter is not None:
+        _check_settings(previous.adapter, config)
+        set_peft_model_state_dict(trainable.adapted, load_file(previous.adapter / WEIGHTS), ADAPTER)
     else:
-        with torch.random.fork_rng():
-            torch.manual_seed(derive(seed, "adapter"))
-            adapted = get_peft_model(base, lora_config(config), adapter_name=ADAPTER)
+        _start_anew(trainable.adapted, derive(seed, "adapter"))
+    trainable.adapted.train()
+    return trainable
+
+
+@dataclass(frozen=True)
+class _Lora:
+    """The part of the training config that decides the adapter's shape."""
+
+    r: int
+    alpha: int
+    dropout: float
+    targets: str | tuple[str, ...]
+
+    @classmethod
+    def of(cls, config: TrainingConfig) -> "_Lora":
+        return cls(config.lora_r, config.lora_alpha, config.lora_dropout, config.target_modules)
+
+
+@lru_cache(maxsize=1)
+def _trainable(model: ModelConfig, lora: _Lora) -> Trainable:
+    """Kept between iterations: loading and capturing anew would cost as much as a small round of training."""
+    base = load_model(model)
+    base.set_attn_implementation(attention.NAME)
+    adapted = get_peft_model(base, _settings(lora), adapter_name=ADAPTER)
     for layer in adapted.modules():
         if isinstance(layer, LoraLinear):
             setattr(layer, "forward", types.MethodType(_forward, layer))  # noqa: B010  (an instance's own forward)
-    return adapted.train()
+    parameters = tuple(parameter for parameter in adapted.parameters() if parameter.requires_grad)
+    graphed = GraphedPasses(base, parameters) if base.device.type == "cuda" else None
+    merger = Merger(checkpoint_reader(resolve_model(model.path), str(base.device)))
+    return Trainable(adapted, parameters, graphed, merger)
+
+
+def _base_weight(model: Any, name: str) -> torch.nn.Parameter:
+    module, _, leaf = name.rpartition(".")
+    layer = model.get_submodule(module)
+    return getattr(layer.get_base_layer() if isinstance(layer, LoraLinear) else layer, leaf)
+
+
+def _start_anew(adapted: PeftModel, seed: int) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        for layer in adapted.modules():
+            if isinstance(layer, LoraLinear):
+                layer.reset_lora_parameters(ADAPTER, init_lora_weights=True)
+
+
+def _check_settings(adapter: Path, config: TrainingConfig) -> None:
+    found = json.loads((adapter / SETTINGS).read_text())
+    for key, field in (("r", "lora_r"), ("lora_alpha", "lora_alpha")):
+        if found[key] != getattr(config, field):
+            raise ConfigError(
+                f"training.{field} = {getattr(config, field)} cannot continue adapter {str(adapter)!r}, which has "
+                f"{found[key]}; set training.{field} = {found[key]} or training.mode = 'restart'"
+            )
 
 
 def lora_config(config: TrainingConfig) -> LoraConfig:
     """Peft's settings for `config`."""
-    targets = config.target_modules
+    return _settings(_Lora.of(config))
+
+
+def _settings(lora: _Lora) -> LoraConfig:
+    targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
     return LoraConfig(
-        r=config.lora_r, lora_alpha=config.lora_alpha, lora_dropout=config.lora_dropout, task_type="CAUSAL_LM",
-        target_modules=targets if isinstance(targets, str) else list(targets),
+        r=lora.r, lora_alpha=lora.alpha, lora_dropout=lora.dropout, task_type="CAUSAL_LM", target_modules=targets
     )  # fmt: skip
 
 
-def save_adapter(adapted: PeftModel, model: ModelConfig, out: Path) -> None:
-    """Write adapter_model.safetensors and adapter_config.json, the layout that peft and vLLM read."""
+def save_adapter(trainable: Trainable, model: ModelConfig, out: Path, merged: Path | None) -> None:
+    """Write adapter_model.safetensors and adapter_config.json, the layout that peft and vLLM read.
+
+    What was `merged` into the base for this round is saved with it: the update of both is one adapter of the sum of
+    their ranks.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    state = {
-        name: tensor.contiguous().cpu()
-        for name, tensor in get_peft_model_state_dict(adapted, save_embedding_layers=False).items()
-    }
+    state = get_peft_model_state_dict(trainable.adapted, save_embedding_layers=False)
+    settings = copy.deepcopy(trainable.adapted.peft_config[ADAPTER])
+    assert isinstance(settings, LoraConfig)
+    if merged is not None:
+        earlier = load_file(merged / WEIGHTS)
+        state = {name: _stacked(name, earlier[name], tensor) for name, tensor in state.items()}
+        ranks = json.loads((merged / SETTINGS).read_text())["r"] + settings.r
+        settings.lora_alpha, settings.r = settings.lora_alpha * ranks // settings.r, ranks
+    state = {name: tensor.contiguous().cpu() for name, tensor in state.items()}
     mark = fingerprint(resolve_model(model.path))
-    save_file(state, out / "adapter_model.safetensors", {"format": "pt", FINGERPRINT_KEY: mark})
-    settings = adapted.peft_config[ADAPTER]
+    save_file(state, out / WEIGHTS, {"format": "pt", FINGERPRINT_KEY: mark})
     settings.base_model_name_or_path = model.path
     settings.inference_mode = True
     settings.save_pretrained(str(out))
+
+
+def _stacked(name: str, earlier: torch.Tensor, later: torch.Tensor) -> torch.Tensor:
+    """Two adapters' factors side by side along the rank: `[B B'] [A; A']` is `B A + B' A'`."""
+    return torch.cat([earlier, later.cpu()], dim=0 if ".lora_A." in name else 1)
 
 
 class _LowRankLinear(torch.autograd.Function):
@@ -101,7 +192,7 @@ class _LowRankLinear(torch.autograd.Function):
         return dx_TI, None, None, da_RI, db_OR, None
 
 
-def _forward(layer: LoraLinear, x: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+def _forward(layer: Any, x: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
     base = layer.get_base_layer()
     flat = x.reshape(-1, x.shape[-1])
     a, b, scale = layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight, layer.scaling[ADAPTER]

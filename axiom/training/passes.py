@@ -1,0 +1,98 @@
+"""One pass forward and backward over a pack, and the same as a CUDA graph.
+
+A batch of the default eight examples is some 2,000 tokens: a GPU computes it faster than Python can launch its
+thousands of kernels. So on a GPU a pass is captured once for each size and replayed.
+"""
+# ruff: noqa: TID253  (imported only by the training loop, which is itself imported lazily)
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+import torch
+
+from axiom.attention import Segments
+from axiom.training.batches import Pack
+from axiom.training.loss import weighted_cross_entropy
+
+GRAIN = 512
+"""Captured passes come in multiples of so many tokens."""
+WARM_UPS = 2
+"""Passes before a capture, so that libraries have set themselves up."""
+
+
+def run_pass(model: Any, pack: Pack) -> torch.Tensor:
+    """Add the gradient of the pack's weighted loss to the parameters; returns that loss."""
+    on_gpu = pack.ids_T.is_cuda
+    segments = Segments(pack.lengths, pack.offsets_S if on_gpu else None, len(pack.ids_T))
+    hidden_TD = model.get_decoder()(
+        input_ids=pack.ids_T[None], position_ids=pack.positions_T[None], use_cache=False, segments=segments
+    ).last_hidden_state[0]
+    head_VD = model.get_output_embeddings().weight
+    chosen_ND = hidden_TD.index_select(0, pack.sources_N)
+    loss = weighted_cross_entropy(chosen_ND, head_VD, pack.targets_N, pack.weights_N)
+    loss.backward()
+    return loss.detach()
+
+
+class GraphedPasses:
+    """Passes over one model, captured for each size they come in. The graphs share their memory."""
+
+    def __init__(self, model: Any, parameters: Sequence[torch.nn.Parameter]) -> None:
+        self.model, self.parameters = model, parameters
+        self.graphs: dict[tuple[int, ...], tuple[torch.cuda.CUDAGraph, Pack, torch.Tensor]] = {}
+        self.memory: Any = None
+
+    def __call__(self, pack: Pack) -> torch.Tensor:
+        """As `run_pass`, of a pack in host memory."""
+        padded = pad(pack)
+        shape = tuple(len(getattr(padded, field.name)) for field in fields(padded)[:-1])
+        if shape not in self.graphs:
+            self.graphs[shape] = self._capture(padded)
+        graph, static, loss = self.graphs[shape]
+        for field in fields(padded)[:-1]:
+            getattr(static, field.name).copy_(getattr(padded, field.name))
+        graph.replay()
+        return loss.clone()
+
+    def _capture(self, padded: Pack) -> tuple[torch.cuda.CUDAGraph, Pack, torch.Tensor]:
+        kept = [parameter.grad.clone() for parameter in self.parameters if parameter.grad is not None]
+        static = to_device(padded, self.model.device)
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(WARM_UPS):
+                run_pass(self.model, static)
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self.memory):
+            loss = run_pass(self.model, static)
+        self.memory = graph.pool()
+        for parameter, gradient in zip(self.parameters, kept, strict=True):
+            assert parameter.grad is not None
+            parameter.grad.copy_(gradient)
+        return graph, static, loss
+
+
+def pad(pack: Pack) -> Pack:
+    """The pack with a sequence of padding at its end, in sizes that recur: T and N are multiples of GRAIN.
+
+    S is a multiple of 8; the sequences that fill it up are empty. Padding predicts nothing.
+    """
+    length = -(-(len(pack.ids_T) + 1) // GRAIN) * GRAIN
+    count = -(-len(pack.sources_N) // GRAIN) * GRAIN
+    sequences = -(-(len(pack.lengths) + 1) // 8) * 8
+    extra_T, extra_N = length - len(pack.ids_T), count - len(pack.sources_N)
+    grow = torch.nn.functional.pad
+    offsets_S = grow(pack.offsets_S, (0, sequences + 1 - len(pack.offsets_S)), value=length)
+    return Pack(
+        grow(pack.ids_T, (0, extra_T)), torch.cat([pack.positions_T, torch.arange(extra_T)]),
+        grow(pack.sources_N, (0, extra_N)), grow(pack.targets_N, (0, extra_N)), grow(pack.weights_N, (0, extra_N)),
+        offsets_S, (*pack.lengths, extra_T),
+    )  # fmt: skip
+
+
+def to_device(pack: Pack, device: torch.device) -> Pack:
+    """The pack with its tensors on `device`."""
+    tensors = {field.name: getattr(pack, field.name).to(device) for field in fields(pack)[:-1]}
+    return replace(pack, **tensors)
