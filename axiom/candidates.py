@@ -116,7 +116,7 @@ def _candidate(row: Any, fault: Callable[[str], DataError]) -> Candidate:
 
 def _text(row: dict[str, Any], name: str, fault: Callable[[str], DataError]) -> str:
     value = row.get(name)
-    if not isinstance(value, str) or (not value and name != "code" and name != "completion"):
+    if not isinstance(value, str) or (not value and name not in {"code", "completion"}):
         raise fault(f"has {name} {value!r}; it must be text")
     return value
 

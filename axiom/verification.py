@@ -167,7 +167,8 @@ def verify_samples(
     """A verdict for each sample, as they fall.
 
     The same code for the same problem is run once. With `audit`, every pass is verified again on the cases it gives,
-    and the verdict's `audit_passed` says how that went (null where it gives none). Problems of kind `answer` need no sandbox.
+    and the verdict's `audit_passed` says how that went (null where it gives none).
+    Problems of kind `answer` need no sandbox.
     """
     yield from _SampleRun(problems, verifier, audit).verdicts(iter(samples))
 

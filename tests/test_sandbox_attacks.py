@@ -79,3 +79,29 @@ def test_each_has_its_only_acceptable_outcome(group: str, verifier: Verifier, no
     assert len(verdicts) == len(stream)
     assert all(v.outcome == Outcome.PASSED for v in verdicts if v.candidate_id == "next")
     assert all(v.outcome == Outcome.WRONG_ANSWER for v in verdicts if v.candidate_id == "next wrong")
+
+
+GIANT = {
+    "a hundred thousand minus signs": ("y = " + "-" * 100_000 + "1", Outcome.SYNTAX_ERROR),
+    "ten thousand parentheses": ("y = " + "(" * 10_000 + ")" * 10_000, Outcome.SYNTAX_ERROR),
+    "a hundred thousand open brackets": ("y = " + "[" * 100_000, Outcome.SYNTAX_ERROR),
+    "a hundred thousand attributes": ("y = f" + ".a" * 100_000, Outcome.SYNTAX_ERROR),
+    "twenty thousand lambdas": ("y = " + "lambda:" * 20_000 + "1", Outcome.SYNTAX_ERROR),
+    "twenty thousand branches": ("if 0: pass\n" + "elif 0: pass\n" * 20_000, Outcome.SYNTAX_ERROR),
+    "a null byte": ("a\0b", Outcome.SYNTAX_ERROR),
+    "a lone surrogate": ("y = '\ud800'", Outcome.SYNTAX_ERROR),
+    "an int literal beyond the limit": ("y = " + "1" * 5000, Outcome.SYNTAX_ERROR),
+    "a constant too large to fold": ("y = 'a' * 10**10", Outcome.MEMORY_LIMIT),
+    "a million lines": ("x = 1\n" * 1_000_000, Outcome.MEMORY_LIMIT),
+    "five megabytes of comment": ("#" + "a" * 5_000_000, Outcome.PASSED),
+    "a hundred and fifty parentheses": ("y = " + "(" * 150 + "1" + ")" * 150, Outcome.PASSED),
+    "a hundred thousand keys": ("y = {" + ",".join(f"{i}: {i}" for i in range(100_000)) + "}", Outcome.PASSED),
+    "carriage returns alone": ("\r\r\f", Outcome.PASSED),
+}
+
+
+@pytest.mark.parametrize("name", GIANT)
+def test_giant_and_deep_sources(name: str, verifier: Verifier, nothing_left: None) -> None:
+    source, outcome = GIANT[name]
+    program = Candidate(name, f"{source}\n{NEXT.code}", "f", NEXT.cases, timeout_s=5.0, memory_mb=256)
+    assert [verdict.outcome for verdict in verifier.verify([program])] == [outcome]

@@ -14,8 +14,10 @@ from tests.attacks import GROUPS
 
 ROOT = Path(__file__).parent.parent
 CHOSEN = [
-    attack for group in ("odd_valid", "processes", "writes", "secrets", "network", "privilege") for attack in GROUPS[group]
-]  # fmt: skip
+    attack
+    for group in ("odd_valid", "processes", "writes", "secrets", "network", "privilege")
+    for attack in GROUPS[group]
+]
 AS_USER = """
 import json, os, sys
 from axiom.sandbox.inside import seccomp
@@ -66,9 +68,13 @@ with Verifier(SandboxConfig(workers=2, wall_factor=3)) as verifier:
 
 def as_user(denied: str) -> dict[str, object]:
     result = subprocess.run(
-        [sys.executable, "-c", AS_USER, denied, str(ROOT)], cwd=ROOT, capture_output=True, text=True,
-        input=json.dumps([attack.candidate.candidate_id for attack in CHOSEN]), env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+        [sys.executable, "-c", AS_USER, denied, str(ROOT)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        input=json.dumps([attack.candidate.candidate_id for attack in CHOSEN]),
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
     assert result.returncode == 0, result.stderr[-2000:]
     found: dict[str, object] = json.loads(result.stdout)
     return found

@@ -1,4 +1,4 @@
-"""The verifier's promises: the taxonomy, streaming with back-pressure, shared verdicts, audits, and whose fault it was."""
+"""The verifier's promises: taxonomy, streaming with back-pressure, shared verdicts, audits, and whose fault it was."""
 
 import json
 import os
@@ -44,10 +44,13 @@ def one(verifier: Verifier, code: str, **more: object) -> CandidateVerdict:
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.complex_numbers(),
-    lambda inner: st.lists(inner, max_size=4) | st.lists(inner, max_size=4).map(tuple)
-    | st.dictionaries(st.text() | st.integers() | st.booleans(), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.lists(inner, max_size=4).map(tuple)
+        | st.dictionaries(st.text() | st.integers() | st.booleans(), inner, max_size=4)
+    ),
     max_leaves=12,
-)  # fmt: skip
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -58,9 +61,18 @@ def test_any_value_goes_in_and_comes_back_as_itself(verifier: Verifier, value: o
 
 @pytest.mark.parametrize(
     ("got", "want", "passes"),
-    [("0.1 + 0.2", 0.3, True), ("1e9 + 1", 1e9, True), ("1.01", 1.0, False), ("1", 1.0, False), ("[1.0000000001]", [1.0], True),
-     ("float('nan')", float("nan"), True), ("{'a': 2.0000000001}", {"a": 2.0}, True), ("(1.0,)", [1.0], False), ("True", 1.0, False)],
-)  # fmt: skip
+    [
+        ("0.1 + 0.2", 0.3, True),
+        ("1e9 + 1", 1e9, True),
+        ("1.01", 1.0, False),
+        ("1", 1.0, False),
+        ("[1.0000000001]", [1.0], True),
+        ("float('nan')", float("nan"), True),
+        ("{'a': 2.0000000001}", {"a": 2.0}, True),
+        ("(1.0,)", [1.0], False),
+        ("True", 1.0, False),
+    ],
+)
 def test_close_forgives_rounding_and_nothing_else(verifier: Verifier, got: str, want: object, passes: bool) -> None:
     verdict = one(verifier, f"def f(x):\n    return {got}\n", want=want, comparison="close")
     assert (verdict.outcome == Outcome.PASSED) is passes
@@ -68,8 +80,11 @@ def test_close_forgives_rounding_and_nothing_else(verifier: Verifier, got: str, 
 
 def test_cases_passed_counts_what_came_before_the_end(verifier: Verifier) -> None:
     cases = tuple(Case(args=f"[{x}]", expected=str(x)) for x in range(4))
-    codes = {"def f(x):\n    return x if x != 1 else 9\n": 3, "def f(x):\n    return x if x < 2 else 1 / 0\n": 2,
-             "def f(x):\n    while x == 3: pass\n    return x\n": 3}  # fmt: skip
+    codes = {
+        "def f(x):\n    return x if x != 1 else 9\n": 3,
+        "def f(x):\n    return x if x < 2 else 1 / 0\n": 2,
+        "def f(x):\n    while x == 3: pass\n    return x\n": 3,
+    }
     verdicts = verifier.verify(Candidate(code, code, "f", cases, timeout_s=0.3) for code in codes)
     assert {verdict.candidate_id: verdict.cases_passed for verdict in verdicts} == codes
 
@@ -205,16 +220,39 @@ def test_a_candidate_without_cases_or_with_broken_ones_is_the_callers_mistake(ve
 
 
 PROBLEM = Problem(
-    problem_id="p", family="t", variant="{}", difficulty=1, split="train", title="", description="", signature="", entry_point="f",
-    shown=(), cases=(Case(args="[1]", expected="2"),), reference_solution=RIGHT, input_data="", expected_output="2",
-)  # fmt: skip
+    problem_id="p",
+    family="t",
+    variant="{}",
+    difficulty=1,
+    split="train",
+    title="",
+    description="",
+    signature="",
+    entry_point="f",
+    shown=(),
+    cases=(Case(args="[1]", expected="2"),),
+    reference_solution=RIGHT,
+    input_data="",
+    expected_output="2",
+)
 
 
 def sample(name: str, code: str, completion: str = "") -> Sample:
     return Sample(
-        sample_id=name, problem_id="p", iteration=0, purpose="train", index=0, completion=completion, code=code, token_count=1,
-        logprob=None, finish_reason="stop", seed=0, temperature=1.0, policy_version="",
-    )  # fmt: skip
+        sample_id=name,
+        problem_id="p",
+        iteration=0,
+        purpose="train",
+        index=0,
+        completion=completion,
+        code=code,
+        token_count=1,
+        logprob=None,
+        finish_reason="stop",
+        seed=0,
+        temperature=1.0,
+        policy_version="",
+    )
 
 
 def test_equal_programs_share_one_run_and_every_sample_has_its_verdict(verifier: Verifier) -> None:
@@ -233,8 +271,10 @@ def test_a_pass_is_audited_on_the_second_set(verifier: Verifier) -> None:
     ]
     verdicts = verify_samples({"p": PROBLEM}, samples, verifier, lambda _: (Case(args="[7]", expected="8"),))
     assert {v.sample_id: (v.outcome.value, v.audit_passed) for v in verdicts} == {
-        "honest": ("passed", True), "guess": ("passed", False), "wrong": ("wrong_answer", None),
-    }  # fmt: skip
+        "honest": ("passed", True),
+        "guess": ("passed", False),
+        "wrong": ("wrong_answer", None),
+    }
 
 
 def test_an_empty_completion_is_a_verdict(verifier: Verifier) -> None:
@@ -244,9 +284,17 @@ def test_an_empty_completion_is_a_verdict(verifier: Verifier) -> None:
 
 @pytest.mark.parametrize(
     ("text", "want", "passes"),
-    [("42", 42, True), ("42.0", 42, False), ("True", 1, False), (" yes ", "yes", True), ("'yes'", "yes", True), ("[1, 2]", [1, 2], True),
-     ("__import__('os').abort()", 1, False), ("(" * 500, 1, False)],
-)  # fmt: skip
+    [
+        ("42", 42, True),
+        ("42.0", 42, False),
+        ("True", 1, False),
+        (" yes ", "yes", True),
+        ("'yes'", "yes", True),
+        ("[1, 2]", [1, 2], True),
+        ("__import__('os').abort()", 1, False),
+        ("(" * 500, 1, False),
+    ],
+)
 def test_direct_answers_are_compared_in_type_and_value(text: str, want: object, passes: bool) -> None:
     problem = PROBLEM.model_copy(update={"kind": "answer", "expected_output": encode(want)})
     assert (answer_verdict(problem, sample("a", "", text)).outcome == Outcome.PASSED) is passes
@@ -257,10 +305,18 @@ ROW = {"candidate_id": "a", "code": RIGHT, "entry_point": "f", "cases": [{"args"
 
 @pytest.mark.parametrize(
     ("change", "says"),
-    [({"candidate_id": None}, "candidate_id"), ({"code": None}, "either code or completion"), ({"cases": []}, "needs cases"),
-     ({"cases": [{"args": 1, "expected": 2}]}, "args is a int"), ({"cases": [{"args": [1]}]}, "case 0"), ({"timeout_s": -1}, "timeout_s"),
-     ({"memory_mb": 1.5}, "memory_mb"), ({"nonsense": 1}, "unknown column 'nonsense'"), ({"entry_point": 3}, "entry_point")],
-)  # fmt: skip
+    [
+        ({"candidate_id": None}, "candidate_id"),
+        ({"code": None}, "either code or completion"),
+        ({"cases": []}, "needs cases"),
+        ({"cases": [{"args": 1, "expected": 2}]}, "args is a int"),
+        ({"cases": [{"args": [1]}]}, "case 0"),
+        ({"timeout_s": -1}, "timeout_s"),
+        ({"memory_mb": 1.5}, "memory_mb"),
+        ({"nonsense": 1}, "unknown column 'nonsense'"),
+        ({"entry_point": 3}, "entry_point"),
+    ],
+)
 def test_a_row_that_is_not_well_formed_is_named_before_anything_runs(
     tmp_path: Path, change: dict[str, object], says: str
 ) -> None:
@@ -271,8 +327,9 @@ def test_a_row_that_is_not_well_formed_is_named_before_anything_runs(
 
 
 def test_the_command_reads_jsonl_and_parquet_and_writes_both(tmp_path: Path) -> None:
-    import axiom.cli.verify  # noqa: F401  (registers the command)
     import polars as pl
+
+    import axiom.cli.verify  # noqa: F401  (registers the command)
 
     source = tmp_path / "rows.jsonl"
     fenced = {**ROW, "candidate_id": "b", "completion": f"Here:\n```python\n{RIGHT}```"}

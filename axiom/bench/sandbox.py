@@ -168,9 +168,8 @@ def looping(verifier: Verifier, workers: int, count: int = 60, seconds: float = 
     outcomes = Counter(verdict.outcome for verdict in verifier.verify(batch))
     took = time.perf_counter() - started
     loops = codes.count(LOOPING)
-    table = Table(
-        title=f"{loops} of {count} candidates loop for ever, {seconds} s of CPU each", box=None, show_header=False
-    )
+    title = f"{loops} of {count} candidates loop for ever, {seconds} s of CPU each"
+    table = Table(title=title, box=None, show_header=False)
     table.add_row("took", f"{took:.2f} s with {workers} workers")
     table.add_row("CPU limits over the workers", f"{loops * seconds / workers:.2f} s")
     table.add_row("verdicts", ", ".join(f"{outcome} {number}" for outcome, number in outcomes.items()))
@@ -189,7 +188,7 @@ def _mixture(count: int) -> Iterator[Candidate]:
     """Two right programs, then a hostile one; one in a thousand loops."""
     for number in range(count):
         hostile = LOOPING if number % 1000 == 2 else HOSTILE[number // 3 % len(HOSTILE)]
-        code = hostile if number % 3 == 2 else PROGRAM  # noqa: PLR2004
+        code = hostile if number % 3 == 2 else PROGRAM
         yield Candidate(str(number), code, "f", CASES, timeout_s=0.2)
 
 

@@ -6,11 +6,11 @@ from axiom.sandbox.selftest import missing, self_test
 
 _REMEDIES = {
     "namespaces": "additional: run as root, or allow user namespaces (sysctl user.max_user_namespaces)",
-    "empty_root": "additional: run as root, or allow user namespaces; it stands in for Landlock where the kernel has none",
+    "empty_root": "additional: run as root, or allow user namespaces; it can stand in for Landlock",
     "rlimits": "raise the hard limits of the account (ulimit -Ha)",
     "identity": "map the ids 61184 or 65534 into the container's user namespace, or run as an ordinary user",
     "no_new_privs": "needs Linux 3.5 or later",
-    "landlock": "needs Linux 5.13 or later with `landlock` in the kernel's lsm= list, and a container that allows its calls",
+    "landlock": "needs Linux 5.13 with `landlock` in the kernel's lsm= list, and a container that allows its calls",
     "seccomp": "needs a kernel with CONFIG_SECCOMP_FILTER, on x86-64 or aarch64",
 }
 

@@ -51,7 +51,7 @@ class Program:
 
 @dataclass(slots=True)
 class Run:
-    """How a child ended: the kernel's account, and the bytes of its channel."""
+    """How a child ended: the kernel's account, and the bytes of its channel. `memory_bytes` is the limit it had."""
 
     status: int
     ended_by: int
@@ -59,6 +59,7 @@ class Run:
     wall_seconds: float
     page_faults: int
     peak_kib: int
+    memory_bytes: int
     answer: bytes
     overflowed: bool
 
@@ -67,6 +68,7 @@ class Run:
 class _Job:
     token: Any
     channel: socket.socket
+    memory_bytes: int
     unsent: memoryview
     cap: int
     answer: bytearray = field(default_factory=bytearray)
@@ -129,11 +131,13 @@ class Template:
         try:
             ours, theirs = socket.socketpair()
         except OSError as error:
-            raise SandboxError(f"no descriptors left for a sandbox channel ({error.strerror}); raise ulimit -n") from error
+            raise SandboxError(
+                f"no descriptors left for a sandbox channel ({error.strerror}); raise ulimit -n"
+            ) from error
         ours.setblocking(False)
         body = marshal.dumps((program.code, program.entry_point, program.output_bytes, program.arguments))
         cap = program.output_bytes + HEADER_SIZE * (len(program.arguments) + 2)
-        job = _Job(token, ours, memoryview(len(body).to_bytes(LENGTH_SIZE, "little") + body), cap)
+        job = _Job(token, ours, program.memory_bytes, memoryview(len(body).to_bytes(LENGTH_SIZE, "little") + body), cap)
         self._next_ticket = (self._next_ticket + 1) & 0xFFFFFFFF
         message = marshal.dumps((self._next_ticket, program.cpu_seconds, program.wall_seconds, program.memory_bytes), 2)
         try:
@@ -157,7 +161,7 @@ class Template:
 
     def collect(self) -> list[tuple[Any, Run]]:
         """The jobs that have ended since the last call. Raises SandboxError when the template has died."""
-        ended = []
+        ended: list[tuple[Any, Run]] = []
         while True:
             try:
                 data = self._control.recv(_REPORT_SIZE)
@@ -172,7 +176,17 @@ class Template:
             self.finished += 1
             _receive(job)
             job.channel.close()
-            run = Run(status, ended_by, cpu / 1e6, wall / 1e6, faults, peak, bytes(job.answer), job.overflowed())
+            run = Run(
+                status,
+                ended_by,
+                cpu / 1e6,
+                wall / 1e6,
+                faults,
+                peak,
+                job.memory_bytes,
+                bytes(job.answer),
+                job.overflowed(),
+            )
             ended.append((job.token, run))
 
     def run_now(self, program: Program) -> Run:
@@ -213,15 +227,16 @@ class Template:
 
 
 def _spawn(control: int, stop: int, without: Sequence[str], rich: bool) -> "subprocess.Popen[bytes]":
+    descriptors = [control, stop, _library()]
     options = {
         "values": axiom.values.__file__, "harness": str(_HERE / "inside/harness.py"), "without": list(without),
-        "descriptors": [control, stop, _library()], "rich": rich,
+        "descriptors": descriptors, "rich": rich,
     }  # fmt: skip
     return subprocess.Popen(
         [sys.executable, "-s", "-P", "-S", "-B", "-c", _BOOT, str(_HERE), json.dumps(options)],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd="/",
         env=_ENVIRONMENT,
-        pass_fds=options["descriptors"], start_new_session=True,  # Ctrl-C is the parent's to handle
+        pass_fds=descriptors, start_new_session=True,  # Ctrl-C is the parent's to handle
     )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ _TOLERANCE = 1e-6
 _SHOWN = 200
 
 _ENDINGS = {
-    b"S": Outcome.SYNTAX_ERROR, b"M": Outcome.MISSING_FUNCTION, b"L": Outcome.RUNTIME_ERROR,
+    b"S": Outcome.SYNTAX_ERROR, b"P": Outcome.SYNTAX_ERROR, b"M": Outcome.MISSING_FUNCTION, b"L": Outcome.RUNTIME_ERROR,
     b"Y": Outcome.MEMORY_LIMIT, b"O": Outcome.OUTPUT_LIMIT,
 }  # fmt: skip
 _CASE_FAILURES = {b"E": Outcome.RUNTIME_ERROR, b"X": Outcome.MEMORY_LIMIT, b"U": Outcome.WRONG_ANSWER}
@@ -50,6 +50,8 @@ def judge(run: Run, expected: Sequence[bytes], close: bool = False) -> Judgement
     if ended is not None:
         return Judgement(ended[0], passed, ended[1])
     for tag, _, payload in records:
+        if tag == b"P" and 2 * 1024 * run.peak_kib > run.memory_bytes:
+            return Judgement(Outcome.MEMORY_LIMIT, passed, "out of memory while compiling")
         if tag in _ENDINGS:
             return Judgement(_ENDINGS[tag], passed, _text(payload))
     if not _complete(records, len(expected), run.answer):

@@ -7,8 +7,8 @@ and what is used here is bound before the candidate's first line.
 
 Records, in order: `R` (ready, sent before the candidate is read), then for each case `V` (value), `E` (exception),
 `X` (out of memory) or `U` (a value without a form), then `D` (done). Or one of the endings `S` (does not compile),
-`L` (raises while loading), `Y` (out of memory while loading), `M` (no such function), `O` (too much output), `N` (needs an
-extension module that only a rich template has: run it there).
+`P` (the parser ran out of memory or depth), `L` (raises while loading), `Y` (out of memory while loading), `M` (no
+such function), `O` (too much output), `N` (needs an extension module that only a rich template has).
 """
 
 import io
@@ -92,11 +92,11 @@ def _load(code: str, entry_point: str) -> Any:
     try:
         program = compile(code.removeprefix("\ufeff"), "<candidate>", "exec", 0, True)
     except MemoryError:
-        _end(b"S", "too large or too deeply nested for the parser")
-    except BaseException as error:
+        _end(b"P", "too large or too deeply nested for the parser")
+    except BaseException as error:  # noqa: BLE001  (the candidate's failure, whatever it is, is data)
         _end(b"S", _describe(error))
     module = ModuleType(MODULE)
-    _modules[MODULE] = module
+    _modules[MODULE] = _modules["__main__"] = module
     space = module.__dict__
     try:
         exec(program, space)
@@ -104,7 +104,7 @@ def _load(code: str, entry_point: str) -> Any:
     except MemoryError:
         space.clear()
         _end(b"Y", "out of memory while loading")
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001  (the candidate's failure, whatever it is, is data)
         _end(b"L", _describe(error))
     if function is None:
         _end(b"M", f"no function {entry_point!r} is defined")
@@ -119,7 +119,7 @@ def _run_case(function: Any, index: int, arguments: bytes, encode: Callable[[Any
     except MemoryError:
         send(b"X", index)
         return
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001  (the candidate's failure, whatever it is, is data)
         send(b"E", index, _describe(error).encode("utf-8", "backslashreplace"))
         return
     chosen = _get_recursion_limit()
@@ -130,7 +130,7 @@ def _run_case(function: Any, index: int, arguments: bytes, encode: Callable[[Any
     except MemoryError:
         send(b"X", index)
         return
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001  (the candidate's failure, whatever it is, is data)
         _set_recursion_limit(chosen)
         reason = f"returned {_type_name(type(value))}, which cannot be answered: {_describe(error)}"
         send(b"U", index, reason.encode("utf-8", "backslashreplace"))

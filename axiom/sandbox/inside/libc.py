@@ -13,15 +13,15 @@ from .syscalls import ALLOWED, AUDIT_ARCH, CHECKED, FATAL, TEMPLATE_ONLY
 _CDECL, _USE_ERRNO = 1, 8
 
 
-class _Long(_ctypes._SimpleCData):  # type: ignore[name-defined,misc]
+class _Long(_ctypes._SimpleCData):
     _type_ = "l"
 
 
-class _Byte(_ctypes._SimpleCData):  # type: ignore[name-defined,misc]
+class _Byte(_ctypes._SimpleCData):
     _type_ = "B"
 
 
-class _Function(_ctypes.CFuncPtr):  # type: ignore[name-defined,misc]
+class _Function(_ctypes.CFuncPtr):
     _flags_ = _CDECL | _USE_ERRNO
     _restype_ = _Long
 
@@ -77,7 +77,8 @@ class Kernel:
 
     def __init__(self) -> None:
         self._numbers = numbers(ALLOWED, CHECKED, TEMPLATE_ONLY, FATAL)
-        self._call = _Function(_ctypes.dlsym(_ctypes.dlopen(None, 2), "syscall"))
+        own_symbols: Any = None  # dlopen's word for the running program; the stubs do not know it
+        self._call = _Function(_ctypes.dlsym(_ctypes.dlopen(own_symbols, os.RTLD_NOW), "syscall"))
         self._call.argtypes = (_Long,) * 7
 
     def resolve(self, calls: list[tuple[str, tuple[int, ...]]]) -> list[tuple[int, ...]]:

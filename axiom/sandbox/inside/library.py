@@ -1,14 +1,17 @@
 """The standard library as one block of memory, so that a child can import it without opening a file.
 
-The parent packs the modules once (`axiom.sandbox.packing`), every template maps the same block, and `Library` loads from it. Extension
-modules cannot come that way, since no child may map executable memory: the template loads the useful ones beforehand.
+The parent packs the modules once (`axiom.sandbox.packing`), every template maps the same block, and `Library` loads
+from it. Extension modules cannot come that way, since no child may map executable memory: the template loads the
+useful ones beforehand.
 """
 
+import _sitebuiltins
 import marshal
 import sys
 from collections.abc import Callable
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 LEAN = (
     "abc", "bisect", "collections", "collections.abc", "copy", "functools", "heapq", "itertools", "json", "keyword",
@@ -61,7 +64,8 @@ class Library:
             if self._absent is not None and name in EXTENSIONS:
                 self._absent(name)
             return None
-        return ModuleSpec(name, self, origin=f"<{name}>", is_package=entry[0])
+        loader: Any = self
+        return ModuleSpec(name, loader, origin=f"<{name}>", is_package=entry[0])
 
     def create_module(self, spec: ModuleSpec) -> None:
         """None: the default module is right."""
@@ -76,6 +80,8 @@ class Library:
 
 def preload(rich: bool) -> None:
     """Import what candidates use most, and put out of reach what no candidate gets."""
+    builtins = vars(sys.modules["builtins"])
+    builtins |= {name: _sitebuiltins.Quitter(name, "Ctrl-D") for name in ("exit", "quit")}  # `-S` left them out
     sys.modules.update(dict.fromkeys(WITHHELD))  # type: ignore[arg-type]  # an import of None raises ImportError
     for name in (*EXTENSIONS, *LEAN, *RICH) if rich else LEAN:
         try:

@@ -1,7 +1,7 @@
 """The isolation layers, each a function that takes a power away for good.
 
-A template calls `lock_template` once; a child calls `lock_child` between the fork and its candidate. Each layer returns a
-sentence about what holds, or raises OSError with the reason why it does not.
+A template calls `lock_template` once; a child calls its `ChildLock` between the fork and its candidate. Each layer
+returns a sentence about what holds, or raises OSError with the reason why it does not.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Seccomp filters as BPF programs.
 
-Two are stacked. The template installs `template_filter` once, so the kernel compiles the long list once; each child adds
-the short `child_filter`, which takes away what only the template needs. The stricter answer of the two wins.
+Two are stacked. The template installs `template_filter` once, so the kernel compiles the long list once; each child
+adds the short `child_filter`, which takes away what only the template needs. The stricter answer of the two wins.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ _PROT_EXEC = 4
 _WRITING = 0o1 | 0o2 | 0o100 | 0o1000 | 0o2000 | 0o20000000  # WRONLY, RDWR, CREAT, TRUNC, APPEND, TMPFILE
 _CLONE_THREAD = 0x10000
 _AF_UNIX = 1
-_SIGABRT = 6
+_CRASHES = (4, 6, 7, 8, 11)  # SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV
 _FCNTL = (0, 1, 2, 3, 4, 1030)  # DUPFD, GETFD, SETFD, GETFL, SETFL, DUPFD_CLOEXEC
 _FIONREAD, _FIONBIO, _FIONCLEX, _FIOCLEX, _TCGETS = 0x541B, 0x5421, 0x5450, 0x5451, 0x5401
 
@@ -62,11 +62,11 @@ def _if_null(index: int, then: int, otherwise: int) -> list[bytes]:
     ]  # fmt: skip
 
 
-def _abort_of(pid: int) -> list[bytes]:
-    """tgkill: abort() on oneself is a crash; every other signal is an attack."""
-    return [
-        _argument(0), _op(_JEQ, pid, 0, 3), _argument(2), _op(_JEQ, _SIGABRT, 0, 1), _end(ALLOW), _end(KILL),
-    ]  # fmt: skip
+def _crash_of(pid: int) -> list[bytes]:
+    """tgkill: abort() and the like on oneself is a crash; every other signal is an attack."""
+    crashes = [part for number in _CRASHES for part in (_op(_JEQ, number, 0, 1), _end(ALLOW))]
+    body = [_argument(2), *crashes, _end(KILL)]
+    return [_argument(0), _op(_JEQ, pid, 1, 0), _end(KILL), *body]
 
 
 def _program(machine: str, rules: Iterable[Rule], default: int) -> bytes:
@@ -114,7 +114,7 @@ def child_filter(machine: str, pid: int) -> bytes:
     answers = {
         "clone": _if_bits(0, _CLONE_THREAD, errno(EPERM), KILL),
         "prlimit64": _if_null(2, ALLOW, errno(EPERM)),
-        "tgkill": _abort_of(pid),
+        "tgkill": _crash_of(pid),
         "pidfd_open": [_end(KILL)],
         "pidfd_send_signal": [_end(KILL)],
         "seccomp": [_end(KILL)],

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from importlib.machinery import BuiltinImporter, FrozenImporter
 from types import ModuleType, SimpleNamespace
-from typing import Any, NoReturn
+from typing import Any
 
 from . import library, lockdown
 from .libc import Buffer, words
@@ -30,8 +30,8 @@ _POLLIN = 1
 _CLOSE_ON_EXEC = 0x40000000  # MSG_CMSG_CLOEXEC
 
 
-def main(options: str) -> NoReturn:
-    """Lock this process down, say what holds, then serve jobs until the control socket closes."""
+def main(options: str) -> None:
+    """Lock this process down, say what holds, then serve jobs until the control socket closes. Never returns."""
     settings = json.loads(options)
     _place(settings["descriptors"])
     library.preload(settings["rich"])
@@ -44,7 +44,7 @@ def main(options: str) -> NoReturn:
     _become_anonymous(library.Library(block, None if settings["rich"] else harness.needs_rich), output)
     os.write(CONTROL, json.dumps(report).encode())
 
-    def child(channel: int, cpu_seconds: float, memory: int) -> NoReturn:
+    def child(channel: int, cpu_seconds: float, memory: int) -> None:
         os.dup2(channel, harness.CHANNEL, inheritable=False)  # CHANNEL is CONTROL: the child loses the control socket
         os.close(channel)
         os.close(STOP)
@@ -105,9 +105,13 @@ def _become_anonymous(finder: library.Library, output: io.RawIOBase) -> None:
     for name in [name for name in sys.modules if name.split(".")[0] in {"inside", "_ctypes", "__main__"}]:
         del sys.modules[name]
     sys.modules["_ctypes"] = None  # type: ignore[assignment]
-    text = io.TextIOWrapper(io.BufferedWriter(output), "utf-8", "backslashreplace", write_through=True)
-    sys.stdout = sys.stderr = sys.__stdout__ = sys.__stderr__ = text  # type: ignore[misc]
+    sys.stdout = sys.__stdout__ = _text(output)  # type: ignore[misc]
+    sys.stderr = sys.__stderr__ = _text(output)  # type: ignore[misc]
     os.dup2(1, 2)  # until here errors reach the parent, from here on nothing does
+
+
+def _text(output: io.RawIOBase) -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BufferedWriter(output), "utf-8", "backslashreplace", write_through=True)
 
 
 class Inbox:
@@ -157,7 +161,7 @@ class Watch:
         return int.from_bytes(self._status.bytes, sys.byteorder), cpu_us, usage[8], usage[4]
 
 
-def _serve(inbox: Inbox, watch: Watch, child: Callable[[int, float, int], NoReturn]) -> None:
+def _serve(inbox: Inbox, watch: Watch, child: Callable[[int, float, int], None]) -> None:
     """Fork a child for the next job, watch it to its end, report."""
     (ticket, cpu_seconds, wall_seconds, memory), channel = inbox.receive()
     started = time.monotonic()
