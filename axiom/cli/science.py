@@ -250,7 +250,8 @@ def _draw(
 
     made = charts.all_of(arms, found, reading.clock, reading.split)
     for name, chart in made.items():
-        for suffix in ("png", "svg"):
-            curve_charts.save(chart, folder / f"{name}.{suffix}")
+        curve_charts.save(chart, folder / f"{name}.svg")
     (folder / "report.html").write_text(report.page(title, arms, found, made))
+    (folder / "figures.json").write_text(report.figures(arms, found))
+    report.measurements(arms).write_parquet(folder / "metrics.parquet", compression="zstd")
     console.print(f"\nreport and charts: {folder}/report.html", highlight=False, soft_wrap=True)

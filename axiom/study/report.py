@@ -3,12 +3,17 @@
 import html
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from axiom import ledger
+from axiom.evaluation import GREEDY
 from axiom.study.compare import Comparison
 from axiom.study.outcome import Outcome
 from axiom.survival import restricted_mean
+
+if TYPE_CHECKING:
+    import polars as pl
 
 LEDGER_COLUMNS = (*ledger.COMPARED, "drawn", "seconds")
 
@@ -40,23 +45,52 @@ def ledger_rows(arms: Mapping[str, Sequence[Outcome]]) -> tuple[list[str], list[
 def page(
     title: str, arms: Mapping[str, Sequence[Outcome]], comparisons: Sequence[Comparison], charts: Mapping[str, Any]
 ) -> str:
-    """The page as text: a paragraph a comparison, then tables and charts."""
-    import vl_convert
-
+    """The page as text: a paragraph a comparison, then tables and charts, drawn, so that it needs no script."""
     paragraphs = [f"<p class=verdict>{html.escape(found.paragraph())}</p>" for found in comparisons]
-    drawn = [
-        f'<div id="{name}"></div><script>vegaEmbed("#{name}", {_spec(chart)});</script>'
-        for name, chart in charts.items()
-    ]
     body = [
-        f"<h1>{html.escape(title)}</h1>", *paragraphs, "<h2>Arms</h2>", table(*arm_rows(arms)), *drawn,
+        f"<h1>{html.escape(title)}</h1>", *paragraphs, "<h2>Arms</h2>", table(*arm_rows(arms)),
+        *(f"<figure id={name}>{svg(chart)}</figure>" for name, chart in charts.items()),
         "<h2>Ledger: sums over rounds, means over runs</h2>", table(*ledger_rows(arms)),
     ]  # fmt: skip
-    return PAGE.format(title=html.escape(title), script=vl_convert.javascript_bundle(None), body="\n".join(body))
+    return PAGE.format(title=html.escape(title), body="\n".join(body))
 
 
-def _spec(chart: Any) -> str:
-    return json.dumps(chart.to_dict()).replace("</", "<\\/")
+def svg(chart: Any) -> str:
+    """The chart as SVG text."""
+    import vl_convert
+
+    return vl_convert.vegalite_to_svg(chart.to_dict())
+
+
+def figures(arms: Mapping[str, Sequence[Outcome]], comparisons: Sequence[Comparison]) -> str:
+    """Every figure behind the page as JSON: the comparisons, and of each run its outcome and what it cost."""
+    runs = [
+        {name: getattr(run, name) for name in ("name", "arm", "seed", "yoke", "time", "observed", "horizon", "kind")}
+        | {"final_accuracy": run.final_accuracy, "ledger": ledger.totals(run.ledger)}
+        for group in arms.values()
+        for run in group
+    ]
+    return json.dumps({"comparisons": [asdict(found) for found in comparisons], "runs": runs}, indent=1)
+
+
+def measurements(arms: Mapping[str, Sequence[Outcome]]) -> "pl.DataFrame":
+    """Pooled greedy accuracy of every run at every evaluation, with what had been spent until then."""
+    import polars as pl
+
+    return pl.DataFrame(
+        [
+            {
+                "run": run.name,
+                "arm": run.arm,
+                "seed": run.seed,
+                **row.model_dump(exclude={"family", "difficulty", "name"}),
+            }
+            for group in arms.values()
+            for run in group
+            for row in run.metrics
+            if row.name == GREEDY and row.family is None and row.difficulty is None
+        ]
+    )
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -74,6 +108,6 @@ body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 1000px; margin: 2rem au
 table {{ border-collapse: collapse; }}
 td, th {{ padding: .25rem .8rem; border-bottom: 1px solid #eee; text-align: right; }}
 </style>
-<script>{script}</script></head>
+</head>
 <body>{body}</body></html>
 """
