@@ -1,0 +1,72 @@
+"""Where weights come from, and the sentence for each way it can fail."""
+
+import subprocess
+import sys
+
+import pytest
+from tiny_model import make_tiny_model
+
+from axiom.config import ModelConfig
+from axiom.errors import ConfigError
+from axiom.models import fingerprint, load_tokenizer, resolve_device, resolve_model, stop_tokens
+
+
+def test_a_model_folder_is_itself(tmp_path):
+    assert resolve_model(str(make_tiny_model(tmp_path))) == tmp_path
+
+
+@pytest.mark.parametrize("path", ["/nowhere/model", "./missing", "a/b/c", "no-such-model"])
+def test_a_path_that_does_not_exist_is_one_sentence(path):
+    with pytest.raises(ConfigError, match=r"model.path = .* does not exist; set model.path"):
+        resolve_model(path)
+
+
+def test_a_folder_without_a_model_is_one_sentence(tmp_path):
+    with pytest.raises(ConfigError, match=r"holds no config.json; set model.path"):
+        resolve_model(str(tmp_path))
+
+
+def test_a_hub_name_off_line_is_one_sentence(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ConfigError, match=r"neither a folder nor on the hub .* set model.path"):
+        resolve_model("nobody/nothing")
+
+
+def test_fingerprints_tell_weights_apart(tmp_path):
+    one, two, same = (make_tiny_model(tmp_path / name, seed) for name, seed in (("a", 1), ("b", 2), ("c", 1)))
+    assert fingerprint(one) == fingerprint(same) != fingerprint(two)
+
+
+def test_the_end_of_turn_stops(tmp_path):
+    folder = make_tiny_model(tmp_path)
+    assert stop_tokens(folder, load_tokenizer(ModelConfig(path=str(folder)))) == {0}
+
+
+def test_cuda_without_a_gpu_is_one_sentence():
+    import torch
+
+    if torch.cuda.is_available():
+        assert resolve_device(ModelConfig(device="cuda")) == "cuda"
+        return
+    with pytest.raises(ConfigError, match=r"torch sees no GPU; run axiom doctor"):
+        resolve_device(ModelConfig(device="cuda"))
+
+
+def test_importing_sampling_and_training_loads_no_torch():
+    code = (
+        "import sys, axiom.models, axiom.sampling, axiom.training; print('torch' in sys.modules, 'peft' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.slow
+def test_the_embedded_model_is_converted_once_and_whole(tmp_path, monkeypatch):
+    monkeypatch.setenv("AXIOM_CACHE_DIR", str(tmp_path))
+    folder = resolve_model("smollm2-135m")
+    written = {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= set(written)
+    assert "quantization_config" not in (folder / "config.json").read_text()
+    assert resolve_model("smollm2-135m") == folder
+    assert {file.name: file.stat().st_mtime_ns for file in folder.iterdir()} == written
+    assert [entry.name for entry in (tmp_path / "models").iterdir()] == [folder.name]

