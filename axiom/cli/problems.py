@@ -1,5 +1,7 @@
 """`axiom problems`: print, write, list and audit procedural problems."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +11,8 @@ from axiom.cli.app import console, problems_app
 from axiom.errors import ConfigError
 
 if TYPE_CHECKING:
-    from axiom.records import Problem
+    from axiom.problems.audit import Rates, Run
+    from axiom.records import Case, Problem
 
 Family = Annotated[
     list[str] | None, typer.Option("--family", help="A family; may be given many times. `all` is every one.")
@@ -94,15 +97,75 @@ def _print_one(problem: "Problem", show: bool) -> None:
 
 
 def _list_families() -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     from axiom.problems import GENERATORS, generate
 
-    table = Table("Family", "Title", "Signature", "Variants", "Difficulty", "Example")
+    table = Table("Family", "Title", "Signature", "Variants", "Difficulty", "Example", show_lines=True)
     for name, family in GENERATORS.items():
         example = next(generate(name, family.difficulties, 1, 0))
         low, high = family.difficulties
         table.add_row(
             name, family.title, family.signature, f"{family.variants:,}", f"{low}-{high}", example.description
         )
+    console.print(table)
+
+
+@problems_app.command()
+def audit(
+    family: Family = None,
+    count: Annotated[int, typer.Option(min=1, help="Problems of each family.")] = 3,
+    seed: Annotated[int, typer.Option(help="Root of the random streams.")] = 0,
+    sandbox: Annotated[bool, typer.Option(help="Judge in the sandbox, as samples are; else in this process.")] = True,
+    show: Annotated[
+        bool, typer.Option("--show", help="Print every cheat that passed and every form that failed.")
+    ] = False,
+) -> None:
+    """Plant cheats and valid forms and count what the hidden cases make of them.
+
+    Example: axiom problems audit --family list_sort --family rpn
+    """
+    from axiom.problems.audit import audit as plant
+
+    rates = []
+    with _judge(sandbox) as judge:
+        for name in _named(family or ["all"]):
+            rates.append(plant(name, count, seed, judge))
+    _print_rates(rates)
+    for rate in rates if show else ():
+        for text in (*rate.survivors, *rate.refused):
+            console.print(f"{rate.family}: {text}", highlight=False, markup=False)
+
+
+@contextmanager
+def _judge(sandbox: bool) -> Iterator["Run | None"]:
+    """What says whether a program passes: the verifier, or None for this process."""
+    if not sandbox:
+        yield None
+        return
+    from axiom.config import SandboxConfig
+    from axiom.verification import Candidate, Verifier
+
+    with Verifier(SandboxConfig(workers=1, cpu_seconds=1.0)) as verifier:
+
+        def judge(code: str, entry_point: str, cases: "Sequence[Case]") -> bool:
+            verdicts = verifier.verify([Candidate("planted", code, entry_point, tuple(cases))])
+            return all(verdict.outcome == "passed" for verdict in verdicts)
+
+        yield judge
+
+
+def _print_rates(rates: "Sequence[Rates]") -> None:
+    from rich.table import Table
+
+    table = Table("Family", "Problems", "Constants", "Tables", "Mutants", "Rejected", "Valid forms", "Accepted")
+    for rate in rates:
+        table.add_row(rate.family, str(rate.problems), str(rate.constants), str(rate.tables), str(rate.mutants),
+                      f"{rate.rejection:.2%}", str(rate.valid_forms), f"{rate.acceptance:.1%}")  # fmt: skip
+    planted = sum(rate.constants + rate.tables + rate.mutants for rate in rates)
+    rejected, forms = sum(rate.rejected for rate in rates), sum(rate.valid_forms for rate in rates)
+    table.add_section()
+    table.add_row("all", str(sum(rate.problems for rate in rates)), "", "", str(planted), f"{rejected / max(1, planted):.2%}",
+                  str(forms), f"{sum(rate.accepted for rate in rates) / max(1, forms):.1%}")  # fmt: skip
     console.print(table)

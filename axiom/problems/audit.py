@@ -57,8 +57,9 @@ class Rates:
 
     def row(self) -> dict[str, Any]:
         """The rates as a JSON-able row."""
-        return {"family": self.family, "problems": self.problems, "cheats": self.constants + self.tables + self.mutants,
-                "rejection": self.rejection, "valid_forms": self.valid_forms, "acceptance": self.acceptance}  # fmt: skip
+        planted = self.constants + self.tables + self.mutants
+        return {"family": self.family, "problems": self.problems, "cheats": planted, "rejection": self.rejection,
+                "valid_forms": self.valid_forms, "acceptance": self.acceptance}  # fmt: skip
 
 
 def audit_rates(families: Sequence[str], problems_each: int = 3, seed: int = 0) -> list[dict[str, Any]]:

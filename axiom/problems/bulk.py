@@ -18,6 +18,9 @@ from axiom.records import Problem
 CHUNK = 256
 """Variants in one piece of work. Part of the row-group layout, not of which problems come out."""
 
+IN_FLIGHT = 6
+"""Pieces of work that wait for a process or run in one."""
+
 Job = tuple[str, list[Names], int]
 """Family, variants, seed."""
 
@@ -70,7 +73,8 @@ def _tables(
     waiting: list[Future[tuple[bytes, list[str]]]] = []
     dealt = 0
     while dealt < count:
-        waiting += [pool.submit(_work, (family, chunk, seed)) for chunk in itertools.islice(chunks, 6 - len(waiting))]
+        wanted = min(IN_FLIGHT, 1 + (count - dealt) // CHUNK) - len(waiting)
+        waiting += [pool.submit(_work, (family, chunk, seed)) for chunk in itertools.islice(chunks, max(0, wanted))]
         if not waiting:
             raise exhausted(family, difficulty, dealt)
         data, marks = waiting.pop(0).result()

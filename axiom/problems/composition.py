@@ -95,7 +95,8 @@ def _pair(first: Family, second: Family) -> Family:
 
     def describe(v: Variant) -> str:
         parts = [
-            f"Part {label} (where {_arguments(family)} means {_arguments(family, mark)}): {family.describe(_part(v, which))}"
+            f"Part {label} (where {_arguments(family)} means {_arguments(family, mark)}): "
+            + family.describe(_part(v, which))
             for label, which, family, mark in (("A", "first", first, "a_"), ("B", "second", second, "b_"))
         ]
         return f"Return a list of two items, the results of part A and of part B. {' '.join(parts)}"

@@ -21,11 +21,12 @@ _NAMES = {"max": "min", "min": "max", "sorted": "list", "abs": "int", "sum": "le
           "lower": "upper", "set": "list", "append": "count"}  # fmt: skip
 
 WRAPPERS = (
-    "f(args[0][:-1], *args[1:])", "f(args[0][1:], *args[1:])", "f(args[0][::-1], *args[1:])", "f(args[0][:4], *args[1:])",
-    "f(sorted(args[0]), *args[1:])", "f(args[0] + 1, *args[1:])", "f(args[0] - 1, *args[1:])", "f(*args[::-1])",
-    "f(abs(args[0]), *args[1:])", "f(int(float(args[0])), *args[1:])", "f(*args) + 1", "f(*args) - 1", "-f(*args)",
-    "abs(f(*args))", "int(float(f(*args)))", "f(*args)[::-1]", "f(*args)[:-1]", "f(*args)[1:]", "sorted(f(*args))",
-    "f(*args).lower()", "f(*args).strip()", "f(*args) if args[0] else None", "f(list(dict.fromkeys(args[0])), *args[1:])",
+    "f(args[0][:-1], *args[1:])", "f(args[0][1:], *args[1:])", "f(args[0][::-1], *args[1:])",
+    "f(args[0][:4], *args[1:])", "f(sorted(args[0]), *args[1:])", "f(list(dict.fromkeys(args[0])), *args[1:])",
+    "f(args[0] + 1, *args[1:])", "f(args[0] - 1, *args[1:])", "f(abs(args[0]), *args[1:])",
+    "f(int(float(args[0])), *args[1:])", "f(*args[::-1])", "f(*args) if args[0] else None",
+    "f(*args) + 1", "f(*args) - 1", "-f(*args)", "abs(f(*args))", "int(float(f(*args)))", "f(*args)[::-1]",
+    "f(*args)[:-1]", "f(*args)[1:]", "sorted(f(*args))", "f(*args).lower()", "f(*args).strip()",
     "[int(float(x)) for x in f(*args)]",
 )  # fmt: skip
 """Off by one, reversed, cut short, swapped operands, lost precision above 2**53, a forgotten empty input."""
@@ -47,7 +48,7 @@ def edits(source: str) -> Iterator[str]:
 
 
 def wrapped(source: str, entry_point: str) -> Iterator[str]:
-    """`source` behind each of the wrappers. A wrapper for another type of argument fails and is a cheat all the same."""
+    """`source` behind each of the wrappers. One that does not suit the arguments fails, and is a cheat all the same."""
     for expression in WRAPPERS:
         body = expression.replace("f(", "original(")
         yield f"{source}\noriginal = {entry_point}\n\n\ndef {entry_point}(*args):\n    return {body}\n"

@@ -73,7 +73,7 @@ class Space:
         """The options behind `names`. Raises KeyError when no product of the space holds them."""
         for product in self.products:
             if product.keys() == names.keys() and all(name in product[axis] for axis, name in names.items()):
-                return {axis: product[axis][name] for axis, name in names.items()}
+                return {axis: options[names[axis]] for axis, options in product.items()}
         raise KeyError(f"no product of this space holds {names}")
 
     def difficulty(self, names: Names) -> int:

@@ -1,0 +1,181 @@
+"""Laws that every family keeps."""
+
+import ast
+import itertools
+import statistics
+
+import pytest
+
+from axiom import values
+from axiom.prompts import call, messages
+from axiom.problems import GENERATORS, audit_cases, generate
+from axiom.problems.audit import audit, audit_rates, cheats
+from axiom.problems.building import Plan, build, fingerprint
+from axiom.problems.decks import candidates
+from axiom.problems.family import load
+from axiom.problems.space import parsed
+
+FAMILIES = sorted(GENERATORS)
+ORIGINAL = ("arithmetic", "rpn", "parentheses")
+
+
+def some(name: str, count: int = 12, seed: int = 3):
+    return list(generate(name, GENERATORS[name].difficulties, count, seed))
+
+
+def test_there_are_thirty_families_and_the_six_that_presets_name():
+    assert len(FAMILIES) >= 30
+    assert {*ORIGINAL, "list_sort", "list_filter", "list_aggregate"} <= set(FAMILIES)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_reference_answers_both_hidden_sets(name):
+    for problem in some(name):
+        run = load(problem.reference_solution, problem.entry_point)
+        for case in (*problem.shown, *problem.cases, *audit_cases(problem)):
+            assert values.encode(run(*values.decode(case.args))) == case.expected, problem.description
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_interpreter_takes_another_route_to_the_same_answers(name):
+    family = GENERATORS[name]
+    for problem in some(name):
+        variant = family.space.variant(parsed(problem.variant))
+        for case in audit_cases(problem):
+            assert values.encode(family.solve(variant, *values.decode(case.args))) == case.expected
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_hidden_cases_are_new_and_no_answer_fills_more_than_half(name):
+    for problem in some(name):
+        shown, hidden = ({case.args for case in cases} for cases in (problem.shown, problem.cases))
+        second = {case.args for case in audit_cases(problem)}
+        assert len(shown) == 3
+        assert len(hidden) == 12
+        assert not shown & hidden
+        assert second
+        assert not second & (shown | hidden)
+        answers = [case.expected for case in problem.cases]
+        assert max(map(answers.count, answers)) <= 6
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_same_seed_gives_the_same_problems_and_another_seed_others(name):
+    first, again, other = (some(name, 6, seed) for seed in (3, 3, 4))
+    assert first == again
+    assert {p.problem_id for p in first}.isdisjoint(p.problem_id for p in other)
+    assert len({p.problem_id for p in first}) == 6
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_space_counts_and_indexes_every_variant_once(name):
+    space = GENERATORS[name].space
+    level = min(range(1, 11), key=lambda level: space.count(level) or 10**9)
+    every = [str(space.names(level, index)) for index in range(space.count(level))]
+    assert len(set(every)) == len(every)
+    assert all(space.difficulty(ast.literal_eval(text)) == level for text in every)
+    assert GENERATORS[name].variants >= (20_000 if name in ORIGINAL else 1_500)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_prompts_hide_the_reference_and_the_hidden_cases(name):
+    for problem in some(name, 6):
+        (message,) = messages(problem)
+        body = problem.reference_solution.split(":\n", 1)[1].strip()
+        assert body not in message["content"]
+        assert problem.signature in message["content"]
+        assert not any(call(problem.entry_point, case.args) + " ->" in message["content"] for case in problem.cases)
+        assert all(call(problem.entry_point, case.args) in message["content"] for case in problem.shown)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_an_argument_is_never_changed_by_the_reference(name):
+    for problem in some(name, 4):
+        run = load(problem.reference_solution, problem.entry_point)
+        for case in problem.cases:
+            args = values.decode(case.args)
+            run(*args)
+            assert values.encode(args) == case.args
+
+
+def nodes(source: str) -> int:
+    return sum(1 for _ in ast.walk(ast.parse(source)))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_higher_difficulty_means_a_larger_reference(name):
+    family = GENERATORS[name]
+    low, high = family.difficulties
+    sizes = {
+        level: statistics.mean(
+            nodes(family.reference(names)) for names in itertools.islice(candidates(family, (level, level), 1), 120)
+        )
+        for level in range(low, high + 1)
+    }
+    means = list(sizes.values())
+    assert means[-1] > 1.15 * means[0], sizes
+    assert all(later > 0.95 * earlier for earlier, later in itertools.pairwise(means)), sizes
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", FAMILIES)
+def test_so_many_variants_behave_differently(name):
+    family = GENERATORS[name]
+    wanted = 20_000 if name in ORIGINAL else 1_500
+    marks = set()
+    for names in candidates(family, family.difficulties, 5):
+        made = build(family, names, Plan("train", 5, shown=1, hidden=4))
+        if made is not None:
+            marks.add(made[1])
+        if len(marks) == wanted:
+            break
+    assert len(marks) == wanted
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_cheats_fail_and_valid_forms_pass():
+    rates = [audit(name, 4, 11) for name in FAMILIES]
+    planted = sum(rate.constants + rate.tables + rate.mutants for rate in rates)
+    assert sum(rate.rejected for rate in rates) / planted >= 0.985
+    assert all(rate.acceptance == 1.0 for rate in rates), [rate.refused for rate in rates]
+    assert all(rate.mutants >= 10 * rate.problems for rate in rates)
+
+
+def test_constants_and_tables_of_the_prompt_never_pass():
+    for problem in itertools.chain.from_iterable(some(name, 3, 2) for name in FAMILIES):
+        for code in dict(itertools.islice(cheats(problem), 2)).values():
+            run = load(code, problem.entry_point)
+            assert any(values.encode(run(*values.decode(case.args))) != case.expected for case in problem.cases)
+
+
+def test_the_audit_of_one_family_counts_every_plant():
+    rate = audit("list_sort", 2, 2)
+    assert (rate.constants, rate.tables, rate.valid_forms) == (2, 2, 24)
+    assert rate.mutants >= 20
+    assert rate.rejected + len(rate.survivors) == rate.constants + rate.tables + rate.mutants
+    assert rate.acceptance == 1.0, rate.refused
+    assert audit_rates(["list_sort"], 2, 2) == [rate.row()]
+
+
+def test_a_slip_in_the_printed_function_raises():
+    family = GENERATORS["list_aggregate"]
+    slipped = type(family)(
+        **{f: getattr(family, f) for f in ("name", "title", "entry_point", "parameters", "returns", "axes", "describe",
+                                           "solve", "sample")},
+        program=lambda v: family.program(v).replace("sum(", "len("),
+    )  # fmt: skip
+    names = {"keep": "even", "map": "same", "aggregate": "sum", "finish": "none"}
+    with pytest.raises(Exception, match="the interpreter says .* and the printed function"):
+        build(slipped, names, Plan("train", 0))
+
+
+def test_variants_that_agree_everywhere_share_a_fingerprint():
+    family = GENERATORS["list_aggregate"]
+    marks = []
+    for aggregate, finish in (("sum", "none"), ("sum", "plus_1"), ("sum", "none")):
+        names = {"keep": "even", "map": "same", "aggregate": aggregate, "finish": finish}
+        run = load(family.reference(names), family.entry_point)
+        marks.append(fingerprint(family, family.space.variant(names), run))
+    assert marks[0] == marks[2] != marks[1]
