@@ -1,4 +1,5 @@
 """The transformers engine: it says what `model.generate` says, whatever the batch, and follows its adapter."""
+# ruff: noqa: TID253
 
 import dataclasses
 

@@ -131,8 +131,8 @@ def test_a_killed_engine_is_replaced_and_nothing_is_lost(engine, prompts, adapte
 def test_an_engine_that_cannot_start_says_why_and_soon():
     process = EngineProcess("broken")
     began = time.monotonic()
+    process.send(op="start", arguments={"model": "/nowhere"}, merged=False)
     with pytest.raises(EngineError, match=r"engine broken \(pid \d+\) died with status"):
-        process.send(op="start", arguments={"model": "/nowhere"}, merged=False)
         process.expect("ready", 120)
     assert time.monotonic() - began < 120
     assert process.process.returncode is not None

@@ -1,4 +1,5 @@
 """The trainer: packed equals padded, only targets count, and its adapters are peft's."""
+# ruff: noqa: TID253
 
 import json
 import math

@@ -1,4 +1,5 @@
 """A causal language model of 50,000 random weights with a byte tokenizer, as a model directory."""
+# ruff: noqa: TID253
 
 from pathlib import Path
 

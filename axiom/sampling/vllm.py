@@ -25,6 +25,9 @@ RESTARTS = 1
 CAPTURE_SIZES = (1, 8, 64, 256, 512, 1024)
 """Batch sizes that get a CUDA graph. vLLM's own list of about a hundred takes a minute to capture."""
 CPU_CACHE_BYTES = 1 << 30
+LEAST_CACHE_BYTES = 1 << 30
+ENGINE_OVERHEAD_BYTES = 4 << 30
+"""CUDA context, graphs and activations of one engine."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +51,9 @@ class VLLMSampler:
         self.tokenizer = load_tokenizer(model)
         self.stops = sorted(stop_tokens(self.directory, self.tokenizer))
         self.policy = Policy("base", None)
-        # One after the other: engines that measure free memory at the same time starve each other.
-        self.engines: list[EngineProcess] = []
-        for index in range(sampling.vllm.replicas):
-            self.engines.append(self._start(index))
+        self.engines = [self._spawn(index) for index in range(sampling.vllm.replicas)]
+        for engine in self.engines:
+            engine.expect("ready", START_SECONDS)
 
     def use(self, policy: Policy) -> None:
         """Put the policy's weights in force in every engine."""
@@ -107,18 +109,19 @@ class VLLMSampler:
         for engine in self.engines:
             engine.kill()
 
-    def _start(self, index: int) -> EngineProcess:
+    def _spawn(self, index: int) -> EngineProcess:
+        """A process on its way to being ready. All start at once, since none measures free memory."""
         engine = EngineProcess(f"vllm-{index}")
         engine.send(
             op="start", arguments=engine_arguments(self.directory, self.config, self.sampling),
             merged=weights_in_force(self.config, self.sampling) == "merged",
         )  # fmt: skip
-        engine.expect("ready", START_SECONDS)
         return engine
 
     def _revive(self, index: int, due: dict[int, _Job]) -> None:
         self.engines[index].kill()
-        self.engines[index] = self._start(index)
+        self.engines[index] = self._spawn(index)
+        self.engines[index].expect("ready", START_SECONDS)
         self.engines[index].send(op="use", adapter=_text(self.policy.adapter))
         self.engines[index].expect("used")
         self._submit(index, due)
@@ -185,6 +188,8 @@ def engine_arguments(directory: Path, model: ModelConfig, sampling: SamplingConf
         "enforce_eager": settings.enforce_eager or not cuda, "enable_prefix_caching": True, "seed": 0,
     }  # fmt: skip
     if cuda:
+        # A given cache size spares each engine its measurement, which another engine's start would falsify.
+        arguments["kv_cache_memory_bytes"] = cache_bytes(directory, sampling)
         arguments["gpu_memory_utilization"] = settings.gpu_memory_utilization / settings.replicas
         arguments["enable_sleep_mode"] = settings.sleep
         if not settings.enforce_eager:
@@ -195,6 +200,26 @@ def engine_arguments(directory: Path, model: ModelConfig, sampling: SamplingConf
     if weights_in_force(model, sampling) == "adapter":
         arguments |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": settings.max_lora_rank}
     return arguments
+
+
+def cache_bytes(directory: Path, sampling: SamplingConfig) -> int:
+    """Key-value cache of one engine: its share of the GPU less twice its weights and what it computes with.
+
+    Twice, because merging keeps the base weights. Raises ConfigError when less than a gibibyte is left.
+    """
+    import torch
+
+    settings = sampling.vllm
+    share = int(torch.cuda.mem_get_info()[1] * settings.gpu_memory_utilization / settings.replicas)
+    weights = sum(file.stat().st_size for file in directory.glob("*.safetensors"))
+    left = share - 2 * weights - ENGINE_OVERHEAD_BYTES
+    if left < LEAST_CACHE_BYTES:
+        raise ConfigError(
+            f"{settings.replicas} engines on {settings.gpu_memory_utilization:.0%} of the GPU leave each "
+            f"{left / 2**30:.1f} GiB of cache, at least 1 is needed; lower sampling.vllm.replicas or raise "
+            f"sampling.vllm.gpu_memory_utilization"
+        )
+    return left
 
 
 def _check_rank(adapter: Path, sampling: SamplingConfig) -> None:

@@ -10,6 +10,7 @@ between processes is what bounds small models. Keep to the interface that vLLM 0
 """
 
 import ctypes
+import importlib
 import json
 import os
 import signal
@@ -117,6 +118,7 @@ def main() -> None:
     """Serve the socket whose descriptor is the first argument."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    importlib.import_module("vllm")  # takes seconds, which engines that start side by side spend side by side
     Worker(socket.socket(fileno=int(sys.argv[1]))).serve()
 
 
