@@ -144,6 +144,19 @@ def test_without_namespaces_it_runs() -> None:
     assert {"landlock", "seccomp", "identity", "rlimits", "no_new_privs"} <= set(tier)
 
 
+def test_root_of_a_user_namespace_with_one_id_is_an_ordinary_user() -> None:
+    code = (
+        "from axiom.config import SandboxConfig\nfrom axiom.verification import Verifier\n"
+        "with Verifier(SandboxConfig(workers=1)) as verifier:\n"
+        "    print(verifier.templates[0].layers['identity'][1])\n"
+    )
+    command = ["unshare", "--user", "--map-root-user", sys.executable, "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent.parent)
+    if "unshare failed" in result.stderr:
+        pytest.skip("this machine allows no user namespaces")
+    assert "maps nobody else" in result.stdout, result.stderr
+
+
 def test_without_seccomp_it_refuses() -> None:
     template = Template(("seccomp",))
     try:

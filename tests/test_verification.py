@@ -4,6 +4,8 @@ import json
 import os
 import resource
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +21,8 @@ from axiom.config import SandboxConfig
 from axiom.errors import DataError, SandboxError
 from axiom.records import Case, Outcome, Problem, Sample
 from axiom.sandbox import pool
+from axiom.sandbox.host import Run
+from axiom.sandbox.judge import READY, judge
 from axiom.values import encode
 from axiom.verification import Candidate, CandidateVerdict, Verifier, answer_verdict, verify_samples
 
@@ -76,6 +80,33 @@ def test_any_value_goes_in_and_comes_back_as_itself(verifier: Verifier, value: o
 def test_close_forgives_rounding_and_nothing_else(verifier: Verifier, got: str, want: object, passes: bool) -> None:
     verdict = one(verifier, f"def f(x):\n    return {got}\n", want=want, comparison="close")
     assert (verdict.outcome == Outcome.PASSED) is passes
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(b"RVEXUDSPLYMONZ"), st.integers(0, 3), st.binary(max_size=9)), max_size=5),
+    st.binary(max_size=9),
+)
+def test_no_bytes_on_the_channel_crash_the_judge_or_pass_by_chance(
+    records: list[tuple[int, int, bytes]], rest: bytes
+) -> None:
+    answer = (
+        READY
+        + b"".join(bytes([t]) + i.to_bytes(2, "little") + len(p).to_bytes(4, "little") + p for t, i, p in records)
+        + rest
+    )
+    for close in (False, True):
+        found = judge(Run(0, 0, 0.0, 0.0, 0, 0, 1 << 20, answer, False), (b"[1.5]", b'"x"'), close)
+        assert found.outcome != Outcome.PASSED or found.cases_passed == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"$":"complex","v":[]}', '{"$":[]}', '{"$":"set","v":[[1]]}', "[" * 100_000, "1" * 5000, '{"$":"float","v":"x"}'],
+)
+def test_malformed_values_are_wrong_answers(text: str) -> None:
+    answer = READY + b"V\0\0" + len(text).to_bytes(4, "little") + text.encode() + b"D\1\0\0\0\0\0"
+    assert judge(Run(0, 0, 0.0, 0.0, 0, 0, 1 << 20, answer, False), (b"1.5",), True).outcome == Outcome.WRONG_ANSWER
 
 
 def test_cases_passed_counts_what_came_before_the_end(verifier: Verifier) -> None:
@@ -161,6 +192,25 @@ def test_a_sleeper_is_run_once_more_alone_before_it_is_timed_out() -> None:
         assert time.monotonic() - started >= 2 * 0.6
         assert verdicts["sleeps"].outcome == Outcome.TIMEOUT
         assert "wall-clock" in verdicts["sleeps"].detail
+
+
+def test_load_does_not_turn_a_pass_into_a_timeout() -> None:
+    work = (
+        "import time\ndef f(x):\n    end = time.process_time() + 0.5\n"
+        "    while time.process_time() < end: pass\n    return x + 1\n"
+    )
+    crowd = [
+        subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"]) for _ in range(3 * (os.cpu_count() or 1))
+    ]
+    try:
+        with Verifier(SandboxConfig(workers=2, wall_factor=1)) as verifier:
+            verdicts = list(verifier.verify(candidate(str(n), work, timeout_s=1.0) for n in range(4)))
+    finally:
+        for process in crowd:
+            process.kill()
+            process.wait()
+    assert [verdict.outcome for verdict in verdicts] == [Outcome.PASSED] * 4
+    assert max(verdict.wall_ms for verdict in verdicts) > 1000  # the backstop was passed, so the test shows something
 
 
 def test_a_job_whose_templates_keep_dying_is_quarantined_and_the_rest_goes_on() -> None:

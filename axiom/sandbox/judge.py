@@ -4,7 +4,6 @@ The kernel's account comes first (who killed it and with what), then the channel
 Exact comparison is of bytes: the child writes canonical text, so equal text is equal type and value.
 """
 
-import json
 import math
 import signal
 import struct
@@ -16,7 +15,7 @@ from axiom.records import Outcome
 from axiom.sandbox.host import Run
 from axiom.sandbox.inside.harness import HEADER_SIZE, OUT_OF_MEMORY
 from axiom.sandbox.inside.template import CPU_LIMIT, WALL_LIMIT
-from axiom.values import decode
+from axiom.values import decode, same
 
 READY = b"R" + bytes(HEADER_SIZE - 1)
 _HEADER = struct.Struct("<cHI")
@@ -133,7 +132,7 @@ def _text(payload: bytes) -> str:
 def _is_close(payload: bytes, answer: bytes) -> bool:
     try:
         got = decode(payload.decode("utf-8", "surrogatepass"))
-    except (ValueError, KeyError, TypeError, RecursionError, AttributeError, OverflowError):
+    except (ValueError, LookupError, TypeError, RecursionError, AttributeError, OverflowError):
         return False
     return _close(got, decode(answer.decode("utf-8", "surrogatepass")))
 
@@ -150,4 +149,4 @@ def _close(got: Any, want: Any) -> bool:
         return len(got) == len(want) and all(map(_close, got, want))
     if isinstance(want, dict):
         return got.keys() == want.keys() and all(_close(got[key], want[key]) for key in want)
-    return bool(json.dumps(repr(got)) == json.dumps(repr(want)))
+    return same(got, want)

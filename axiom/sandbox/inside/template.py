@@ -24,6 +24,8 @@ from .lockdown import kernel
 CONTROL, STOP, _LIBRARY = 3, 4, 5
 JOB_SIZE, TICKET_SIZE = 64, 4
 ITSELF, CPU_LIMIT, WALL_LIMIT, PARENT = range(4)
+_WORKING, _STARVED_FACTOR = 0.1, 10.0  # CPU share of a child that computes, and how many wall limits it may take
+_GLANCE_SECONDS = 0.005
 _OUT_OF_THE_WAY = 32
 _PROT_READ, _MAP_SHARED = 1, 1
 _POLLIN = 1
@@ -179,7 +181,10 @@ def _serve(inbox: Inbox, watch: Watch, child: Callable[[int, float, int], None])
 
 
 def _watch(watch: Watch, ticket: int, pid: int, started: float, cpu_seconds: float, wall_seconds: float) -> int:
-    """Wait for the child; kill it at its CPU limit, its wall limit or the parent's word. Returns who ended it."""
+    """Wait for the child; kill it at its CPU limit, its wall limit or the parent's word. Returns who ended it.
+
+    A child that still computes at its wall limit is starved by other work, not asleep: it may go on to its CPU limit.
+    """
     handle = os.pidfd_open(pid)
     clock = (~pid << 3) | 2  # the kernel's id for the CPU clock of another process
     patience = min(cpu_seconds, wall_seconds)
@@ -189,13 +194,15 @@ def _watch(watch: Watch, ticket: int, pid: int, started: float, cpu_seconds: flo
         if child_ended:
             ended_by = ITSELF
             break
-        cpu_left = cpu_seconds - time.clock_gettime(clock)
-        wall_left = wall_seconds - (time.monotonic() - started)
-        patience = min(cpu_left, wall_left)
+        cpu, wall = time.clock_gettime(clock), time.monotonic() - started
+        starved = cpu >= _WORKING * wall and wall < _STARVED_FACTOR * wall_seconds
+        patience = max(min(cpu_seconds - cpu, wall_seconds - wall), _GLANCE_SECONDS)
         if parent_gone or (stop and ticket == int.from_bytes(os.read(STOP, TICKET_SIZE), "little")):
             ended_by = PARENT
-        elif patience <= 0:
-            ended_by = CPU_LIMIT if cpu_left <= 0 else WALL_LIMIT
+        elif cpu >= cpu_seconds:
+            ended_by = CPU_LIMIT
+        elif wall >= wall_seconds and not starved:
+            ended_by = WALL_LIMIT
     if ended_by != ITSELF:
         signal.pidfd_send_signal(handle, signal.SIGKILL)
     os.close(handle)
