@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 FAMILY = "modular"
 BETAS = (0.9, 0.98)
+EPSILON = 1e-8
+WEIGHTS = ("embedding", "hidden", "output")
+MOMENTS = ("mean", "square")
 FILE = "network.safetensors"
 TOKENS_PER_EXAMPLE = 3
 """Two residues in, one out."""
@@ -125,41 +128,54 @@ def accuracy(network: "Tensors", pairs: np.ndarray, p: int) -> float:
 
 
 class Trainer:
-    """Full-batch AdamW on a network, whose moments survive in the saved file."""
+    """Full-batch AdamW (Loshchilov & Hutter 2019, algorithm 2), whose moments survive in the saved file.
+
+    Written out because `torch.optim` loads torch's compiler, which takes longer than this network trains.
+    """
 
     def __init__(self, config: ModularConfig, tensors: "Tensors") -> None:
         import torch
 
-        names = ("embedding", "hidden", "output")
-        self.network = {name: tensors[name].clone().requires_grad_() for name in names}
-        parameters = list(self.network.values())
-        self.optimizer = torch.optim.AdamW(
-            parameters, lr=config.learning_rate, betas=BETAS, weight_decay=config.weight_decay
-        )
-        for name, parameter in self.network.items():
-            if f"{name}.step" in tensors:
-                keys = ("step", "exp_avg", "exp_avg_sq")
-                self.optimizer.state[parameter] = {key: tensors[f"{name}.{key}"].clone() for key in keys}
+        self._config = config
+        self.network = {name: tensors[name].clone().requires_grad_() for name in WEIGHTS}
+        kept = {f"{name}.{moment}" for name in WEIGHTS for moment in MOMENTS} <= tensors.keys()
+        self._steps = int(tensors["steps"]) if kept else 0
+        self._moments = {
+            f"{name}.{moment}": tensors[f"{name}.{moment}"].clone() if kept else torch.zeros_like(tensors[name])
+            for name in WEIGHTS
+            for moment in MOMENTS
+        }
 
     def step(self, pairs: "torch.Tensor", answer: "torch.Tensor", weight: "torch.Tensor") -> tuple[float, float]:
         """One step on all pairs B×2 at once; the weighted mean loss in nats and the gradient's norm."""
         import torch
 
-        self.optimizer.zero_grad()
         losses_B = torch.nn.functional.cross_entropy(logits(self.network, pairs), answer, reduction="none")
         loss = (weight * losses_B).sum() / weight.sum()
-        loss.backward()
-        gradients = [parameter.grad for parameter in self.network.values() if parameter.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
-        self.optimizer.step()
-        return float(loss.detach()), float(norm)
+        gradients = torch.autograd.grad(loss, list(self.network.values()))
+        self._steps += 1
+        with torch.no_grad():
+            for (name, parameter), gradient in zip(self.network.items(), gradients, strict=True):
+                self._update(parameter, gradient, *(self._moments[f"{name}.{moment}"] for moment in MOMENTS))
+        norm = sum(float(gradient.square().sum()) for gradient in gradients) ** 0.5
+        return float(loss.detach()), norm
+
+    def _update(
+        self, parameter: "torch.Tensor", gradient: "torch.Tensor", mean: "torch.Tensor", square: "torch.Tensor"
+    ) -> None:
+        rate = self._config.learning_rate
+        mean.lerp_(gradient, 1 - BETAS[0])
+        square.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
+        spread = (square / (1 - BETAS[1] ** self._steps)).sqrt() + EPSILON
+        parameter.mul_(1 - rate * self._config.weight_decay)
+        parameter.addcdiv_(mean / (1 - BETAS[0] ** self._steps), spread, value=-rate)
 
     def tensors(self) -> "Tensors":
         """Weights and moments, for the file."""
+        import torch
+
         saved = {name: parameter.detach().clone() for name, parameter in self.network.items()}
-        for name, parameter in self.network.items():
-            saved |= {f"{name}.{key}": value.clone() for key, value in self.optimizer.state[parameter].items()}
-        return saved
+        return saved | self._moments | {"steps": torch.tensor(self._steps)}
 
 
 class ModularSampler:

@@ -12,7 +12,16 @@ from axiom.config import DetectionConfig, ExperimentConfig, ModelConfig, Modular
 from axiom.control import CONTROLS, run
 from axiom.errors import ConfigError
 from axiom.models import Policy
-from axiom.modular import ModularLearner, ModularSampler, logits, make_modular_problems, residues
+from axiom.modular import (
+    BETAS,
+    ModularLearner,
+    ModularSampler,
+    Trainer,
+    logits,
+    make_modular_problems,
+    new_network,
+    residues,
+)
 from axiom.rollout import requests
 from axiom.sampling import Request
 from axiom.training import Example
@@ -107,6 +116,23 @@ def test_two_rounds_of_five_steps_are_one_round_of_ten(tmp_path):
     assert [s.loss for s in (*first, *second)] == pytest.approx([s.loss for s in together], rel=1e-6)
     assert [s.step for s in (*first, *second)] == list(range(1, 11))
     assert together[-1].loss < together[0].loss
+
+
+def test_the_optimizer_is_that_of_torch():
+    problems = make_modular_problems(config())["train"]
+    pairs = torch.from_numpy(residues([problem.description for problem in problems]))
+    answer, weight = pairs.sum(1) % 7, torch.ones(len(pairs))
+    start = new_network(SMALL, 0)
+    ours = Trainer(SMALL, start)
+    weights = {name: value.clone().requires_grad_() for name, value in start.items()}
+    theirs = torch.optim.AdamW(weights.values(), lr=SMALL.learning_rate, betas=BETAS, weight_decay=SMALL.weight_decay)
+    for _ in range(20):
+        ours.step(pairs, answer, weight)
+        theirs.zero_grad()
+        torch.nn.functional.cross_entropy(logits(weights, pairs), answer).backward()
+        theirs.step()
+    for name, value in weights.items():
+        assert torch.allclose(ours.network[name], value, atol=1e-5), name
 
 
 def test_restart_begins_anew_and_the_target_may_be_fenced(tmp_path):
