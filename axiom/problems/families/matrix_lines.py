@@ -1,6 +1,7 @@
 """A matrix by lines: which lines, one number a line, one number in all."""
 
 import random
+import re
 
 from axiom.problems.family import Family, function
 from axiom.problems.space import Option, Variant
@@ -77,14 +78,15 @@ def solve(v: Variant, m: list[list[int]]) -> int:
     return v["finish"].run(v["all"].run(values))
 
 
-def sample(_v: Variant, rng: random.Random, stratum: str, size: int) -> list[list[list[int]]]:
+def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[list[list[int]]]:
     """A matrix with at least one cell; wide, tall and square ones."""
     height, width = {"empty": (1, 1), "single": (1, rng.randint(1, 5)), "small": (2, rng.randint(2, 3)), "long": (size // 2, size // 2 + 1)}.get(
         stratum, (rng.randint(2, 2 + size // 3), rng.randint(1, 2 + size // 3)))  # fmt: skip
     top = 2**53 if stratum == "big" else 0
     low, high = {"negative": (-20, -1), "zero": (-1, 1), "repeated": (1, 3), "small": (-4, 9)}.get(stratum, (-15, 20))
-    if rng.random() < 0.4:
-        low = rng.randint(-6, 8)
+    if rng.random() < 0.6:  # a narrow window around a bound of the condition, where the condition shows
+        bound = int(rng.choice(re.findall(r"-?\d+", v["keep"].code) or ["0"]))
+        low = bound - rng.randint(0, 3)
         high = low + 3
     return [[[rng.randint(low, high) + rng.choice((0, top)) for _ in range(width)] for _ in range(height)]]
 

@@ -77,6 +77,7 @@ def sample(_v: Variant, rng: random.Random, stratum: str, size: int) -> list[lis
     """Two lists that share elements, one of them sometimes empty."""
     a = inputs.ints(rng, stratum, size)
     b = inputs.ints(rng, "typical" if stratum in ("empty", "single") else stratum, size)
+    b = b[: rng.randint(0, 2)] if rng.random() < 0.3 else b
     b = [rng.choice(a) if a and rng.random() < 0.4 else x for x in b]
     return [b, a] if rng.random() < 0.4 else [a, b]
 

@@ -1,0 +1,72 @@
+"""`axiom problems` as a user runs it."""
+
+import json
+import subprocess
+import sys
+
+import pyarrow.parquet as pq
+import pytest
+
+from axiom.problems import GENERATORS
+from axiom.records import Problem
+
+
+def axiom(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "axiom.cli", "problems", *arguments], capture_output=True, text=True, check=False,
+        env={"PATH": "/usr/bin:/bin", "COLUMNS": "200"},
+    )  # fmt: skip
+
+
+def test_problems_are_printed_with_their_answers_only_on_request():
+    arguments = ("--family", "rpn", "--difficulty", "3:4", "--count", "2", "--seed", "5")
+    plain, shown = axiom(*arguments), axiom(*arguments, "--show")
+    assert plain.returncode == shown.returncode == 0
+    assert plain.stdout.count("Write a Python function") == shown.stdout.count("Write a Python function") == 2
+    assert "Reference solution" not in plain.stdout
+    assert shown.stdout.count("Reference solution") == 2
+    assert axiom(*arguments).stdout == plain.stdout
+
+
+def test_the_list_names_every_family_with_its_signature():
+    listed = axiom("--list").stdout
+    assert all(name in listed for name in GENERATORS)
+    assert "list[int]" in listed
+    assert listed.count("  def ") == len(GENERATORS)
+
+
+def test_files_are_written_in_both_formats(tmp_path):
+    for name in ("a.parquet", "a.jsonl"):
+        done = axiom("--family", "list_sort", "--family", "caesar", "--count", "7", "--out", str(tmp_path / name))
+        assert done.returncode == 0, done.stderr
+    rows = Problem.from_table(pq.read_table(tmp_path / "a.parquet"))
+    assert [json.loads(line)["problem_id"] for line in (tmp_path / "a.jsonl").read_text().splitlines()] == [
+        row.problem_id for row in rows
+    ]
+    assert len(rows) == 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--family", "list_srt"), "did you mean 'list_sort'"),
+        (("--family", "rpn", "--difficulty", "7:3"), "--difficulty '7:3' is not LOW:HIGH within 1:10"),
+        (("--family", "queens", "--difficulty", "1:2"), "family 'queens' offers, 3 to 10"),
+        (("--family", "rpn", "--difficulty", "1", "--count", "9"), "more than the 3 variants"),
+        (("--family", "rpn", "--out", "x.csv"), "name a .parquet or .jsonl file"),
+        (("--family", "rpn", "--out", "/no/such/x.parquet"), "does not exist"),
+        ((), "no family named"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_two(arguments, message):
+    done = axiom(*arguments)
+    assert done.returncode == 2
+    assert message in done.stderr.replace("\n", " ")
+    assert "Traceback" not in done.stderr
+
+
+def test_the_audit_prints_a_row_for_each_family():
+    done = axiom("audit", "--family", "caesar", "--count", "1")
+    assert done.returncode == 0, done.stderr
+    assert "caesar" in done.stdout
+    assert "100.0%" in done.stdout
