@@ -3,17 +3,18 @@
 import ast
 import itertools
 import statistics
+from pathlib import Path
 
 import pytest
 
-from axiom import values
-from axiom.prompts import call, messages
+from axiom import problems, values
 from axiom.problems import GENERATORS, audit_cases, generate
 from axiom.problems.audit import audit, audit_rates, cheats
 from axiom.problems.building import Plan, build, fingerprint
 from axiom.problems.decks import candidates
 from axiom.problems.family import load
 from axiom.problems.space import parsed
+from axiom.prompts import call, messages
 
 FAMILIES = sorted(GENERATORS)
 ORIGINAL = ("arithmetic", "rpn", "parentheses")
@@ -108,13 +109,13 @@ def test_a_higher_difficulty_means_a_larger_reference(name):
     low, high = family.difficulties
     sizes = {
         level: statistics.mean(
-            nodes(family.reference(names)) for names in itertools.islice(candidates(family, (level, level), 1), 120)
+            nodes(family.reference(names)) for names in itertools.islice(candidates(family, (level, level), 1), 60)
         )
         for level in range(low, high + 1)
     }
     means = list(sizes.values())
     assert means[-1] > 1.15 * means[0], sizes
-    assert all(later > 0.95 * earlier for earlier, later in itertools.pairwise(means)), sizes
+    assert all(later > 0.93 * earlier for earlier, later in itertools.pairwise(means)), sizes
 
 
 @pytest.mark.slow
@@ -138,7 +139,7 @@ def test_so_many_variants_behave_differently(name):
 def test_cheats_fail_and_valid_forms_pass():
     rates = [audit(name, 4, 11) for name in FAMILIES]
     planted = sum(rate.constants + rate.tables + rate.mutants for rate in rates)
-    assert sum(rate.rejected for rate in rates) / planted >= 0.985
+    assert sum(rate.rejected for rate in rates) / planted >= 0.99
     assert all(rate.acceptance == 1.0 for rate in rates), [rate.refused for rate in rates]
     assert all(rate.mutants >= 10 * rate.problems for rate in rates)
 
@@ -159,6 +160,17 @@ def test_the_audit_of_one_family_counts_every_plant():
     assert audit_rates(["list_sort"], 2, 2) == [rate.row()]
 
 
+def test_the_family_in_the_readme_is_one():
+    text = (Path(problems.__file__).parent / "README.md").read_text()
+    scope: dict = {}
+    exec(text.split("```python\n")[1].split("```")[0], scope)
+    family = scope["FAMILY"]
+    for level in range(1, family.difficulties[1] + 1):
+        for index in range(family.space.count(level)):
+            problem, _ = build(family, family.space.names(level, index), Plan("train", 0))
+            assert len(problem.cases) == 16
+
+
 def test_a_slip_in_the_printed_function_raises():
     family = GENERATORS["list_aggregate"]
     slipped = type(family)(
@@ -167,7 +179,7 @@ def test_a_slip_in_the_printed_function_raises():
         program=lambda v: family.program(v).replace("sum(", "len("),
     )  # fmt: skip
     names = {"keep": "even", "map": "same", "aggregate": "sum", "finish": "none"}
-    with pytest.raises(Exception, match="the interpreter says .* and the printed function"):
+    with pytest.raises(Exception, match=r"the interpreter says .* and the printed function"):
         build(slipped, names, Plan("train", 0))
 
 

@@ -42,8 +42,10 @@ SHAPES = {
     "class Solution, fenced": "```python\nclass Solution:\n    def f(self, x: int) -> int:\n        return x + 1\n```",
     "lambda": "f = lambda x: x + 1",
     "async-free decorator": "import functools\n\n@functools.cache\ndef f(x):\n    return x + 1",
-    "import in a block of its own": "```python\nimport operator\n```\n```python\ndef f(x):\n    return operator.add(x, 1)\n```",
-    "helper in a block of its own": "```python\ndef g(x):\n    return x + 1\n```\nThen\n```python\ndef f(x):\n    return g(x)\n```",
+    "import in a block of its own":
+        "```python\nimport operator\n```\n```python\ndef f(x):\n    return operator.add(x, 1)\n```",
+    "helper in a block of its own":
+        "```python\ndef g(x):\n    return x + 1\n```\nThen\n```python\ndef f(x):\n    return g(x)\n```",
     "type hints and docstring": 'def f(x: int) -> int:\n    """Add one."""\n    return x + 1',
     "main guard": f"{GOOD}\n\nif __name__ == '__main__':\n    print(f(1))",
 }  # fmt: skip

@@ -165,8 +165,10 @@ def _print_rates(rates: "Sequence[Rates]") -> None:
         table.add_row(rate.family, str(rate.problems), str(rate.constants), str(rate.tables), str(rate.mutants),
                       f"{rate.rejection:.2%}", str(rate.valid_forms), f"{rate.acceptance:.1%}")  # fmt: skip
     planted = sum(rate.constants + rate.tables + rate.mutants for rate in rates)
-    rejected, forms = sum(rate.rejected for rate in rates), sum(rate.valid_forms for rate in rates)
+    rejected = sum(rate.rejected for rate in rates) / max(1, planted)
+    forms = sum(rate.valid_forms for rate in rates)
+    accepted = sum(rate.accepted for rate in rates) / max(1, forms)
     table.add_section()
-    table.add_row("all", str(sum(rate.problems for rate in rates)), "", "", str(planted), f"{rejected / max(1, planted):.2%}",
-                  str(forms), f"{sum(rate.accepted for rate in rates) / max(1, forms):.1%}")  # fmt: skip
+    table.add_row("all", str(sum(rate.problems for rate in rates)), "", "", str(planted), f"{rejected:.2%}",
+                  str(forms), f"{accepted:.1%}")  # fmt: skip
     console.print(table)

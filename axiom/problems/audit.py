@@ -75,7 +75,7 @@ def audit(family: str, problems: int, seed: int, run: Run | None = None) -> Rate
 
     `run` judges a program; without it, programs run in this process.
     """
-    judge = run or _passes
+    judge = run or passes
     member = family_named(family)
     counts: Counter[str] = Counter()
     survivors, refused = [], []
@@ -111,9 +111,9 @@ def mutants(problem: Problem) -> Iterator[str]:
     """Every edit and every wrapper of the reference solution that answers some fresh input differently."""
     source, entry_point = problem.reference_solution, problem.entry_point
     run = load(source, entry_point)
-    known = [(packed, _result(run, packed)) for packed in _fresh_inputs(problem)]
+    known = [(packed, result(run, packed)) for packed in fresh_inputs(problem)]
     for code in itertools.chain(edits(source), wrapped(source, entry_point)):
-        if not _answers(code, entry_point, known):
+        if not answers(code, entry_point, known):
             yield code
 
 
@@ -145,7 +145,8 @@ def valid_forms(problem: Problem) -> Iterator[tuple[str, str]]:
     yield "generator", f"{inner}\n\ndef {name}(*args):\n    def one():\n        yield {call}\n    return next(one())\n"
 
 
-def _fresh_inputs(problem: Problem) -> Iterator[str]:
+def fresh_inputs(problem: Problem) -> Iterator[str]:
+    """`PROBED` encoded argument lists of a procedural problem, none from its own cases' streams."""
     family = family_named(problem.family)
     variant = family.space.variant(parsed(problem.variant))
     rng = seeds.stream(0, "audit mutants", problem.problem_id)
@@ -154,20 +155,21 @@ def _fresh_inputs(problem: Problem) -> Iterator[str]:
         yield values.encode(family.sample(variant, rng, stratum, size_at(problem.difficulty)))
 
 
-def _passes(code: str, entry_point: str, cases: Sequence[Case]) -> bool:
-    return _answers(code, entry_point, [(case.args, case.expected) for case in cases])
+def passes(code: str, entry_point: str, cases: Sequence[Case]) -> bool:
+    """Whether edited *trusted* code passes every case, in this process."""
+    return answers(code, entry_point, [(case.args, case.expected) for case in cases])
 
 
-def _answers(code: str, entry_point: str, known: Sequence[tuple[str, str]]) -> bool:
+def answers(code: str, entry_point: str, known: Sequence[tuple[str, str]]) -> bool:
     """Whether edited *trusted* code gives every known result, in this process."""
     try:
         run = guarded(code, entry_point)
     except Exception:  # noqa: BLE001 (an edited program may break in any way; that is what is being asked)
         return False
-    return all(_result(run, packed) == expected for packed, expected in known)
+    return all(result(run, packed) == expected for packed, expected in known)
 
 
-def _result(run: Callable[..., Any], packed: str) -> str:
+def result(run: Callable[..., Any], packed: str) -> str:
     """The encoded result, or the name of what was raised."""
     try:
         return values.encode(run(*values.decode(packed)))

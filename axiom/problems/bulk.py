@@ -68,12 +68,13 @@ def _tables(
 ) -> Iterator[pa.Table]:
     """Tables of at most CHUNK new problems, in the order of `generate`, with a few chunks in flight."""
     names = candidates(family_named(family), difficulty, seed)
-    chunks = iter(lambda: list(itertools.islice(names, CHUNK)), [])
+    size = min(CHUNK, count + 16)  # a few more than asked for: some variants are monotonous
+    chunks = iter(lambda: list(itertools.islice(names, size)), [])
     seen: set[str] = set()
     waiting: list[Future[tuple[bytes, list[str]]]] = []
     dealt = 0
     while dealt < count:
-        wanted = min(IN_FLIGHT, 1 + (count - dealt) // CHUNK) - len(waiting)
+        wanted = min(IN_FLIGHT, 1 + (count - dealt) // size) - len(waiting)
         waiting += [pool.submit(_work, (family, chunk, seed)) for chunk in itertools.islice(chunks, max(0, wanted))]
         if not waiting:
             raise exhausted(family, difficulty, dealt)

@@ -9,7 +9,7 @@ from axiom.problems.vocabulary import FINISH, MAPS, PREDICATES, comprehension, f
 
 AGGREGATES = {
     "sum": Option(0, "the sum of {}", "sum({items})", sum),
-    "count": Option(0, "how many {bare} there are", "len([{inside}])", len),
+    "count": Option(0, "the count of {bare}", "len([{inside}])", len),
     "max": Option(1, "the largest of {}, or 0 if there are none", "max({items}, default=0)", lambda v: sorted(v)[-1]),
     "min": Option(1, "the smallest of {}, or 0 if there are none", "min({items}, default=0)", lambda v: sorted(v)[0]),
     "distinct": Option(2, "the number of different values among {}", "len(set({items}))", lambda v: len(dict.fromkeys(v))),

@@ -14,13 +14,18 @@ ORDERS = {
                             lambda v: [x for i, x in enumerate(v) if x not in v[i + 1 :]]),
 }  # fmt: skip
 
+
+def _elements(count: int) -> str:
+    return "element" if count == 1 else f"{count} elements"
+
+
 PARTS = {
     "all": Option(0, "", "", lambda v: v),
-    **{f"first_{k}": Option(1, f"Keep only the first {k} of the result.", f"[:{k}]", lambda v, k=k: v[: min(k, len(v))])
+    **{f"first_{k}": Option(1, f"Keep only the first {_elements(k)} of the result.", f"[:{k}]", lambda v, k=k: v[: min(k, len(v))])
        for k in (1, 2, 3, 4)},
-    **{f"last_{k}": Option(1, f"Keep only the last {k} of the result.", f"[-{k}:]", lambda v, k=k: v[max(0, len(v) - k) :])
+    **{f"last_{k}": Option(1, f"Keep only the last {_elements(k)} of the result.", f"[-{k}:]", lambda v, k=k: v[max(0, len(v) - k) :])
        for k in (1, 2, 3)},
-    **{f"without_{k}": Option(2, f"Drop the first {k} of the result.", f"[{k}:]", lambda v, k=k: v[min(k, len(v)) :])
+    **{f"without_{k}": Option(2, f"Drop the first {_elements(k)} of the result.", f"[{k}:]", lambda v, k=k: v[min(k, len(v)) :])
        for k in (1, 2)},
     "every_second": Option(2, "Of the result keep the first, third, fifth and so on.", "[::2]",
                            lambda v: [x for i, x in enumerate(v) if not i & 1]),

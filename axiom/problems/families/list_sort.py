@@ -30,9 +30,9 @@ TIES = {
 
 PARTS = {
     "all": Option(0, "", "", lambda v: v),
-    **{f"first_{k}": Option(1, f"Return only the first {k} of them.", f"[:{k}]", lambda v, k=k: v[: min(k, len(v))])
+    **{f"first_{k}": Option(1, f"Return a list of only the first {k} of them." if k > 1 else "Return a list of only the first of them.", f"[:{k}]", lambda v, k=k: v[: min(k, len(v))])
        for k in (1, 2, 3, 4)},
-    **{f"last_{k}": Option(1, f"Return only the last {k} of them.", f"[-{k}:]", lambda v, k=k: v[max(0, len(v) - k) :])
+    **{f"last_{k}": Option(1, f"Return a list of only the last {k} of them." if k > 1 else "Return a list of only the last of them.", f"[-{k}:]", lambda v, k=k: v[max(0, len(v) - k) :])
        for k in (1, 2, 3)},
     "without_ends": Option(2, "Leave out the first and the last of them.", "[1:-1]", lambda v: v[1 : max(1, len(v) - 1)]),
     "every_second": Option(2, "Return only the first, third, fifth of them and so on.", "[::2]",
