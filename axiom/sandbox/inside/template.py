@@ -82,9 +82,21 @@ def _private_encoder(path: str) -> Callable[[Any], str]:
     """`axiom.values.encode` from its source at `path`, on a JSON encoder and a `math` that candidates cannot reach."""
     values = _private_module("values", path)
     encoder = _private_module("encoder", sys.modules["json.encoder"].__file__ or "")
-    values.json = SimpleNamespace(dumps=lambda value, **options: encoder.JSONEncoder(**options).encode(value))
+    encoders: dict[
+        tuple[str, ...], Any
+    ] = {}  # values.encode has two ways of calling dumps, each with options of its own
+
+    def dumps(value: Any, **options: Any) -> str:
+        key = tuple(options)
+        if key not in encoders:
+            encoders[key] = encoder.JSONEncoder(**options)
+        text: str = encoders[key].encode(value)
+        return text
+
+    values.json = SimpleNamespace(dumps=dumps)
     values.math = SimpleNamespace(isfinite=values.math.isfinite)
     encode: Callable[[Any], str] = values.encode
+    encode([{1: "a"}])  # make both before the first fork
     return encode
 
 
