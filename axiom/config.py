@@ -141,11 +141,11 @@ class SandboxConfig(Section):
     cpu_seconds: Annotated[float, Field(gt=0.0, le=600.0)] = 2.0
     """CPU time of one candidate over all its cases; this is the limit that decides."""
     wall_factor: Annotated[float, Field(ge=1.0, le=100.0)] = 5.0
-    """Wall-clock backstop, in multiples of `cpu_seconds`."""
+    """Wall-clock backstop for candidates that sleep, in multiples of `cpu_seconds`."""
     memory_mb: Annotated[int, Field(ge=32, le=65536)] = 512
     """Address space of one candidate, in MiB."""
     output_kb: Annotated[int, Field(ge=1, le=65536)] = 256
-    """Bytes of results one candidate may return, in KiB."""
+    """Bytes of results one candidate may return, in KiB; it may print four times as much."""
     audit: bool = True
     """Verify every pass once more on a second, fresh set of hidden cases."""
     without: tuple[str, ...] = ()

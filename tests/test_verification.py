@@ -240,6 +240,40 @@ def kill_templates_of(parent: int, seconds: float) -> None:
         time.sleep(0.01)
 
 
+ORPHANS = """
+import os
+from axiom.config import SandboxConfig
+from axiom.records import Case
+from axiom.verification import Candidate, Verifier
+verifier = Verifier(SandboxConfig(workers=1, cpu_seconds=60))
+def source():
+    yield Candidate("loop", "def f(x):\\n    while True: pass", "f", (Case(args="[1]", expected="1"),))
+    print(*(template.process.pid for template in verifier.templates), flush=True)
+    import time; time.sleep(0.5)
+    os.kill(os.getpid(), 9)
+list(verifier.verify(source()))
+"""
+
+
+def test_when_the_parent_is_killed_its_templates_and_candidates_go_too() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ORPHANS], capture_output=True, text=True, cwd=Path(__file__).parent.parent
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    end = time.monotonic() + 5
+    while (alive := [pid for pid in done.stdout.split() if running(pid)]) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert done.stdout.split()
+    assert not alive
+
+
+def running(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def test_canaries_sing_and_templates_are_recycled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "JOBS_BETWEEN_CANARIES", 10)
     monkeypatch.setattr(pool, "JOBS_OF_A_TEMPLATE", 60)

@@ -25,6 +25,7 @@ HEADER_SIZE = 7  # tag, case index in two bytes, payload length in four, little-
 LENGTH_SIZE = 4
 OUT_OF_MEMORY = 77
 _DETAIL = 300
+_PRINTS = 4  # what may be printed, in multiples of what may be answered
 
 _read, _write, _leave, _load_job, _load_values = os.read, os.write, os._exit, marshal.loads, marshal.loads
 _modules, _get_recursion_limit, _set_recursion_limit = sys.modules, sys.getrecursionlimit, sys.setrecursionlimit
@@ -60,7 +61,8 @@ class Output(io.RawIOBase):
 def run(encode: Callable[[Any], str], output: Output) -> NoReturn:
     """Say that the child is ready, read the job, run it, answer, leave."""
     send(b"R")
-    code, entry_point, output.left, cases = _read_job()
+    code, entry_point, limit, cases = _read_job()
+    output.left = _PRINTS * limit
     try:
         function = _load(code, entry_point)
         for index, arguments in enumerate(cases):
