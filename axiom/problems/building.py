@@ -1,16 +1,17 @@
 """A variant becomes a problem: cases by stratum, expected by the interpreter and the printed function alike."""
 
+import functools
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from axiom import seeds, values
 from axiom.errors import AxiomError
 from axiom.problems.family import Family, load
-from axiom.problems.inputs import STRATA, Hints
+from axiom.problems.inputs import STRATA, Hints, Independent
 from axiom.problems.space import Names, Variant, canonical
 from axiom.records import Case, Problem, Split
 
@@ -90,18 +91,23 @@ def draw_cases(
         packed = values.encode(args)
         if packed in taken:
             continue
-        expected = values.encode(run(*args))
+        expected = _text(run(*args))
         if tally[expected] >= min(most, often) and count > 1:
             continue
-        _agree(family, variant, packed, expected)
+        _agree(family, variant, args, packed, expected)
         taken.add(packed)
         tally[expected] += 1
         cases.append(Case.model_construct(args=packed, expected=expected))
     return tuple(cases)
 
 
-def _agree(family: Family, variant: Variant, packed: str, printed: str) -> None:
-    interpreted = values.encode(family.solve(variant, *values.decode(packed)))
+def _text(value: Any) -> str:
+    """`values.encode`, with a short cut for the most frequent type."""
+    return repr(value) if type(value) is int else values.encode(value)
+
+
+def _agree(family: Family, variant: Variant, args: list[Any], packed: str, printed: str) -> None:
+    interpreted = _text(family.solve(variant, *args))
     if interpreted != printed:
         chosen = {axis: option.words for axis, option in variant.items()}
         raise AxiomError(
@@ -114,13 +120,26 @@ def fingerprint(family: Family, variant: Variant, run: Callable[..., Any]) -> st
     """Hash of the behaviour on the common probe set: the calls and their results."""
     digest = hashlib.sha256(f"{family.parameters}".encode())
     for packed, args in probes(family, variant):
-        digest.update(packed.encode() + values.encode(run(*args)).encode())
+        digest.update(packed.encode() + _text(run(*args)).encode())
     return digest.hexdigest()[:32]
 
 
-def probes(family: Family, variant: Variant) -> Iterator[tuple[str, list[Any]]]:
-    """The probe set: the same stream for every variant, so that equal input languages meet equal inputs."""
+def probes(family: Family, variant: Variant) -> Sequence[tuple[str, list[Any]]]:
+    """The probe set: the same stream for every variant, so that equal input languages meet equal inputs.
+
+    References do not change their arguments, so a set that suits every variant is drawn once.
+    """
+    if isinstance(family.sample, Independent):
+        return _kept_probes(family)
+    return _drawn_probes(family, variant)
+
+
+@functools.cache
+def _kept_probes(family: Family) -> Sequence[tuple[str, list[Any]]]:
+    return _drawn_probes(family, {})
+
+
+def _drawn_probes(family: Family, variant: Variant) -> Sequence[tuple[str, list[Any]]]:
     rng = seeds.stream(0, "probes", family.parameters)
-    for index in range(PROBES):
-        args = family.sample(variant, rng, STRATA[index % len(STRATA)], 8)
-        yield values.encode(args), args
+    drawn = (family.sample(variant, rng, STRATA[index % len(STRATA)], 8) for index in range(PROBES))
+    return [(values.encode(args), args) for args in drawn]

@@ -4,7 +4,7 @@ import random
 from itertools import pairwise
 
 from axiom.problems.family import Family, function
-from axiom.problems.inputs import BIG
+from axiom.problems.inputs import BIG, within
 from axiom.problems.operators import NUMERALS, Algebra, algebras
 from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import FINISH
@@ -169,7 +169,7 @@ def _tokens(v: Variant, rng: random.Random, stratum: str, count: int, nested: bo
 
 def _numeral(v: Variant, rng: random.Random, stratum: str) -> str:
     value = (
-        rng.choice((0, 0, 1, 2, 7)) if stratum in ("zero", "empty") else rng.randint(1, 9 if stratum == "small" else 40)
+        rng.choice((0, 0, 1, 2, 7)) if stratum in ("zero", "empty") else within(rng, 1, 9 if stratum == "small" else 40)
     )
     if stratum == "big" and rng.random() < 0.6:
         value = rng.randrange(BIG, 4 * BIG)

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 
 from axiom.problems.family import Family, function
-from axiom.problems.inputs import BIG
+from axiom.problems.inputs import BIG, within
 from axiom.problems.operators import NUMERALS, Algebra, algebras
 from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import FINISH
@@ -172,11 +172,11 @@ def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[str]
 
 
 def _numeral(v: Variant, rng: random.Random, stratum: str) -> str:
-    value = rng.choice((0, 0, 1, -1, 7)) if stratum in ("zero", "empty") else rng.randint(-9, 30)
+    value = rng.choice((0, 0, 1, -1, 7)) if stratum in ("zero", "empty") else within(rng, -9, 30)
     if stratum == "small":
-        value = rng.randint(1, 9)
+        value = within(rng, 1, 9)
     elif stratum == "negative" and rng.random() < 0.7:
-        value = -rng.randint(1, 30)
+        value = -within(rng, 1, 30)
     elif stratum == "big" and rng.random() < 0.6:
         value = rng.randrange(BIG, 4 * BIG) * rng.choice((1, -1))
     return format(value, v["numerals"].run[1])
