@@ -51,7 +51,7 @@ _STEP = {
 
 
 def describe(v: Variant) -> str:
-    return sentence(v["step"].words, f"Return the integer n in {v['base'].words} as a string ('0' becomes its single digit).", v["digits"].words,
+    return sentence(v["step"].words, f"Return the integer n in {v['base'].words} as a string (0 is written as the single digit for 0).", v["digits"].words,
                     v["order"].words, v["width"].words, v["prefix"].words, v["negative"].words)  # fmt: skip
 
 

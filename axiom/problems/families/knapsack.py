@@ -20,8 +20,8 @@ _VALUES = {
 }
 _TIMES = {
     "once": Option(2, "at most once", "1", 1),
-    "twice": Option(3, "at most twice", "2", 2),
-    "thrice": Option(3, "at most three times", "3", 3),
+    "twice": Option(3, "at most twice (and then counts twice)", "2", 2),
+    "thrice": Option(3, "at most three times (and counts as often)", "3", 3),
 }
 _FULL = {
     "most": Option(0, "the sum of the chosen weights is at most limit", "total <= limit", lambda total, limit: not total > limit),

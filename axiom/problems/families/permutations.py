@@ -21,10 +21,16 @@ _ENDS = {
     "rising": Option(1, "The first element must be less than the last.", "p[0] < p[-1]", lambda p: p[-1] > p[0]),
     "even": Option(1, "The first element must be even.", "p[0] % 2 == 0", lambda p: not p[0] & 1),
     "largest": Option(
-        2, "The first element must not be the largest of all.", "p[0] < max(p)", lambda p: any(x > p[0] for x in p)
+        2,
+        "The first element must be less than the largest of all.",
+        "p[0] < max(p)",
+        lambda p: any(x > p[0] for x in p),
     ),
     "smallest": Option(
-        2, "The last element must not be the smallest of all.", "p[-1] > min(p)", lambda p: any(x < p[-1] for x in p)
+        2,
+        "The last element must be greater than the smallest of all.",
+        "p[-1] > min(p)",
+        lambda p: any(x < p[-1] for x in p),
     ),
 }
 _RESULTS = {
