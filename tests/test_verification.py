@@ -145,6 +145,22 @@ def test_candidates_are_taken_only_as_templates_have_room(verifier: Verifier) ->
         assert taken - settled <= 2 * pool.QUEUE_DEPTH + 2 * pool.QUEUE_DEPTH
 
 
+def test_verification_hides_behind_a_slow_source(verifier: Verifier) -> None:
+    work = "import time\ndef f(x):\n    time.sleep(0.05)\n    return x + 1\n"
+
+    def source() -> Iterator[Candidate]:
+        for number in range(20):
+            time.sleep(0.1)
+            yield candidate(str(number), work)
+
+    started, first = time.monotonic(), 0.0
+    for verdict in verifier.verify(source()):
+        first = first or time.monotonic() - started
+        assert verdict.outcome == Outcome.PASSED
+    assert first < 1.0  # the first verdict does not wait for the last candidate
+    assert time.monotonic() - started < 20 * (0.1 + 0.05)  # less than one after the other
+
+
 def test_a_looping_candidate_does_not_hold_back_those_behind_it(verifier: Verifier) -> None:
     loop = candidate("loop", "def f(x):\n    while True: pass\n", timeout_s=1.0)
     order = [verdict.candidate_id for verdict in verifier.verify([loop, *(candidate(str(n)) for n in range(40))])]
