@@ -86,7 +86,7 @@ MAPS: dict[str, Option] = {
     },
     **{
         f"clip_{a}_{b}": Option(
-            3, f"{{}}, each clipped to the range {a} to {b},", f"min(max(x, {a}), {b})", lambda x, a=a, b=b: sorted((a, x, b))[1]
+            3, f"{{}}, each clipped to the range {a} to {b}", f"min(max(x, {a}), {b})", lambda x, a=a, b=b: sorted((a, x, b))[1]
         )
         for a, b in ((-5, 5), (0, 9), (-3, 10))
     },
