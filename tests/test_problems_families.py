@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from axiom import problems, values
+from axiom.config import SandboxConfig
 from axiom.problems import GENERATORS, audit_cases, generate
 from axiom.problems.audit import audit, audit_rates, cheats
 from axiom.problems.building import Plan, build, fingerprint
@@ -15,6 +16,7 @@ from axiom.problems.decks import candidates
 from axiom.problems.family import load
 from axiom.problems.space import parsed
 from axiom.prompts import call, messages
+from axiom.verification import Candidate, Verifier
 
 FAMILIES = sorted(GENERATORS)
 ORIGINAL = ("arithmetic", "rpn", "parentheses")
@@ -158,6 +160,20 @@ def test_the_audit_of_one_family_counts_every_plant():
     assert rate.rejected + len(rate.survivors) == rate.constants + rate.tables + rate.mutants
     assert rate.acceptance == 1.0, rate.refused
     assert audit_rates(["list_sort"], 2, 2) == [rate.row()]
+
+
+def test_references_of_every_family_pass_in_the_sandbox():
+    chosen = [problem for name in FAMILIES for problem in some(name, 2, 8)]
+    planted = [
+        Candidate(f"{kind} {p.family} {p.problem_id}", p.reference_solution, p.entry_point, cases)
+        for p in chosen
+        for kind, cases in (("first", p.cases), ("second", audit_cases(p)))
+    ]
+    with Verifier(SandboxConfig()) as verifier:
+        found = list(verifier.verify(planted))
+    assert len(found) == 4 * len(FAMILIES)
+    assert [(seen.candidate_id, seen.detail) for seen in found if seen.outcome != "passed"] == []
+    assert max(seen.cpu_ms for seen in found) < 1000
 
 
 def test_the_family_in_the_readme_is_one():

@@ -7,7 +7,6 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from axiom.problems.building import Plan, build
 from axiom.problems.decks import candidates, exhausted, first_new, refuse_too_many
@@ -104,6 +103,8 @@ def _work(job: Job) -> tuple[bytes, list[str]]:
 
 
 def _write_parquet(path: Path, tables: Iterator[pa.Table]) -> int:
+    import pyarrow.parquet as pq  # a third of a second that no other use of this package needs
+
     rows = 0
     with pq.ParquetWriter(path, Problem.SCHEMA, compression="zstd") as writer:
         for table in tables:
