@@ -56,7 +56,7 @@ def adapters(prompts, tmp_path_factory):
     found = {}
     for word in ("apple", "zebra"):
         found[word] = tmp_path_factory.mktemp(word)
-        examples = [Example(prompt, word, 1.0) for prompt in prompts[:8]]
+        examples = [Example(prompt, word, 1.0) for prompt in prompts]
         config = TrainingConfig(learning_rate=2e-3, epochs=4)
         train(examples, model=MODEL, config=config, previous=BASE, out=found[word], seed=1, iteration=1, first_step=0)
     return found
@@ -83,9 +83,9 @@ def test_greedy_agrees_with_transformers(engine, prompts):
 def test_the_first_tokens_after_a_swap_come_from_the_new_weights(engine, prompts, adapters):
     for word in ("apple", "zebra", "apple"):
         engine.use(Policy(word, adapters[word]))
-        assert set(texts(engine, ask(prompts, limit=8)).values()) == {word}
+        assert {text[:5] for text in texts(engine, ask(prompts, limit=8)).values()} == {word}
     engine.use(BASE)
-    assert not {"apple", "zebra"} & set(texts(engine, ask(prompts, limit=8)).values())
+    assert not {"apple", "zebra"} & {text[:5] for text in texts(engine, ask(prompts, limit=8)).values()}
 
 
 def test_solve_rates_of_both_engines_agree_within_noise(engine, problems, prompts):
@@ -124,7 +124,7 @@ def test_a_killed_engine_is_replaced_and_nothing_is_lost(engine, prompts, adapte
     rest = list(stream)
     found = [(c.request_id, c.index) for c in [first, *rest]]
     assert sorted(found) == sorted((r.request_id, i) for r in requests for i in range(4))
-    assert {c.text for c in rest} == {"zebra"}, "the new engine answers with the policy in force"
+    assert {c.text[:5] for c in rest} == {"zebra"}, "the new engine answers with the policy in force"
     engine.use(BASE)
 
 

@@ -19,10 +19,10 @@ SPECIAL = ("use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "fan_in_fa
 
 
 class Merger:
-    """Turns adapters into whole weights; `base` gives a weight of the base model by name and must not change."""
+    """Turns adapters into whole weights; `base` gives a base weight by name, on `device`, and must not change."""
 
-    def __init__(self, base: Callable[[str], torch.Tensor]) -> None:
-        self.base = base
+    def __init__(self, base: Callable[[str], torch.Tensor], device: str) -> None:
+        self.base, self.device = base, device
         self.changed: set[str] = set()
 
     def weights(self, adapter: Path | None) -> Iterator[tuple[str, torch.Tensor]]:
@@ -31,16 +31,19 @@ class Merger:
         Sums are taken in float32 and rounded once.
         """
         stale, self.changed = self.changed, set()
-        for name, update_OI in updates(adapter) if adapter is not None else ():
+        for name, update_OI in updates(adapter, self.device) if adapter is not None else ():
             original_OI = self.base(name)
             self.changed.add(name)
-            yield name, (original_OI.float() + update_OI.to(original_OI.device)).to(original_OI.dtype)
+            yield name, (original_OI.float() + update_OI).to(original_OI.dtype)
         for name in sorted(stale - self.changed):
             yield name, self.base(name)
 
 
-def updates(adapter: Path) -> Iterator[tuple[str, torch.Tensor]]:
-    """Name of a weight and the float32 update `scale B A` of it, for every layer of the adapter directory."""
+def updates(adapter: Path, device: str) -> Iterator[tuple[str, torch.Tensor]]:
+    """Name of a weight and the float32 update `scale B A` of it, for every layer of the adapter directory.
+
+    It is computed on `device`: on the host it would hold a new policy up for seconds.
+    """
     settings = json.loads((adapter / "adapter_config.json").read_text())
     special = [key for key in SPECIAL if settings.get(key)]
     if special:
@@ -48,7 +51,7 @@ def updates(adapter: Path) -> Iterator[tuple[str, torch.Tensor]]:
             f"adapter {str(adapter)!r} sets {special[0]}, which cannot be merged; use a plain LoRA adapter"
         )
     scale = settings["lora_alpha"] / settings["r"]
-    with safe_open(adapter / "adapter_model.safetensors", "pt") as file:
+    with safe_open(adapter / "adapter_model.safetensors", "pt", device=device) as file:
         for key in file.keys():  # noqa: SIM118  (safe_open is no dictionary)
             if not key.endswith(SUFFIX):
                 continue

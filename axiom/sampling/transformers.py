@@ -68,7 +68,7 @@ class TransformersSampler:
         self.stops = stop_tokens(resolve_model(model.path), self.tokenizer)
         self.layers = self.model.config.num_hidden_layers
         self.originals: dict[str, torch.Tensor] = {}
-        self.merger = Merger(self._original)
+        self.merger = Merger(self._original, str(self.model.device))
 
     def use(self, policy: Policy) -> None:
         """Merge the policy's adapter into the base weights, or put those back."""

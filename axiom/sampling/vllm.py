@@ -99,6 +99,12 @@ class VLLMSampler:
         free = torch.cuda.mem_get_info()[0]
         if free >= bytes_needed:
             return
+        if not self.sampling.vllm.sleep:
+            log.warning(
+                "training needs %.0f GiB of GPU memory and %.0f are free; lower sampling.vllm.gpu_memory_utilization "
+                "or set sampling.vllm.sleep = true", bytes_needed / 2**30, free / 2**30,
+            )  # fmt: skip
+            return
         log.warning("engines sleep: training needs %.0f GiB, %.0f are free", bytes_needed / 2**30, free / 2**30)
         for engine in self.engines:
             engine.send(op="sleep")

@@ -51,7 +51,7 @@ class Worker:
 
         self.llm = LLM(**arguments)
         self.engine = self.llm.llm_engine
-        self.merger = Merger(checkpoint_reader(Path(arguments["model"]), "cuda")) if merged else None
+        self.merger = Merger(checkpoint_reader(Path(arguments["model"]), "cuda"), "cuda") if merged else None
         self.send(ready={"vllm": __version__, "pid": os.getpid()})
 
     def on_use(self, adapter: str | None) -> None:

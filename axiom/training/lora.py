@@ -90,7 +90,8 @@ def _trainable(model: ModelConfig, lora: _Lora) -> Trainable:
             setattr(layer, "forward", types.MethodType(_forward, layer))  # noqa: B010  (an instance's own forward)
     parameters = tuple(parameter for parameter in adapted.parameters() if parameter.requires_grad)
     graphed = GraphedPasses(base, parameters) if base.device.type == "cuda" else None
-    merger = Merger(checkpoint_reader(resolve_model(model.path), str(base.device)))
+    device = str(base.device)
+    merger = Merger(checkpoint_reader(resolve_model(model.path), device), device)
     return Trainable(adapted, parameters, graphed, merger)
 
 
@@ -147,7 +148,8 @@ def save_adapter(trainable: Trainable, model: ModelConfig, out: Path, merged: Pa
         settings.lora_alpha, settings.r = settings.lora_alpha * ranks // settings.r, ranks
     state = {name: tensor.contiguous().cpu() for name, tensor in state.items()}
     mark = fingerprint(resolve_model(model.path))
-    save_file(state, out / WEIGHTS, {"format": "pt", FINGERPRINT_KEY: mark})
+    # One key alone: safetensors writes several in an order that differs from run to run, and digests with it.
+    save_file(state, out / WEIGHTS, {FINGERPRINT_KEY: mark})
     settings.base_model_name_or_path = model.path
     settings.inference_mode = True
     settings.save_pretrained(str(out))

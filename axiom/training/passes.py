@@ -42,6 +42,8 @@ class GraphedPasses:
         self.model, self.parameters = model, parameters
         self.graphs: dict[tuple[int, ...], tuple[torch.cuda.CUDAGraph, Pack, torch.Tensor]] = {}
         self.memory: Any = None
+        for parameter in parameters:
+            parameter.grad = torch.zeros_like(parameter)  # captured passes add to these very tensors
 
     def __call__(self, pack: Pack) -> torch.Tensor:
         """As `run_pass`, of a pack in host memory."""
@@ -56,7 +58,7 @@ class GraphedPasses:
         return loss.clone()
 
     def _capture(self, padded: Pack) -> tuple[torch.cuda.CUDAGraph, Pack, torch.Tensor]:
-        kept = [parameter.grad.clone() for parameter in self.parameters if parameter.grad is not None]
+        kept = [_gradient(parameter).clone() for parameter in self.parameters]
         static = to_device(padded, self.model.device)
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
@@ -69,9 +71,13 @@ class GraphedPasses:
             loss = run_pass(self.model, static)
         self.memory = graph.pool()
         for parameter, gradient in zip(self.parameters, kept, strict=True):
-            assert parameter.grad is not None
-            parameter.grad.copy_(gradient)
+            _gradient(parameter).copy_(gradient)
         return graph, static, loss
+
+
+def _gradient(parameter: torch.nn.Parameter) -> torch.Tensor:
+    assert parameter.grad is not None
+    return parameter.grad
 
 
 def pad(pack: Pack) -> Pack:
