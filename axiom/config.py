@@ -140,8 +140,8 @@ class SandboxConfig(Section):
     """Sandbox templates side by side; 0 is one for each core."""
     cpu_seconds: Annotated[float, Field(gt=0.0, le=600.0)] = 2.0
     """CPU time of one candidate over all its cases; this is the limit that decides."""
-    wall_factor: Annotated[float, Field(ge=1.0, le=100.0)] = 5.0
-    """Wall-clock backstop for candidates that sleep, in multiples of `cpu_seconds`."""
+    wall_factor: Annotated[float, Field(ge=1.0, le=100.0)] = 2.0
+    """Wall-clock backstop for candidates that sleep, in multiples of `cpu_seconds`; one that still computes goes on."""
     memory_mb: Annotated[int, Field(ge=32, le=65536)] = 512
     """Address space of one candidate, in MiB."""
     output_kb: Annotated[int, Field(ge=1, le=65536)] = 256
