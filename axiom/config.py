@@ -103,10 +103,12 @@ class VLLMConfig(Section):
     """Longest prompt and completion together, in tokens."""
     enforce_eager: bool = False
     """No CUDA graphs and no compilation: starts sooner, samples slower. Always so on a CPU."""
-    replicas: Annotated[int, Field(ge=1, le=16)] = 1
-    """Engines that share the GPU and the requests; a small model is bound by one engine's CPU work."""
+    replicas: Annotated[int, Field(ge=0, le=16)] = 0
+    """Engines that share the GPU and the requests, since one is bound by its own CPU work. 0 is two where they fit into
+    the GPU's memory, else one."""
     weights: Literal["auto", "merged", "adapter"] = "auto"
-    """`merged` adds the adapter to the weights in place, `adapter` applies it beside them at each token; `auto` merges on a GPU."""
+    """`merged` adds the adapter to the weights in place, `adapter` applies it beside them at each token; `auto` merges
+    on a GPU."""
     max_lora_rank: Literal[8, 16, 32, 64, 128, 256, 320, 512] = 16
     """Highest rank of an adapter; a higher one costs speed."""
     logprobs: bool = False

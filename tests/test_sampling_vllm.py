@@ -128,6 +128,14 @@ def test_a_killed_engine_is_replaced_and_nothing_is_lost(engine, prompts, adapte
     engine.use(BASE)
 
 
+def test_a_stream_nobody_reads_to_its_end_does_not_leak_into_the_next(engine, prompts, adapters):
+    engine.use(BASE)
+    next(engine.sample(ask(prompts, n=2, limit=24)))
+    engine.use(Policy("apple", adapters["apple"]))
+    assert {text[:5] for text in texts(engine, ask(prompts, limit=8)).values()} == {"apple"}
+    engine.use(BASE)
+
+
 def test_an_engine_that_cannot_start_says_why_and_soon():
     process = EngineProcess("broken")
     began = time.monotonic()

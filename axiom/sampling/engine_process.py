@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from axiom.errors import EngineError
 
@@ -38,13 +38,19 @@ class EngineProcess:
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "axiom.sampling.vllm_worker", str(theirs.fileno())],
+            [sys.executable, "-m", "axiom.sampling.vllm_worker", str(theirs.fileno()), str(os.getpid())],
             pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT,
             env={**os.environ, **ENVIRONMENT, "PYTHONPATH": path}, start_new_session=True,
         )  # fmt: skip
         theirs.close()
         self.socket = ours
         self.buffer = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
 
     def send(self, **message: Any) -> None:
         """Hand over one message."""
@@ -55,15 +61,16 @@ class EngineProcess:
             raise self.death() from None
 
     def expect(self, key: str, seconds: float = SILENCE_SECONDS) -> Any:
-        """The value of `key` in the next message."""
+        """The value of `key` in the next message that is no completion of a stream given up by its reader."""
         deadline = time.monotonic() + seconds
         while True:
             for message in self.receive(max(0.0, deadline - time.monotonic())):
-                if key not in message:
+                if key in message:
+                    return message[key]
+                if "done" not in message:
                     raise EngineError(
                         f"engine {self.name} answered {list(message)} where {key!r} was due; see {self.log.name}"
                     )
-                return message[key]
 
     def receive(self, seconds: float) -> list[dict[str, Any]]:
         """The messages that are there, waiting for the first."""

@@ -4,6 +4,7 @@ One engine is bound by its own CPU work at these model sizes, so several share a
 engine that dies is started anew once in a call and given what it had not finished; a second death is an EngineError.
 """
 
+import contextlib
 import json
 import logging
 import selectors
@@ -41,7 +42,7 @@ class _Job:
 
 
 class VLLMSampler:
-    """Completions from `sampling.vllm.replicas` engines."""
+    """Completions from one or more engines."""
 
     name = "vllm"
 
@@ -51,9 +52,13 @@ class VLLMSampler:
         self.tokenizer = load_tokenizer(model)
         self.stops = sorted(stop_tokens(self.directory, self.tokenizer))
         self.policy = Policy("base", None)
-        self.engines = [self._spawn(index) for index in range(sampling.vllm.replicas)]
-        for engine in self.engines:
-            engine.expect("ready", START_SECONDS)
+        self.next_key = 0
+        self.count = engine_count(self.directory, model, sampling)
+        with contextlib.ExitStack() as started:
+            self.engines = [started.enter_context(self._spawn(index)) for index in range(self.count)]
+            for engine in self.engines:
+                engine.expect("ready", START_SECONDS)
+            started.pop_all()
 
     def use(self, policy: Policy) -> None:
         """Put the policy's weights in force in every engine."""
@@ -114,12 +119,13 @@ class VLLMSampler:
         """End the engines."""
         for engine in self.engines:
             engine.kill()
+            Path(engine.log.name).unlink(missing_ok=True)
 
     def _spawn(self, index: int) -> EngineProcess:
         """A process on its way to being ready. All start at once, since none measures free memory."""
         engine = EngineProcess(f"vllm-{index}")
         engine.send(
-            op="start", arguments=engine_arguments(self.directory, self.config, self.sampling),
+            op="start", arguments=engine_arguments(self.directory, self.config, self.sampling, self.count),
             merged=weights_in_force(self.config, self.sampling) == "merged",
         )  # fmt: skip
         return engine
@@ -140,7 +146,8 @@ class VLLMSampler:
             for place, (prompt, ids) in enumerate(zip(prompts, encoded, strict=True))
         }
         jobs = [_Job(request, index, *home[request.prompt]) for request in requests for index in range(request.n)]
-        return dict(enumerate(jobs))
+        first, self.next_key = self.next_key, self.next_key + len(jobs)
+        return dict(enumerate(jobs, first))
 
     def _submit(self, index: int, due: dict[int, _Job]) -> None:
         mine = {key: job for key, job in due.items() if job.engine == index}
@@ -169,6 +176,7 @@ class VLLMSampler:
         return [key.data for key, _ in events]
 
     def _completions(self, rows: list[list[Any]], due: dict[int, _Job]) -> Iterator[Completion]:
+        rows = [row for row in rows if row[0] in due]  # others belong to a stream that nobody read to its end
         stops = set(self.stops)
         bodies = [tokens[:-1] if tokens and tokens[-1] in stops else tokens for _, tokens, _, _ in rows]
         texts = self.tokenizer.batch_decode(bodies, skip_special_tokens=True)
@@ -184,7 +192,7 @@ def weights_in_force(model: ModelConfig, sampling: SamplingConfig) -> str:
     return "merged" if resolve_device(model) == "cuda" else "adapter"
 
 
-def engine_arguments(directory: Path, model: ModelConfig, sampling: SamplingConfig) -> dict[str, Any]:
+def engine_arguments(directory: Path, model: ModelConfig, sampling: SamplingConfig, count: int) -> dict[str, Any]:
     """Keyword arguments of `vllm.LLM`."""
     settings, cuda = sampling.vllm, resolve_device(model) == "cuda"
     rows = sampling.batch_size or (1024 if cuda else 64)
@@ -195,8 +203,8 @@ def engine_arguments(directory: Path, model: ModelConfig, sampling: SamplingConf
     }  # fmt: skip
     if cuda:
         # A given cache size spares each engine its measurement, which another engine's start would falsify.
-        arguments["kv_cache_memory_bytes"] = cache_bytes(directory, sampling)
-        arguments["gpu_memory_utilization"] = settings.gpu_memory_utilization / settings.replicas
+        arguments["kv_cache_memory_bytes"] = cache_bytes(directory, sampling, count)
+        arguments["gpu_memory_utilization"] = settings.gpu_memory_utilization / count
         arguments["enable_sleep_mode"] = settings.sleep
         if not settings.enforce_eager:
             sizes = [size for size in CAPTURE_SIZES if size < rows] + [rows]
@@ -208,24 +216,35 @@ def engine_arguments(directory: Path, model: ModelConfig, sampling: SamplingConf
     return arguments
 
 
-def cache_bytes(directory: Path, sampling: SamplingConfig) -> int:
-    """Key-value cache of one engine: its share of the GPU less twice its weights and what it computes with.
+def engine_count(directory: Path, model: ModelConfig, sampling: SamplingConfig) -> int:
+    """Engines to start: as configured, or two where a GPU has room for two."""
+    if sampling.vllm.replicas:
+        return sampling.vllm.replicas
+    if resolve_device(model) == "cpu":
+        return 1
+    fits = _left_bytes(directory, sampling, 2) >= LEAST_CACHE_BYTES
+    log.info("%s", "two engines share the GPU" if fits else "one engine, because the GPU has no room for two")
+    return 2 if fits else 1
 
-    Twice, because merging keeps the base weights. Raises ConfigError when less than a gibibyte is left.
-    """
-    import torch
 
-    settings = sampling.vllm
-    share = int(torch.cuda.mem_get_info()[1] * settings.gpu_memory_utilization / settings.replicas)
-    weights = sum(file.stat().st_size for file in directory.glob("*.safetensors"))
-    left = share - 2 * weights - ENGINE_OVERHEAD_BYTES
+def cache_bytes(directory: Path, sampling: SamplingConfig, count: int) -> int:
+    """Key-value cache of each of `count` engines. Raises ConfigError when less than a gibibyte is left for it."""
+    left = _left_bytes(directory, sampling, count)
     if left < LEAST_CACHE_BYTES:
         raise ConfigError(
-            f"{settings.replicas} engines on {settings.gpu_memory_utilization:.0%} of the GPU leave each "
-            f"{left / 2**30:.1f} GiB of cache, at least 1 is needed; lower sampling.vllm.replicas or raise "
-            f"sampling.vllm.gpu_memory_utilization"
+            f"sampling.vllm.gpu_memory_utilization = {sampling.vllm.gpu_memory_utilization} leaves each of {count} "
+            f"engines {left / 2**30:.1f} GiB of cache, at least 1 is needed; raise it or lower sampling.vllm.replicas"
         )
     return left
+
+
+def _left_bytes(directory: Path, sampling: SamplingConfig, count: int) -> int:
+    """One engine's share of the GPU less what it computes with and twice its weights: merging keeps the base's."""
+    import torch
+
+    share = int(torch.cuda.mem_get_info()[1] * sampling.vllm.gpu_memory_utilization / count)
+    weights = sum(file.stat().st_size for file in directory.glob("*.safetensors"))
+    return share - 2 * weights - ENGINE_OVERHEAD_BYTES
 
 
 def _check_rank(adapter: Path, sampling: SamplingConfig) -> None:

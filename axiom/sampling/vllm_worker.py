@@ -5,21 +5,23 @@
     {"op": "sample", "requests": [{"key": ..., "ids": [...]}, ...]}  {"done": [[key, tokens, logprob, reason], ...]} ...
     {"op": "sleep"}                                                  {"slept": true}; the next `use` wakes the engine
 
-Run as `python -m axiom.sampling.vllm_worker FD`. The engine core runs in this very process, because a second hop
+Run as `python -m axiom.sampling.vllm_worker FD PARENT`. The engine core runs in this very process, because a second hop
 between processes is what bounds small models. Keep to the interface that vLLM 0.25 and 0.32 share.
 """
 
-import ctypes
 import importlib
 import json
 import os
 import signal
 import socket
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any, cast
 
-PR_SET_PDEATHSIG = 1
+ORPHAN_SECONDS = 1.0
+"""How often the worker looks whether its parent lives."""
 
 
 class Worker:
@@ -114,9 +116,16 @@ def _row(output: Any) -> list[Any]:
     return [int(output.request_id), list(answer.token_ids), answer.cumulative_logprob, answer.finish_reason]
 
 
+def _follow(parent: int) -> None:
+    """End this process when its parent is gone; the kernel's own signal would follow the thread that started it."""
+    while os.getppid() == parent:
+        time.sleep(ORPHAN_SECONDS)
+    os._exit(1)
+
+
 def main() -> None:
-    """Serve the socket whose descriptor is the first argument."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    """Serve the socket whose descriptor is the first argument; the second is the parent's process id."""
+    threading.Thread(target=_follow, args=(int(sys.argv[2]),), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     importlib.import_module("vllm")  # takes seconds, which engines that start side by side spend side by side
     Worker(socket.socket(fileno=int(sys.argv[1]))).serve()
