@@ -25,6 +25,7 @@ HEADER_SIZE = 7  # tag, case index in two bytes, payload length in four, little-
 LENGTH_SIZE = 4
 OUT_OF_MEMORY = 77
 _DETAIL = 300
+_SIZED = (str, bytes, list, tuple, dict, set, frozenset)
 _PRINTS = 4  # what may be printed, in multiples of what may be answered
 
 _read, _write, _leave, _load_job, _load_values = os.read, os.write, os._exit, marshal.loads, marshal.loads
@@ -66,7 +67,7 @@ def run(encode: Callable[[Any], str], output: Output) -> NoReturn:
     try:
         function = _load(code, entry_point)
         for index, arguments in enumerate(cases):
-            _run_case(function, index, arguments, encode)
+            _run_case(function, index, arguments, encode, limit)
         send(b"D", len(cases))
     except MemoryError:
         _leave(OUT_OF_MEMORY)
@@ -115,7 +116,7 @@ def _load(code: str, entry_point: str) -> Any:
     return function
 
 
-def _run_case(function: Any, index: int, arguments: bytes, encode: Callable[[Any], str]) -> None:
+def _run_case(function: Any, index: int, arguments: bytes, encode: Callable[[Any], str], limit: int) -> None:
     try:
         value = function(*_load_values(arguments))
     except MemoryError:
@@ -124,6 +125,9 @@ def _run_case(function: Any, index: int, arguments: bytes, encode: Callable[[Any
     except BaseException as error:  # noqa: BLE001  (the candidate's failure, whatever it is, is data)
         send(b"E", index, _describe(error).encode("utf-8", "backslashreplace"))
         return
+    kind = type(value)
+    if any(kind is sized for sized in _SIZED) and len(value) > limit:  # each item takes a byte or more
+        _end(b"O", f"case {index}: answered more than the output limit")
     chosen = _get_recursion_limit()
     try:
         _set_recursion_limit(_RECURSION_LIMIT)
