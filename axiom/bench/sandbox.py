@@ -165,13 +165,17 @@ def looping(verifier: Verifier, workers: int, count: int = 60, seconds: float = 
     codes = [LOOPING if number % 10 == 0 else PROGRAM for number in range(count)]
     batch = [Candidate(str(number), code, "f", CASES, timeout_s=seconds) for number, code in enumerate(codes)]
     started = time.perf_counter()
-    outcomes = Counter(verdict.outcome for verdict in verifier.verify(batch))
+    verdicts = list(verifier.verify(batch))
     took = time.perf_counter() - started
+    outcomes = Counter(verdict.outcome for verdict in verdicts)
+    ended = [verdict for verdict in verdicts if verdict.outcome == Outcome.TIMEOUT]
+    load = sum(verdict.wall_ms for verdict in ended) / sum(verdict.cpu_ms for verdict in ended)
     loops = codes.count(LOOPING)
     title = f"{loops} of {count} candidates loop for ever, {seconds} s of CPU each"
     table = Table(title=title, box=None, show_header=False)
     table.add_row("took", f"{took:.2f} s with {workers} workers")
     table.add_row("CPU limits over the workers", f"{loops * seconds / workers:.2f} s")
+    table.add_row("wall clock a CPU second took (other load)", f"{load:.2f} s")
     table.add_row("verdicts", ", ".join(f"{outcome} {number}" for outcome, number in outcomes.items()))
     return table
 
