@@ -146,13 +146,12 @@ FAMILIES: dict[str, Callable[[np.random.Generator, int], Truth]] = {
 def observe(truth: Truth, rng: np.random.Generator) -> Curve:
     """A noisy curve of the truth, evaluated at iterations 0, 1, ..."""
     dispersion = rng.uniform(1.0, MAX_DISPERSION)
-    train = _beta_binomial(truth.train, TRAIN_N, dispersion, rng) / TRAIN_N
-    val = _beta_binomial(truth.val, VAL_N, dispersion, rng) / VAL_N
+    train, val = (sampled(p, n, dispersion, rng) for p, n in ((truth.train, TRAIN_N), (truth.val, VAL_N)))
     return Curve.of(np.arange(float(len(train))), train, val, TRAIN_N, VAL_N)
 
 
-def _beta_binomial(p: Floats, n: int, dispersion: float, rng: np.random.Generator) -> Floats:
-    """Counts with `dispersion` times the binomial's variance."""
+def sampled(p: Floats, n: int, dispersion: float, rng: np.random.Generator) -> Floats:
+    """Accuracies over `n` problems with `dispersion` times the binomial's variance."""
     total = (n - 1) / (dispersion - 1) - 1  # of the beta's parameters: variance factor 1 + (n - 1) / (total + 1)
     inside = p.clip(1e-6, 1 - 1e-6)
-    return rng.binomial(n, rng.beta(total * inside, total * (1 - inside))).astype(float)
+    return rng.binomial(n, rng.beta(total * inside, total * (1 - inside))) / n

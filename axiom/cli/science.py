@@ -255,3 +255,33 @@ def _draw(
     (folder / "figures.json").write_text(report.figures(arms, found))
     report.measurements(arms).write_parquet(folder / "metrics.parquet", compression="zstd")
     console.print(f"\nreport and charts: {folder}/report.html", highlight=False, soft_wrap=True)
+
+
+@bench_app.command("verifier")
+def bench_verifier(
+    problems: Annotated[int, typer.Option(min=1, max=164, help="Problems of each source.")] = 164,
+    curves: Annotated[int, typer.Option(min=1, help="Simulated jumps of each kind.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Root of every choice.")] = 0,
+) -> None:
+    """H2: verifier error and detector precision on procedural problems beside HumanEval."""
+    from axiom.bench import verifier
+
+    found = verifier.sources(problems, seed)
+    table = Table("source", "problems", "cases each", "wrong programs", "accepted", "verifier error", "95 %")
+    for row in found:
+        low, high = row.interval
+        table.add_row(
+            row.source, str(row.problems), f"{row.cases:.1f}", str(row.wrong), str(row.accepted), f"{row.error:.2%}",
+            f"{low:.2%} to {high:.2%}",
+        )  # fmt: skip
+    console.print(table)
+    table = Table("source", "problems an evaluation", "verifier error", "detections", "timing error", "interval")
+    sizes = (("procedural", 1000), ("procedural", 200), ("HumanEval", verifier.HUMANEVAL_SIZE))
+    errors = {row.source: row.error for row in found}
+    for source, size in sizes:
+        seen = verifier.detecting(source, size, errors[source], curves, seed=seed)
+        table.add_row(
+            source, str(size), f"{seen.error:.2%}", f"{seen.detections:.1%}", f"{seen.timing_error:.3f}",
+            f"{seen.interval_width:.2f}",
+        )  # fmt: skip
+    console.print(table)
