@@ -3,7 +3,8 @@
 import asyncio
 from typing import Any
 
-from prefect import flow, tags
+from prefect import Task, flow, tags
+from prefect.context import FlowRunContext
 from pydantic import BaseModel
 
 from axiom import runtime
@@ -44,6 +45,7 @@ def run_iteration(run: Runtime, number: int, before: Round, evaluated: bool, pau
     """
     key = run.experiment.root, run.config.name
     _rounds[key] = before
+    _number_anew()
     # Not asyncio.run, which would hold back a keyboard interrupt until the next await, and stages have none.
     loop = asyncio.new_event_loop()
     try:
@@ -53,6 +55,18 @@ def run_iteration(run: Runtime, number: int, before: Round, evaluated: bool, pau
     finally:
         del _rounds[key]
         loop.close()
+
+
+def _number_anew() -> None:
+    """Count this attempt's subflows from a number of its own.
+
+    Prefect finds the subflows of a retried run by their position and gives back those that completed instead of running
+    them; but a retry skips finished iterations, so that its first subflow may be any of them.
+    """
+    context = FlowRunContext.get()
+    assert context is not None, "iterations run inside a flow"
+    assert context.flow_run is not None, "the flow has a run"
+    context.task_run_dynamic_keys.setdefault(Task(iteration.fn).task_key, context.flow_run.run_count * 1_000_000)
 
 
 # Asynchronous only because Prefect ends a synchronous subflow by waiting up to a second for its heartbeat's thread.

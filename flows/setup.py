@@ -67,7 +67,10 @@ def preset(path: str) -> dict[str, Any]:
 
 def _pool(client: SyncPrefectClient, name: str, description: str) -> str:
     template = ProcessWorker.get_default_base_job_template()
-    template["variables"]["properties"]["env"]["default"] = ENVIRONMENT
+    variables = template["variables"]["properties"]
+    variables["env"]["default"] = ENVIRONMENT
+    # Without one, each run starts in a temporary folder, which a quick retry was seen to lose under its feet.
+    variables["working_dir"]["default"] = str(REPOSITORY)
     try:
         kept = client.read_work_pool(name).base_job_template
         update = WorkPoolUpdate(description=description, base_job_template=kept or template)
