@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from axiom.errors import SandboxError
+from axiom.config import SandboxConfig
+from axiom.errors import ConfigError, SandboxError
 from axiom.sandbox.host import Program, Run, Template
 from axiom.sandbox.inside.lockdown import LAYERS
 from axiom.sandbox.inside.seccomp import child_filter, template_filter
 from axiom.sandbox.judge import judge
 from axiom.sandbox.selftest import self_test
+from axiom.verification import Verifier
 
 SYSTEM_CALL = """
 import sys
@@ -108,7 +110,8 @@ rules = [(denied[name], [seccomp._end(seccomp.errno(38))]) for name in sys.argv[
 kernel("prctl", 38, 1)
 _install(seccomp._program(machine(), rules, seccomp.ALLOW))
 from axiom.config import SandboxConfig
-from axiom.errors import SandboxError
+from axiom.config import SandboxConfig
+from axiom.errors import ConfigError, SandboxError
 from axiom.verification import Verifier
 try:
     with Verifier(SandboxConfig(workers=1, without=json.loads(sys.argv[2]))) as verifier:
@@ -155,6 +158,11 @@ def test_root_of_a_user_namespace_with_one_id_is_an_ordinary_user() -> None:
     if "unshare failed" in result.stderr:
         pytest.skip("this machine allows no user namespaces")
     assert "maps nobody else" in result.stdout, result.stderr
+
+
+def test_a_layer_that_does_not_exist_cannot_be_left_out() -> None:
+    with pytest.raises(ConfigError, match="'landlok', which is no layer; layers: namespaces"):
+        Verifier(SandboxConfig(workers=1, without=("landlok",)))
 
 
 def test_without_seccomp_it_refuses() -> None:

@@ -7,7 +7,7 @@ does not hold.
 import marshal
 from dataclasses import dataclass
 
-from axiom.errors import SandboxError
+from axiom.errors import ConfigError, SandboxError
 from axiom.records import Outcome
 from axiom.sandbox.host import Program, Template
 from axiom.sandbox.judge import judge
@@ -71,8 +71,13 @@ def missing(layers: dict[str, tuple[bool, str]], without: tuple[str, ...]) -> li
 def self_test(template: Template, without: tuple[str, ...]) -> None:
     """Run canaries and probes on `template`.
 
-    Raises SandboxError naming the first layer that does not hold and that `without` does not name.
+    Raises SandboxError naming the first layer that does not hold and that `without` does not name, ConfigError when
+    `without` names no layer.
     """
+    if unknown := sorted(set(without) - template.layers.keys()):
+        raise ConfigError(
+            f"sandbox.without names {unknown[0]!r}, which is no layer; layers: {', '.join(template.layers)}"
+        )
     for name, reason in missing(template.layers, without):
         raise SandboxError(
             f"the sandbox layer {name} does not hold here ({reason}); run `axiom doctor`, or go without it by "
