@@ -22,7 +22,10 @@ from axiom.verification import Candidate, Verifier
 # In float32 both engines choose the same token but for exact ties.
 MODEL = ModelConfig(path="smollm2-135m", dtype="float32", device="cpu")
 SAMPLING = SamplingConfig(engine="vllm", vllm=VLLMConfig(max_model_len=1024))
+QUICK = ModelConfig(path="smollm2-135m", dtype="bfloat16", device="cpu")
 BASE = Policy("base", None)
+TAUGHT = 8
+"""Prompts that the two adapters were taught to answer."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -56,9 +59,9 @@ def adapters(prompts, tmp_path_factory):
     found = {}
     for word in ("apple", "zebra"):
         found[word] = tmp_path_factory.mktemp(word)
-        examples = [Example(prompt, word, 1.0) for prompt in prompts]
-        config = TrainingConfig(learning_rate=2e-3, epochs=4)
-        train(examples, model=MODEL, config=config, previous=BASE, out=found[word], seed=1, iteration=1, first_step=0)
+        examples = [Example(prompt, word, 1.0) for prompt in prompts[:TAUGHT]]
+        config = TrainingConfig(learning_rate=4e-3, epochs=3, gradient_accumulation=4)
+        train(examples, model=QUICK, config=config, previous=BASE, out=found[word], seed=1, iteration=1, first_step=0)
     return found
 
 
@@ -83,15 +86,15 @@ def test_greedy_agrees_with_transformers(engine, prompts):
 def test_the_first_tokens_after_a_swap_come_from_the_new_weights(engine, prompts, adapters):
     for word in ("apple", "zebra", "apple"):
         engine.use(Policy(word, adapters[word]))
-        assert {text[:5] for text in texts(engine, ask(prompts, limit=8)).values()} == {word}
+        assert {text[:5] for text in texts(engine, ask(prompts[:TAUGHT], limit=8)).values()} == {word}
     engine.use(BASE)
-    assert not {"apple", "zebra"} & {text[:5] for text in texts(engine, ask(prompts, limit=8)).values()}
+    assert not {"apple", "zebra"} & {text[:5] for text in texts(engine, ask(prompts[:TAUGHT], limit=8)).values()}
 
 
 def test_solve_rates_of_both_engines_agree_within_noise(engine, problems, prompts):
     engine.use(BASE)
-    draws = 12
-    requests = ask(prompts, n=draws, temperature=0.8, limit=64)
+    draws = 8
+    requests = ask(prompts, n=draws, temperature=0.8, limit=48)
     with Verifier(SandboxConfig(workers=2)) as verifier:
         solved = [
             _solved(verifier, problems, texts(sampler, requests))
@@ -116,7 +119,7 @@ def _solved(verifier, problems, found):
 
 def test_a_killed_engine_is_replaced_and_nothing_is_lost(engine, prompts, adapters):
     engine.use(Policy("zebra", adapters["zebra"]))
-    requests = ask(prompts, n=4, limit=8)
+    requests = ask(prompts[:TAUGHT], n=4, limit=8)
     stream = engine.sample(requests)
     first = next(stream)
     before = engine.engines[0].process.pid
@@ -130,9 +133,9 @@ def test_a_killed_engine_is_replaced_and_nothing_is_lost(engine, prompts, adapte
 
 def test_a_stream_nobody_reads_to_its_end_does_not_leak_into_the_next(engine, prompts, adapters):
     engine.use(BASE)
-    next(engine.sample(ask(prompts, n=2, limit=24)))
+    next(engine.sample(ask(prompts[:TAUGHT], n=2, limit=12)))
     engine.use(Policy("apple", adapters["apple"]))
-    assert {text[:5] for text in texts(engine, ask(prompts, limit=8)).values()} == {"apple"}
+    assert {text[:5] for text in texts(engine, ask(prompts[:TAUGHT], limit=8)).values()} == {"apple"}
     engine.use(BASE)
 
 
