@@ -1,6 +1,5 @@
 """A Prefect server and workers of a test's own: loopback, a free port, a home in a temporary folder, ended by pid."""
 
-import json
 import os
 import signal
 import socket
@@ -71,6 +70,7 @@ class Operator:
         self.environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")},
             "PREFECT_HOME": str(home), "PREFECT_API_URL": f"{self.url}/api", "DO_NOT_TRACK": "1",
+            "PREFECT_WORKER_QUERY_SECONDS": "1",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY),
             **settings,
         }  # fmt: skip
@@ -106,10 +106,15 @@ class Operator:
         return done.stdout
 
     def get(self, path: str) -> Any:
-        return self.http.get(path).raise_for_status().json()
+        return self._answer(self.http.get(path))
 
     def post(self, path: str, **body: Any) -> Any:
-        return self.http.post(path, json=body).raise_for_status().json()
+        return self._answer(self.http.post(path, json=body))
+
+    @staticmethod
+    def _answer(response: httpx.Response) -> Any:
+        assert response.is_success, f"{response.request.url}: {response.status_code} {response.text[:500]}"
+        return response.json()
 
     def start(self, deployment: str, parameters: dict[str, Any], **more: Any) -> str:
         """Start a run as the form does; returns its id."""
@@ -160,7 +165,6 @@ class Operator:
             worker.end(signal.SIGTERM)
         if self.server is not None:
             self.server.end(signal.SIGTERM)
-        self.http.close()
 
 
 @contextmanager
@@ -186,7 +190,3 @@ def processes_of(marker: str) -> list[int]:
             except OSError:  # it ended meanwhile, or is another user's
                 continue
     return [pid for pid in found if pid != os.getpid()]
-
-
-def dump(value: Any) -> str:
-    return json.dumps(value, indent=1, default=str)

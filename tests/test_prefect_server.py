@@ -3,6 +3,11 @@
 import json
 import os
 import signal
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -45,9 +50,17 @@ def digests(home: Path, name: str) -> dict[str, str]:
 
 
 def test_setup_is_repeatable(operator: Operator):
-    before = operator.post("/deployments/filter"), operator.post("/automations/filter"), operator.post("/work_pools/filter")
+    before = (
+        operator.post("/deployments/filter"),
+        operator.post("/automations/filter"),
+        operator.post("/work_pools/filter"),
+    )
     operator.axiom("setup", "--gpus", "2")
-    after = operator.post("/deployments/filter"), operator.post("/automations/filter"), operator.post("/work_pools/filter")
+    after = (
+        operator.post("/deployments/filter"),
+        operator.post("/automations/filter"),
+        operator.post("/work_pools/filter"),
+    )
     assert [len(rows) for rows in before] == [len(rows) for rows in after]
     assert {row["name"] for row in after[2]} == {"cpu", "gpu"}
     slots = {row["name"]: row["limit"] for row in operator.post("/v2/concurrency_limits/filter")}
@@ -103,3 +116,119 @@ def test_the_run_shows_its_iterations(operator: Operator, finished: str):
     assert Path(link).exists()
     assert "axiom inspect calm" in page
     assert Path(by_key["calm-report"][0]["data"].split("(file://")[1].split(")")[0]).exists()
+
+
+def holder(home: Path, name: str) -> int:
+    """The process that writes the experiment."""
+    return int((home / "store" / name / ".lock.json").read_text().split()[1])
+
+
+def await_iteration(home: Path, name: str, number: int) -> None:
+    mark = home / "store" / name / f"iterations/{number:04d}/iteration.manifest.json"
+    wait_until(f"iteration {number} of {name}", mark.exists, 180)
+
+
+def test_an_overlapping_run_is_refused_or_queued_as_its_form_says(operator: Operator, home: Path):
+    first = operator.start(MODULAR, parameters(home, "shared", 12))
+    await_iteration(home, "shared", 0)
+    refused = operator.start(MODULAR, parameters(home, "shared", 12))
+    queued = operator.start(MODULAR, parameters(home, "shared", 12, overlap="queue"))
+    assert operator.await_state(refused) == "FAILED"
+    assert "is being written by process" in operator.run(refused)["state"]["message"]
+    assert operator.await_state(first) == "COMPLETED"
+    assert operator.await_state(queued) == "COMPLETED"
+    assert operator.task_runs(queued)[0]["state_name"] == "Reused"
+
+
+def test_a_run_pauses_between_iterations_and_goes_on_with_another_worker(operator: Operator, home: Path):
+    run = operator.start(MODULAR, parameters(home, "paused", 12))
+    await_iteration(home, "paused", 1)
+    operator.axiom("pause", "paused", "--root", str(home / "store"))
+    assert operator.await_state(run, "PAUSED", "COMPLETED", seconds=60) == "PAUSED"
+    wait_until("the process's end", lambda: not processes_of(f"PREFECT__FLOW_RUN_ID={run}"), 60)
+    before = digests(home, "paused")
+    operator.workers[-1].end(signal.SIGTERM)
+    operator.start_worker("cpu")
+    operator.post(f"/flow_runs/{run}/resume")
+    assert operator.await_state(run) == "COMPLETED", operator.logs(run)[-5:]
+    assert before.items() <= digests(home, "paused").items()
+
+
+def test_a_lost_server_costs_nothing(operator: Operator, home: Path, finished: str):
+    run = operator.start(MODULAR, parameters(home, "outage", 8))
+    await_iteration(home, "outage", 2)
+    operator.server.end(signal.SIGKILL)
+    time.sleep(20)
+    operator.start_server()
+    assert operator.await_state(run) == "COMPLETED", operator.logs(run)[-5:]
+    assert digests(home, "outage") == digests(home, "calm")
+
+
+@pytest.fixture
+def received():
+    """What a receiver on loopback was sent."""
+    messages: list[dict] = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self):
+            messages.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_arguments):
+            """Keep the test's output clean."""
+
+    server = HTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_port, messages
+    server.shutdown()
+
+
+def test_failures_crashes_and_transitions_are_told_to_a_webhook(operator: Operator, home: Path, received):
+    port, messages = received
+    block = (
+        "from prefect.blocks.notifications import CustomWebhookNotificationBlock as Block\n"
+        f"Block(name='ops', url='http://127.0.0.1:{port}', json_data={{'subject': '{{{{subject}}}}', "
+        "'body': '{{body}}'}).save('ops')"
+    )
+    subprocess.run([sys.executable, "-c", block], env=operator.environment, check=True)
+    operator.axiom("setup", "--no-deploy", "--notify", "custom-webhook/ops")
+    (home / "store/told/iterations/0001/gold.parquet/in the way").mkdir(parents=True)
+    failing = operator.start(MODULAR, parameters(home, "told"))
+    assert operator.await_state(failing) == "FAILED"
+    wait_until("word of the failure", lambda: any(m["subject"] == "told failed" for m in messages), 60)
+    killed = operator.start(MODULAR, parameters(home, "grokker", 60))
+    await_iteration(home, "grokker", 2)
+    os.kill(holder(home, "grokker"), signal.SIGKILL)
+    assert operator.await_state(killed) == "CRASHED"
+    wait_until("word of the crash", lambda: any(m["subject"] == "grokker crashed" for m in messages), 60)
+    assert operator.await_state(operator.start(MODULAR, parameters(home, "grokker", 60)), seconds=240) == "COMPLETED"
+    wait_until("word of the transition", lambda: any(m["subject"] == "grokker: transition" for m in messages), 60)
+
+
+def test_a_run_killed_with_its_worker_crashes_and_frees_the_gpu(operator: Operator, home: Path):
+    """The heartbeats stop, so the automation speaks; the lease lapses, so the next run in the queue gets the slot."""
+    lost = operator.start(MODULAR, parameters(home, "lost", 200, gpu="always"))
+    await_iteration(home, "lost", 1)
+    slots = {row["name"]: row["active_slots"] for row in operator.post("/v2/concurrency_limits/filter")}
+    assert slots[slot(0)] == 1
+    next_run = operator.start(MODULAR, parameters(home, "next", 2, gpu="always"))
+    operator.workers[-1].end(signal.SIGKILL)
+    os.kill(holder(home, "lost"), signal.SIGKILL)
+    killed = time.monotonic()
+    operator.start_worker("cpu")
+    assert operator.await_state(next_run, seconds=180) == "COMPLETED"
+    print(f"the slot was free and the next run done {time.monotonic() - killed:.0f} s after the kill")
+    assert operator.await_state(lost, seconds=180) == "CRASHED"
+    print(f"the lost run was seen to have crashed {time.monotonic() - killed:.0f} s after the kill")
+    slots = {row["name"]: row["active_slots"] for row in operator.post("/v2/concurrency_limits/filter")}
+    assert slots[slot(0)] == 0
+
+
+def test_nothing_of_ours_survives_and_no_pickle_lies_about(operator: Operator, home: Path):
+    operator.stop()
+    wait_until("the end of every process", lambda: not processes_of(f"PREFECT_HOME={home}"), 60)
+    files = [path for path in (home / "store").rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} <= {".parquet", ".json", ".safetensors", ".html", ".lock", ""}
+    assert not any(path.read_bytes().startswith(b"\x80") for path in files)
+    assert not list((home / "storage").rglob("*"))

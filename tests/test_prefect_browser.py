@@ -1,0 +1,88 @@
+"""The Prefect UI in a real browser: start a tiny experiment from the form, watch it, open its artifacts, follow a link.
+
+Screenshots are kept under `test-output/`. Chromium comes from the system: `apt-get install chromium`.
+"""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+from prefect_operator import Operator, operating
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+SCREENSHOTS = Path(__file__).parents[1] / "test-output"
+FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def operator(tmp_path_factory):
+    with operating(tmp_path_factory.mktemp("browser")) as running:
+        running.start_worker("cpu")
+        yield running
+
+
+@pytest.fixture
+def page():
+    binary = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if binary is None:
+        pytest.fail("no Chromium on this machine: the UI is not tested; install it with `apt-get install chromium`")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=binary, args=list(FLAGS))
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.set_default_timeout(60_000)
+        yield page
+        browser.close()
+
+
+def shoot(page: Page, name: str) -> None:
+    SCREENSHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+
+def test_a_run_from_the_form_to_its_report(operator: Operator, page: Page, tmp_path: Path):
+    deployment = operator.get("/deployments/name/experiment/modular")["id"]
+    page.goto(f"{operator.url}/deployments/deployment/{deployment}/run")
+    expect(page.get_by_text("Rounds of expert iteration").first).to_be_visible()
+    page.get_by_label("Name (Optional)", exact=True).fill("from-the-form")
+    page.get_by_label("Iterations (Optional)", exact=True).fill("2")
+    page.get_by_label("root (Optional)", exact=True).fill(str(tmp_path))
+    shoot(page, "form")
+    page.get_by_role("button", name="Submit").click()
+    page.wait_for_url(re.compile("/runs/flow-run/"))
+    run = page.url.rpartition("/")[2].partition("?")[0]
+    assert operator.await_state(run) == "COMPLETED", operator.logs(run)[-5:]
+    expect(page.get_by_text("Completed").first).to_be_visible()
+    shoot(page, "finished")
+
+    page.get_by_text("Artifacts", exact=True).first.click()
+    for key in ("from-the-form-progress", "from-the-form-accuracy", "from-the-form-curve", "from-the-form-iteration"):
+        expect(page.get_by_text(key).first).to_be_visible()
+    shoot(page, "artifacts")
+    page.get_by_text("from-the-form-iteration").first.click()
+    expect(page.get_by_text("axiom inspect from-the-form").first).to_be_visible()
+    shoot(page, "iteration")
+
+    page.goto(f"{operator.url}/artifacts/key/from-the-form-report")
+    link = page.get_by_role("link", name=re.compile(r"report\.html"))
+    expect(link).to_be_visible()
+    shoot(page, "report-artifact")
+    page.goto(link.get_attribute("href"))  # as typed: a browser opens no file from a page of another origin
+    expect(page.get_by_role("heading", name="from-the-form")).to_be_visible()
+    shoot(page, "report")
+
+
+def test_the_form_shows_what_is_wrong(operator: Operator, page: Page):
+    deployment = operator.get("/deployments/name/experiment/modular")["id"]
+    page.goto(f"{operator.url}/deployments/deployment/{deployment}/run")
+    page.get_by_label("Iterations (Optional)", exact=True).fill("-3")
+    before = operator.post("/flow_runs/count")
+    page.get_by_role("button", name="Submit").click()
+    page.wait_for_timeout(2000)
+    shoot(page, "refused")
+    assert "/run" in page.url
+    assert operator.post("/flow_runs/count") == before
