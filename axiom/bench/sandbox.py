@@ -220,7 +220,9 @@ def _held(verifier: Verifier) -> dict[str, int]:
         "descriptors": len(os.listdir("/proc/self/fd")),
         "templates": len(pids),
         "processes under templates": sum(len(_children(pid)) for pid in pids),
-        "files in /tmp and /dev/shm": len(os.listdir("/tmp")) + len(os.listdir("/dev/shm")),
+        "files written (axiom_* in /tmp, /dev/shm)": sum(
+            name.startswith("axiom_") for folder in ("/tmp", "/dev/shm") for name in os.listdir(folder)
+        ),
         "memory of this process, KiB": _resident("self"),
         "memory of the largest template, KiB": max(_resident(str(pid)) for pid in pids),
     }
