@@ -39,7 +39,7 @@ def survival(arms: Arms, clock: str) -> alt.VConcatChart:
     band = base.mark_area(interpolate="step-after", opacity=0.12).encode(alt.Y("low:Q"), alt.Y2("high:Q"))
     counts = alt.Chart(pl.DataFrame(risk), width=WIDTH, height=18 * len(arms)).mark_text().encode(
         alt.X("time:Q", axis=None, scale=alt.Scale(domain=[0, horizon])),
-        alt.Y("arm:N", title="at risk", sort=list(arms), axis=alt.Axis(ticks=False, domain=False)),
+        alt.Y("arm:N", title="at risk", sort=list(arms), axis=alt.Axis(ticks=False, domain=False, labelPadding=14)),
         text="runs:Q",
     )  # fmt: skip
     above = alt.layer(band, line).properties(width=WIDTH, height=HEIGHT, title="Time to stable generalisation")

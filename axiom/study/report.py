@@ -33,13 +33,13 @@ def arm_rows(arms: Mapping[str, Sequence[Outcome]]) -> tuple[list[str], list[lis
 
 
 def ledger_rows(arms: Mapping[str, Sequence[Outcome]]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows: what each arm's runs cost in all, summed over rounds and averaged over runs."""
+    """Header and rows: what each arm's runs cost, summed over rounds and averaged over runs; a figure a row."""
+    totals = {arm: [ledger.totals(run.ledger) for run in runs] for arm, runs in arms.items()}
     rows = []
-    for arm, runs in arms.items():
-        totals = [ledger.totals(run.ledger) for run in runs]
-        means = [sum(total[column] for total in totals) / len(totals) for column in LEDGER_COLUMNS]
-        rows.append([arm, *(f"{mean:,.4g}" if mean < 100 else f"{mean:,.0f}" for mean in means)])
-    return ["arm", *(column.replace("_", " ") for column in LEDGER_COLUMNS)], rows
+    for column in LEDGER_COLUMNS:
+        means = [sum(total[column] for total in found) / len(found) for found in totals.values()]
+        rows.append([column.replace("_", " "), *(f"{mean:,.4g}" if mean < 100 else f"{mean:,.0f}" for mean in means)])
+    return ["", *arms], rows
 
 
 def page(
