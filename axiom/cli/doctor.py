@@ -113,7 +113,8 @@ def _sandbox() -> Iterator[Finding]:
     from axiom.sandbox import features
 
     for layer, holds, detail, remedy in features():
-        yield Finding(f"sandbox {layer}", "ok" if holds else "missing", detail, "" if holds else remedy)
+        state: State = "ok" if holds else "note" if remedy.startswith("additional:") else "missing"
+        yield Finding(f"sandbox {layer}", state, detail, "" if holds else remedy)
 
 
 def _prefect() -> Iterator[Finding]:
