@@ -3,7 +3,6 @@
 python -m axiom.bench.baselines vllm|generate < workload.json      prints {"start": s, "runs": [[tokens, s], ...]}
 """
 
-
 import json
 import sys
 import time

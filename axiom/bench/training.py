@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from axiom.config import ModelConfig, TrainingConfig
-from axiom.models import Policy, load_model, load_tokenizer, resolve_model
+from axiom.models import Policy, load_model, load_tokenizer
 from axiom.training import Example, train
 
 
@@ -107,7 +107,6 @@ def _lora(config: TrainingConfig) -> Any:
 
 
 def _tokens(model: ModelConfig, examples: Sequence[Example]) -> int:
-    assert resolve_model(model.path).is_dir()
     return sum(len(ids) for ids in load_tokenizer(model)([e.prompt + e.target for e in examples])["input_ids"])
 
 
