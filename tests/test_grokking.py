@@ -66,12 +66,12 @@ def test_a_curve_that_cannot_be_read_says_what_the_method_needs(case):
 
 
 def test_a_short_curve_is_refused_by_check_and_undetermined_to_detect():
-    short = textbook().until(11)
+    short = textbook().part(0, 11)
     with pytest.raises(DataError, match="at least 12"):
         check_curve(short)
     assert detect(short).kind == "undetermined"
     assert detect(Curve.of([], [], [])).kind == "undetermined"
-    check_curve(textbook().until(12))
+    check_curve(textbook().part(0, 12))
 
 
 def test_a_last_evaluation_that_comes_early_is_no_gap():
@@ -273,7 +273,7 @@ def test_the_original_rule_compares_two_windows():
     jump = Curve.of(range(40), [1.0] * 40, [0.1] * 20 + [0.9] * 20)
     assert naive(flat) is None
     assert naive(jump) == 22  # mean of the last ten first exceeds that of the ten before by 0.2 with three high values
-    assert naive(jump.until(19)) is None
+    assert naive(jump.part(0, 19)) is None
 
 
 def test_the_literatures_rule_wants_validation_late():

@@ -42,9 +42,9 @@ class Curve:
         """Iterations between two evaluations."""
         return float(np.median(np.diff(self.iteration))) if len(self) > 1 else 1.0
 
-    def until(self, length: int) -> "Curve":
-        """The first `length` evaluations."""
-        return Curve(*(getattr(self, name)[:length] for name in self.__dataclass_fields__))
+    def part(self, start: int, end: int) -> "Curve":
+        """Evaluations [start, end)."""
+        return Curve(*(getattr(self, name)[start:end] for name in self.__dataclass_fields__))
 
     @classmethod
     def of(

@@ -137,49 +137,42 @@ def _steps(curve: Curve, start: int, config: DetectionConfig) -> tuple[tuple[Ste
     plateau_from = 0.0
     for low, high in itertools.pairwise(bounds):
         found = one if cut is None else fit.fit_step(correct[low:high], n[low:high])
-        step, end = _step(curve, start, low, high, found, max(0.0, plateau_from - low), noise, config)
+        window = curve.part(start + low, start + high)
+        step, end = _step(window, found, max(0.0, plateau_from - low), noise, config)
         steps.append(step)
-        plateau_from = max(low, end)
+        plateau_from = low + max(0.0, end)
     return tuple(steps), noise
 
 
 def _step(
-    curve: Curve, start: int, low: int, high: int, found: fit.StepFit, plateau_from: float, noise: float,
-    config: DetectionConfig,
-) -> tuple[Step, float]:  # fmt: skip
-    """The step of evaluations [start + low, start + high), and where it ends, in evaluations after `start`."""
-    length = high - low
-    rises = fit.step(found.centre, found.width, length)
+    window: Curve, found: fit.StepFit, plateau_from: float, noise: float, config: DetectionConfig
+) -> tuple[Step, float]:
+    """The step fitted to a window of the curve, and where it ends, in evaluations of the window."""
+    rises = fit.step(found.centre, found.width, len(window))
     before_K, after_K = (found.low + (found.high - found.low) * rises[:, at] for at in (0, -1))
-    before, after = found.mean(before_K), found.mean(after_K)
     plateau_K = found.centre - found.width / 2 - plateau_from
-    centre = found.centre_quantile(0.5)
-    width, plateau = found.mean(found.width), found.mean(plateau_K)
-    until = start + low + max(1, int(np.floor(centre)))
-    train = float(curve.train_accuracy[start + low : until].mean())
+    centre, width = found.centre_quantile(0.5), found.mean(found.width)
+    train = float(window.train_accuracy[: max(1, int(np.floor(centre)))].mean())
     enough_K = (
         (plateau_K >= MIN_PLATEAU)
         & (plateau_K >= found.width / 2)
         & (after_K - before_K >= config.min_step)
         & (train - before_K >= config.min_plateau_gap)
     )
-    correct, n = (curve.val_accuracy * curve.val_n)[start + low : start + high], curve.val_n[start + low : start + high]
-    sudden = found.mean(enough_K) >= SURE and _beats_plain_shapes(found, correct, n, noise)
-    time, earliest, latest = (
-        _iteration(curve, start + low + at)
-        for at in (centre, found.centre_quantile(0.025), found.centre_quantile(0.975))
-    )
-    spacing = curve.spacing
-    plateau_iterations = max(0.0, plateau) * spacing
     step = Step(
-        time, earliest, latest, width * spacing, before, after, plateau_iterations, train - before, bool(sudden)
-    )
-    return step, low + centre + width / 2
+        time=_iteration(window, centre), low=_iteration(window, found.centre_quantile(0.025)),
+        high=_iteration(window, found.centre_quantile(0.975)), width=width * window.spacing,
+        before=found.mean(before_K), after=found.mean(after_K),
+        plateau=max(0.0, found.mean(plateau_K)) * window.spacing, plateau_gap=train - found.mean(before_K),
+        sudden=found.mean(enough_K) >= SURE and _beats_plain_shapes(found, window, noise),
+    )  # fmt: skip
+    return step, centre + width / 2
 
 
-def _beats_plain_shapes(found: fit.StepFit, correct: Floats, n: Floats, noise: float) -> bool:
+def _beats_plain_shapes(found: fit.StepFit, window: Curve, noise: float) -> bool:
     """Whether a step explains the window better than no change and even change, by BIC."""
-    length = len(n)
+    length, n = len(window), window.val_n
+    correct = window.val_accuracy * n
     best = found.deviance[found.best]
     flat = fit.fit_shape(fit.constant(length), correct, n).deviance
     even = fit.fit_shape(fit.line(length), correct, n).deviance
