@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from axiom.config import SandboxConfig
 from axiom.errors import DataError
+from axiom.problems.direct import SOLVED, is_direct, score
 from axiom.records import Case, Comparison, Outcome, Problem, Sample, Verdict
 from axiom.sandbox.host import Program, Run, Template
 from axiom.sandbox.judge import judge
@@ -259,10 +260,13 @@ def _as_verdict(sample_id: str, seen: _Seen) -> Verdict:
 
 
 def answer_verdict(problem: Problem, sample: Sample) -> Verdict:
-    """Compare a completion that is itself the answer: as a Python literal where it is one, else as text."""
+    """Judge a completion that is itself the answer: by its dataset's own scorer, else as literal or text."""
     text = (sample.code or sample.completion).strip()
-    expected = decode(problem.expected_output)
-    passed = (type(expected) is str and text == expected.strip()) or same_literal(text, expected)
+    if is_direct(problem.family):
+        passed = score(problem, text) >= SOLVED
+    else:
+        expected = decode(problem.expected_output)
+        passed = (type(expected) is str and text == expected.strip()) or same_literal(text, expected)
     return Verdict(
         sample_id=sample.sample_id, outcome=Outcome.PASSED if passed else Outcome.WRONG_ANSWER,
         cases_passed=int(passed), cases_total=1, cpu_ms=0.0, wall_ms=0.0, detail="" if passed else f"got {text[:200]}",

@@ -3,6 +3,7 @@
 from axiom.experiment import VERSIONS
 from axiom.learners import make_problems
 from axiom.problems import prove_disjoint
+from axiom.problems.audit import audit_rates
 from axiom.records import Problem
 from axiom.runtime import Runtime
 from axiom.store import Handle, Writer
@@ -11,11 +12,12 @@ from tasks.stage import stage_task
 
 @stage_task("generate")
 def generate(run: Runtime, *, iteration: int = 0) -> Handle:
-    """`problems/<split>.parquet` and `problems/proof.json`."""
+    """`problems/<split>.parquet`, `problems/proof.json` and the cheats that hidden cases reject in `audit.json`."""
 
     def work(out: Writer) -> None:
         splits = make_problems(run.config)
         out.json("proof", prove_disjoint(splits))
+        out.json("audit", audit_rates(run.config.problems.families) if run.config.model.kind == "language" else [])
         for split, problems in splits.items():
             out.table(split, problems, Problem)
 
