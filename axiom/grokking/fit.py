@@ -163,7 +163,7 @@ def dispersion(found: float, length: int, parameters: int) -> float:
 def second_step(one: StepFit, correct: Floats, n: Floats) -> tuple[int | None, float]:
     """Where to cut the curve between two steps (None when BIC prefers one), and the dispersion of the chosen fit."""
     length = len(n)
-    best = float(one.deviance[one.best])
+    best = _polished(one, correct, n)
     noise = dispersion(best, length, 4)
     if length < 10:
         return None, noise
@@ -173,6 +173,20 @@ def second_step(one: StepFit, correct: Floats, n: Floats) -> tuple[int | None, f
         return None, noise
     cut = int(np.clip(round((first + second) / 2), 4, length - 4))
     return cut, noise_two
+
+
+def _polished(one: StepFit, correct: Floats, n: Floats) -> float:
+    """The deviance of one step off the grid: with many problems an evaluation the grid alone is too coarse."""
+    centre, width, best = float(one.centre[one.best]), float(one.width[one.best]), float(one.deviance[one.best])
+    reach = max(0.25, len(n) / 240)
+    for zoom in (1.0, 0.25):
+        offsets, factors = np.linspace(-reach, reach, 7) * zoom, np.geomspace(0.75, 1.33, 7) ** zoom
+        centres, widths = (a.ravel() for a in np.meshgrid(centre + offsets, width * factors, indexing="ij"))
+        rises = step(centres, widths, len(n))
+        _, found = fit_levels(np.stack([1 - rises, rises], -1), correct, n)
+        at = int(found.argmin())
+        centre, width, best = float(centres[at]), float(widths[at]), min(best, float(found[at]))
+    return best
 
 
 def _two_steps(one: StepFit, correct: Floats, n: Floats) -> tuple[float, float, float]:
