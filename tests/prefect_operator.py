@@ -70,12 +70,12 @@ class Operator:
         self.environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")},
             "PREFECT_HOME": str(home), "PREFECT_API_URL": f"{self.url}/api", "DO_NOT_TRACK": "1",
-            "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "PREFECT_WORKER_QUERY_SECONDS": "3",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY),
             **settings,
         }  # fmt: skip
         home.mkdir(parents=True, exist_ok=True)
-        self.http = httpx.Client(base_url=f"{self.url}/api", timeout=60)
+        self.http = httpx.Client(base_url=f"{self.url}/api", timeout=120)
         self.server: Process | None = None
         self.workers: list[Process] = []
 
@@ -106,13 +106,19 @@ class Operator:
         return done.stdout
 
     def get(self, path: str) -> Any:
-        return self._answer(self.http.get(path))
+        return self._answer(lambda: self.http.get(path))
 
     def post(self, path: str, **body: Any) -> Any:
-        return self._answer(self.http.post(path, json=body))
+        return self._answer(lambda: self.http.post(path, json=body))
 
     @staticmethod
-    def _answer(response: httpx.Response) -> Any:
+    def _answer(ask: Callable[[], httpx.Response]) -> Any:
+        """Ask again while SQLite keeps the server from answering, as the UI and Prefect's own client do."""
+        for _ in range(10):
+            response = ask()
+            if response.status_code != 503:
+                break
+            time.sleep(1.0)
         assert response.is_success, f"{response.request.url}: {response.status_code} {response.text[:500]}"
         return response.json()
 

@@ -212,7 +212,7 @@ def matrix(operator: Operator, store: Path, calm) -> dict[str, Future]:
         ROWS[kind](row)
         return row.kept if hasattr(row, "kept") else row.digests()
 
-    with ThreadPoolExecutor(3) as threads:
+    with ThreadPoolExecutor(2) as threads:
         yield {kind: threads.submit(strike, kind) for kind in ROWS}
 
 
