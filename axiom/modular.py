@@ -213,6 +213,9 @@ class ModularSampler:
                     logprob=float(scores_BP[row, answer]), finish_reason="stop",
                 )  # fmt: skip
 
+    def make_room(self, bytes_needed: int) -> None:
+        """Nothing to do: the network lives on the CPU."""
+
     def close(self) -> None:
         """Nothing to give back."""
 

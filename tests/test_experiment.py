@@ -53,7 +53,7 @@ def test_every_field_of_execution_exists():
 
 def test_an_unknown_name_lists_the_known(tmp_path):
     saved(tmp_path)
-    with pytest.raises(ConfigError, match="no experiment 'two'.*there: one"):
+    with pytest.raises(ConfigError, match=r"no experiment 'two'.*there: one"):
         Experiment.open(str(tmp_path), "two")
     with pytest.raises(ConfigError, match="no experiment"):
         Experiment.open(str(tmp_path), "../one")

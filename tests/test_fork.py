@@ -28,7 +28,8 @@ def test_a_fork_inherits_then_differs_and_resumes(tmp_path):
     for number in range(5):
         folder = f"iterations/{number:04d}"
         ours, theirs = child.stages.manifest("evaluation", folder), parent.stages.manifest("evaluation", folder)
-        assert ours and theirs
+        assert ours is not None
+        assert theirs is not None
         if number < 3:
             assert ours == theirs
     folder = "iterations/0003"

@@ -21,7 +21,8 @@ keys = st.booleans() | st.integers() | st.text() | st.just("$")
 nested = st.recursive(
     scalars,
     lambda inner: st.lists(inner, max_size=3) | st.lists(inner, max_size=3).map(tuple)
-    | st.dictionaries(keys, inner, max_size=3) | st.frozensets(st.integers(), max_size=3) | st.sets(st.text(), max_size=3),
+    | st.dictionaries(keys, inner, max_size=3) | st.frozensets(st.integers(), max_size=3)
+    | st.sets(st.text(), max_size=3),
     max_leaves=10,
 )  # fmt: skip
 

@@ -37,7 +37,8 @@ def plain_generate(work: dict[str, Any], batch: int = 32) -> Callable[[], int]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = AutoModelForCausalLM.from_pretrained(work["model"], dtype=torch.bfloat16).to(device)
+    model: Any = AutoModelForCausalLM.from_pretrained(work["model"], dtype=torch.bfloat16)
+    model.to(device)
     tokenizer = AutoTokenizer.from_pretrained(work["model"], padding_side="left")
     rows = [row for row in work["requests"] for _ in range(row["n"])]
 
