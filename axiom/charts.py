@@ -1,4 +1,4 @@
-"""Metrics to Altair charts. The only module that imports Altair."""
+"""Metrics to Altair charts. Altair enters here and in the charts of curves and studies."""
 
 from collections.abc import Sequence
 

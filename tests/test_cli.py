@@ -156,8 +156,8 @@ def test_a_full_disk_stops_with_one_sentence_and_resumes(tmp_path):
         "model.kind=modular",
     ]
     found = subprocess.run(
-        ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"]), "bash", "-c", script, "full", str(disk),
-         str(tmp_path), *run],
+        ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"]), "bash", "-c", script, "full",
+         str(disk), str(tmp_path), *run],
         capture_output=True, text=True, env=os.environ | {"PREFECT_HOME": str(tmp_path / "prefect")}, check=False,
     )  # fmt: skip
     assert found.returncode == 2, found.stderr

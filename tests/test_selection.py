@@ -13,8 +13,8 @@ from axiom.selection import accepted, fingerprint, select, with_replay
 def sample(problem: str, code: str, number: int = 0, iteration: int = 1) -> Sample:
     return Sample(
         sample_id=f"{iteration}:{problem}:{number}", problem_id=problem, iteration=iteration, purpose="train",
-        index=number, completion=code, code=code, token_count=5, logprob=-1.0, finish_reason="stop", seed=0, temperature=0.8,
-        policy_version="base",
+        index=number, completion=code, code=code, token_count=5, logprob=-1.0, finish_reason="stop", seed=0,
+        temperature=0.8, policy_version="base",
     )  # fmt: skip
 
 
