@@ -1,5 +1,7 @@
 """A Prefect server and workers of a test's own: loopback, a free port, a home in a temporary folder, ended by pid."""
 
+import hashlib
+import json
 import os
 import signal
 import socket
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import polars
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
@@ -183,6 +186,22 @@ def operating(home: Path, **settings: str) -> Iterator[Operator]:
         yield operator
     finally:
         operator.stop()
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Digests of every stage's files by their manifests, checked where the files are; of metrics without the clock's."""
+    found = {}
+    for path in sorted(folder.rglob("*.manifest.json")):
+        manifest = json.loads(path.read_text())
+        for name, entry in manifest["files"].items():
+            file, key = path.parent / name, f"{manifest['folder']}/{name}"
+            found[key] = entry["sha256"]
+            assert manifest["pruned"] or hashlib.sha256(file.read_bytes()).hexdigest() == entry["sha256"], file
+            if name == "metrics.parquet":
+                rows = polars.read_parquet(file).drop("gpu_seconds")
+                rows = rows.filter(polars.col("name") != "sampling_tokens_per_second")
+                found[key] = hashlib.sha256(rows.write_csv().encode()).hexdigest()
+    return found
 
 
 def processes_of(marker: str) -> list[int]:

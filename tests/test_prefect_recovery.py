@@ -5,8 +5,6 @@ does what the UI offers (mostly Retry). Stages share the flow's process, so kill
 run side by side: what takes time is starting processes.
 """
 
-import hashlib
-import json
 import os
 import shutil
 import signal
@@ -17,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from prefect_operator import Operator, operating, processes_of, wait_until
+from prefect_operator import Operator, contents, operating, processes_of, wait_until
 
 from axiom.config import load_config
 
@@ -83,15 +81,7 @@ class Row:
         assert state == "COMPLETED", (self.name, state, self.operator.logs(self.run)[-6:])
 
     def digests(self) -> dict[str, str]:
-        """Of every stage's files by their manifests; files that are there must have them."""
-        found = {}
-        for path in sorted(self.folder.rglob("*.manifest.json")):
-            manifest = json.loads(path.read_text())
-            for name, entry in manifest["files"].items():
-                file = path.parent / name
-                found[f"{manifest['folder']}/{name}"] = entry["sha256"]
-                assert manifest["pruned"] or hashlib.sha256(file.read_bytes()).hexdigest() == entry["sha256"], file
-        return found
+        return contents(self.folder)
 
 
 def exception_and_truncated_file(row: Row) -> None:

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from prefect_operator import Operator, operating, processes_of, wait_until
+from prefect_operator import Operator, contents, operating, processes_of, wait_until
 
 from axiom.config import load_config
 from flows.operation import slot
@@ -40,13 +40,7 @@ def parameters(home: Path, name: str, iterations: int = 3, **operation: str) -> 
 
 
 def digests(home: Path, name: str) -> dict[str, str]:
-    """Every stage's files and their digests, as the manifests say."""
-    found = {}
-    for path in sorted((home / "store" / name).rglob("*.manifest.json")):
-        manifest = json.loads(path.read_text())
-        for file, entry in manifest["files"].items():
-            found[f"{manifest['folder']}/{file}"] = entry["sha256"]
-    return found
+    return contents(home / "store" / name)
 
 
 def test_setup_is_repeatable(operator: Operator):
@@ -197,12 +191,12 @@ def test_failures_crashes_and_transitions_are_told_to_a_webhook(operator: Operat
     failing = operator.start(MODULAR, parameters(home, "told"))
     assert operator.await_state(failing) == "FAILED"
     wait_until("word of the failure", lambda: any(m["subject"] == "told failed" for m in messages), 60)
-    killed = operator.start(MODULAR, parameters(home, "grokker", 60))
+    killed = operator.start(MODULAR, parameters(home, "grokker", 24))
     await_iteration(home, "grokker", 2)
     os.kill(holder(home, "grokker"), signal.SIGKILL)
     assert operator.await_state(killed) == "CRASHED"
     wait_until("word of the crash", lambda: any(m["subject"] == "grokker crashed" for m in messages), 60)
-    assert operator.await_state(operator.start(MODULAR, parameters(home, "grokker", 60)), seconds=240) == "COMPLETED"
+    assert operator.await_state(operator.start(MODULAR, parameters(home, "grokker", 24)), seconds=240) == "COMPLETED"
     wait_until("word of the transition", lambda: any(m["subject"] == "grokker: transition" for m in messages), 60)
 
 
