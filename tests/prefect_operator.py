@@ -189,7 +189,7 @@ def operating(home: Path, **settings: str) -> Iterator[Operator]:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Digests of every stage's files by their manifests, checked where the files are; of metrics without the clock's."""
+    """Digests of every stage's files by their manifests, checked; of metrics without what the clock says."""
     found = {}
     for path in sorted(folder.rglob("*.manifest.json")):
         manifest = json.loads(path.read_text())
