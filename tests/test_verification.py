@@ -217,7 +217,8 @@ def test_load_does_not_turn_a_pass_into_a_timeout() -> None:
         "    while time.process_time() < end: pass\n    return x + 1\n"
     )
     crowd = [
-        subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"]) for _ in range(3 * (os.cpu_count() or 1))
+        subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"], start_new_session=True)
+        for _ in range(5 * (os.cpu_count() or 1))  # sessions of their own: the scheduler shares out by session
     ]
     try:
         with Verifier(SandboxConfig(workers=2, wall_factor=1)) as verifier:
@@ -445,3 +446,16 @@ def test_the_command_reads_jsonl_and_parquet_and_writes_both(tmp_path: Path) -> 
             table = pl.read_ndjson(tmp_path / out) if out.endswith("jsonl") else pl.read_parquet(tmp_path / out)
             assert table.columns == ["candidate_id", "outcome", "cases_passed", "cases_total", "wall_ms", "detail"]
             assert table["outcome"].to_list() == outcomes
+
+
+@pytest.mark.parametrize("spare", range(0, 40, 3))
+def test_it_works_however_many_files_the_parent_has_open(spare: int) -> None:
+    """A template's descriptors have low numbers of their own, which its parent's may already be."""
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(spare)]
+    try:
+        with Verifier(SandboxConfig(workers=1)) as verifier:
+            verdicts = [verdict.outcome for verdict in verifier.verify(candidate(str(n)) for n in range(12))]
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+    assert verdicts == [Outcome.PASSED] * 12

@@ -169,6 +169,8 @@ class Template:
                 return ended
             except OSError:
                 data = b""
+            if not data and ended:
+                return ended  # the next call finds the end again, and these are not lost
             if not data:
                 raise SandboxError(f"a sandbox template died (exit status {self.process.poll()})")
             ticket, status, ended_by, cpu, wall, faults, peak = map(int, data.split())

@@ -26,7 +26,6 @@ JOB_SIZE, TICKET_SIZE = 64, 4
 ITSELF, CPU_LIMIT, WALL_LIMIT, PARENT = range(4)
 _WORKING, _STARVED_FACTOR = 0.1, 10.0  # CPU share of a child that computes, and how many wall limits it may take
 _GLANCE_SECONDS = 0.005
-_OUT_OF_THE_WAY = 32
 _PROT_READ, _MAP_SHARED = 1, 1
 _POLLIN = 1
 _CLOSE_ON_EXEC = 0x40000000  # MSG_CMSG_CLOEXEC
@@ -62,10 +61,11 @@ def main(options: str) -> None:
 
 def _place(descriptors: list[int]) -> None:
     """Put the inherited descriptors at 3, 4 and 5 and close every other one."""
-    for place, descriptor in enumerate(descriptors, _OUT_OF_THE_WAY):
+    above = max(*descriptors, _LIBRARY) + 1  # so that no copy lands on one that is still to be copied
+    for place, descriptor in enumerate(descriptors, above):
         os.dup2(descriptor, place)
     for place in range(CONTROL, CONTROL + len(descriptors)):
-        os.dup2(place - CONTROL + _OUT_OF_THE_WAY, place, inheritable=False)
+        os.dup2(place - CONTROL + above, place, inheritable=False)
     os.closerange(_LIBRARY + 1, 1 << 20)
 
 
