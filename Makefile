@@ -7,7 +7,7 @@ PIP := $(PY) -m pip --disable-pip-version-check
 TORCH ?= torch==2.13.0
 PRESET ?= deployments/quickstart.toml
 
-.PHONY: run test test-fast test-slow lint venv deploy clean
+.PHONY: run test test-fast test-slow test-long lint venv deploy clean
 
 venv: .venv/.ready
 
@@ -35,10 +35,14 @@ lint: venv
 	.venv/bin/mypy
 
 test-fast: venv
-	$(PY) -m pytest -m "not slow"
+	$(PY) -m pytest -m "not slow and not long"
 
 test-slow: venv .venv/.vllm
 	$(PY) -m pytest -m slow
+
+# Not part of `make test`: server, worker, browser (needs Chromium) and root for the full disk; half an hour and more
+test-long: venv
+	$(PY) -m pytest -m long
 
 deploy: venv
 	.venv/bin/axiom setup

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 from prefect_operator import Operator, operating
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
 SCREENSHOTS = Path(__file__).parents[1] / "test-output"
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",

@@ -19,7 +19,7 @@ from prefect_operator import Operator, contents, operating, processes_of, wait_u
 
 from axiom.config import load_config
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 REPOSITORY = Path(__file__).parents[1]
 STAGES = {
     "samples": "samples.parquet", "verdicts": "verdicts.parquet", "gold": "gold.parquet",

@@ -16,7 +16,7 @@ from prefect_operator import Operator, contents, operating, processes_of, wait_u
 from axiom.config import load_config
 from flows.operation import slot
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(420)]
 REPOSITORY = Path(__file__).parents[1]
 MODULAR = "experiment/modular"
 

@@ -120,7 +120,7 @@ def test_a_higher_difficulty_means_a_larger_reference(name):
     assert all(later > 0.93 * earlier for earlier, later in itertools.pairwise(means)), sizes
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", FAMILIES)
 def test_so_many_variants_behave_differently(name):
@@ -136,7 +136,7 @@ def test_so_many_variants_behave_differently(name):
     assert len(marks) == wanted
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_cheats_fail_and_valid_forms_pass():
     rates = [audit(name, 4, 11) for name in FAMILIES]
