@@ -8,7 +8,7 @@ import contextlib
 import json
 import logging
 import selectors
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,16 +61,15 @@ class VLLMSampler:
             started.pop_all()
 
     def use(self, policy: Policy) -> None:
-        """Put the policy's weights in force in every engine."""
+        """Put the policy's weights in force in every engine; one that has died since is started anew, once."""
         if policy.adapter is not None:
             check_adapter(self.config, policy.adapter)
             if weights_in_force(self.config, self.sampling) == "adapter":
                 _check_rank(policy.adapter, self.sampling)
         self.policy = policy
-        for engine in self.engines:
-            engine.send(op="use", adapter=_text(policy.adapter))
-        for engine in self.engines:
-            engine.expect("used")
+        asked = [index for index in range(len(self.engines)) if self._or_revive(index, _ask_to_use, policy)]
+        for index in asked:
+            self._or_revive(index, lambda engine, _: engine.expect("used"), policy)
 
     def sample(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Completions as they finish; those of one prompt come from one engine, which reads the prompt once.
@@ -130,6 +129,16 @@ class VLLMSampler:
         )  # fmt: skip
         return engine
 
+    def _or_revive(self, index: int, act: Callable[[EngineProcess, Policy], object], policy: Policy) -> bool:
+        """Whether `act` worked; if the engine is dead, a new one has the policy in force instead."""
+        try:
+            act(self.engines[index], policy)
+        except EngineError as error:
+            log.warning("%s; starting it anew", error)
+            self._revive(index, {})
+            return False
+        return True
+
     def _revive(self, index: int, due: dict[int, _Job]) -> None:
         self.engines[index].kill()
         self.engines[index] = self._spawn(index)
@@ -183,6 +192,10 @@ class VLLMSampler:
         for (key, tokens, logprob, reason), text in zip(rows, texts, strict=True):
             job = due.pop(key)
             yield Completion(job.request.request_id, job.index, text, len(tokens), logprob, reason)
+
+
+def _ask_to_use(engine: EngineProcess, policy: Policy) -> None:
+    engine.send(op="use", adapter=_text(policy.adapter))
 
 
 def weights_in_force(model: ModelConfig, sampling: SamplingConfig) -> str:
