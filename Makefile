@@ -38,7 +38,7 @@ test-fast: venv
 	$(PY) -m pytest -m "not slow and not long"
 
 test-slow: venv .venv/.vllm
-	$(PY) -m pytest -m slow
+	$(PY) -m pytest -m "slow and not long"
 
 # Not part of `make test`: server, worker, browser (needs Chromium) and root for the full disk; half an hour and more
 test-long: venv

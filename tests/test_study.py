@@ -205,7 +205,10 @@ def test_all_arms_of_a_seed_run_agree_in_their_ledgers_and_are_reused(study_file
     assert len(expert.ledger) == 4
     for arm, run in runs.items():
         assert json.loads((tmp_path / "runs" / run.name / "ledger.json").read_text()) == [vars(e) for e in run.ledger]
-        if run.yoke and arm != "random_accept":
+        if arm == "static_rft":  # so small a pool may hold fewer problems than the expert ends with
+            counts = [(entry.examples, entry.optimizer_steps) for entry in run.ledger]
+            assert counts == [(entry.examples, entry.optimizer_steps) for entry in expert.ledger]
+        elif run.yoke and arm != "random_accept":
             assert disagreement(expert.ledger, run.ledger, study.ledger_tolerance) is None, arm
     assert sum(entry.drawn for entry in runs["static_rft"].ledger) == sum(entry.drawn for entry in expert.ledger)
     assert not any(entry.optimizer_steps for entry in runs["frozen"].ledger)

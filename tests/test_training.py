@@ -228,12 +228,17 @@ def test_recomputing_activations_changes_nothing(model, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_bfloat16_follows_an_unpacked_float32_reference(tmp_path):
-    """Loss curves of the packed trainer and of a plain loop over single examples, on the real model."""
-    model = ModelConfig(path="smollm2-135m", device="cpu")
+def test_the_packed_trainer_follows_an_unpacked_reference(tmp_path):
+    """Losses of the packed trainer and of a plain loop over single float32 examples, on the real model.
+
+    In bfloat16 only the first is compared: AdamW's first step is the sign of the gradient, which rounding flips where
+    it is near zero, and the second loss has been seen 17 % away.
+    """
+    model = ModelConfig(path="smollm2-135m", dtype="float32", device="cpu")
     examples = [Example(f"Count to {n}.\n", ", ".join(map(str, range(1, n + 1))), 1.0) for n in range(2, 18)]
     config = TrainingConfig(learning_rate=5e-4, lora_r=8, lora_alpha=16)
-    steps = fit(model, tmp_path, config, examples=examples)
+    steps = fit(model, tmp_path / "float32", config, examples=examples)
+    rounded = fit(ModelConfig(path="smollm2-135m", device="cpu"), tmp_path / "bfloat16", config, examples=examples)
     trainable = prepare(ModelConfig(path="smollm2-135m", dtype="float32", device="cpu"), config, BASE, 1)
     optimizer = torch.optim.AdamW(trainable.parameters, lr=5e-4, weight_decay=0.0)
     reference = []
@@ -243,7 +248,8 @@ def test_bfloat16_follows_an_unpacked_float32_reference(tmp_path):
         torch.nn.utils.clip_grad_norm_(trainable.parameters, 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=False)
-    assert [step.loss for step in steps] == pytest.approx(reference, rel=0.03)
+    assert [step.loss for step in steps] == pytest.approx(reference, rel=1e-3)
+    assert rounded[0].loss == pytest.approx(reference[0], rel=0.03)
 
 
 def test_the_base_model_in_memory_is_never_trained(model, tmp_path):
