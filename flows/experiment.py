@@ -89,7 +89,7 @@ def restore(run: Runtime, adapter: Handle | None) -> Handle | None:
         return adapter
     number = int(Path(folder).name)
     before, handles = recorded(run, number)
-    return train(run, handles["gold"], restore(run, before.adapter), iteration=number, need_files=True)
+    return train(run, handles["gold"], restore(run, before.adapter), iteration=number)
 
 
 def _due(config: ExperimentConfig, number: int) -> bool:

@@ -20,7 +20,6 @@ def train(
     *,
     iteration: int,
     paused: bool = False,
-    need_files: bool = True,
 ) -> Handle:
     """`adapter/` and `losses.parquet`. Without gold, or when `paused`, the policy stays the previous one."""
     experiment = run.experiment
@@ -56,5 +55,5 @@ def train(
     return experiment.stages.run(
         "adapter", iteration_folder(iteration),
         settings={**experiment.settings("seed", "model", "training", "modular"), "paused": paused},
-        version=VERSIONS["adapter"], inputs=inputs, work=work, need_files=need_files,
+        version=VERSIONS["adapter"], inputs=inputs, work=work,
     )  # fmt: skip
