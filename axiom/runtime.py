@@ -4,19 +4,21 @@ Workflow engines pass only small JSON between steps, so a running experiment is 
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
+from axiom.ahead import Ahead
 from axiom.config import ExperimentConfig
 from axiom.errors import InfrastructureError
 from axiom.experiment import Experiment, iteration_folder
 from axiom.learners import Learner, open_learner
 from axiom.models import Policy
-from axiom.records import Metric
+from axiom.problems import audit_cases
+from axiom.records import Metric, Purpose, Sample, Verdict
 from axiom.store import Handle
-from axiom.verification import AnswersOnly, Verifier
+from axiom.verification import AnswersOnly, Verifier, verify_samples
 
 _running: dict[tuple[str, str], "Runtime"] = {}
 
@@ -27,6 +29,7 @@ class Runtime:
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
         self._metrics: dict[int, list[Metric]] = {}
+        self._ahead: tuple[tuple[int, Purpose], Ahead] | None = None
 
     @property
     def config(self) -> ExperimentConfig:
@@ -44,6 +47,23 @@ class Runtime:
     def verifier(self) -> Verifier:
         """The sandbox templates; for direct answers, which are only compared, none."""
         return AnswersOnly() if self.config.model.kind == "modular" else Verifier(self.config.sandbox)
+
+    def judge(self, samples: Iterable[Sample | None], purpose: Purpose) -> Iterator[Verdict]:
+        """A verdict for each sample, as they fall; gold is judged again on the second hidden cases."""
+        audit = audit_cases if self.config.sandbox.audit and purpose == "train" else None
+        return verify_samples(self.experiment.problems_by_id, samples, self.verifier, audit)
+
+    def judge_ahead(self, iteration: int, purpose: Purpose) -> Ahead:
+        """Takes samples while they are drawn; `ahead` has their verdicts."""
+        assert self.verifier, "the sandbox starts in the thread that lives on"
+        ahead = Ahead(lambda samples: self.judge(samples, purpose))
+        self._ahead = (iteration, purpose), ahead
+        return ahead
+
+    def ahead(self, iteration: int, purpose: Purpose) -> Ahead | None:
+        """The work of `judge_ahead`, once; None where the samples are from an earlier run."""
+        kept, self._ahead = self._ahead, None
+        return kept[1] if kept and kept[0] == (iteration, purpose) else None
 
     def metrics(self, last: int) -> list[Metric]:
         """All metrics up to iteration `last`; each iteration's file is read once."""

@@ -24,6 +24,7 @@ from axiom.sandbox.pool import Pool, Quarantined
 from axiom.values import decode, encode, same
 
 _REMEMBERED = 50_000
+_END: Any = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +76,14 @@ class Verifier:
         """The isolation in force: the layers that hold, joined by `+`."""
         return self._pool.tier
 
-    def verify(self, candidates: Iterable[Candidate]) -> Iterator[CandidateVerdict]:
+    def verify(self, candidates: Iterable[Candidate | None]) -> Iterator[CandidateVerdict]:
         """A verdict for each candidate, as they fall. Takes a candidate only when a template has room for it.
 
+        A source that has none yet but will have more gives None, so that verdicts go on falling.
         Raises DataError for a candidate without cases or with a case that is not `axiom.values` text, and
         SandboxError when the machine fails.
         """
-        source = ((candidate, self.program(candidate)) for candidate in candidates)
+        source = ((candidate, self.program(candidate)) if candidate else None for candidate in candidates)
         for candidate, run in self._pool.run(source):
             yield _verdict(candidate, run)
 
@@ -116,9 +118,9 @@ class AnswersOnly(Verifier):
         """No isolation, because nothing runs."""
         return "nothing runs"
 
-    def verify(self, candidates: Iterable[Candidate]) -> Iterator[CandidateVerdict]:
+    def verify(self, candidates: Iterable[Candidate | None]) -> Iterator[CandidateVerdict]:
         """No verdicts. Raises DataError for a candidate, because that is a program."""
-        for candidate in candidates:
+        for candidate in filter(None, candidates):
             raise DataError(f"candidate {candidate.candidate_id!r} is a program; it needs a Verifier with a sandbox")
         yield from ()
 
@@ -161,11 +163,11 @@ def _verdict(candidate: Candidate, run: Run | Quarantined) -> CandidateVerdict:
 
 def verify_samples(
     problems: Mapping[str, Problem],
-    samples: Iterable[Sample],
+    samples: Iterable[Sample | None],
     verifier: Verifier,
     audit: Callable[[Problem], tuple[Case, ...]] | None,
 ) -> Iterator[Verdict]:
-    """A verdict for each sample, as they fall.
+    """A verdict for each sample, as they fall; None among the samples says that none is there yet.
 
     The same code for the same problem is run once. With `audit`, every pass is verified again on the cases it gives,
     and the verdict's `audit_passed` says how that went (null where it gives none).
@@ -193,7 +195,7 @@ class _SampleRun:
         self._audits: deque[Candidate] = deque()
         self._ready: deque[Verdict] = deque()
 
-    def verdicts(self, samples: Iterator[Sample]) -> Iterator[Verdict]:
+    def verdicts(self, samples: Iterator[Sample | None]) -> Iterator[Verdict]:
         """Run to the end, audits included."""
         more = True
         while more or self._audits:
@@ -207,13 +209,15 @@ class _SampleRun:
         while self._ready:
             yield self._ready.popleft()
 
-    def _candidates(self, samples: Iterator[Sample]) -> Iterator[Candidate]:
+    def _candidates(self, samples: Iterator[Sample | None]) -> Iterator[Candidate | None]:
         """Audits first, then new samples; what can be answered at once never becomes a candidate."""
         while True:
             if self._audits:
                 yield self._audits.popleft()
-            elif (sample := next(samples, None)) is None:
+            elif (sample := next(samples, _END)) is _END:
                 return
+            elif sample is None:
+                yield None
             elif (candidate := self._candidate(sample)) is not None:
                 yield candidate
 

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from prefect import Task, flow, tags
-from prefect.context import FlowRunContext
+from prefect.context import FlowRunContext, TagsContext
 from pydantic import BaseModel
 
 from axiom import runtime
@@ -72,8 +72,13 @@ def _number_anew() -> None:
 # Asynchronous only because Prefect ends a synchronous subflow by waiting up to a second for its heartbeat's thread.
 @flow(name="iteration", flow_run_name="{name} · iteration {number}", persist_result=False, validate_parameters=False)
 async def iteration(root: str, name: str, number: int, evaluated: bool, paused: bool) -> None:
-    """The flow run of one iteration; `run_iteration` calls it."""
-    _rounds[root, name] = run_stages(runtime.find(root, name), number, _rounds[root, name], evaluated, paused)
+    """The flow run of one iteration; `run_iteration` calls it.
+
+    Its tags are not its tasks': Prefect asks for a concurrency slot of each tag of a task, and over SQLite that request
+    meets the write of the task's own first event and is sent again 2 s later.
+    """
+    with TagsContext(current_tags=set()):
+        _rounds[root, name] = run_stages(runtime.find(root, name), number, _rounds[root, name], evaluated, paused)
 
 
 def run_stages(run: Runtime, number: int, before: Round, evaluated: bool, paused: bool) -> Round:

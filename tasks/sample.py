@@ -28,11 +28,13 @@ def sample(run: Runtime, problems: Handle, policy: Handle | None, purpose: Purpo
         run.learner.sampler.use(weights)
         meter = Meter(iteration, f"sample {purpose}", sum(r.n for r in asked.values()), "completions")
         rows = []
-        for completion in run.learner.sampler.sample(list(asked.values())):
-            request = asked[completion.request_id]
-            problem = experiment.problems_by_id[completion.request_id.rpartition(":")[0]]
-            rows.append(to_sample(completion, request, problem, iteration, purpose, weights.version))
-            meter.step(tokens=completion.token_count)
+        with run.judge_ahead(iteration, purpose) as ahead:
+            for completion in run.learner.sampler.sample(list(asked.values())):
+                request = asked[completion.request_id]
+                problem = experiment.problems_by_id[completion.request_id.rpartition(":")[0]]
+                rows.append(to_sample(completion, request, problem, iteration, purpose, weights.version))
+                ahead.put(rows[-1])
+                meter.step(tokens=completion.token_count)
         out.table(name, in_order(rows, chosen), Sample)
         out.info.update(tokens=meter.tokens, engine=run.learner.sampler.name, policy=weights.version)
 

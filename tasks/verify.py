@@ -1,12 +1,10 @@
-"""Samples to verdicts."""
+"""Samples to verdicts: those that fell while the samples were drawn, or all of them now."""
 
 from axiom.experiment import VERSIONS, iteration_folder
-from axiom.problems import audit_cases
 from axiom.progress import Meter
 from axiom.records import Outcome, Purpose, Sample, Verdict
 from axiom.runtime import Runtime
 from axiom.store import Handle, Writer
-from axiom.verification import verify_samples
 from tasks.stage import stage_task
 
 
@@ -23,15 +21,15 @@ def verify(run: Runtime, problems: Handle, samples: Handle, purpose: Purpose, *,
             iteration, f"verify {purpose}", len(rows), "programs", solved=0, problems=len(set(problem_of.values()))
         )
         solved, found = set(), {}
-        audit = audit_cases if run.config.sandbox.audit and purpose == "train" else None
-        for verdict in verify_samples(experiment.problems_by_id, rows, run.verifier, audit):
+        ahead = run.ahead(iteration, purpose)
+        for verdict in ahead.verdicts() if ahead else run.judge(rows, purpose):
             found[verdict.sample_id] = verdict
             if verdict.outcome is Outcome.PASSED:
                 solved.add(problem_of[verdict.sample_id])
             meter.solved = len(solved)
             meter.step()
         out.table(f"{prefix}verdicts", [found[row.sample_id] for row in rows], Verdict)
-        out.info.update(tier=run.verifier.tier, solved=len(solved))
+        out.info.update(tier=run.verifier.tier, solved=len(solved), ahead=ahead is not None)
 
     return experiment.stages.run(
         f"{prefix}verdicts", iteration_folder(iteration), settings=experiment.settings("sandbox"),

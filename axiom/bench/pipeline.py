@@ -61,7 +61,7 @@ def _breakdown(experiment: Experiment, number: int, wall: float) -> Breakdown:
 
 
 class Memory:
-    """Watches the resident memory of this process and all below it, four times a second; shared pages count in each."""
+    """Watches the resident memory of this process and all below it, once a second; shared pages count in each."""
 
     def __init__(self) -> None:
         self.peak_mib = 0.0
@@ -80,7 +80,7 @@ class Memory:
         import psutil
 
         me = psutil.Process()
-        while not self._stop.wait(0.25):
+        while not self._stop.wait(1.0):
             total = 0
             for process in (me, *me.children(recursive=True)):
                 try:

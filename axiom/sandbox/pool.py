@@ -27,6 +27,7 @@ JOBS_OF_A_TEMPLATE = 20_000
 MAX_ATTEMPTS = 3
 MAX_DEFERRED = 64
 _SIGKILL = 9
+_END: Any = object()
 _RICH_IMPORT = re.compile(rf"^[ \t]*(?:import|from)[ \t]+(?:{'|'.join(RICH)})\b", re.MULTILINE)
 """Code that says so is sent to a rich template at once; code that does not say so finds out in a lean one."""
 
@@ -88,9 +89,10 @@ class Pool:
             template.close()
         self._templates.clear()
 
-    def run(self, source: Iterable[tuple[Any, Program]]) -> Iterator[tuple[Any, Run | Quarantined]]:
+    def run(self, source: Iterable[tuple[Any, Program] | None]) -> Iterator[tuple[Any, Run | Quarantined]]:
         """(token, run) for each (token, program) of `source`, in the order in which they end.
 
+        A source that has none at the moment but will have more gives None, so that what runs is attended to.
         Raises SandboxError when templates keep failing and the machine is to blame.
         """
         programs = iter(source)
@@ -110,16 +112,19 @@ class Pool:
     def _busy(self) -> bool:
         return any(template.jobs for template in self._templates.values())
 
-    def _feed(self, programs: Iterator[tuple[Any, Program]], more: bool) -> bool:
+    def _feed(self, programs: Iterator[tuple[Any, Program] | None], more: bool) -> bool:
         """Fill the templates from what must run again and then from the source. Returns whether the source goes on."""
         while self._again or more:
             if not self._again and not self._any_room():
                 return more
             if not self._again:
-                pair = next(programs, None)
-                if pair is None:
+                pair = next(programs, _END)
+                if pair is _END:
                     return False
-                self._again.append(Task(*pair, rich=bool(_RICH_IMPORT.search(pair[1].code))))
+                if pair is None:
+                    return True
+                token, program = pair
+                self._again.append(Task(token, program, rich=bool(_RICH_IMPORT.search(program.code))))
             template = self._room_for(self._again[0].rich)
             if template is None:
                 return more
