@@ -113,8 +113,9 @@ class VLLMConfig(Section):
     """Highest rank of an adapter; a higher one costs speed."""
     logprobs: bool = False
     """Record the log-probability of each completion; costs an engine a good part of its speed."""
-    sleep: bool = False
-    """Let the engine hand its memory to the trainer when the GPU is too small for both."""
+    sleep: Literal["auto", "always", "never"] = "auto"
+    """Whether the engines hand their memory to the trainer while it runs; `auto` does so where the GPU is too small for
+    both."""
 
 
 class SamplingConfig(Section):

@@ -13,9 +13,6 @@ from axiom.records import LossStep, Problem
 from axiom.sampling import Sampler
 from axiom.training import Example
 
-ACTIVATION_BYTES = 12 * 2**30
-"""GPU memory that training takes beside the weights: its widest pass at a 1.5B model, and some room."""
-
 OnStep = Callable[[LossStep], None]
 
 
@@ -65,14 +62,17 @@ class LanguageLearner:
     ) -> list[LossStep]:  # fmt: skip
         """LoRA fine-tuning, `axiom.training.train`, once the engine has left it the memory it needs."""
         from axiom.models import resolve_model
-        from axiom.training import train
+        from axiom.training import bytes_to_train, release, train
 
-        weights = sum(file.stat().st_size for file in resolve_model(self._config.model.path).glob("*.safetensors"))
-        self.sampler.make_room(weights + ACTIVATION_BYTES)
-        return train(
-            examples, model=self._config.model, config=self._config.training, previous=previous, out=out, seed=seed,
-            iteration=iteration, first_step=first_step, on_step=on_step,
-        )  # fmt: skip
+        asleep = self.sampler.make_room(bytes_to_train(resolve_model(self._config.model.path)))
+        try:
+            return train(
+                examples, model=self._config.model, config=self._config.training, previous=previous, out=out, seed=seed,
+                iteration=iteration, first_step=first_step, on_step=on_step,
+            )  # fmt: skip
+        finally:
+            if asleep:
+                release()  # the engine wakes to the memory that it had
 
     def close(self) -> None:
         """End the sampler and its processes."""

@@ -213,8 +213,9 @@ class ModularSampler:
                     logprob=float(scores_BP[row, answer]), finish_reason="stop",
                 )  # fmt: skip
 
-    def make_room(self, bytes_needed: int) -> None:
-        """Nothing to do: the network lives on the CPU."""
+    def make_room(self, bytes_needed: int) -> bool:
+        """Nothing to give: the network lives on the CPU."""
+        return False
 
     def close(self) -> None:
         """Nothing to give back."""

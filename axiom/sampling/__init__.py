@@ -53,8 +53,11 @@ class Sampler(Protocol):
     def sample(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Completions as they finish; `request_id` and `index` say which. Raises EngineError when the engine dies."""
 
-    def make_room(self, bytes_needed: int) -> None:
-        """Leave `bytes_needed` of GPU memory to the trainer, where there is a GPU; `use` takes it back."""
+    def make_room(self, bytes_needed: int) -> bool:
+        """Leave `bytes_needed` of GPU memory to the trainer, where there is a GPU.
+
+        Returns whether the engine gave memory up for it; then `use` takes it back.
+        """
 
     def close(self) -> None:
         """Give back memory and processes; the sampler cannot be used afterwards."""
@@ -66,7 +69,8 @@ def open_sampler(model: ModelConfig, sampling: SamplingConfig) -> tuple[Sampler,
     if engine == "vllm":
         from axiom.sampling.vllm import VLLMSampler
 
-        return VLLMSampler(model, sampling), why
+        sampler = VLLMSampler(model, sampling)
+        return sampler, f"{why}: {sampler.plan}"
     from axiom.sampling.transformers import TransformersSampler
 
     return TransformersSampler(model, sampling), why

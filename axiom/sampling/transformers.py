@@ -96,8 +96,9 @@ class TransformersSampler:
             for sequence in ended:
                 yield self._completion(sequence)
 
-    def make_room(self, bytes_needed: int) -> None:
+    def make_room(self, bytes_needed: int) -> bool:
         """Nothing to give: the weights stay, and the cache lives only while sampling."""
+        return False
 
     def close(self) -> None:
         """Forget the weights."""

@@ -18,6 +18,7 @@ from axiom.errors import ConfigError, EngineError
 from axiom.models import Policy, check_adapter, load_tokenizer, resolve_device, resolve_model, stop_tokens
 from axiom.sampling import Completion, Request
 from axiom.sampling.engine_process import SILENCE_SECONDS, START_SECONDS, EngineProcess
+from axiom.sampling.vllm_plan import Plan, out_of_memory, plan
 
 log = logging.getLogger("axiom.sampling")
 
@@ -25,10 +26,6 @@ RESTARTS = 1
 """Fresh engines that one call of `sample` may start before it gives up."""
 CAPTURE_SIZES = (1, 8, 64, 256, 512, 1024)
 """Batch sizes that get a CUDA graph. vLLM's own list of about a hundred takes a minute to capture."""
-CPU_CACHE_BYTES = 1 << 30
-LEAST_CACHE_BYTES = 1 << 30
-ENGINE_OVERHEAD_BYTES = 4 << 30
-"""CUDA context, graphs and activations of one engine."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +50,9 @@ class VLLMSampler:
         self.stops = sorted(stop_tokens(self.directory, self.tokenizer))
         self.policy = Policy("base", None)
         self.next_key = 0
-        self.count = engine_count(self.directory, model, sampling)
-        with contextlib.ExitStack() as started:
-            self.engines = [started.enter_context(self._spawn(index)) for index in range(self.count)]
-            for engine in self.engines:
-                engine.expect("ready", START_SECONDS)
-            started.pop_all()
+        self.plan = plan(self.directory, model, sampling)
+        self.asleep = False
+        self._start()
 
     def use(self, policy: Policy) -> None:
         """Put the policy's weights in force in every engine; one that has died since is started anew, once."""
@@ -66,7 +60,7 @@ class VLLMSampler:
             check_adapter(self.config, policy.adapter)
             if weights_in_force(self.config, self.sampling) == "adapter":
                 _check_rank(policy.adapter, self.sampling)
-        self.policy = policy
+        self.policy, self.asleep = policy, False
         asked = [index for index in range(len(self.engines)) if self._or_revive(index, _ask_to_use, policy)]
         for index in asked:
             self._or_revive(index, lambda engine, _: engine.expect("used"), policy)
@@ -89,30 +83,28 @@ class VLLMSampler:
                         raise
                     restarts -= 1
                     log.warning("%s; starting it anew for the %d completions that are due", error, len(due))
-                    self._revive(index, due)
+                    self._revive(index, due, error)
                     continue
                 for message in messages:
                     yield from self._completions(message["done"], due)
 
-    def make_room(self, bytes_needed: int) -> None:
-        """Let the engines sleep if the GPU has less free memory than `bytes_needed`; `use` wakes them."""
+    def make_room(self, bytes_needed: int) -> bool:
+        """Let the engines sleep if training needs their memory; `use` wakes them. Returns whether they do."""
         import torch
 
-        if resolve_device(self.config) != "cuda":
-            return
+        if self.plan.left_bytes is None:
+            return False
         free = torch.cuda.mem_get_info()[0]
-        if free >= bytes_needed:
-            return
-        if not self.sampling.vllm.sleep:
-            log.warning(
-                "training needs %.0f GiB of GPU memory and %.0f are free; lower sampling.vllm.gpu_memory_utilization "
-                "or set sampling.vllm.sleep = true", bytes_needed / 2**30, free / 2**30,
-            )  # fmt: skip
-            return
-        log.warning("engines sleep: training needs %.0f GiB, %.0f are free", bytes_needed / 2**30, free / 2**30)
-        for engine in self.engines:
+        if not self.plan.sleeps:
+            if free < bytes_needed and not self.asleep:
+                log.info("training may need %.0f GiB of GPU memory, %.0f are free", bytes_needed / 2**30, free / 2**30)
+            return False
+        for engine in self.engines if not self.asleep else ():
             engine.send(op="sleep")
+        for engine in self.engines if not self.asleep else ():
             engine.expect("slept")
+        self.asleep = True
+        return True
 
     def close(self) -> None:
         """End the engines."""
@@ -120,11 +112,34 @@ class VLLMSampler:
             engine.kill()
             Path(engine.log.name).unlink(missing_ok=True)
 
+    def _start(self) -> None:
+        """All engines, smaller ones when memory runs out on the way."""
+        while True:
+            try:
+                with contextlib.ExitStack() as started:
+                    self.engines = [started.enter_context(self._spawn(index)) for index in range(self.plan.engines)]
+                    for engine in self.engines:
+                        engine.expect("ready", START_SECONDS)
+                    started.pop_all()
+                return
+            except EngineError as error:
+                if not self._lower(error):
+                    raise
+
+    def _lower(self, error: EngineError) -> bool:
+        """Halve what engines hold from now on if memory ran out; whether there was something to halve."""
+        lowered = self.plan.lowered() if out_of_memory(error) else None
+        if lowered is None:
+            return False
+        self.plan = lowered
+        log.warning("an engine ran out of memory; going on with %s", lowered)
+        return True
+
     def _spawn(self, index: int) -> EngineProcess:
         """A process on its way to being ready. All start at once, since none measures free memory."""
         engine = EngineProcess(f"vllm-{index}")
         engine.send(
-            op="start", arguments=engine_arguments(self.directory, self.config, self.sampling, self.count),
+            op="start", arguments=engine_arguments(self.directory, self.config, self.sampling, self.plan),
             merged=weights_in_force(self.config, self.sampling) == "merged",
         )  # fmt: skip
         return engine
@@ -135,11 +150,12 @@ class VLLMSampler:
             act(self.engines[index], policy)
         except EngineError as error:
             log.warning("%s; starting it anew", error)
-            self._revive(index, {})
+            self._revive(index, {}, error)
             return False
         return True
 
-    def _revive(self, index: int, due: dict[int, _Job]) -> None:
+    def _revive(self, index: int, due: dict[int, _Job], error: EngineError) -> None:
+        self._lower(error)
         self.engines[index].kill()
         self.engines[index] = self._spawn(index)
         self.engines[index].expect("ready", START_SECONDS)
@@ -205,59 +221,25 @@ def weights_in_force(model: ModelConfig, sampling: SamplingConfig) -> str:
     return "merged" if resolve_device(model) == "cuda" else "adapter"
 
 
-def engine_arguments(directory: Path, model: ModelConfig, sampling: SamplingConfig, count: int) -> dict[str, Any]:
+def engine_arguments(directory: Path, model: ModelConfig, sampling: SamplingConfig, share: Plan) -> dict[str, Any]:
     """Keyword arguments of `vllm.LLM`."""
     settings, cuda = sampling.vllm, resolve_device(model) == "cuda"
-    rows = sampling.batch_size or (1024 if cuda else 64)
     arguments: dict[str, Any] = {
         "model": str(directory), "dtype": "float32" if model.dtype == "float32" else "bfloat16",
-        "max_model_len": settings.max_model_len, "max_num_seqs": rows, "disable_log_stats": True,
+        "max_model_len": settings.max_model_len, "max_num_seqs": share.rows, "disable_log_stats": True,
         "enforce_eager": settings.enforce_eager or not cuda, "enable_prefix_caching": True, "seed": 0,
+        # A given size spares each engine its measurement, which another engine's start would falsify.
+        "kv_cache_memory_bytes": share.cache_bytes,
     }  # fmt: skip
     if cuda:
-        # A given cache size spares each engine its measurement, which another engine's start would falsify.
-        arguments["kv_cache_memory_bytes"] = cache_bytes(directory, sampling, count)
-        arguments["gpu_memory_utilization"] = settings.gpu_memory_utilization / count
-        arguments["enable_sleep_mode"] = settings.sleep
+        arguments["gpu_memory_utilization"] = settings.gpu_memory_utilization / share.engines
+        arguments["enable_sleep_mode"] = share.sleeps
         if not settings.enforce_eager:
-            sizes = [size for size in CAPTURE_SIZES if size < rows] + [rows]
+            sizes = [size for size in CAPTURE_SIZES if size < share.rows] + [share.rows]
             arguments["compilation_config"] = {"cudagraph_capture_sizes": sizes}
-    else:
-        arguments["kv_cache_memory_bytes"] = CPU_CACHE_BYTES
     if weights_in_force(model, sampling) == "adapter":
         arguments |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": settings.max_lora_rank}
     return arguments
-
-
-def engine_count(directory: Path, model: ModelConfig, sampling: SamplingConfig) -> int:
-    """Engines to start: as configured, or two where a GPU has room for two."""
-    if sampling.vllm.replicas:
-        return sampling.vllm.replicas
-    if resolve_device(model) == "cpu":
-        return 1
-    fits = _left_bytes(directory, sampling, 2) >= LEAST_CACHE_BYTES
-    log.info("%s", "two engines share the GPU" if fits else "one engine, because the GPU has no room for two")
-    return 2 if fits else 1
-
-
-def cache_bytes(directory: Path, sampling: SamplingConfig, count: int) -> int:
-    """Key-value cache of each of `count` engines. Raises ConfigError when less than a gibibyte is left for it."""
-    left = _left_bytes(directory, sampling, count)
-    if left < LEAST_CACHE_BYTES:
-        raise ConfigError(
-            f"sampling.vllm.gpu_memory_utilization = {sampling.vllm.gpu_memory_utilization} leaves each of {count} "
-            f"engines {left / 2**30:.1f} GiB of cache, at least 1 is needed; raise it or lower sampling.vllm.replicas"
-        )
-    return left
-
-
-def _left_bytes(directory: Path, sampling: SamplingConfig, count: int) -> int:
-    """One engine's share of the GPU less what it computes with and twice its weights: merging keeps the base's."""
-    import torch
-
-    share = int(torch.cuda.mem_get_info()[1] * sampling.vllm.gpu_memory_utilization / count)
-    weights = sum(file.stat().st_size for file in directory.glob("*.safetensors"))
-    return share - 2 * weights - ENGINE_OVERHEAD_BYTES
 
 
 def _check_rank(adapter: Path, sampling: SamplingConfig) -> None:

@@ -13,6 +13,9 @@ from axiom.config import ModelConfig, TrainingConfig
 from axiom.models import Policy
 from axiom.records import LossStep
 
+ACTIVATION_BYTES = 12 * 2**30
+"""GPU memory that training takes beside the weights: its widest pass at a 1.5B model, and some room."""
+
 
 @dataclass(frozen=True)
 class Example:
@@ -48,3 +51,15 @@ def train(
         examples, model=model, config=config, previous=previous, out=out, seed=seed, iteration=iteration,
         first_step=first_step, on_step=on_step,
     )  # fmt: skip
+
+
+def bytes_to_train(model: Path) -> int:
+    """GPU memory that training the model in the directory `model` takes."""
+    return sum(file.stat().st_size for file in model.glob("*.safetensors")) + ACTIVATION_BYTES
+
+
+def release() -> None:
+    """Give back what is kept between calls of `train`: the model and, on a GPU, its captured passes."""
+    from axiom.training.lora import forget
+
+    forget()

@@ -2,6 +2,7 @@
 # ruff: noqa: TID253  (imported only by the training loop, which is itself imported lazily)
 
 import copy
+import gc
 import json
 import types
 from dataclasses import dataclass
@@ -93,6 +94,14 @@ def _trainable(model: ModelConfig, lora: _Lora) -> Trainable:
     device = str(base.device)
     merger = Merger(checkpoint_reader(resolve_model(model.path), device), device)
     return Trainable(adapted, parameters, graphed, merger)
+
+
+def forget() -> None:
+    """Free the model that is kept between iterations."""
+    _trainable.cache_clear()
+    gc.collect()  # captured passes and the model refer to each other
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _base_weight(model: Any, name: str) -> torch.nn.Parameter:

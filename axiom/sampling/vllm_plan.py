@@ -1,0 +1,79 @@
+"""How the GPU is shared: engines, sequences, cache, and whether the engines sleep while training runs."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from axiom.config import ModelConfig, SamplingConfig
+from axiom.errors import ConfigError
+from axiom.models import resolve_device
+from axiom.training import bytes_to_train
+
+GPU_ROWS, CPU_ROWS = 1024, 64
+"""Sequences that one engine draws at once unless `sampling.batch_size` says otherwise."""
+CPU_CACHE_BYTES = 1 << 30
+LEAST_CACHE_BYTES = 1 << 30
+ENGINE_OVERHEAD_BYTES = 4 << 30
+"""CUDA context, graphs and activations of one engine."""
+_NO_MEMORY = re.compile(r"OutOfMemory|out of memory|can't allocate memory|No available memory", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`engines` on one device, each with `rows` sequences at once and `cache_bytes` of keys and values."""
+
+    engines: int
+    rows: int
+    cache_bytes: int
+    sleeps: bool
+    left_bytes: int | None
+    """GPU memory that is left to training while the engines are awake; None on a CPU."""
+
+    def __str__(self) -> str:
+        """One sentence to say aloud."""
+        cache = f"{self.cache_bytes / 2**30:.1f} GiB of cache"
+        engines = "1 engine" if self.engines == 1 else f"{self.engines} engines"
+        shape = f"{engines} of {self.rows} sequences and {cache}"
+        if self.left_bytes is None:
+            return shape
+        left = f"{self.left_bytes / 2**30:.0f} GiB are left to training"
+        return f"{shape}; {left}, so they {'sleep while it runs' if self.sleeps else 'stay awake'}"
+
+    def lowered(self) -> "Plan | None":
+        """Half the sequences and half the cache, after memory ran out; None when there is nothing left to halve."""
+        rows, cache = self.rows // 2, self.cache_bytes // 2
+        if rows < 1 or cache < LEAST_CACHE_BYTES // 8:
+            return None
+        return Plan(self.engines, rows, cache, self.sleeps, self.left_bytes)
+
+
+def plan(directory: Path, model: ModelConfig, sampling: SamplingConfig) -> Plan:
+    """What fits, from the memory that is free now. Raises ConfigError when not even one engine does."""
+    settings = sampling.vllm
+    if resolve_device(model) == "cpu":
+        return Plan(settings.replicas or 1, sampling.batch_size or CPU_ROWS, CPU_CACHE_BYTES, False, None)
+    import torch
+
+    free, total = torch.cuda.mem_get_info()
+    left = free - int(total * settings.gpu_memory_utilization)
+    sleeps = settings.sleep == "always" or (settings.sleep == "auto" and left < bytes_to_train(directory))
+    count = settings.replicas or (2 if _cache(directory, sampling, 2, total) >= LEAST_CACHE_BYTES else 1)
+    cache = _cache(directory, sampling, count, total)
+    if cache < LEAST_CACHE_BYTES:
+        raise ConfigError(
+            f"sampling.vllm.gpu_memory_utilization = {settings.gpu_memory_utilization} leaves each of {count} "
+            f"engines {cache / 2**30:.1f} GiB of cache, at least 1 is needed; raise it or lower sampling.vllm.replicas"
+        )
+    return Plan(count, sampling.batch_size or GPU_ROWS, cache, sleeps, left)
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether an engine's last words say that memory ran out."""
+    return _NO_MEMORY.search(str(error)) is not None
+
+
+def _cache(directory: Path, sampling: SamplingConfig, count: int, total: int) -> int:
+    """One engine's share of the GPU less what it computes with and twice its weights: merging keeps the base's."""
+    share = int(total * sampling.vllm.gpu_memory_utilization / count)
+    weights = sum(file.stat().st_size for file in directory.glob("*.safetensors"))
+    return share - 2 * weights - ENGINE_OVERHEAD_BYTES
