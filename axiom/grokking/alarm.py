@@ -84,6 +84,12 @@ class OnlineAlarm:
 def weigh(curve: Curve, start: int, end: int) -> Evidence:
     """The e-process over evaluations [start, end)."""
     correct, n = (curve.val_accuracy * curve.val_n)[start:end], curve.val_n[start:end]
+    return _weigh(correct.tobytes(), n.tobytes())
+
+
+@lru_cache(maxsize=1024)  # a running experiment asks for all its prefixes at each evaluation
+def _weigh(counts: bytes, numbers: bytes) -> Evidence:
+    correct, n = np.frombuffer(counts), np.frombuffer(numbers)
     noise = _noise(correct, n)
     correct, n = correct / noise, n / noise
     jumps, centre = _jumps(len(n))
@@ -133,7 +139,7 @@ def _earliest(width: Floats) -> Floats:
     return width / 2 + np.maximum(MIN_PLATEAU, width / 2)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=2)  # they grow with the square of the length: 6 MB at 300 evaluations
 def _jumps(length: int) -> tuple[Floats, Floats]:
     """Weights K×T×2 and centres K of the jumps that `length` evaluations can hold."""
     centre, width = (axis.ravel() for axis in np.meshgrid(np.arange(MIN_PLATEAU - 0.5, length), WIDTHS, indexing="ij"))
@@ -141,7 +147,7 @@ def _jumps(length: int) -> tuple[Floats, Floats]:
     return _fixed_rises(centre[fits], width[fits], length), centre[fits]
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=2)
 def _no_jumps(length: int) -> tuple[Floats, Floats]:
     """Weights K×T×2 of shapes that are no jump whatever their levels, and of sudden changes, which may be falls."""
     width = np.geomspace(1.0, 4.0 * length, 9)
