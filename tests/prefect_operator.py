@@ -93,19 +93,26 @@ class Operator:
         except httpx.TransportError:
             return False
 
-    def start_worker(self, pool: str = "cpu", **settings: str) -> Process:
+    def start_worker(self, pool: str = "cpu", queue: str = "", **settings: str) -> Process:
         command = ["-m", "prefect", "worker", "start", "--pool", pool, "--name", f"{pool}-{len(self.workers)}"]
+        command += ["--work-queue", queue] if queue else []
         log = self.home / f"worker-{len(self.workers)}.log"
         worker = Process(command, {**self.environment, **settings}, log)
         self.workers.append(worker)
         return worker
 
     def axiom(self, *arguments: str) -> str:
+        return self._command("axiom.cli", *arguments)
+
+    def prefect(self, *arguments: str) -> str:
+        return self._command("prefect", *arguments)
+
+    def _command(self, *arguments: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", "axiom.cli", *arguments], cwd=REPOSITORY, env=self.environment, text=True,
-            capture_output=True, check=False,
+            [sys.executable, "-m", *arguments], cwd=REPOSITORY, env=self.environment, text=True, capture_output=True,
+            check=False,
         )  # fmt: skip
-        assert done.returncode == 0, f"axiom {' '.join(arguments)}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
+        assert done.returncode == 0, f"{' '.join(arguments)}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
         return done.stdout
 
     def get(self, path: str) -> Any:
@@ -150,8 +157,12 @@ class Operator:
         self.post(f"/flow_runs/{identity}/set_state", state={"type": kind, "name": name or kind.title()})
 
     def logs(self, identity: str) -> list[str]:
-        found = self.post("/logs/filter", logs={"flow_run_id": {"any_": [identity]}}, limit=200, sort="TIMESTAMP_ASC")
-        return [row["message"] for row in found]
+        wanted, found = {"flow_run_id": {"any_": [identity]}}, list[str]()
+        while True:
+            page = self.post("/logs/filter", logs=wanted, limit=200, offset=len(found), sort="TIMESTAMP_ASC")
+            found += [row["message"] for row in page]
+            if len(page) < 200:
+                return found
 
     def task_runs(self, parent: str) -> list[dict[str, Any]]:
         """Of the run and of its iterations."""
