@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import httpx
+from prefect.exceptions import TerminationSignal
 
 from axiom.progress import Progress, report
 
@@ -25,7 +26,7 @@ def patiently(call: Callable[[], T], *, patience_seconds: float = PATIENCE_SECON
         try:
             return call()
         except (httpx.TransportError, RuntimeError) as error:
-            if not out_of_reach(error) or time.monotonic() > end:
+            if asked_to_end(error) or not out_of_reach(error) or time.monotonic() > end:
                 raise
             report(Progress(0, "server", 0, 1, "", note=f"the Prefect server is away ({error}); waiting for it"))
             time.sleep(POLL_SECONDS)
@@ -38,4 +39,14 @@ def out_of_reach(error: BaseException) -> bool:
         if isinstance(cause, httpx.TransportError):
             return True
         cause = cause.__cause__
+    return False
+
+
+def asked_to_end(error: BaseException) -> bool:
+    """Whether `error` came up on the way out: who ends a process group ends a private server with the run."""
+    met: BaseException | None = error
+    while met is not None:
+        if isinstance(met, (TerminationSignal, KeyboardInterrupt)):
+            return True
+        met = met.__cause__ or met.__context__
     return False

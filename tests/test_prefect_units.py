@@ -1,16 +1,21 @@
 """What operators read and fill in: the form, the artifacts, the waiting, without a server."""
 
+import asyncio
 import time
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import httpx
 import pytest
+from prefect.server.database.configurations import AioSqliteConfiguration
+from prefect.exceptions import TerminationSignal
 from prefect.utilities.callables import parameter_schema
+from sqlalchemy import text
 
 from axiom.config import ExperimentConfig, load_config
 from axiom.errors import StorageError
 from axiom.records import Metric
-from flows import operation, pages
+from flows import operation, pages, sqlite
 from flows.experiment import experiment
 from flows.outage import patiently
 from flows.report import report
@@ -160,3 +165,52 @@ def test_a_second_holder_of_the_gpu_waits_for_the_first(tmp_path, monkeypatch):
         for process in filter(None, (first, second)):
             process.kill()
             process.wait()
+
+
+def test_a_run_that_is_asked_to_end_does_not_wait_for_the_server_that_ended_with_it() -> None:
+    def call() -> None:
+        try:
+            raise TerminationSignal(signal=15)
+        except TerminationSignal:
+            raise httpx.ConnectError("the server has ended as well") from None
+
+    began = time.monotonic()
+    with pytest.raises(httpx.ConnectError):
+        patiently(call, patience_seconds=60)
+    assert time.monotonic() - began < 5
+
+
+def writers(database: Path, count: int) -> list[int]:
+    """What that many transactions wrote that each read before they wrote."""
+    configuration = AioSqliteConfiguration(connection_url=f"sqlite+aiosqlite:///{database}")
+
+    async def add(engine) -> None:
+        session = await configuration.session(engine)
+        async with session, configuration.begin_transaction(session):
+            seen = (await session.execute(text("SELECT count(*) FROM seen"))).scalar()
+            await asyncio.sleep(0.01)
+            inner = await configuration.session(engine)
+            async with inner, configuration.begin_transaction(inner):
+                await inner.execute(text("SELECT 1"))
+            await session.execute(text("INSERT INTO seen VALUES (:seen)"), {"seen": seen})
+
+    async def all_of_them() -> list[int]:
+        engine = await configuration.engine()
+        async with engine.begin() as connection:
+            await connection.execute(text("CREATE TABLE seen (number INTEGER)"))
+        await asyncio.gather(*(add(engine) for _ in range(count)))
+        async with engine.connect() as connection:
+            return [row[0] for row in await connection.execute(text("SELECT number FROM seen"))]
+
+    return asyncio.run(all_of_them())
+
+
+def test_the_servers_writers_take_turns(tmp_path):
+    """Without the plug-in all but one of them fail: the database is locked."""
+    assert AioSqliteConfiguration.begin_transaction is sqlite.begin_in_turn
+    assert sorted(writers(tmp_path / "test.db", 8)) == list(range(8))
+
+
+def test_the_server_loads_the_plug_in():
+    [plug_in] = entry_points(group="prefect.collections", name="axiom")
+    assert plug_in.load() is sqlite
