@@ -7,8 +7,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from prefect.server.database.configurations import AioSqliteConfiguration
 from prefect.exceptions import TerminationSignal
+from prefect.server.database.configurations import AioSqliteConfiguration
 from prefect.utilities.callables import parameter_schema
 from sqlalchemy import text
 
