@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from prefect import Task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.context import TaskRunContext
 from prefect.states import Completed
 
 from axiom.errors import InfrastructureError
@@ -27,8 +28,9 @@ def stage_task(name: str) -> Callable[[Callable[..., Handle]], Callable[..., Han
     """Make a stage a Prefect task: it is called in the main thread and gives back its handle."""
 
     def wrap(function: Callable[..., Handle]) -> Callable[..., Handle]:
-        def shown(*args: Any, **kwargs: Any) -> State[dict[str, Any]]:
-            handle = function(*args, **kwargs)
+        def shown(run: Runtime, *args: Any, **kwargs: Any) -> State[dict[str, Any]]:
+            _tag(run)
+            handle = function(run, *args, **kwargs)
             return Completed(
                 name="Reused" if handle.reused else None, message=_summary(handle), data=handle.model_dump(mode="json")
             )
@@ -50,6 +52,13 @@ def stage_task(name: str) -> Callable[[Callable[..., Handle]], Callable[..., Han
         return call
 
     return wrap
+
+
+def _tag(run: Runtime) -> None:
+    """Tag the task run once it is under way: Prefect asks the server for a slot of each tag that it has before."""
+    context = TaskRunContext.get()
+    assert context is not None, "a stage runs as a task"
+    context.task_run.tags = [run.config.name, run.config.arm]
 
 
 def light_stage(name: str) -> Callable[[Callable[..., Handle]], Callable[..., Handle]]:

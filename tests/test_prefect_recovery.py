@@ -320,7 +320,7 @@ ROWS: dict[str, Callable[[Row], dict[str, str]]] = {
 SLOTS = len(ROWS) + 1
 LONG = {"server-killed": len(STAGES) + 2}
 """Iterations of the rows that need more of them."""
-AT_ONCE = 6
+AT_ONCE = 9
 
 
 @pytest.fixture(scope="module")

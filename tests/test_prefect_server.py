@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -19,6 +20,11 @@ from flows.operation import slot
 pytestmark = [pytest.mark.long, pytest.mark.timeout(420)]
 REPOSITORY = Path(__file__).parents[1]
 MODULAR = "experiment/modular"
+GROKS = (
+    "arm=sft_reference", "modular.learning_rate=0.01", "modular.weight_decay=0.3", "modular.train_fraction=0.7",
+    "modular.steps_per_iteration=50",
+)  # fmt: skip
+"""Memorises in its first iteration and generalises from the tenth on; the alarm is raised at the 18th."""
 
 
 @pytest.fixture(scope="module")
@@ -29,18 +35,58 @@ def home(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def operator(home):
     with operating(home) as running:
-        running.start_worker("cpu")
+        running.axiom("setup", "--no-deploy", "--gpus", "2")
+        running.start_worker("cpu", queue="default")
         yield running
 
 
-def parameters(home: Path, name: str, iterations: int = 3, **operation: str) -> dict:
-    config = load_config(REPOSITORY / "deployments/modular.toml", (), name=name, iterations=iterations)
+def parameters(home: Path, name: str, iterations: int = 3, sets: tuple[str, ...] = (), **operation: str) -> dict:
+    config = load_config(REPOSITORY / "deployments/modular.toml", sets, name=name, iterations=iterations)
     tree = config.model_dump(mode="json")
     return {"config": tree, "root": str(home / "store"), "operation": operation}
 
 
 def digests(home: Path, name: str) -> dict[str, str]:
     return contents(home / "store" / name)
+
+
+@dataclass
+class Zombie:
+    """A run killed together with its worker while it held the GPU, and the run that waits for the slot."""
+
+    lost: str
+    waiting: str
+    killed: float
+    """Of the monotonic clock."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def zombie(operator: Operator, home: Path) -> Zombie:
+    """Killed before the first test, looked at by the last: what is to be seen takes a minute and a half."""
+    operator.post("/work_pools/cpu/queues", name="doomed")
+    worker = operator.start_worker("cpu", queue="doomed")
+    lost = operator.start(MODULAR, parameters(home, "lost", 200, gpu="always"), work_queue_name="doomed")
+    await_iteration(home, "lost", 1)
+    assert active_slots(operator) == 1
+    worker.end(signal.SIGKILL)
+    os.kill(holder(home, "lost"), signal.SIGKILL)
+    killed = time.monotonic()
+    return Zombie(lost, operator.start(MODULAR, parameters(home, "next", 2, gpu="always")), killed)
+
+
+def active_slots(operator: Operator) -> int:
+    slots = {row["name"]: row["active_slots"] for row in operator.post("/v2/concurrency_limits/filter")}
+    return int(slots[slot(0)])
+
+
+def holder(home: Path, name: str) -> int:
+    """The process that writes the experiment."""
+    return int((home / "store" / name / ".lock.json").read_text().split()[1])
+
+
+def await_iteration(home: Path, name: str, number: int) -> None:
+    mark = home / "store" / name / f"iterations/{number:04d}/iteration.manifest.json"
+    wait_until(f"iteration {number} of {name}", mark.exists, 180)
 
 
 def test_setup_is_repeatable(operator: Operator):
@@ -59,6 +105,7 @@ def test_setup_is_repeatable(operator: Operator):
     assert {row["name"] for row in after[2]} == {"cpu", "gpu"}
     slots = {row["name"]: row["limit"] for row in operator.post("/v2/concurrency_limits/filter")}
     assert {name: limit for name, limit in slots.items() if name.startswith("gpu:")} == {slot(0): 1, slot(1): 1}
+    assert {row["name"] for row in after[0]} == {"original", "quickstart", "modular", "study", "nightly", "report"}
 
 
 @pytest.mark.parametrize(
@@ -88,7 +135,9 @@ def test_runs_have_readable_names_and_tags(operator: Operator, finished: str):
     run = operator.run(finished)
     assert run["name"] == "calm"
     assert {"axiom", "calm", "expert_iteration", "seed 0"} <= set(run["tags"])
-    names = {row["name"] for row in operator.task_runs(finished)}
+    tasks = operator.task_runs(finished)
+    assert all({"calm", "expert_iteration"} <= set(row["tags"]) for row in tasks if "iteration" in row["name"])
+    names = {row["name"] for row in tasks}
     assert {"calm · iteration 7 · sample", "calm · iteration 7 · sample eval", "calm · iteration 0 · generate"} <= names
     children = operator.post("/flow_runs/filter", flow_runs={"parent_flow_run_id": {"any_": [finished]}})
     assert {row["name"] for row in children} == {f"calm · iteration {i}" for i in range(9)}
@@ -110,16 +159,6 @@ def test_the_run_shows_its_iterations(operator: Operator, finished: str):
     assert Path(link).exists()
     assert "axiom inspect calm" in page
     assert Path(by_key["calm-report"][0]["data"].split("(file://")[1].split(")")[0]).exists()
-
-
-def holder(home: Path, name: str) -> int:
-    """The process that writes the experiment."""
-    return int((home / "store" / name / ".lock.json").read_text().split()[1])
-
-
-def await_iteration(home: Path, name: str, number: int) -> None:
-    mark = home / "store" / name / f"iterations/{number:04d}/iteration.manifest.json"
-    wait_until(f"iteration {number} of {name}", mark.exists, 180)
 
 
 def test_an_overlapping_run_is_refused_or_queued_as_its_form_says(operator: Operator, home: Path):
@@ -146,16 +185,6 @@ def test_a_run_pauses_between_iterations_and_goes_on_with_another_worker(operato
     operator.post(f"/flow_runs/{run}/resume")
     assert operator.await_state(run) == "COMPLETED", operator.logs(run)[-5:]
     assert before.items() <= digests(home, "paused").items()
-
-
-def test_a_lost_server_costs_nothing(operator: Operator, home: Path, finished: str):
-    run = operator.start(MODULAR, parameters(home, "outage", 8))
-    await_iteration(home, "outage", 2)
-    operator.server.end(signal.SIGKILL)
-    time.sleep(20)
-    operator.start_server()
-    assert operator.await_state(run) == "COMPLETED", operator.logs(run)[-5:]
-    assert digests(home, "outage") == digests(home, "calm")
 
 
 @pytest.fixture
@@ -191,32 +220,26 @@ def test_failures_crashes_and_transitions_are_told_to_a_webhook(operator: Operat
     failing = operator.start(MODULAR, parameters(home, "told"))
     assert operator.await_state(failing) == "FAILED"
     wait_until("word of the failure", lambda: any(m["subject"] == "told failed" for m in messages), 60)
-    killed = operator.start(MODULAR, parameters(home, "grokker", 24))
+    groks = parameters(home, "grokker", 22, GROKS)
+    killed = operator.start(MODULAR, groks)
     await_iteration(home, "grokker", 2)
     os.kill(holder(home, "grokker"), signal.SIGKILL)
     assert operator.await_state(killed) == "CRASHED"
     wait_until("word of the crash", lambda: any(m["subject"] == "grokker crashed" for m in messages), 60)
-    assert operator.await_state(operator.start(MODULAR, parameters(home, "grokker", 24)), seconds=240) == "COMPLETED"
+    assert operator.await_state(operator.start(MODULAR, groks), seconds=240) == "COMPLETED"
     wait_until("word of the transition", lambda: any(m["subject"] == "grokker: transition" for m in messages), 60)
 
 
-def test_a_run_killed_with_its_worker_crashes_and_frees_the_gpu(operator: Operator, home: Path):
+def test_a_run_killed_with_its_worker_crashes_and_frees_the_gpu(operator: Operator, home: Path, zombie: Zombie):
     """The heartbeats stop, so the automation speaks; the lease lapses, so the next run in the queue gets the slot."""
-    lost = operator.start(MODULAR, parameters(home, "lost", 200, gpu="always"))
-    await_iteration(home, "lost", 1)
-    slots = {row["name"]: row["active_slots"] for row in operator.post("/v2/concurrency_limits/filter")}
-    assert slots[slot(0)] == 1
-    next_run = operator.start(MODULAR, parameters(home, "next", 2, gpu="always"))
-    operator.workers[-1].end(signal.SIGKILL)
-    os.kill(holder(home, "lost"), signal.SIGKILL)
-    killed = time.monotonic()
-    operator.start_worker("cpu")
-    assert operator.await_state(next_run, seconds=180) == "COMPLETED"
-    print(f"the slot was free and the next run done {time.monotonic() - killed:.0f} s after the kill")
-    assert operator.await_state(lost, seconds=180) == "CRASHED"
-    print(f"the lost run was seen to have crashed {time.monotonic() - killed:.0f} s after the kill")
-    slots = {row["name"]: row["active_slots"] for row in operator.post("/v2/concurrency_limits/filter")}
-    assert slots[slot(0)] == 0
+    assert operator.await_state(zombie.lost, seconds=180) == "CRASHED"
+    assert "No heartbeat for 90 seconds" in operator.run(zombie.lost)["state"]["message"]
+    assert operator.await_state(zombie.waiting, seconds=180) == "COMPLETED"
+    first = min((home / "store/next").rglob("*.manifest.json"), key=lambda path: path.stat().st_mtime)
+    waited = first.stat().st_mtime - time.time() + time.monotonic() - zombie.killed
+    print(f"the next run had the killed one's slot after {waited:.0f} s")
+    assert waited < 120
+    assert active_slots(operator) == 0
 
 
 def test_nothing_of_ours_survives_and_no_pickle_lies_about(operator: Operator, home: Path):
