@@ -29,6 +29,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
 
 from axiom.errors import DataError, StorageError
 from axiom.records import Record
@@ -389,13 +390,19 @@ def _sync(path: Path) -> None:
 def _storage_errors(path: str) -> Iterator[None]:
     try:
         yield
+    except SafetensorError as error:  # which hides the error's number in its text
+        if os.strerror(errno.ENOSPC) in str(error):
+            raise _full(path) from error
+        raise
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageError(
-                f"the disk of {path} is full; free some space and resume, nothing done is lost"
-            ) from error
+            raise _full(path) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise StorageError(
                 f"{path} cannot be written ({error.strerror}); choose another folder with --root"
             ) from error
         raise
+
+
+def _full(path: str) -> StorageError:
+    return StorageError(f"the disk of {path} is full; free some space and resume, nothing done is lost")

@@ -23,7 +23,7 @@ from axiom.experiment import PAUSE, Experiment
 from axiom.models import resolve_device
 from axiom.progress import Progress, listen, report
 from axiom.runtime import Runtime, running
-from flows.outage import patiently
+from flows.outage import outliving_the_worker, patiently
 
 LEASE_SECONDS = 60.0
 """A killed run's slot is free after this and the server's next look, 15 s later at most."""
@@ -125,7 +125,7 @@ def announce(name: str, number: int, alarm: dict[str, Any]) -> None:
 
 @contextmanager
 def following(config: ExperimentConfig) -> Iterator[None]:
-    """Tag the run so that it can be found, and copy the library's progress into its log."""
+    """Tag the run so that it can be found, and copy the library's progress into its log, whoever reads its output."""
     names = {config.name, config.arm, f"seed {config.seed}", *prefect_runtime.flow_run.tags}
     patiently(lambda: _tag(prefect_runtime.flow_run.id, sorted(names)))
     logger = get_run_logger()
@@ -134,7 +134,7 @@ def following(config: ExperimentConfig) -> Iterator[None]:
         if progress.note and progress.stage in LOGGED:
             logger.info("iteration %d: %s", progress.iteration, progress.note)
 
-    with listen(log):
+    with listen(log), outliving_the_worker():
         yield
 
 

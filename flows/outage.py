@@ -1,8 +1,13 @@
-"""What a run does while its Prefect server cannot be reached: it waits, for all it needs is in the store."""
+"""What a run does while its Prefect server cannot be reached: it waits, for all it needs is in the store.
 
+And what it does when its worker has died, which read what it prints: it goes on.
+"""
+
+import sys
 import time
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from typing import Any, TextIO, TypeVar
 
 import httpx
 from prefect.exceptions import TerminationSignal
@@ -50,3 +55,34 @@ def asked_to_end(error: BaseException) -> bool:
             return True
         met = met.__cause__ or met.__context__
     return False
+
+
+class Unheard:
+    """A stream whose reader may die: what is written to it then is lost, and nobody is told."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, or do as if."""
+        try:
+            return self._stream.write(text)
+        except BrokenPipeError:
+            return len(text)
+
+    def flush(self) -> None:
+        """Flush, or do as if."""
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            return
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def outliving_the_worker() -> Iterator[None]:
+    """Let what the block prints be lost when the worker that reads it has died; it would end the run."""
+    with redirect_stdout(Unheard(sys.stdout)), redirect_stderr(Unheard(sys.stderr)):
+        yield

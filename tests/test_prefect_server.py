@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -173,20 +175,6 @@ def test_an_overlapping_run_is_refused_or_queued_as_its_form_says(operator: Oper
     assert {row["state_name"] for row in operator.task_runs(queued)} == {"Reused", "Completed"}  # the report is new
 
 
-def test_a_run_pauses_between_iterations_and_goes_on_with_another_worker(operator: Operator, home: Path):
-    run = operator.start(MODULAR, parameters(home, "paused", 12))
-    await_iteration(home, "paused", 1)
-    operator.axiom("pause", "paused", "--root", str(home / "store"))
-    assert operator.await_state(run, "PAUSED", "COMPLETED", seconds=60) == "PAUSED"
-    wait_until("the process's end", lambda: not processes_of(f"PREFECT__FLOW_RUN_ID={run}"), 60)
-    before = digests(home, "paused")
-    operator.workers[-1].end(signal.SIGTERM)
-    operator.start_worker("cpu")
-    operator.post(f"/flow_runs/{run}/resume")
-    assert operator.await_state(run) == "COMPLETED", operator.logs(run)[-5:]
-    assert before.items() <= digests(home, "paused").items()
-
-
 @pytest.fixture
 def received():
     """What a receiver on loopback was sent."""
@@ -240,6 +228,34 @@ def test_a_run_killed_with_its_worker_crashes_and_frees_the_gpu(operator: Operat
     print(f"the next run had the killed one's slot after {waited:.0f} s")
     assert waited < 120
     assert active_slots(operator) == 0
+
+
+def test_a_paused_run_outlives_an_upgrade_and_a_restored_backup(operator: Operator, home: Path):
+    """As docs/operations.md says; the run goes on with another worker, and recomputes nothing."""
+    store = home / "store" / "paused"
+    run = operator.start(MODULAR, parameters(home, "paused", 12))
+    await_iteration(home, "paused", 1)
+    operator.axiom("pause", "paused", "--root", str(home / "store"))
+    assert operator.await_state(run, "PAUSED", "COMPLETED", seconds=60) == "PAUSED"
+    wait_until("the process's end", lambda: not processes_of(f"PREFECT__FLOW_RUN_ID={run}"), 60)
+    before = digests(home, "paused")
+    with sqlite3.connect(home / "prefect.db") as live, sqlite3.connect(home / "copy.db") as copy:
+        live.backup(copy)
+    shutil.copytree(store, home / "copy")
+
+    operator.stop()
+    shutil.rmtree(store)
+    for path in home.glob("prefect.db*"):
+        path.unlink()
+    (home / "copy.db").rename(home / "prefect.db")
+    (home / "copy").rename(store)
+    operator.prefect("server", "database", "upgrade", "-y")
+    operator.start_server()
+    operator.axiom("setup")
+    operator.start_worker("cpu")
+    operator.post(f"/flow_runs/{run}/resume")
+    assert operator.await_state(run) == "COMPLETED", operator.logs(run)[-5:]
+    assert before.items() <= digests(home, "paused").items()
 
 
 def test_nothing_of_ours_survives_and_no_pickle_lies_about(operator: Operator, home: Path):

@@ -1,6 +1,8 @@
 """What operators read and fill in: the form, the artifacts, the waiting, without a server."""
 
 import asyncio
+import subprocess
+import sys
 import time
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -143,9 +145,6 @@ def test_only_runs_on_a_gpu_hold_it_unless_told_otherwise():
 
 def test_a_second_holder_of_the_gpu_waits_for_the_first(tmp_path, monkeypatch):
     """Without a server the lock of the operating system alone keeps two processes apart."""
-    import subprocess
-    import sys
-
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     code = (
         "import time\nfrom axiom.config import ExperimentConfig\nfrom flows.operation import Operation, gpu\n"
@@ -214,3 +213,20 @@ def test_the_servers_writers_take_turns(tmp_path):
 def test_the_server_loads_the_plug_in():
     [plug_in] = entry_points(group="prefect.collections", name="axiom")
     assert plug_in.load() is sqlite
+
+
+def test_a_run_outlives_the_reader_of_its_output():
+    code = (
+        "import sys, time\nfrom flows.outage import outliving_the_worker\nwith outliving_the_worker():\n"
+        "    print('begun', file=sys.stderr, flush=True)\n    sys.stdin.read()\n    print('unheard', flush=True)\n"
+        "    print('unheard', file=sys.stderr, flush=True)\n    import os; os._exit(7)\n"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert child.stderr.readline() == "begun\n"
+    child.stdout.close()
+    child.stderr.close()
+    child.stdin.close()
+    assert child.wait(20) == 7
