@@ -15,7 +15,7 @@ from axiom.runtime import Runtime
 from axiom.store import Handle, Writer
 from tasks.evaluate import evaluate_policy
 from tasks.measure import measure
-from tasks.sample import sample
+from tasks.sample import evaluation_drawn, sample
 from tasks.select import select_gold
 from tasks.train import train
 from tasks.verify import verify
@@ -92,7 +92,7 @@ def run_stages(run: Runtime, number: int, before: Round, evaluated: bool, paused
         handles["gold"] = select_gold(run, handles["samples"], handles["verdicts"], earlier, pool, iteration=number)
         if ARMS[run.config.arm].pool is not None:
             pool = pool or handles["gold"]
-        adapter = handles["adapter"] = train(run, handles["gold"], before.adapter, iteration=number, paused=paused)
+        adapter = handles["adapter"] = _policy(run, before, handles["gold"], number, evaluated, paused)
         gold = (handles["gold"], *earlier)[: run.config.selection.replay]
     if evaluated:
         samples = sample(run, before.problems, adapter, "eval", iteration=number)
@@ -103,6 +103,15 @@ def run_stages(run: Runtime, number: int, before: Round, evaluated: bool, paused
     after = Round(problems=before.problems, adapter=adapter, metrics=metrics, gold=gold, pool=pool)
     _record(run, number, before, after, handles | {"metrics": metrics}, evaluated, paused)
     return after
+
+
+def _policy(run: Runtime, before: Round, gold: Handle, number: int, evaluated: bool, paused: bool) -> Handle:
+    """The iteration's adapter; one that is done and was pruned is trained again only if it is to be evaluated."""
+    adapter = train(run, gold, before.adapter, iteration=number, paused=paused, files=False)
+    manifest = run.experiment.stages.manifest("adapter", iteration_folder(number))
+    if not evaluated or not (manifest and manifest.pruned) or evaluation_drawn(run, before.problems, adapter, number):
+        return adapter
+    return train(run, gold, before.adapter, iteration=number, paused=paused)
 
 
 def finished(run: Runtime, number: int, before: Round, evaluated: bool, paused: bool) -> Round | None:

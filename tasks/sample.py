@@ -1,5 +1,7 @@
 """Problems and a policy to samples."""
 
+from typing import Any
+
 from axiom.arms import ARMS
 from axiom.experiment import VERSIONS, iteration_folder
 from axiom.progress import Meter
@@ -13,13 +15,10 @@ from tasks.stage import stage_task
 @stage_task("sample")
 def sample(run: Runtime, problems: Handle, policy: Handle | None, purpose: Purpose, *, iteration: int) -> Handle:
     """`samples.parquet`, or `eval_samples.parquet` for the purpose `eval`."""
-    experiment = run.experiment
-    name = "samples" if purpose == "train" else "eval_samples"
-    draws = run.config.evaluation.samples_per_problem
-    if purpose == "train":
-        arm = ARMS[run.config.arm]
-        draws = arm.draws(run.config, iteration)
-        policy = policy if arm.policy == "current" else None
+    experiment, arm = run.experiment, ARMS[run.config.arm]
+    draws = arm.draws(run.config, iteration) if purpose == "train" else run.config.evaluation.samples_per_problem
+    policy = policy if purpose == "eval" or arm.policy == "current" else None
+    identity = _identity(run, problems, policy, purpose, draws, iteration)
 
     def work(out: Writer) -> None:
         chosen = experiment.problems["train"] if purpose == "train" else list(experiment.problems_by_id.values())
@@ -35,15 +34,27 @@ def sample(run: Runtime, problems: Handle, policy: Handle | None, purpose: Purpo
                 rows.append(to_sample(completion, request, problem, iteration, purpose, weights.version))
                 ahead.put(rows[-1])
                 meter.step(tokens=completion.token_count)
-        out.table(name, in_order(rows, chosen), Sample)
+        out.table(identity["stage"], in_order(rows, chosen), Sample)
         out.info.update(tokens=meter.tokens, engine=run.learner.sampler.name, policy=weights.version)
 
     with run.fresh_engine_on_failure():
-        return experiment.stages.run(
-            name, iteration_folder(iteration),
-            settings={
-                **experiment.settings("seed", "model", "sampling", "evaluation"), "purpose": purpose, "draws": draws,
-            },
-            version=VERSIONS["samples"], inputs={"problems": problems, **({"policy": policy} if policy else {})},
-            work=work,
-        )  # fmt: skip
+        return experiment.stages.run(**identity, work=work)
+
+
+def evaluation_drawn(run: Runtime, problems: Handle, policy: Handle, iteration: int) -> bool:
+    """Whether the evaluation's samples of this policy are there, so that nothing needs its files."""
+    draws = run.config.evaluation.samples_per_problem
+    return run.experiment.stages.find(**_identity(run, problems, policy, "eval", draws, iteration)) is not None
+
+
+def _identity(
+    run: Runtime, problems: Handle, policy: Handle | None, purpose: Purpose, draws: int, iteration: int
+) -> dict[str, Any]:
+    settings = run.experiment.settings("seed", "model", "sampling", "evaluation")
+    return {
+        "stage": "samples" if purpose == "train" else "eval_samples",
+        "folder": iteration_folder(iteration),
+        "settings": {**settings, "purpose": purpose, "draws": draws},
+        "version": VERSIONS["samples"],
+        "inputs": {"problems": problems, **({"policy": policy} if policy else {})},
+    }

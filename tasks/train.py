@@ -20,8 +20,12 @@ def train(
     *,
     iteration: int,
     paused: bool = False,
+    files: bool = True,
 ) -> Handle:
-    """`adapter/` and `losses.parquet`. Without gold, or when `paused`, the policy stays the previous one."""
+    """`adapter/` and `losses.parquet`. Without gold, or when `paused`, the policy stays the previous one.
+
+    Without `files`, a finished stage will do whose adapter was pruned since.
+    """
     experiment = run.experiment
     before: dict[str, Any] = previous.info if previous else {"adapter_folder": None, "step": 0}
 
@@ -55,5 +59,5 @@ def train(
     return experiment.stages.run(
         "adapter", iteration_folder(iteration),
         settings={**experiment.settings("seed", "model", "training", "modular"), "paused": paused},
-        version=VERSIONS["adapter"], inputs=inputs, work=work,
+        version=VERSIONS["adapter"], inputs=inputs, work=work, need_files=files,
     )  # fmt: skip
