@@ -242,14 +242,14 @@ def worker_killed(row: Row) -> dict[str, str]:
 
 
 def worker_stopped(row: Row) -> dict[str, str]:
-    """A worker that is stopped as a service is takes its runs along; they continue on the next."""
+    """A worker that is stopped as a service is takes its runs along, which the missing heartbeats tell."""
     queue = row.more["work_queue_name"]
     worker = row.operator.start_worker("cpu", queue=queue)
     row.start()
     pid = row.stop_at("samples")
     os.kill(pid, signal.SIGCONT)
     worker.end(signal.SIGTERM, 60)
-    assert row.operator.await_state(row.run, seconds=60) == "CRASHED"
+    assert row.operator.await_state(row.run, seconds=180) == "CRASHED"
     wait_until("the end of the run's process", lambda: state_of(pid) == "X", 60)
     row.operator.start_worker("cpu", queue=queue)
     row.operator.set_state(row.run, "SCHEDULED", "AwaitingRetry")
