@@ -16,12 +16,13 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactUpdate
 
 from axiom.evaluation import GREEDY
-from axiom.experiment import Experiment, iteration_folder
+from axiom.experiment import DEFAULT_ROOT, Experiment, iteration_folder
 from axiom.records import Metric
 from axiom.report import accuracy_rows
 
 TABLE_ROWS = 200
 """Latest iterations in the table; the report has all of them."""
+OPENING = "No browser follows a web page's link to a file: copy the link's address, or on the store's machine"
 COLOURS = {"train": "#4c78a8", "val": "#e45756", "test": "#54a24b"}
 OTHER_COLOUR = "#9d755d"
 WIDTH, HEIGHT, MARGIN = 640, 240, 34
@@ -87,9 +88,11 @@ def page(
 
 
 def _commands(experiment: Experiment, iteration: int | None) -> str:
-    name, root = experiment.config.name, experiment.root
-    inspect = f"axiom inspect {name} --root {root} --iteration {1 if iteration is None else iteration} --stage "
-    return f"```\n{inspect}{'samples' if iteration != 0 else 'eval_samples'}\naxiom report {name} --root {root}\n```"
+    """How to open the files; the root last, since a long line is cut off."""
+    name, root = experiment.config.name, "" if experiment.root == DEFAULT_ROOT else f" --root {experiment.root}"
+    stage = "eval_samples" if iteration == 0 else "samples"
+    inspect = f"axiom inspect {name} --iteration {1 if iteration is None else iteration} --stage {stage}{root}"
+    return f"{OPENING}\n\n```\n{inspect}\naxiom report {name}{root}\n```"
 
 
 def as_link(path: str) -> str:
