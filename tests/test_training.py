@@ -3,6 +3,7 @@
 
 import json
 import math
+import random
 
 import pytest
 import torch
@@ -15,10 +16,10 @@ from axiom.config import ModelConfig, TrainingConfig
 from axiom.errors import ConfigError, OutOfMemoryError
 from axiom.models import Policy, load_model, load_tokenizer
 from axiom.training import Example, loop, train
-from axiom.training.batches import encode, optimizer_steps, pack, packs
+from axiom.training.batches import Encoded, encode, optimizer_steps, pack, packs
 from axiom.training.lora import prepare
 from axiom.training.loss import CHUNK_ELEMENTS, weighted_cross_entropy
-from axiom.training.passes import pad, run_pass
+from axiom.training.passes import pad, run_pass, rung
 
 EXAMPLES = [Example("def f(x):" + "x" * n, " return x" + "y" * (7 * n % 11), 1.0) for n in range(11)]
 BASE = Policy("base", None)
@@ -83,13 +84,27 @@ def test_padding_for_a_captured_pass_changes_nothing(model):
     encoded = encode(EXAMPLES, load_tokenizer(model), 512)
     content = pack(encoded, 100.0)
     padded = pad(content)
-    assert len(padded.ids_T) % 512 == len(padded.sources_N) % 512 == 0
+    assert len(padded.ids_T) == rung(len(content.ids_T) + 1) > len(content.ids_T)
+    assert len(content.sources_N) <= len(padded.sources_N) < 2 * len(content.sources_N)
     assert int(padded.offsets_S[-1]) == len(padded.ids_T)
     plain, expected = gradients(model, [content])
     found, actual = gradients(model, [padded])
     assert found == pytest.approx(plain, rel=1e-5)
     for left, right in zip(expected, actual, strict=True):
         torch.testing.assert_close(left, right, rtol=1e-3, atol=1e-6)
+
+
+def test_captured_passes_come_in_few_sizes():
+    generator = random.Random(0)
+    sizes = set()
+    for _ in range(500):
+        lengths = [generator.randint(150, 320) for _ in range(8)]
+        batch = [Encoded([1] * length, length - generator.randint(40, 120), 1.0) for length in lengths]
+        padded = pad(pack(batch, 1.0))
+        assert len(padded.ids_T) <= 1.5 * (sum(lengths) + 1)
+        sizes.add((len(padded.ids_T), len(padded.sources_N), len(padded.offsets_S)))
+    assert len(sizes) <= 6
+    assert [rung(tokens) for tokens in (1, 512, 513, 769, 1024, 1025, 3000)] == [512, 512, 768, 1024, 1024, 1536, 3072]
 
 
 def test_weights_scale_the_loss_of_their_example(model):

@@ -18,7 +18,7 @@ from axiom.errors import ConfigError, EngineError
 from axiom.models import Policy, check_adapter, load_tokenizer, resolve_device, resolve_model, stop_tokens
 from axiom.sampling import Completion, Request
 from axiom.sampling.engine_process import SILENCE_SECONDS, START_SECONDS, EngineProcess
-from axiom.sampling.vllm_plan import Plan, out_of_memory, plan
+from axiom.sampling.vllm_plan import Plan, make_plan, out_of_memory
 
 log = logging.getLogger("axiom.sampling")
 
@@ -50,7 +50,7 @@ class VLLMSampler:
         self.stops = sorted(stop_tokens(self.directory, self.tokenizer))
         self.policy = Policy("base", None)
         self.next_key = 0
-        self.plan = plan(self.directory, model, sampling)
+        self.plan = make_plan(self.directory, model, sampling)
         self.asleep = False
         self._start()
 
@@ -221,21 +221,21 @@ def weights_in_force(model: ModelConfig, sampling: SamplingConfig) -> str:
     return "merged" if resolve_device(model) == "cuda" else "adapter"
 
 
-def engine_arguments(directory: Path, model: ModelConfig, sampling: SamplingConfig, share: Plan) -> dict[str, Any]:
+def engine_arguments(directory: Path, model: ModelConfig, sampling: SamplingConfig, plan: Plan) -> dict[str, Any]:
     """Keyword arguments of `vllm.LLM`."""
     settings, cuda = sampling.vllm, resolve_device(model) == "cuda"
     arguments: dict[str, Any] = {
         "model": str(directory), "dtype": "float32" if model.dtype == "float32" else "bfloat16",
-        "max_model_len": settings.max_model_len, "max_num_seqs": share.rows, "disable_log_stats": True,
+        "max_model_len": settings.max_model_len, "max_num_seqs": plan.rows, "disable_log_stats": True,
         "enforce_eager": settings.enforce_eager or not cuda, "enable_prefix_caching": True, "seed": 0,
         # A given size spares each engine its measurement, which another engine's start would falsify.
-        "kv_cache_memory_bytes": share.cache_bytes,
+        "kv_cache_memory_bytes": plan.cache_bytes,
     }  # fmt: skip
     if cuda:
-        arguments["gpu_memory_utilization"] = settings.gpu_memory_utilization / share.engines
-        arguments["enable_sleep_mode"] = share.sleeps
+        arguments["gpu_memory_utilization"] = plan.share
+        arguments["enable_sleep_mode"] = plan.sleeps
         if not settings.enforce_eager:
-            sizes = [size for size in CAPTURE_SIZES if size < share.rows] + [share.rows]
+            sizes = [size for size in CAPTURE_SIZES if size < plan.rows] + [plan.rows]
             arguments["compilation_config"] = {"cudagraph_capture_sizes": sizes}
     if weights_in_force(model, sampling) == "adapter":
         arguments |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": settings.max_lora_rank}

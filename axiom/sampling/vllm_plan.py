@@ -1,7 +1,7 @@
 """How the GPU is shared: engines, sequences, cache, and whether the engines sleep while training runs."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from axiom.config import ModelConfig, SamplingConfig
@@ -15,16 +15,23 @@ CPU_CACHE_BYTES = 1 << 30
 LEAST_CACHE_BYTES = 1 << 30
 ENGINE_OVERHEAD_BYTES = 4 << 30
 """CUDA context, graphs and activations of one engine."""
-_NO_MEMORY = re.compile(r"OutOfMemory|out of memory|can't allocate memory|No available memory", re.IGNORECASE)
+_NO_MEMORY = re.compile(
+    r"OutOfMemory|out of memory|can't allocate memory|No available memory|Free memory on device .* is less",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """`engines` on one device, each with `rows` sequences at once and `cache_bytes` of keys and values."""
+    """`engines` on one device, each with `rows` sequences at once and `cache_bytes` of keys and values.
+
+    `share` is the part of the GPU's memory that each may take.
+    """
 
     engines: int
     rows: int
     cache_bytes: int
+    share: float
     sleeps: bool
     left_bytes: int | None
     """GPU memory that is left to training while the engines are awake; None on a CPU."""
@@ -40,18 +47,18 @@ class Plan:
         return f"{shape}; {left}, so they {'sleep while it runs' if self.sleeps else 'stay awake'}"
 
     def lowered(self) -> "Plan | None":
-        """Half the sequences and half the cache, after memory ran out; None when there is nothing left to halve."""
+        """Half of all that, after memory ran out; None when there is nothing left to halve."""
         rows, cache = self.rows // 2, self.cache_bytes // 2
         if rows < 1 or cache < LEAST_CACHE_BYTES // 8:
             return None
-        return Plan(self.engines, rows, cache, self.sleeps, self.left_bytes)
+        return replace(self, rows=rows, cache_bytes=cache, share=self.share / 2)
 
 
-def plan(directory: Path, model: ModelConfig, sampling: SamplingConfig) -> Plan:
+def make_plan(directory: Path, model: ModelConfig, sampling: SamplingConfig) -> Plan:
     """What fits, from the memory that is free now. Raises ConfigError when not even one engine does."""
     settings = sampling.vllm
     if resolve_device(model) == "cpu":
-        return Plan(settings.replicas or 1, sampling.batch_size or CPU_ROWS, CPU_CACHE_BYTES, False, None)
+        return Plan(settings.replicas or 1, sampling.batch_size or CPU_ROWS, CPU_CACHE_BYTES, 1.0, False, None)
     import torch
 
     free, total = torch.cuda.mem_get_info()
@@ -64,7 +71,8 @@ def plan(directory: Path, model: ModelConfig, sampling: SamplingConfig) -> Plan:
             f"sampling.vllm.gpu_memory_utilization = {settings.gpu_memory_utilization} leaves each of {count} "
             f"engines {cache / 2**30:.1f} GiB of cache, at least 1 is needed; raise it or lower sampling.vllm.replicas"
         )
-    return Plan(count, sampling.batch_size or GPU_ROWS, cache, sleeps, left)
+    share = settings.gpu_memory_utilization / count
+    return Plan(count, sampling.batch_size or GPU_ROWS, cache, share, sleeps, left)
 
 
 def out_of_memory(error: Exception) -> bool:

@@ -15,10 +15,12 @@ from axiom.attention import Segments
 from axiom.training.batches import Pack
 from axiom.training.loss import weighted_cross_entropy
 
-GRAIN = 512
-"""Captured passes come in multiples of so many tokens."""
-WARM_UPS = 2
+LEAST_TOKENS = 512
+"""The smallest captured pass."""
+WARM_UPS = 1
 """Passes before a capture, so that libraries have set themselves up."""
+TOKENS_OF_A_SEQUENCE = 64
+"""Packs of longer sequences than this on average differ in nothing but T and N."""
 
 
 def run_pass(model: Any, pack: Pack) -> torch.Tensor:
@@ -81,13 +83,16 @@ def _gradient(parameter: torch.nn.Parameter) -> torch.Tensor:
 
 
 def pad(pack: Pack) -> Pack:
-    """The pack with a sequence of padding at its end, in sizes that recur: T and N are multiples of GRAIN.
+    """The pack with a sequence of padding at its end, in few sizes that recur, since each costs seconds to capture.
 
-    S is a multiple of 8; the sequences that fill it up are empty. Padding predicts nothing.
+    T is a rung of the ladder, N is T or T halved once or more, S a multiple of 8 that depends on T where it can. The
+    sequences that fill S up are empty. Padding predicts nothing.
     """
-    length = -(-(len(pack.ids_T) + 1) // GRAIN) * GRAIN
-    count = -(-len(pack.sources_N) // GRAIN) * GRAIN
-    sequences = -(-(len(pack.lengths) + 1) // 8) * 8
+    length = rung(len(pack.ids_T) + 1)
+    count = length
+    while count // 2 >= max(len(pack.sources_N), 1):
+        count //= 2
+    sequences = -(-max(len(pack.lengths) + 1, length // TOKENS_OF_A_SEQUENCE) // 8) * 8
     extra_T, extra_N = length - len(pack.ids_T), count - len(pack.sources_N)
     grow = torch.nn.functional.pad
     offsets_S = grow(pack.offsets_S, (0, sequences + 1 - len(pack.offsets_S)), value=length)
@@ -96,6 +101,14 @@ def pad(pack: Pack) -> Pack:
         grow(pack.sources_N, (0, extra_N)), grow(pack.targets_N, (0, extra_N)), grow(pack.weights_N, (0, extra_N)),
         offsets_S, (*pack.lengths, extra_T),
     )  # fmt: skip
+
+
+def rung(tokens: int) -> int:
+    """The smallest of 512, 768, 1024, 1536, 2048, ... that holds `tokens`."""
+    size = LEAST_TOKENS
+    while size < tokens:
+        size *= 2
+    return size * 3 // 4 if size > LEAST_TOKENS and size * 3 // 4 >= tokens else size
 
 
 def to_device(pack: Pack, device: torch.device) -> Pack:
