@@ -231,6 +231,14 @@ def test_load_does_not_turn_a_pass_into_a_timeout() -> None:
     assert max(verdict.wall_ms for verdict in verdicts) > 1000  # the backstop was passed, so the test shows something
 
 
+def test_a_template_that_falls_silent_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "SILENT_SECONDS", 0.5)
+    with Verifier(SandboxConfig(workers=1, wall_factor=1)) as verifier:
+        os.kill(verifier.templates[0].process.pid, signal.SIGSTOP)
+        verdicts = list(verifier.verify(candidate(str(n), timeout_s=0.1) for n in range(4)))
+    assert [verdict.outcome for verdict in verdicts] == [Outcome.PASSED] * 4
+
+
 def test_a_job_whose_templates_keep_dying_is_quarantined_and_the_rest_goes_on() -> None:
     with Verifier(SandboxConfig(workers=1)) as verifier:
         sleeper = candidate("sleeper", "import time\ndef f(x):\n    time.sleep(0.4)\n    return x + 1\n", timeout_s=5.0)

@@ -22,6 +22,8 @@ from axiom.sandbox.selftest import CANARIES, EXPECTED, Probe, self_test
 QUEUE_DEPTH = 2
 TICK_SECONDS = 0.02
 STUCK_SECONDS = 0.05
+SILENT_SECONDS = 60.0
+"""A template that has said nothing for so long, and for ten times what its jobs may take, is taken for dead."""
 JOBS_BETWEEN_CANARIES = 1000
 JOBS_OF_A_TEMPLATE = 20_000
 MAX_ATTEMPTS = 3
@@ -250,6 +252,9 @@ class Pool:
         for template in self._templates.values():
             template.exchange()
             tasks = [job.token for job in template.jobs.values()]
+            if tasks and now - tasks[0].submitted > SILENT_SECONDS + 10 * sum(t.program.wall_seconds for t in tasks):
+                template.process.kill()  # the next step finds it dead
+                continue
             waits = len(tasks) > 1 and not tasks[-1].withdrawn and not tasks[-1].canary
             twin = next((other for other in idle if other.rich == template.rich), None)
             if twin and waits and now - tasks[0].submitted > STUCK_SECONDS:
