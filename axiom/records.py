@@ -224,7 +224,11 @@ def with_interval(metric: Metric) -> str:
 
 
 class Event(Record):
-    """Something the detector saw at `iteration`; `estimate` with its interval is a time in iterations."""
+    """Something the detector saw at `iteration`; `estimate` with its interval is a time in iterations.
+
+    `memorised`, `generalised` and `transition` are the verdict on the curve so far; `alarm` and `revoked` were raised
+    while it grew.
+    """
 
     iteration: int
     kind: str

@@ -116,7 +116,7 @@ def pause(name: str, number: int) -> None:
 
 
 def announce(name: str, number: int, alarm: dict[str, Any]) -> None:
-    """Tell the server's automations of a transition or its collapse, so that they can notify somebody."""
+    """Tell the server's automations of an alarm or its revocation, so that they can notify somebody."""
     emit_event(
         f"axiom.{alarm['kind']}", resource={"prefect.resource.id": f"axiom.experiment.{name}", "name": name},
         payload={"iteration": number, "estimate": alarm["estimate"], "detail": alarm["detail"]},

@@ -34,7 +34,7 @@ NOTIFIED = {
     "failed": ("prefect.flow-run.Failed", "{{ flow_run.name }} failed", "{{ flow_run.state.message }}"),
     "crashed": ("prefect.flow-run.Crashed", "{{ flow_run.name }} crashed", "{{ flow_run.state.message }}"),
     "transition": (
-        "axiom.transition", "{{ event.resource['name'] }}: transition",
+        "axiom.alarm", "{{ event.resource['name'] }}: transition",
         "iteration {{ event.payload['iteration'] }}: {{ event.payload['detail'] }}",
     ),
 }  # fmt: skip

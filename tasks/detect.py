@@ -22,9 +22,11 @@ def _detect(run: Runtime, iteration: int) -> dict[str, Any]:
     metrics = run.metrics(iteration)
     curve = Curve.from_metrics(metrics, name=GREEDY)
     phases = detect(curve, run.config.detection)
-    raised = [event for event in alarms(curve, run.config.detection) if event.iteration == iteration]
+    online = alarms(curve, run.config.detection)
+    raised = [event for event in online if event.iteration == iteration]
     write_parquet(run.experiment.folder, "metrics", metrics, Metric)
-    write_parquet(run.experiment.folder, "events", events(phases), Event)
+    seen = sorted([*events(phases), *online], key=lambda event: event.iteration)
+    write_parquet(run.experiment.folder, "events", seen, Event)
     return {
         "iteration": iteration, "kind": phases.kind, "sentence": phases.sentence(),
         "evaluations_without_gain": _without_gain(metrics), "line": _line(metrics, iteration),

@@ -247,7 +247,7 @@ def test_memorised_is_where_the_pooled_window_begins():
 
 def test_the_alarm_is_raised_soon_after_a_jump_and_silent_before():
     raised = alarms(textbook(noise_seed=2))
-    assert [row.kind for row in raised] == ["transition"]
+    assert [row.kind for row in raised] == ["alarm"]
     assert 23 <= raised[0].iteration <= 30
 
 
@@ -256,7 +256,7 @@ def test_a_collapse_revokes_the_alarm():
     val = curve.val_accuracy.copy()
     val[50:] = 0.06
     raised = alarms(Curve.of(curve.iteration, curve.train_accuracy, val, 1000, 200))
-    assert [row.kind for row in raised] == ["transition", "collapsed"]
+    assert [row.kind for row in raised] == ["alarm", "revoked"]
     assert 50 <= raised[1].iteration <= 53
 
 

@@ -165,7 +165,7 @@ def test_the_fast_recipe_groks_and_the_low_data_control_does_not():
     fast, _, _, low = CONTROLS
     outcomes = run([fast, low])
     assert [outcome.as_expected for outcome in outcomes] == [True, True], [o.phases.sentence() for o in outcomes]
-    assert [event.kind for event in outcomes[0].alarms] == ["transition"]
+    assert [event.kind for event in outcomes[0].alarms] == ["alarm"]
     assert outcomes[1].alarms == []
     assert outcomes[0].phases.t_memorise < 40 < outcomes[0].phases.t_generalise < 200
     assert DetectionConfig().memorised_accuracy <= outcomes[0].curve.val_accuracy[-1]

@@ -67,7 +67,7 @@ def trial(family: str, evaluations: int, index: int, seed: int = 0) -> Trial:
     times = {"naive": naive(curve, config), "literature": literature(curve), "axiom": ours}
     return Trial(
         family, evaluations, truth.jump, times,
-        phases.kind, covered, bool(online) and online[-1].kind == "transition",
+        phases.kind, covered, bool(online) and online[-1].kind == "alarm",
     )  # fmt: skip
 
 

@@ -37,7 +37,7 @@ class Evidence:
 
 
 def alarms(curve: Curve, config: DetectionConfig | None = None) -> list[Event]:
-    """Every alarm (`transition`) and every revocation (`collapsed`) of the curve, in the order they were raised.
+    """Every `alarm` and every one `revoked` of the curve, in the order they were raised.
 
     Reads the curve as it grew: the events of a prefix are a prefix of the events.
     """
@@ -56,7 +56,7 @@ def alarms(curve: Curve, config: DetectionConfig | None = None) -> list[Event]:
                 rows.append(_alarm(curve, start, at - 1, evidence))
         elif _fell(curve, at, raised):
             estimate = float(curve.iteration[at - 1])
-            rows.append(_event(curve, at - 1, "collapsed", estimate, "validation fell back: the alarm is revoked"))
+            rows.append(_event(curve, at - 1, "revoked", estimate, "validation fell back: the alarm is revoked"))
             raised, start, rate = None, at - 1, rate / 2
             at += MIN_PLATEAU + MIN_RISEN - 2
         at += 1
@@ -190,7 +190,7 @@ def _alarm(curve: Curve, start: int, at: int, evidence: Evidence) -> Event:
     estimate = float(curve.iteration[start + evidence.change])
     jump, power = f"{evidence.before:.2f} to {evidence.after:.2f}", evidence.log_e / np.log(10)
     detail = f"validation went from {jump}; e-value 10^{power:.1f}"
-    return _event(curve, at, "transition", estimate, detail)
+    return _event(curve, at, "alarm", estimate, detail)
 
 
 def _event(curve: Curve, at: int, kind: str, estimate: float, detail: str) -> Event:
