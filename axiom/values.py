@@ -13,13 +13,16 @@ from typing import Any
 
 TAG = "$"
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+_PLAIN = frozenset((bool, int, str, type(None)))
+
 
 def encode(value: Any) -> str:
     """Canonical JSON of `value`: equal values of equal types give equal text.
 
     Raises TypeError for a type that has no encoding.
     """
-    return json.dumps(_pack(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(_pack(value))
 
 
 def decode(text: str) -> Any:
@@ -34,12 +37,12 @@ def same(left: Any, right: Any) -> bool:
 
 def _pack(value: Any) -> Any:
     kind = type(value)
-    if value is None or kind in (bool, int, str):
+    if kind in _PLAIN:
         return value
     if kind is float:
         return value if math.isfinite(value) else {TAG: "float", "v": repr(value)}
     if kind is list:
-        return [_pack(item) for item in value]
+        return [item if type(item) in _PLAIN else _pack(item) for item in value]
     if kind is tuple:
         return {TAG: "tuple", "v": [_pack(item) for item in value]}
     if kind is dict:

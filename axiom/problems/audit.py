@@ -17,7 +17,7 @@ from axiom import seeds, values
 from axiom.problems.building import size_at
 from axiom.problems.bulk import generate
 from axiom.problems.family import load
-from axiom.problems.inputs import STRATA
+from axiom.problems.inputs import STRATA, Quick
 from axiom.problems.mutation import edits, guarded, wrapped
 from axiom.problems.registry import GENERATORS, family_named
 from axiom.problems.space import parsed
@@ -149,7 +149,7 @@ def fresh_inputs(problem: Problem) -> Iterator[str]:
     """`PROBED` encoded argument lists of a procedural problem, none from its own cases' streams."""
     family = family_named(problem.family)
     variant = family.space.variant(parsed(problem.variant))
-    rng = seeds.stream(0, "audit mutants", problem.problem_id)
+    rng = Quick(seeds.derive(0, "audit mutants", problem.problem_id))
     for index in range(PROBED):
         stratum = STRATA[index % len(STRATA)]
         yield values.encode(family.sample(variant, rng, stratum, size_at(problem.difficulty)))

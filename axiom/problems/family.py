@@ -1,11 +1,13 @@
 """What a family is, and how its printed function becomes something that runs."""
 
 import ast
+import functools
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from axiom.problems.inputs import Independent, one_language
 from axiom.problems.space import Axes, Names, Space, Variant
 
 Sampler = Callable[[Variant, random.Random, str, int], list[Any]]
@@ -19,7 +21,9 @@ class Family:
     (its results are the expected values), and `sample(variant, rng, stratum, size)` draws legal arguments. The
     strata are those of `axiom.problems.inputs`; `size` is the usual number of items, digits or characters. `axes` is
     one product of choices, or several where kinds of task need other axes. `accepts_any` says that every value of the
-    parameter's type is a legal argument, so that another function's result may be handed in.
+    parameter's type is a legal argument, so that another function's result may be handed in. `language` tells what
+    of a variant `sample` looks at: two variants of the same language draw the same arguments from the same stream.
+    Without it, no two variants are taken to share theirs.
     """
 
     name: str
@@ -33,13 +37,16 @@ class Family:
     solve: Callable[..., Any]
     sample: Sampler
     accepts_any: bool = False
+    language: Callable[[Variant], Hashable] | None = None
     space: Space = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         products = [self.axes] if isinstance(self.axes, Mapping) else self.axes
         object.__setattr__(self, "space", Space(*products))
+        if isinstance(self.sample, Independent):
+            object.__setattr__(self, "language", one_language)
 
-    @property
+    @functools.cached_property
     def signature(self) -> str:
         """The line a candidate's function starts with, without its colon."""
         return f"def {self.entry_point}({self.parameters}) -> {self.returns}"
@@ -57,7 +64,11 @@ class Family:
 
     def reference(self, names: Names) -> str:
         """The printed reference solution of a variant: plain Python, nothing beyond the standard library."""
-        return self.program(self.space.variant(names)).strip() + "\n"
+        return self.printed(self.space.variant(names))
+
+    def printed(self, variant: Variant) -> str:
+        """`reference`, from the options themselves."""
+        return self.program(variant).strip() + "\n"
 
 
 def load(source: str, entry_point: str) -> Callable[..., Any]:

@@ -78,7 +78,12 @@ class Space:
 
     def difficulty(self, names: Names) -> int:
         """1 to 10."""
-        return 1 + min(TOP, sum(option.cost for option in self.variant(names).values()))
+        return difficulty_of(self.variant(names))
+
+
+def difficulty_of(variant: Variant) -> int:
+    """1 plus the costs of the options, at most 10."""
+    return 1 + min(TOP, sum(option.cost for option in variant.values()))
 
 
 def canonical(names: Names) -> str:

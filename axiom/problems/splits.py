@@ -7,10 +7,11 @@ from typing import Any
 from axiom import seeds
 from axiom.config import ProblemsConfig
 from axiom.errors import DataError
-from axiom.problems.building import draw_cases, fingerprint, size_at
+from axiom.problems.building import fingerprint, size_at
 from axiom.problems.decks import deal, deck_of
+from axiom.problems.drawing import Drawing
 from axiom.problems.family import load
-from axiom.problems.inputs import STRATA, Hints
+from axiom.problems.inputs import STRATA, Quick
 from axiom.problems.registry import family_named
 from axiom.problems.rings import plan_of, rings
 from axiom.problems.space import parsed
@@ -47,11 +48,11 @@ def audit_cases(problem: Problem) -> tuple[Case, ...]:
         return ()
     family = family_named(problem.family)
     variant = family.space.variant(parsed(problem.variant))
-    rng = seeds.stream(0, "audit", problem.problem_id)
+    rng = Quick(seeds.derive(0, "audit", problem.problem_id))
     taken = {case.args for case in (*problem.shown, *problem.cases)}
-    run = load(problem.reference_solution, problem.entry_point)
-    size, hints = size_at(problem.difficulty), Hints(problem.reference_solution)
-    cases = draw_cases(family, variant, run, rng, len(problem.cases), size, taken, STRATA, hints)
+    source, size = problem.reference_solution, size_at(problem.difficulty)
+    drawing = Drawing(family, variant, source, load(source, problem.entry_point), rng, size, taken)
+    cases = drawing.cases(len(problem.cases), STRATA)
     if not cases:
         raise DataError(f"problem {problem.problem_id} of {problem.family} has no further cases; lower hidden_cases")
     return cases

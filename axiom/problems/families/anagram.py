@@ -68,5 +68,5 @@ def sample(_v: Variant, rng: random.Random, stratum: str, size: int) -> list[str
 FAMILY = Family(
     name="anagram", title="Anagrams and shared characters", entry_point="compare_characters",
     parameters="a: str, b: str", returns="int", axes={"question": _QUESTIONS, "view": VIEWS, "finish": FINISH},
-    describe=describe, program=program, solve=solve, sample=sample, accepts_any=True,
+    describe=describe, program=program, solve=solve, sample=sample, language=inputs.one_language, accepts_any=True,
 )  # fmt: skip

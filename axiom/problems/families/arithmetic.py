@@ -1,13 +1,16 @@
 """Evaluating an infix expression: operators, precedence, associativity, division, brackets, base, result."""
 
 import random
+from collections.abc import Callable
 from itertools import pairwise
 
 from axiom.problems.family import Family, function
-from axiom.problems.inputs import BIG, within
+from axiom.problems.inputs import huge, within
 from axiom.problems.operators import NUMERALS, Algebra, algebras
 from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import FINISH
+
+Binary = Callable[[int, int], int]
 
 _FLAT = [(0, ("+",)), (0, ("-",)), (0, ("*",)), (1, ("+-",)), (1, ("+*",)), (1, ("-*",)), (2, ("+-*",)), (1, ("/",)),
          (2, ("+/",)), (2, ("-/",)), (2, ("*/",)), (3, ("+-*/",)), (0, ("@",)), (1, ("+@",)), (1, ("-@",)),
@@ -120,23 +123,31 @@ def _climb(v: Variant, algebra: Algebra, read: str) -> str:
 
 def solve(v: Variant, expression: str) -> int:
     algebra: Algebra = v["operators"].run
+    ranks = {symbol: rank for rank, symbols in enumerate(algebra.levels) for symbol in symbols}
     right = "grouping" in v and v["grouping"].run == "right"
-    return v["finish"].run(_split(expression.split(), algebra, right, v["numerals"].run[0]))
+    return v["finish"].run(_split(expression.split(), ranks, algebra.run, right, v["numerals"].run[0]))
 
 
-def _split(tokens: list[str], algebra: Algebra, right: bool, base: int) -> int:
+def _split(tokens: list[str], ranks: dict[str, int], apply: dict[str, Binary], right: bool, base: int) -> int:
     """Value of `tokens`: cut at the operator that is applied last, value both sides, apply it."""
+    if len(tokens) == 1:
+        return int(tokens[0], base)
     depth, cut = 0, {}
     for place, token in enumerate(tokens):
         depth += (token == "(") - (token == ")")
-        rank = next((r for r, symbols in enumerate(algebra.levels) if token in symbols), None)
-        if depth == 0 and rank is not None and not (right and rank in cut):
-            cut[rank] = place
+        if depth == 0 and token in ranks and not (right and ranks[token] in cut):
+            cut[ranks[token]] = place
     if not cut:
-        return _split(tokens[1:-1], algebra, right, base) if tokens[0] == "(" else int(tokens[0], base)
+        return _split(tokens[1:-1], ranks, apply, right, base)
     last = cut[min(cut)]
-    sides = (_split(side, algebra, right, base) for side in (tokens[:last], tokens[last + 1 :]))
-    return algebra.run[tokens[last]](*sides)
+    left, other = (_split(side, ranks, apply, right, base) for side in (tokens[:last], tokens[last + 1 :]))
+    return apply[tokens[last]](left, other)
+
+
+def _language(v: Variant) -> tuple[object, ...]:
+    """What `sample` looks at."""
+    nested = "brackets" in v and v["brackets"].run
+    return v["operators"].run.symbols, "grouping" in v, nested, v["layout"].words, v["numerals"].run, v["signs"].run
 
 
 def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[str]:
@@ -162,9 +173,23 @@ def _tokens(v: Variant, rng: random.Random, stratum: str, count: int, nested: bo
     while count:
         group = rng.randint(2, count) if nested and count > 1 and rng.random() < 0.35 else 1
         part = _tokens(v, rng, stratum, group, group < count and nested)
-        tokens += [*(["("] if group > 1 else []), *part, *([")"] if group > 1 else []), rng.choice(symbols)]
+        tokens += [
+            *(["("] if group > 1 else []),
+            *part,
+            *([")"] if group > 1 else []),
+            _operator(symbols, rng, stratum),
+        ]
         count -= group
     return tokens[:-1]
+
+
+def _operator(symbols: str, rng: random.Random, stratum: str) -> str:
+    """Any operator, but among zeros and negative numbers most often a division."""
+    return (
+        "/"
+        if stratum in ("zero", "empty", "negative") and "/" in symbols and rng.random() < 0.6
+        else rng.choice(symbols)
+    )
 
 
 def _numeral(v: Variant, rng: random.Random, stratum: str) -> str:
@@ -172,7 +197,7 @@ def _numeral(v: Variant, rng: random.Random, stratum: str) -> str:
         rng.choice((0, 0, 1, 2, 7)) if stratum in ("zero", "empty") else within(rng, 1, 9 if stratum == "small" else 40)
     )
     if stratum == "big" and rng.random() < 0.6:
-        value = rng.randrange(BIG, 4 * BIG)
+        value = huge(rng)
     if v["signs"].run and rng.random() < (0.8 if stratum == "negative" else 0.3):
         value = -value
     return format(value, v["numerals"].run[1])
@@ -200,4 +225,5 @@ FAMILY = Family(
     program=program,
     solve=solve,
     sample=sample,
+    language=_language,
 )

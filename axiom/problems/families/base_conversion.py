@@ -84,9 +84,9 @@ def _places(n: int, base: int) -> list[int]:
 
 
 def sample(_v: Variant, rng: random.Random, stratum: str, size: int) -> list[int]:
-    """An integer of either sign."""
-    if stratum == "single":
-        return [rng.randint(-20, 20)]
+    """An integer of either sign, often near 0, where `step` may have moved it across."""
+    if stratum in ("empty", "zero", "single"):
+        return [{"empty": 0, "zero": -1}.get(stratum, rng.randint(-20, 20))]
     value = inputs.wide(rng, stratum, min(size, 12)) if stratum != "small" else rng.randint(3, 60)
     return [-value if stratum == "negative" or rng.random() < 0.3 else value]
 
@@ -94,5 +94,5 @@ def sample(_v: Variant, rng: random.Random, stratum: str, size: int) -> list[int
 FAMILY = Family(
     name="base_conversion", title="Numbers in another base", entry_point="to_base", parameters="n: int", returns="str",
     axes={"base": _BASES, "digits": _DIGITS, "order": _ORDER, "negative": _NEGATIVE, "width": _WIDTH, "prefix": _PREFIX, "step": _STEP},
-    describe=describe, program=program, solve=solve, sample=sample, accepts_any=True,
+    describe=describe, program=program, solve=solve, sample=sample, language=inputs.one_language, accepts_any=True,
 )  # fmt: skip

@@ -126,5 +126,5 @@ _SHARED = {"target": _TARGETS, "direction": _DIRECTIONS, "finish": FINISH}
 FAMILY = Family(
     name="binary_search", title="Searching a sorted list", entry_point="search", parameters="nums: list[int], x: int", returns="int",
     axes=({"question": _FINDING, "missing": _MISSING, **_SHARED}, {"question": _OTHER, **_SHARED}),
-    describe=describe, program=program, solve=solve, sample=sample,
+    describe=describe, program=program, solve=solve, sample=sample, language=lambda v: (v["direction"].run, v["target"].words),
 )  # fmt: skip

@@ -3,6 +3,7 @@
 import functools
 import random
 
+from axiom.problems import inputs
 from axiom.problems.family import Family, function
 from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import FINISH, finished, sentence
@@ -103,7 +104,7 @@ def _sequences(rest: int, coins: tuple[int, ...]) -> int:
 def sample(_v: Variant, rng: random.Random, stratum: str, _size: int) -> list[int]:
     """An amount up to 50."""
     if stratum in ("empty", "zero", "single"):
-        return [rng.choice((0, 1, 2, 3))]
+        return [0 if stratum == "empty" else rng.choice((0, 1, 2, 3))]
     return [rng.randint(2, 14) if stratum == "small" else rng.randint(3, 50)]
 
 
@@ -113,5 +114,5 @@ FAMILY = Family(
         {"coins": _COINS, "question": _QUESTIONS, "each": {"any": _EACH["any"]}, "amount": _AMOUNT, "finish": FINISH},
         {"coins": _COINS, "question": _BOUNDED, "each": _LIMITED, "amount": _AMOUNT, "finish": FINISH},
     ),
-    describe=describe, program=program, solve=solve, sample=sample,
+    describe=describe, program=program, solve=solve, sample=sample, language=inputs.one_language,
 )  # fmt: skip

@@ -4,6 +4,7 @@ import functools
 import itertools
 import random
 
+from axiom.problems import inputs
 from axiom.problems.family import Family, function
 from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import FINISH, VIEWS, finished, sentence
@@ -126,5 +127,5 @@ def sample(_v: Variant, rng: random.Random, stratum: str, size: int) -> list[str
 FAMILY = Family(
     name="common_subsequence", title="What two strings share in order", entry_point="shared", parameters="a: str, b: str", returns="int",
     axes={"kind": _KINDS, "match": _MATCH, "worth": _WORTH, "score": _SCORE, "view": VIEWS, "finish": FINISH},
-    describe=describe, program=program, solve=solve, sample=sample,
+    describe=describe, program=program, solve=solve, sample=sample, language=inputs.one_language,
 )  # fmt: skip

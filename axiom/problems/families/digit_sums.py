@@ -1,6 +1,7 @@
 """Digits of a number: in which base, which of them, what becomes of each, how they are put together."""
 
 import math
+import random
 
 from axiom.problems import inputs
 from axiom.problems.family import Family, function
@@ -78,8 +79,15 @@ def _places(n: int, base: int) -> list[int]:
     return [n] if n < base else [*_places(n // base, base), n - n // base * base]
 
 
+def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[int]:
+    """A natural number of any length, often next to a power of the base."""
+    if stratum == "single" or (stratum in ("repeated", "negative") and rng.random() < 0.5):
+        return [rng.randint(1, 2) * v["base"].run ** rng.randint(1, 4) + rng.randint(-1, 1)]
+    return [inputs.wide(rng, stratum, size)]
+
+
 FAMILY = Family(
     name="digit_sums", title="Digits of a number", entry_point="digits", parameters="n: int", returns="int",
     axes={"base": _BASES, "which": _WHICH, "each": _EACH, "together": _TOGETHER, "finish": FINISH},
-    describe=describe, program=program, solve=solve, sample=inputs.of(inputs.wide),
+    describe=describe, program=program, solve=solve, sample=sample, language=lambda v: v["base"].run,
 )  # fmt: skip

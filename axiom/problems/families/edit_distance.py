@@ -3,6 +3,7 @@
 import functools
 import random
 
+from axiom.problems import inputs
 from axiom.problems.family import Family, function
 from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import FINISH, VIEWS, finished, sentence
@@ -82,9 +83,14 @@ def solve(v: Variant, a: str, b: str) -> int:
 def sample(_v: Variant, rng: random.Random, stratum: str, size: int) -> list[str]:
     """A string and an edited copy of it; now and then two that have little in common."""
     letters = "aeb" if stratum == "repeated" else "aeixbcdAB"
-    length = {"empty": 0, "single": 1, "small": rng.randint(3, 5), "long": 2 * size}.get(stratum, rng.randint(2, size))
+    length = {"empty": 0, "single": rng.randint(1, 2), "negative": rng.randint(2, 3), "small": rng.randint(3, 5),
+              "long": size + 5}.get(stratum, rng.randint(2, size))  # fmt: skip
     a = [rng.choice(letters) for _ in range(length)]
-    b = list(a) if rng.random() < 0.7 else [rng.choice(letters) for _ in range(rng.randint(0, max(1, length)))]
+    b = list(a) if a and rng.random() < 0.7 else [rng.choice(letters) for _ in range(rng.randint(0, max(3, length)))]
+    if stratum == "negative":  # two neighbours exchanged at the very beginning or end
+        place = rng.choice((0, length - 2))
+        b[place : place + 2] = a[place : place + 2][::-1]
+        return ["".join(a), "".join(b)]
     for _ in range(rng.randint(1, 3)):
         place = rng.randint(0, len(b))
         kind = rng.choice(("add", "cut", "swap", "change"))
@@ -102,5 +108,5 @@ def sample(_v: Variant, rng: random.Random, stratum: str, size: int) -> list[str
 FAMILY = Family(
     name="edit_distance", title="Edit distance with costs", entry_point="distance", parameters="a: str, b: str", returns="int",
     axes={"remove": _REMOVE, "add": _ADD, "replace": _REPLACE, "swap": _SWAP, "view": _VIEWS, "finish": FINISH},
-    describe=describe, program=program, solve=solve, sample=sample,
+    describe=describe, program=program, solve=solve, sample=sample, language=inputs.one_language,
 )  # fmt: skip

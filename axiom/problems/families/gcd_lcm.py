@@ -91,5 +91,5 @@ def _huge(rng: random.Random) -> list[int]:
 FAMILY = Family(
     name="gcd_lcm", title="Common divisors and multiples", entry_point="common", parameters="a: int, b: int", returns="int",
     axes={"a": _changes("a"), "b": _changes("b"), "question": _QUESTIONS, "finish": FINISH},
-    describe=describe, program=program, solve=solve, sample=sample,
+    describe=describe, program=program, solve=solve, sample=sample, language=lambda v: "range" in v["question"].code,
 )  # fmt: skip

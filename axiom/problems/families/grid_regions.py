@@ -2,6 +2,7 @@
 
 import random
 
+from axiom.problems import inputs
 from axiom.problems.family import Family, function
 from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import FINISH, finished, sentence
@@ -84,15 +85,16 @@ def sample(_v: Variant, rng: random.Random, stratum: str, size: int) -> list[lis
     """A map of up to seven by seven cells."""
     if stratum == "empty":
         return [["".join(rng.choice(".#*") for _ in range(rng.randint(1, 2)))]]
-    height, width = {"single": (1, rng.randint(1, 6)), "small": (2, 3), "long": (6, 7)}.get(
+    height, width = {"single": (1, rng.randint(1, 6)), "small": (2, 3), "long": (5, 6)}.get(
         stratum, (rng.randint(2, 5), rng.randint(2, 4 + size // 6))
     )
     weights = {"repeated": (8, 1, 1), "negative": (1, 8, 1), "zero": (1, 1, 6)}.get(stratum, (4, 4, 2))
-    return [["".join(rng.choices(".#*", weights)[0] for _ in range(width)) for _ in range(height)]]
+    rows = ["".join(rng.choices(".#*", weights, k=width)) for _ in range(height)]
+    return [[rng.choice(rows[:2]) for _ in rows] if stratum in ("repeated", "big") else rows]
 
 
 FAMILY = Family(
     name="grid_regions", title="Regions of a map", entry_point="regions_of", parameters="grid: list[str]", returns="int",
     axes={"cells": _CELLS, "near": _NEAR, "kept": _KEPT, "result": _RESULTS, "finish": FINISH},
-    describe=describe, program=program, solve=solve, sample=sample,
+    describe=describe, program=program, solve=solve, sample=sample, language=inputs.one_language,
 )  # fmt: skip

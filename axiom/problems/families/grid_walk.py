@@ -2,6 +2,7 @@
 
 import random
 
+from axiom.problems import inputs
 from axiom.problems.family import Family, function
 from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import FINISH, finished, sentence
@@ -110,5 +111,5 @@ def sample(_v: Variant, rng: random.Random, stratum: str, size: int) -> list[str
 FAMILY = Family(
     name="grid_walk", title="Walks on a grid", entry_point="walk", parameters="moves: str", returns="int",
     axes={"compass": _COMPASS, "stride": _STRIDES, "edge": _EDGES, "rule": _RULES, "result": _RESULTS, "finish": FINISH},
-    describe=describe, program=program, solve=solve, sample=sample,
+    describe=describe, program=program, solve=solve, sample=sample, language=inputs.one_language,
 )  # fmt: skip

@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 
+from axiom.problems import inputs
 from axiom.problems.family import Family, function
 from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import FINISH, finished, sentence
@@ -106,5 +107,5 @@ def sample(_v: Variant, rng: random.Random, stratum: str, size: int) -> list[lis
 FAMILY = Family(
     name="intervals", title="Intervals", entry_point="cover", parameters="spans: list[list[int]]", returns="int",
     axes={"ends": _ENDS, "which": _WHICH, "question": _QUESTIONS, "finish": FINISH},
-    describe=describe, program=program, solve=solve, sample=sample,
+    describe=describe, program=program, solve=solve, sample=sample, language=inputs.one_language,
 )  # fmt: skip

@@ -80,5 +80,5 @@ def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[obje
 FAMILY = Family(
     name="knapsack", title="Choosing under a limit", entry_point="best_choice", parameters="items: list[list[int]], limit: int", returns="int",
     axes={"score": _VALUES, "times": _TIMES, "full": _FULL, "number": _NUMBER, "goal": _GOALS, "finish": FINISH},
-    describe=describe, program=program, solve=solve, sample=sample,
+    describe=describe, program=program, solve=solve, sample=sample, language=lambda v: v["times"].run,
 )  # fmt: skip

@@ -82,9 +82,9 @@ def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[list
     """A matrix with at least one cell; wide, tall and square ones."""
     height, width = {"empty": (1, 1), "single": (1, rng.randint(1, 5)), "small": (2, rng.randint(2, 3)), "long": (size // 2, size // 2 + 1)}.get(
         stratum, (rng.randint(2, 2 + size // 3), rng.randint(1, 2 + size // 3)))  # fmt: skip
-    top = 2**53 if stratum == "big" else 0
+    top = 2**61 if stratum == "big" else 0
     low, high = {"negative": (-20, -1), "zero": (-1, 1), "repeated": (1, 3), "small": (-4, 9)}.get(stratum, (-15, 20))
-    if rng.random() < 0.6:  # a narrow window around a bound of the condition, where the condition shows
+    if rng.random() < 0.75:  # a narrow window around a bound of the condition, where the condition shows
         bound = int(rng.choice(re.findall(r"-?\d+", v["keep"].code) or ["0"]))
         low = bound - rng.randint(0, 3)
         high = low + 3
@@ -94,5 +94,5 @@ def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[list
 FAMILY = Family(
     name="matrix_lines", title="Lines of a matrix", entry_point="lines_of", parameters="m: list[list[int]]", returns="int",
     axes={"line": _LINES, "keep": _KEEP, "each": _EACH, "all": _ALL, "finish": FINISH},
-    describe=describe, program=program, solve=solve, sample=sample,
+    describe=describe, program=program, solve=solve, sample=sample, language=lambda v: v["keep"].code,
 )  # fmt: skip

@@ -79,11 +79,13 @@ def sample(_v: Variant, rng: random.Random, stratum: str, size: int) -> list[lis
     b = inputs.ints(rng, "typical" if stratum in ("empty", "single") else stratum, size)
     b = b[: rng.randint(0, 2)] if rng.random() < 0.3 else b
     b = [rng.choice(a) if a and rng.random() < 0.4 else x for x in b]
+    if stratum == "empty":
+        return [a, b]
     return [b, a] if rng.random() < 0.4 else [a, b]
 
 
 FAMILY = Family(
     name="merge_lists", title="Merging two lists", entry_point="merge", parameters="a: list[int], b: list[int]", returns="list[int]",
     axes={"join": _JOINS, "kept": _KEPT, "order": _ORDERS, "part": _PARTS},
-    describe=describe, program=program, solve=solve, sample=sample, accepts_any=True,
+    describe=describe, program=program, solve=solve, sample=sample, language=inputs.one_language, accepts_any=True,
 )  # fmt: skip

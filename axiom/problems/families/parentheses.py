@@ -168,42 +168,72 @@ def _nests(v: Variant, inner: str, outer: str) -> bool:
     return outer != first if "inside a" in v["rule"].words else inner != first or outer == ""
 
 
+def _language(v: Variant) -> tuple[object, ...] | None:
+    """What `sample` looks at."""
+    return (v["kinds"].run, v["rule"].words, v["depth"].run, v["others"].run) if "kinds" in v else None
+
+
 def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[str]:
     """A string of brackets: half of them well nested, some of those then damaged, with other characters in between."""
     if stratum == "empty":
         return [""]
     length = {"single": 1, "small": 3, "long": 2 * size}.get(stratum, rng.randint(2, size))
     kinds = v["kinds"].run if "kinds" in v else _KINDS
-    if "kinds" not in v or stratum == "single" or rng.random() < 0.15:
+    if "kinds" not in v or stratum == "single" or rng.random() < 0.1:
         text = [rng.choice(_ALL if "kinds" not in v else "".join(kinds)) for _ in range(2 * length)]
+    elif stratum == "repeated" or (stratum == "zero" and rng.random() < 0.5):
+        limit = v["depth"].run if v["depth"].words else 5
+        text = list(_nested(v, rng, kinds, limit + rng.randint(0, 1), "", deep=True))
     else:
-        text = list(_nested(v, rng, kinds, length, ""))
-        if rng.random() < 0.35:
-            text[rng.randrange(len(text))] = rng.choice("".join(kinds))
-        elif rng.random() < 0.15:
-            text.pop(rng.randrange(len(text)))
-    if "kinds" not in v or v["others"].run is True or rng.random() < (0.5 if v["others"].run == "letters" else 0.12):
-        noise = (
-            "abcxyz"
-            if "kinds" in v and rng.random() < 0.6
-            else "ab1 +" + _ALL
-            if "kinds" not in v or v["others"].run is True
-            else "ab1 "
-        )
-        for _ in range(rng.randint(0, max(1, length // 2))):
-            text.insert(rng.randint(0, len(text)), rng.choice(noise if rng.random() < 0.4 else "abcxyz"))
+        pairs, lawful = (rng.randint(2, 3), 0.3) if stratum == "big" else (length, 0.95)
+        text = _damaged(list(_nested(v, rng, kinds, pairs, "", lawful)), rng, kinds, stratum)
+    for _ in range(rng.randint(0, max(1, length // 2)) if _noise(v, stratum) else 0):
+        text.insert(rng.randint(0, len(text)), rng.choice(_noise(v, stratum) if rng.random() < 0.4 else "abcxyz"))
     return ["".join(text)]
 
 
-def _nested(v: Variant, rng: random.Random, kinds: tuple[str, ...], pairs: int, outer: str) -> str:
-    if pairs <= 0:
-        return ""
-    legal = [kind for kind in kinds if _nests(v, kind[0], outer)]
-    kind = rng.choice(legal if legal and rng.random() < 0.93 else kinds)
-    inside = rng.randint(0, pairs - 1)
-    return (
-        kind[0] + _nested(v, rng, kinds, inside, kind[0]) + kind[1] + _nested(v, rng, kinds, pairs - 1 - inside, outer)
-    )
+def _noise(v: Variant, stratum: str) -> str:
+    """Other characters that may stand among the brackets; those that break a rule in one stratum alone."""
+    if "kinds" not in v or v["others"].run is True:
+        return "ab1 +" + _ALL if stratum != "long" else "abcxyz"
+    forbidden = stratum == "typical"
+    return "ab1 " if forbidden else "az" if v["others"].run == "letters" else ""
+
+
+def _damaged(text: list[str], rng: random.Random, kinds: tuple[str, ...], stratum: str) -> list[str]:
+    """`text` as it is, or with a bracket changed, or missing, or one too many; cut short where negative."""
+    if stratum == "negative":
+        return text[: rng.randint(1, len(text))]
+    if stratum == "big":
+        return text
+    roll = rng.random() * (0.5 if stratum == "zero" else 1)
+    if roll < 0.3:
+        text[rng.randrange(len(text))] = rng.choice("".join(kinds))
+    elif roll < 0.4:
+        text.pop(rng.randrange(len(text)))
+    elif roll < 0.5:
+        text.append(rng.choice(kinds)[1])
+    return text
+
+
+def _nested(
+    v: Variant,
+    rng: random.Random,
+    kinds: tuple[str, ...],
+    pairs: int,
+    outer: str,
+    lawful: float = 1.0,
+    deep: bool = False,
+) -> str:
+    """That many pairs, each where it may stand with probability `lawful` at least; one in the other if `deep`."""
+    parts: list[str] = []
+    while pairs > 0:
+        legal = [kind for kind in kinds if _nests(v, kind[0], outer)] if outer and v["rule"].words else kinds
+        kind = rng.choice(legal if legal and rng.random() < lawful else kinds)
+        inside = pairs - 1 if deep else rng.randint(0, pairs - 1)
+        parts += (kind[0], _nested(v, rng, kinds, inside, kind[0], lawful, deep) if inside else "", kind[1])
+        pairs -= 1 + inside
+    return "".join(parts)
 
 
 FAMILY = Family(
@@ -228,5 +258,6 @@ FAMILY = Family(
     program=program,
     solve=solve,
     sample=sample,
+    language=_language,
     accepts_any=True,
 )

@@ -4,6 +4,7 @@ import itertools
 import random
 from collections import Counter
 
+from axiom.problems import inputs
 from axiom.problems.family import Family, function
 from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import FINISH, finished, sentence
@@ -89,7 +90,7 @@ def _grow(v: Variant, start: tuple[int, ...], bag: Counter[int], length: int) ->
 
 def sample(_v: Variant, rng: random.Random, stratum: str, _size: int) -> list[list[int]]:
     """One to five numbers that lie near each other."""
-    length = {"empty": 1, "single": 1, "small": 3, "long": 5}.get(stratum, rng.randint(2, 5))
+    length = {"empty": 1, "single": 1, "small": 3, "long": 5}.get(stratum, rng.randint(2, 4))
     low = -4 if stratum == "negative" else 0
     nums = [rng.randint(low, 7) for _ in range(length)]
     if stratum == "repeated":
@@ -100,5 +101,5 @@ def sample(_v: Variant, rng: random.Random, stratum: str, _size: int) -> list[li
 FAMILY = Family(
     name="permutations", title="Arrangements of a list", entry_point="arrangements", parameters="nums: list[int]", returns="int",
     axes={"near": _NEIGHBOURS, "ends": _ENDS, "result": _RESULTS, "change": _CHANGE, "finish": FINISH},
-    describe=describe, program=program, solve=solve, sample=sample,
+    describe=describe, program=program, solve=solve, sample=sample, language=inputs.one_language,
 )  # fmt: skip

@@ -1,6 +1,7 @@
 """Primes and divisors: which numbers up to n count, or what n is made of."""
 
 import math
+import random
 from collections.abc import Callable
 
 from axiom.problems import inputs
@@ -108,6 +109,20 @@ def _sieve(high: int) -> list[int]:
     return [p for p in range(2, high + 1) if marks[p]]
 
 
+_PRIMES = _sieve(150)
+
+
+def _natural(rng: random.Random, stratum: str, size: int) -> int:
+    """A natural number, often a prime or next to one: there ranges begin and end."""
+    if stratum == "zero":
+        return rng.choice((2, 3, 5, 7)) * rng.choice((2, 3, 5, 7, 11, 13))
+    if stratum in ("negative", "big", "repeated"):
+        return max(1, rng.choice(_PRIMES) + rng.choice((0, 0, 0, -1, 1)))
+    return rng.randint(1, 30) if stratum == "typical" else _DRAW(rng, stratum, size)
+
+
+_DRAW = inputs.between(1, 150)
+
 FAMILY = Family(
     name="primes", title="Primes and divisors", entry_point="number_property", parameters="n: int", returns="int",
     axes=(
@@ -115,5 +130,5 @@ FAMILY = Family(
         {"sieved": _SIEVED, "range": _RANGES, "which": _WHICH, "finish": FINISH},
         {"factors": _FACTORS, "finish": FINISH},
     ),
-    describe=describe, program=program, solve=solve, sample=inputs.of(inputs.between(1, 360)),
+    describe=describe, program=program, solve=solve, sample=inputs.of(_natural),
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import random
 
+from axiom.problems import inputs
 from axiom.problems.family import Family, function
 from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import FINISH, finished, sentence
@@ -77,7 +78,7 @@ def _placements(v: Variant, free: list[list[int]], above: tuple[int, ...]) -> li
 
 def sample(_v: Variant, rng: random.Random, stratum: str, _size: int) -> list[object]:
     """A board of one to five rows, each with one blocked column."""
-    n = {"empty": 1, "single": rng.choice((2, 3)), "small": rng.choice((3, 4, 5)), "long": 5, "big": 5}.get(
+    n = {"empty": 1, "single": rng.choice((2, 3)), "small": rng.choice((3, 4, 5)), "long": 5, "big": 4}.get(
         stratum, rng.choice((3, 4, 4))
     )
     width = n + 2 if stratum in ("small", "typical", "repeated") else n  # a column beyond the board blocks nothing
@@ -87,5 +88,5 @@ def sample(_v: Variant, rng: random.Random, stratum: str, _size: int) -> list[ob
 FAMILY = Family(
     name="queens", title="Pieces that must not attack", entry_point="placements", parameters="n: int, blocked: list[int]", returns="int",
     axes={"attack": _ATTACKS, "square": _SQUARES, "result": _RESULTS, "finish": FINISH},
-    describe=describe, program=program, solve=solve, sample=sample,
+    describe=describe, program=program, solve=solve, sample=sample, language=inputs.one_language,
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import random
 
+from axiom.problems import inputs
 from axiom.problems.family import Family, function
 from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import FINISH, finished, sentence
@@ -75,5 +76,5 @@ def sample(_v: Variant, rng: random.Random, stratum: str, size: int) -> list[int
 FAMILY = Family(
     name="recurrence", title="Fibonacci-like sequences", entry_point="sequence", parameters="n: int", returns="int",
     axes={"start": _STARTS, "step": _STEPS, "extra": _EXTRA, "modulus": _MODULI, "question": _QUESTIONS, "finish": FINISH},
-    describe=describe, program=program, solve=solve, sample=sample,
+    describe=describe, program=program, solve=solve, sample=sample, language=inputs.one_language,
 )  # fmt: skip

@@ -1,5 +1,7 @@
 """Roman numerals with other letters, other subtractive pairs, other dress."""
 
+import random
+
 from axiom.problems import inputs
 from axiom.problems.family import Family, function
 from axiom.problems.space import Option, Variant
@@ -71,8 +73,17 @@ def solve(v: Variant, n: int) -> str:
     return v["dress"].run(text)
 
 
+def _natural(rng: random.Random, stratum: str, size: int) -> int:
+    """A number up to 1999, most often of digits that are written in a way of their own."""
+    if stratum in ("empty", "single", "small"):
+        return _DRAW(rng, stratum, size)
+    return max(1, int("".join((rng.choice("01"), *(rng.choice("0134456899") for _ in range(3))))))
+
+
+_DRAW = inputs.between(1, 1999)
+
 FAMILY = Family(
     name="roman_numerals", title="Roman numerals", entry_point="to_roman", parameters="n: int", returns="str",
     axes={"letters": _LETTERS, "pairs": _PAIRS, "dress": _DRESS, "number": _NUMBERS},
-    describe=describe, program=program, solve=solve, sample=inputs.of(inputs.between(1, 1999)),
+    describe=describe, program=program, solve=solve, sample=inputs.of(_natural),
 )  # fmt: skip

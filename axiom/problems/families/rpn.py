@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 
 from axiom.problems.family import Family, function
-from axiom.problems.inputs import BIG, within
+from axiom.problems.inputs import huge, within
 from axiom.problems.operators import NUMERALS, Algebra, algebras
 from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import FINISH
@@ -147,15 +147,23 @@ def solve(v: Variant, expression: str) -> int:
     return v["finish"].run(v["surplus"].run(stack) if "surplus" in v else stack[0])
 
 
+def _language(v: Variant) -> tuple[object, ...]:
+    """What `sample` looks at."""
+    symbols, numerals = v["operators"].run.symbols, v["numerals"].run
+    return (symbols, numerals, v["commands"].run, v["missing"].words) if "surplus" in v else (symbols, numerals)
+
+
 def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[str]:
     """A postfix expression; long ones have up to four times `size` tokens."""
     symbols = v["operators"].run.symbols
     if "surplus" not in v:
-        return [f"{_numeral(v, rng, stratum)} {_numeral(v, rng, stratum)} {rng.choice(symbols)}"]
+        return [f"{_numeral(v, rng, stratum)} {_numeral(v, rng, stratum)} {_operator(symbols, rng, stratum)}"]
     length = {"single": 1, "small": 5, "long": 4 * size}.get(stratum, rng.randint(5, 2 * size))
-    tokens, height = [_numeral(v, rng, stratum)], 1
     commands = list(v["commands"].run)
     allow = bool(v["missing"].words)
+    tokens, height = [], 0
+    if not allow or rng.random() < 0.8:
+        tokens, height = [_numeral(v, rng, stratum)], 1
     while len(tokens) < length:
         roll = rng.random()
         if roll < 0.15 and commands and (allow or height >= 2):
@@ -163,12 +171,21 @@ def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[str]
             tokens.append(name)
             height = max(height, _NEEDS[name]) + (name == "dup")
         elif roll < 0.55 and (height >= 2 or (allow and rng.random() < 0.3)):
-            tokens.append(rng.choice(symbols))
+            tokens.append(_operator(symbols, rng, stratum))
             height = max(height, 2) - 1
         else:
             tokens.append(_numeral(v, rng, stratum))
             height += 1
     return [" ".join(tokens)]
+
+
+def _operator(symbols: str, rng: random.Random, stratum: str) -> str:
+    """Any operator, but among zeros and negative numbers most often a division."""
+    return (
+        "/"
+        if stratum in ("zero", "empty", "negative") and "/" in symbols and rng.random() < 0.6
+        else rng.choice(symbols)
+    )
 
 
 def _numeral(v: Variant, rng: random.Random, stratum: str) -> str:
@@ -178,7 +195,7 @@ def _numeral(v: Variant, rng: random.Random, stratum: str) -> str:
     elif stratum == "negative" and rng.random() < 0.7:
         value = -within(rng, 1, 30)
     elif stratum == "big" and rng.random() < 0.6:
-        value = rng.randrange(BIG, 4 * BIG) * rng.choice((1, -1))
+        value = huge(rng) * rng.choice((1, -1))
     return format(value, v["numerals"].run[1])
 
 
@@ -198,4 +215,5 @@ FAMILY = Family(
     program=program,
     solve=solve,
     sample=sample,
+    language=_language,
 )

@@ -2,6 +2,7 @@
 
 import random
 
+from axiom.problems import inputs
 from axiom.problems.family import Family, function
 from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import FINISH, finished, sentence
@@ -99,13 +100,15 @@ def sample(_v: Variant, rng: random.Random, stratum: str, size: int) -> list[lis
     length = {"empty": 0, "single": 1, "small": rng.randint(4, 6), "long": 4 * size}.get(
         stratum, rng.randint(4, 2 * size)
     )
-    top = 2**54 if stratum == "big" else 20
+    top = 2**65 if stratum == "big" else 20
     kinds = {"zero": (2, 3, 1), "negative": (3, 1, 3)}.get(stratum, (6, 2, 2))
-    return [[rng.choices((rng.randint(1, top), 0, -rng.randint(1, 4)), kinds)[0] for _ in range(length)]]
+    return [
+        [rng.choices((rng.randint(1, rng.choice((2, top))), 0, -rng.randint(1, 4)), kinds)[0] for _ in range(length)]
+    ]
 
 
 FAMILY = Family(
     name="stack_machine", title="Stack and queue machines", entry_point="run_machine", parameters="nums: list[int]", returns="int",
     axes={"end": _ENDS, "zero": _ZERO, "negative": _NEGATIVE, "limit": _LIMITS, "result": _RESULTS, "finish": FINISH},
-    describe=describe, program=program, solve=solve, sample=sample,
+    describe=describe, program=program, solve=solve, sample=sample, language=inputs.one_language,
 )  # fmt: skip

@@ -3,6 +3,7 @@
 import itertools
 import random
 
+from axiom.problems import inputs
 from axiom.problems.family import Family, function
 from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import FINISH, finished, sentence
@@ -66,19 +67,20 @@ def solve(v: Variant, nums: list[int], target: int) -> int:
 
 
 def sample(_v: Variant, rng: random.Random, stratum: str, size: int) -> list[object]:
-    """Up to seven numbers and a target that some of them often reach."""
-    length = {"empty": 0, "single": 1, "small": 3, "long": 7}.get(stratum, rng.randint(2, 6))
-    scale = 2**53 if stratum == "big" else 1
+    """Up to six numbers and a target that some of them often reach."""
+    length = {"empty": 0, "single": 1, "small": 3, "long": 6}.get(stratum, rng.randint(2, 5))
+    scale, spread = (2**61, 3) if stratum == "big" else (1, 0)
     low = -6 if stratum in ("negative", "zero") else 1
-    nums = [rng.randint(low, 9) * scale for _ in range(length)]
+    nums = [rng.randint(low, 9) * scale + rng.randint(0, spread) for _ in range(length)]
     if stratum == "repeated":
         nums = [rng.choice(nums[:2]) for _ in nums]
-    picked = [x for x in nums if rng.random() < 0.5]
-    return [nums, sum(picked) if rng.random() < 0.75 else rng.randint(-3, 12)]
+    share = rng.choice((0.2, 0.5, 0.8))
+    picked = [x for x in nums if rng.random() < share]
+    return [nums, sum(picked) if rng.random() < 0.75 else rng.randint(-3, 12) * scale]
 
 
 FAMILY = Family(
     name="subsets", title="Subsets with a sum", entry_point="choices", parameters="nums: list[int], target: int", returns="int",
     axes={"sum": _SUMS, "together": _TOGETHER, "size": _SIZES, "result": _RESULTS, "finish": FINISH},
-    describe=describe, program=program, solve=solve, sample=sample,
+    describe=describe, program=program, solve=solve, sample=sample, language=inputs.one_language,
 )  # fmt: skip

@@ -69,7 +69,7 @@ def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[obje
     spread = 3 if stratum in ("repeated", "zero") else 12
     nums = [rng.randint(-spread, spread) for _ in range(length)]
     if stratum == "big":
-        nums = [n * 2**53 + rng.randint(0, 1) for n in nums]
+        nums = [n * 2**61 + rng.randint(0, 3) for n in nums]
     if length < 2 or rng.random() < 0.25:
         return [nums, rng.randint(-8, 12)]
     a, b = rng.choice(nums), rng.choice(nums)
@@ -80,5 +80,5 @@ def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[obje
 FAMILY = Family(
     name="two_sum", title="Pairs of a list", entry_point="pairs_of", parameters="nums: list[int], target: int", returns="int",
     axes={"relation": _RELATIONS, "places": _PLACES, "question": _QUESTIONS, "finish": FINISH},
-    describe=describe, program=program, solve=solve, sample=sample,
+    describe=describe, program=program, solve=solve, sample=sample, language=lambda v: v["relation"].words,
 )  # fmt: skip

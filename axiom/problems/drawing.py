@@ -1,0 +1,182 @@
+"""Cases of a problem: drawn by stratum, answered by the interpreter and the printed function alike, then sharpened."""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from axiom import values
+from axiom.errors import AxiomError
+from axiom.problems.family import Family
+from axiom.problems.guidance import differs, planted
+from axiom.problems.inputs import SPRINKLED, Hints, one_language
+from axiom.problems.space import Variant
+from axiom.records import Case
+
+ATTEMPTS = 5
+"""Draws for each case wanted before a variant counts as too monotonous to test."""
+
+EXTRA = 16
+"""Further draws for a problem some of whose planted wrong programs no case has told yet."""
+
+
+TELLING = ("zero", "negative", "typical", "big", "repeated", "typical", "long", "single")
+"""Strata of the further draws, those first in which wrong programs show most often."""
+
+
+@dataclass
+class _Drawn:
+    """A call and its answer. `needed`: it is the first of its stratum, or it told a wrong program."""
+
+    packed: str
+    expected: str
+    args: list[Any]
+    value: Any
+    needed: bool = False
+
+
+@dataclass
+class _Hand:
+    """The calls chosen so far, no answer on more than `often` of them, and calls drawn but not chosen."""
+
+    count: int
+    often: int
+    chosen: list[_Drawn]
+    spare: list[_Drawn]
+    tally: Counter[str]
+
+    @property
+    def full(self) -> bool:
+        return len(self.chosen) >= self.count
+
+    def offer(self, one: _Drawn, most: int) -> None:
+        """Choose a call unless its answer has been chosen `most` times."""
+        if self.tally[one.expected] < min(most, self.often):
+            self.tally[one.expected] += 1
+            self.chosen.append(one)
+        else:
+            self.spare.append(one)
+
+    def fill(self) -> None:
+        """Choose among the spare ones, letting answers come more often, step by step."""
+        for most in range(3, self.often + 1):
+            waiting, self.spare = self.spare, []
+            for one in waiting:
+                self.offer(one, 0 if self.full else most)
+
+    def replace(self, new: _Drawn) -> bool:
+        """Put a call in the place of one that is not needed, if there is one and the answers stay varied."""
+        free = [place for place, one in enumerate(self.chosen) if not one.needed]
+        same = [place for place in free if self.chosen[place].expected == new.expected]
+        if not free or (not same and self.tally[new.expected] >= self.often):
+            return False
+        place = (same or free)[-1]
+        self.tally[self.chosen[place].expected] -= 1
+        self.tally[new.expected] += 1
+        self.chosen[place] = new
+        return True
+
+
+class Drawing:
+    """Calls of one problem as they are drawn. No call in `taken` is drawn, and every call drawn is put there."""
+
+    def __init__(
+        self, family: Family, variant: Variant, source: str, run: Callable[..., Any], rng: random.Random, size: int,
+        taken: set[str],
+    ) -> None:  # fmt: skip
+        self.family, self.variant, self.source, self.run = family, variant, source, run
+        self.rng, self.size, self.taken = rng, size, taken
+        self._hints = Hints(source)
+        self._blind = family.accepts_any and family.language is one_language  # else the sampler knows the boundaries
+
+    def cases(self, count: int, strata: tuple[str, ...], sharpened: bool = False) -> tuple[Case, ...]:
+        """Up to `count` cases, no answer on more than half of them.
+
+        An answer may come twice, and more often only once that leaves too few cases: varied answers tell programs
+        apart. If `sharpened`, calls that tell further wrong programs take the place of some that tell none.
+        """
+        hand = _Hand(count, max(1, (count + 1) // 2) if count > 1 else 1, [], [], Counter())
+        met: set[str] = set()
+        easy = count + count // 2
+        for attempt in range(count * ATTEMPTS):
+            if attempt == easy:
+                hand.fill()
+            if hand.full:
+                break
+            stratum = strata[attempt % len(strata)]
+            one = self._draw(stratum)
+            if one is not None:
+                hand.offer(one, 2 if attempt < easy else hand.often)
+                one.needed = stratum not in met
+                met.add(stratum)
+        if sharpened and hand.full:
+            self._sharpen(hand)
+        for one in hand.chosen:
+            self._check(one)
+        return tuple(Case.model_construct(args=one.packed, expected=one.expected) for one in hand.chosen)
+
+    def _draw(self, stratum: str, sprinkled: float = SPRINKLED) -> _Drawn | None:
+        """A call of `stratum` with the printed function's answer, or None if the call is taken."""
+        args = self.family.sample(self.variant, self.rng, stratum, self.size)
+        if self._blind:
+            args = self._hints.sprinkled(args, self.rng, sprinkled)
+        packed = values.encode(args)
+        if packed in self.taken:
+            return None
+        self.taken.add(packed)
+        value = self.run(*args)
+        return _Drawn(packed, text(value), args, value)
+
+    def _check(self, one: _Drawn) -> None:
+        """Raise AxiomError when the interpreter and the printed function disagree: one of the two is wrong."""
+        interpreted = text(self.family.solve(self.variant, *one.args))
+        if interpreted != one.expected:
+            chosen = {axis: option.words for axis, option in self.variant.items()}
+            raise AxiomError(
+                f"family {self.family.name}: on {one.packed} the interpreter says {interpreted} and the printed "
+                f"function {one.expected} for {chosen}; one of the two is wrong"
+            )
+
+    def _sharpen(self, hand: _Hand) -> None:
+        """Choose calls that tell more of the planted wrong programs, among the spare ones and further draws."""
+        first = hand.chosen[0]
+        alive = _untold(planted(self.source, self.family.entry_point, self.run, first.args[0], first.value), hand)
+        for new in self._further(hand.spare):
+            if not alive:
+                return
+            left = [mutant for mutant in alive if not differs(mutant, new.args, new.value)]
+            if len(left) < len(alive) and hand.replace(new):
+                new.needed, alive = True, left
+
+    def _further(self, spare: list[_Drawn]) -> Iterator[_Drawn]:
+        """At most EXTRA calls: those already drawn, and new ones."""
+        yield from spare[:EXTRA]
+        for attempt in range(EXTRA - len(spare) // 2):
+            new = self._draw(TELLING[attempt % len(TELLING)], sprinkled=1.0)
+            if new is not None:
+                yield new
+
+
+def _untold(wrong: Iterable[Callable[..., Any]], hand: _Hand) -> list[Callable[..., Any]]:
+    """The wrong programs that answer every call rightly; the calls that told the others are marked as needed."""
+    untold = []
+    order = sorted(hand.chosen, key=lambda one: abs(len(one.packed) - SHORT))
+    for mutant in wrong:
+        for place, one in enumerate(order):
+            if differs(mutant, one.args, one.value):
+                one.needed = True
+                order.insert(0, order.pop(place))  # what told one mutant tells most others
+                break
+        else:
+            untold.append(mutant)
+    return untold
+
+
+SHORT = 20
+"""Characters of a call that is quick to answer and still tells much: with such calls the telling begins."""
+
+
+def text(value: Any) -> str:
+    """`values.encode`, with a short cut for the most frequent type."""
+    return repr(value) if type(value) is int else values.encode(value)
