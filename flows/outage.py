@@ -3,14 +3,16 @@
 And what it does when its worker has died, which read what it prints: it goes on.
 """
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from typing import Any, TextIO, TypeVar
+from typing import IO, Any, TypeVar
 
 import httpx
 from prefect.exceptions import TerminationSignal
+from prefect.logging.handlers import PrefectConsoleHandler
 
 from axiom.progress import Progress, report
 
@@ -60,7 +62,7 @@ def asked_to_end(error: BaseException) -> bool:
 class Unheard:
     """A stream whose reader may die: what is written to it then is lost, and nobody is told."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
@@ -83,6 +85,15 @@ class Unheard:
 
 @contextmanager
 def outliving_the_worker() -> Iterator[None]:
-    """Let what the block prints be lost when the worker that reads it has died; it would end the run."""
+    """Let what the run prints and logs be lost when the worker that reads it has died; it would end the run."""
+    for handler in _handlers():
+        if isinstance(handler, PrefectConsoleHandler) and not isinstance(handler.console.file, Unheard):
+            # For good, as Prefect logs after the block too: rich, when it finds a pipe broken, raises SystemExit.
+            handler.console.file = Unheard(handler.console.file)  # type: ignore[assignment]
     with redirect_stdout(Unheard(sys.stdout)), redirect_stderr(Unheard(sys.stderr)):
         yield
+
+
+def _handlers() -> set[logging.Handler]:
+    loggers = [logger for logger in logging.root.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
+    return {handler for logger in [logging.root, *loggers] for handler in logger.handlers}

@@ -217,9 +217,10 @@ def test_the_server_loads_the_plug_in():
 
 def test_a_run_outlives_the_reader_of_its_output():
     code = (
-        "import sys, time\nfrom flows.outage import outliving_the_worker\nwith outliving_the_worker():\n"
-        "    print('begun', file=sys.stderr, flush=True)\n    sys.stdin.read()\n    print('unheard', flush=True)\n"
-        "    print('unheard', file=sys.stderr, flush=True)\n    import os; os._exit(7)\n"
+        "import sys\nfrom prefect.logging import get_logger\nfrom flows.outage import outliving_the_worker\n"
+        "with outliving_the_worker():\n    print('begun', file=sys.stderr, flush=True)\n    sys.stdin.read()\n"
+        "    print('unheard', flush=True)\n    print('unheard', file=sys.stderr, flush=True)\n"
+        "    get_logger('flow_runs').error('unheard')\n    import os; os._exit(7)\n"
     )
     child = subprocess.Popen(
         [sys.executable, "-c", code], cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
