@@ -7,7 +7,7 @@ PIP := $(PY) -m pip --disable-pip-version-check
 TORCH ?= torch==2.13.0
 PRESET ?= deployments/quickstart.toml
 
-.PHONY: run test test-fast test-slow test-long lint venv deploy clean
+.PHONY: run test test-fast test-slow test-server test-browser test-long soak lint venv deploy clean
 
 venv: .venv/.ready
 
@@ -27,7 +27,7 @@ venv: .venv/.ready
 run: venv
 	.venv/bin/axiom run $(PRESET)
 
-test: lint test-fast test-slow
+test: lint test-fast test-slow test-server
 
 lint: venv
 	.venv/bin/ruff check .
@@ -40,9 +40,22 @@ test-fast: venv
 test-slow: venv .venv/.vllm
 	$(PY) -m pytest -m "slow and not long"
 
-# Not part of `make test`: server, worker, browser (needs Chromium) and root for the full disk; half an hour and more
+# A real Prefect server and worker; part of `make test`
+test-server: venv
+	$(PY) -m pytest -m long tests/test_prefect_server.py
+
+# The Prefect UI in Chromium, which the system must have: apt-get install chromium; screenshots in test-output/
+test-browser: venv
+	$(PY) -m pytest -m long tests/test_prefect_browser.py
+
+# Not part of `make test`: every fault at every stage (needs root, for a full disk), the browser (needs Chromium), a long
+# run with figures, and the counts of all variants; half an hour
 test-long: venv
 	$(PY) -m pytest -m long
+
+# 300 iterations through a server and a worker, a minute of them without the server: prints memory and times
+soak: venv
+	$(PY) -m pytest -m long -s tests/test_prefect_soak.py
 
 deploy: venv
 	.venv/bin/axiom setup

@@ -218,6 +218,25 @@ def test_failures_crashes_and_transitions_are_told_to_a_webhook(operator: Operat
     wait_until("word of the transition", lambda: any(m["subject"] == "grokker: transition" for m in messages), 60)
 
 
+def test_the_other_deployments_run_and_a_study_is_retried(operator: Operator, home: Path, finished: str):
+    operator.start_worker("gpu")
+    store, file = home / "store", home / "pair.toml"
+    file.write_text(
+        f'name = "pair"\npreset = "{REPOSITORY}/deployments/modular.toml"\nseeds = 6\nsettings = {{ iterations = 4 }}\n'
+    )
+    study = operator.start("study/study", {"path": str(file), "root": str(store), "shards": 6})
+    nightly = operator.start("smoke/nightly", {"root": str(home / "nights")})
+    report = operator.start("report/report", {"name": "calm", "root": str(store)})
+    await_iteration(home, "pair-static_rft-s0", 1)
+    os.kill(holder(home, "pair-static_rft-s0"), signal.SIGKILL)
+    assert operator.await_state(study) == "CRASHED"
+    assert operator.await_state(report) == "COMPLETED"
+    operator.set_state(study, "SCHEDULED", "AwaitingRetry")
+    assert operator.await_state(study, seconds=240) == "COMPLETED", operator.logs(study)[-5:]
+    assert (store / "pair-static_rft-s0/iterations/0004/metrics.manifest.json").exists()
+    assert operator.await_state(nightly, seconds=240) == "COMPLETED", operator.logs(nightly)[-5:]
+
+
 def test_a_run_killed_with_its_worker_crashes_and_frees_the_gpu(operator: Operator, home: Path, zombie: Zombie):
     """The heartbeats stop, so the automation speaks; the lease lapses, so the next run in the queue gets the slot."""
     assert operator.await_state(zombie.lost, seconds=180) == "CRASHED"
