@@ -138,36 +138,39 @@ def bench_detector(
 ) -> None:
     """Calibrate the detector on curves whose truth is known, beside the original rule and the literature's."""
     from axiom.bench import detector
+    from axiom.cli.display import as_table
 
     trials = detector.simulate(curves, seed=seed, workers=workers)
     console.print(_by_family(trials))
-    table = Table("rule", "evaluations", "false alarms", "detections", "timing error", "95 % intervals cover")
+    rows = []
     for rule in detector.RULES:
         for length in (*detector.LENGTHS, None):
             chosen = [t for t in trials if length in (None, t.evaluations)]
             figures = detector.figures(chosen, rule)
-            table.add_row(
-                rule, str(length or "all"), f"{figures.false_alarms:.2%} of {figures.null}",
-                f"{figures.detections:.1%} of {figures.real}", f"{figures.timing_error:.2f}",
-                "-" if figures.coverage != figures.coverage else f"{figures.coverage:.1%}",
-            )  # fmt: skip
-    console.print(table)
+            covered = "-" if figures.coverage != figures.coverage else f"{figures.coverage:.1%}"
+            alarms = f"{figures.false_alarms:.2%} of {figures.null}"
+            found = f"{figures.detections:.1%} of {figures.real}"
+            rows.append([rule, str(length or "all"), alarms, found, f"{figures.timing_error:.2f}", covered])
+    header = ["rule", "length", "false alarms", "detections", "timing error", "covered"]
+    console.print(as_table("All families; the timing error is in evaluations, 95 % intervals", header, rows))
     console.print(detector.online_sentence(trials), highlight=False)
 
 
 def _by_family(trials: "list[Trial]") -> Table:
     from axiom.bench import detector
+    from axiom.cli.display import as_table
 
-    table = Table("family", "evaluations", "true jump", *detector.RULES, "online", "kinds of curve axiom sees")
+    table = []
     for family in detector.FAMILIES:
         for length in detector.LENGTHS:
             rows = [t for t in trials if (t.family, t.evaluations) == (family, length)]
-            fired = [f"{sum(t.times[rule] is not None for t in rows) / len(rows):.1%}" for rule in detector.RULES]
-            kinds = ", ".join(f"{kind} {count}" for kind, count in detector.kinds(rows).items())
+            fired = [f"{sum(t.times[rule] is not None for t in rows) / len(rows):.0%}" for rule in detector.RULES]
+            kind = next(iter(detector.kinds(rows)))
             jumps = "yes" if rows[0].jump is not None else "no"
-            online = f"{sum(t.alarm for t in rows) / len(rows):.1%}"
-            table.add_row(family, str(length), jumps, *fired, online, kinds)
-    return table
+            online = f"{sum(t.alarm for t in rows) / len(rows):.0%}"
+            table.append([family, str(length), jumps, *fired, online, kind])
+    header = ["curves", "length", "jump", "naive", "lit.", "axiom", "online", "seen as"]
+    return as_table("Share of curves in which each rule sees a lasting jump", header, table)
 
 
 @app.command()
