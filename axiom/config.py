@@ -26,10 +26,25 @@ Arm = Literal[
 ]
 
 
+BOUNDS = {
+    "minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below",
+}  # fmt: skip
+
+
+def _say_bounds(schema: dict[str, Any]) -> None:
+    """Put each number's bounds into its description: of a schema, a form shows that alone."""
+    for field in schema["properties"].values():
+        told = ", ".join(f"{word} {field[key]:.10g}" for key, word in BOUNDS.items() if key in field)
+        if told:
+            field["description"] += f" {told.capitalize()}."
+
+
 class Section(BaseModel):
     """A frozen part of the tree that refuses unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, json_schema_extra=_say_bounds
+    )  # fmt: skip
 
 
 def _ascending(name: str, value: DifficultyRange) -> DifficultyRange:

@@ -57,6 +57,7 @@ def test_the_form_has_every_field_of_the_config_with_its_bounds():
     leaves = fields(parameter_schema(experiment).model_dump_for_openapi())
     assert {f"config.{key}" for key in all_keys()} <= set(leaves)
     assert leaves["config.sampling.temperature"]["maximum"] == 4.0
+    assert leaves["config.sampling.temperature"]["description"].endswith(" Above 0, at most 4.")
     assert leaves["config.problems.difficulty"]["prefixItems"][0]["minimum"] == 1
 
 
