@@ -95,5 +95,6 @@ def outliving_the_worker() -> Iterator[None]:
 
 
 def _handlers() -> set[logging.Handler]:
-    loggers = [logger for logger in logging.root.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
-    return {handler for logger in [logging.root, *loggers] for handler in logger.handlers}
+    known = list(logging.root.manager.loggerDict.values())  # a copy, as other threads make loggers meanwhile
+    loggers = [logging.root, *(logger for logger in known if isinstance(logger, logging.Logger))]
+    return {handler for logger in loggers for handler in logger.handlers}
