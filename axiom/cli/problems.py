@@ -100,17 +100,18 @@ def _print_one(problem: "Problem", show: bool) -> None:
 
 def _list_families() -> None:
     from rich.markup import escape
+    from rich.padding import Padding
+    from rich.text import Text
 
     from axiom.problems import GENERATORS, generate
 
     for name, family in GENERATORS.items():
         low, high = family.difficulties
         example = next(generate(name, None, 1, 0)).description
-        console.print(
-            f"[bold]{name}[/]  {escape(family.title)}, {family.variants:,} variants, difficulty {low} to {high}\n"
-            f"  [cyan]{escape(family.signature)}[/]\n  {escape(example)}",
-            highlight=False, soft_wrap=True,
-        )  # fmt: skip
+        console.print(f"[bold]{name}[/]: {escape(family.title)}", highlight=False)
+        facts = f"{family.variants:,} variants, difficulty {low} to {high}"
+        for line, style in ((facts, ""), (family.signature, "cyan"), (example, "dim")):
+            console.print(Padding(Text(line, style), (0, 0, 0, 2)))
 
 
 @problems_app.command()

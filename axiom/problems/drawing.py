@@ -17,7 +17,7 @@ from axiom.records import Case
 ATTEMPTS = 5
 """Draws for each case wanted before a variant counts as too monotonous to test."""
 
-EXTRA = 16
+EXTRA = 20
 """Further draws for a problem some of whose planted wrong programs no case has told yet."""
 
 
@@ -27,13 +27,19 @@ TELLING = ("zero", "negative", "typical", "big", "repeated", "typical", "long", 
 
 @dataclass
 class _Drawn:
-    """A call and its answer. `needed`: it is the first of its stratum, or it told a wrong program."""
+    """A call and its answer. `first`: of its stratum; `telling`: it told a wrong program."""
 
     packed: str
     expected: str
     args: list[Any]
     value: Any
-    needed: bool = False
+    stratum: str
+    first: bool = False
+    telling: bool = False
+
+    def spared(self, new: "_Drawn") -> bool:
+        """Whether `new` may take its place: it tells nothing, and its stratum does not go without."""
+        return not self.telling and (not self.first or self.stratum == new.stratum)
 
 
 @dataclass
@@ -66,12 +72,13 @@ class _Hand:
                 self.offer(one, 0 if self.full else most)
 
     def replace(self, new: _Drawn) -> bool:
-        """Put a call in the place of one that is not needed, if there is one and the answers stay varied."""
-        free = [place for place, one in enumerate(self.chosen) if not one.needed]
+        """Put a call in the place of one that tells nothing, if there is one and the answers stay varied."""
+        free = [place for place, one in enumerate(self.chosen) if one.spared(new)]
         same = [place for place in free if self.chosen[place].expected == new.expected]
         if not free or (not same and self.tally[new.expected] >= self.often):
             return False
         place = (same or free)[-1]
+        new.first, new.telling = self.chosen[place].first, True
         self.tally[self.chosen[place].expected] -= 1
         self.tally[new.expected] += 1
         self.chosen[place] = new
@@ -108,7 +115,7 @@ class Drawing:
             one = self._draw(stratum)
             if one is not None:
                 hand.offer(one, 2 if attempt < easy else hand.often)
-                one.needed = stratum not in met
+                one.first = stratum not in met
                 met.add(stratum)
         if sharpened and hand.full:
             self._sharpen(hand)
@@ -126,7 +133,7 @@ class Drawing:
             return None
         self.taken.add(packed)
         value = self.run(*args)
-        return _Drawn(packed, text(value), args, value)
+        return _Drawn(packed, text(value), args, value, stratum)
 
     def _check(self, one: _Drawn) -> None:
         """Raise AxiomError when the interpreter and the printed function disagree: one of the two is wrong."""
@@ -147,7 +154,7 @@ class Drawing:
                 return
             left = [mutant for mutant in alive if not differs(mutant, new.args, new.value)]
             if len(left) < len(alive) and hand.replace(new):
-                new.needed, alive = True, left
+                alive = left
 
     def _further(self, spare: list[_Drawn]) -> Iterator[_Drawn]:
         """At most EXTRA calls: those already drawn, and new ones."""
@@ -159,13 +166,13 @@ class Drawing:
 
 
 def _untold(wrong: Iterable[Callable[..., Any]], hand: _Hand) -> list[Callable[..., Any]]:
-    """The wrong programs that answer every call rightly; the calls that told the others are marked as needed."""
+    """The wrong programs that answer every call rightly; the calls that told the others are marked."""
     untold = []
     order = sorted(hand.chosen, key=lambda one: abs(len(one.packed) - SHORT))
     for mutant in wrong:
         for place, one in enumerate(order):
             if differs(mutant, one.args, one.value):
-                one.needed = True
+                one.telling = True
                 order.insert(0, order.pop(place))  # what told one mutant tells most others
                 break
         else:

@@ -25,7 +25,7 @@ BIG = 2**53
 Drawer = Callable[[random.Random, str, int], Any]
 
 
-_SIGNS_AND_SHIFTS = [(sign, shift) for sign in (1, 1, 1, -1) for shift in (0, 0, -1, 1)]
+_FACTORS_AND_SHIFTS = [(factor, shift) for factor in (1, 1, 1, 1, -1, 2, 3) for shift in (0, 0, -1, 1)]
 
 
 class Quick(random.Random):
@@ -66,8 +66,8 @@ class Hints:
         return arg
 
     def _near(self, rng: random.Random) -> int:
-        sign, shift = _SIGNS_AND_SHIFTS[int(rng.random() * len(_SIGNS_AND_SHIFTS))]
-        return self.numbers[int(rng.random() * len(self.numbers))] * sign + shift
+        factor, shift = rng.choice(_FACTORS_AND_SHIFTS)
+        return rng.choice(self.numbers) * factor + shift
 
 
 class Independent:

@@ -74,6 +74,8 @@ def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[obje
         items[-1] = list(items[0])
     total = sum(w for w, _ in items)
     reach = sum(rng.choice(items)[0] for _ in range(rng.randint(1, 3))) if items else 0
+    if stratum in ("zero", "negative"):  # a limit that nothing stays below, and one that nothing reaches
+        return [items, 0 if stratum == "zero" else 3 * total + 1]
     return [items, rng.choice((reach, reach, total, total // 2, rng.randint(0, 2 * total + 3)))]
 
 

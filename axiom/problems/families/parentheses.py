@@ -185,26 +185,22 @@ def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[str]
         limit = v["depth"].run if v["depth"].words else 5
         text = list(_nested(v, rng, kinds, limit + rng.randint(0, 1), "", deep=True))
     else:
-        pairs, lawful = (rng.randint(2, 3), 0.3) if stratum == "big" else (length, 0.95)
+        pairs, lawful = (rng.randint(2, 3), 0.3) if stratum == "big" else (length, 1.0)
         text = _damaged(list(_nested(v, rng, kinds, pairs, "", lawful)), rng, kinds, stratum)
-    for _ in range(rng.randint(0, max(1, length // 2)) if _noise(v, stratum) else 0):
-        text.insert(rng.randint(0, len(text)), rng.choice(_noise(v, stratum) if rng.random() < 0.4 else "abcxyz"))
+    if "kinds" in v and v["others"].run is not True:
+        noise = "1" if stratum == "typical" else "az" if v["others"].run else ""
+    else:
+        noise = "abcxyz" if stratum == "long" or rng.random() < 0.6 else "ab1 +" + _ALL
+    for _ in range(rng.randint(1, 1 + length // 2) if noise else 0):
+        text.insert(rng.randint(0, len(text)), rng.choice(noise))
     return ["".join(text)]
-
-
-def _noise(v: Variant, stratum: str) -> str:
-    """Other characters that may stand among the brackets; those that break a rule in one stratum alone."""
-    if "kinds" not in v or v["others"].run is True:
-        return "ab1 +" + _ALL if stratum != "long" else "abcxyz"
-    forbidden = stratum == "typical"
-    return "ab1 " if forbidden else "az" if v["others"].run == "letters" else ""
 
 
 def _damaged(text: list[str], rng: random.Random, kinds: tuple[str, ...], stratum: str) -> list[str]:
     """`text` as it is, or with a bracket changed, or missing, or one too many; cut short where negative."""
     if stratum == "negative":
         return text[: rng.randint(1, len(text))]
-    if stratum == "big":
+    if stratum in ("big", "typical"):
         return text
     roll = rng.random() * (0.5 if stratum == "zero" else 1)
     if roll < 0.3:

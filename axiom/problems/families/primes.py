@@ -112,13 +112,15 @@ def _sieve(high: int) -> list[int]:
 _PRIMES = _sieve(150)
 
 
-def _natural(rng: random.Random, stratum: str, size: int) -> int:
-    """A natural number, often a prime or next to one: there ranges begin and end."""
+def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[int]:
+    """A natural number; often one where a range begins or ends at a prime that counts."""
     if stratum == "zero":
-        return rng.choice((2, 3, 5, 7)) * rng.choice((2, 3, 5, 7, 11, 13))
+        return [rng.choice((2, 3, 5, 7)) * rng.choice((2, 3, 5, 7, 11, 13))]
     if stratum in ("negative", "big", "repeated"):
-        return max(1, rng.choice(_PRIMES) + rng.choice((0, 0, 0, -1, 1)))
-    return rng.randint(1, 30) if stratum == "typical" else _DRAW(rng, stratum, size)
+        counting = [p for p in _PRIMES if v["which"].run(p)] if "which" in v else []
+        p = rng.choice(counting or _PRIMES)
+        return [max(1, rng.choice((p, p, p - 1, p + 1, p // 2)))]
+    return [rng.randint(1, 30) if stratum == "typical" else _DRAW(rng, stratum, size)]
 
 
 _DRAW = inputs.between(1, 150)
@@ -130,5 +132,6 @@ FAMILY = Family(
         {"sieved": _SIEVED, "range": _RANGES, "which": _WHICH, "finish": FINISH},
         {"factors": _FACTORS, "finish": FINISH},
     ),
-    describe=describe, program=program, solve=solve, sample=inputs.of(_natural),
+    describe=describe, program=program, solve=solve, sample=sample,
+    language=lambda v: v["which"].words if "which" in v else None,
 )  # fmt: skip
