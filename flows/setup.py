@@ -124,12 +124,18 @@ def notification(client: SyncPrefectClient, block: str, name: str) -> Automation
 
 
 def _automation(client: SyncPrefectClient, wanted: AutomationCore) -> str:
+    """Make the automation, or change it if it is another: a change forgets which runs it waits for to beat again."""
     known = client.read_automations_by_name(wanted.name)
     for automation in known:
-        client.update_automation(automation.id, wanted)
+        if _meaning(automation) != _meaning(wanted):
+            client.update_automation(automation.id, wanted)
     if not known:
         client.create_automation(wanted)
     return f"automation {wanted.name!r}: {'there' if known else 'made'}"
+
+
+def _meaning(automation: AutomationCore) -> dict[str, Any]:
+    return automation.model_dump(mode="json", include=set(AutomationCore.model_fields), exclude={"trigger": {"id"}})
 
 
 def _deploy() -> list[str]:

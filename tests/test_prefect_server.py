@@ -104,6 +104,7 @@ def test_setup_is_repeatable(operator: Operator):
         operator.post("/work_pools/filter"),
     )
     assert [len(rows) for rows in before] == [len(rows) for rows in after]
+    assert before[1] == after[1], "an automation that is written anew forgets the runs it waits for"
     assert {row["name"] for row in after[2]} == {"cpu", "gpu"}
     slots = {row["name"]: row["limit"] for row in operator.post("/v2/concurrency_limits/filter")}
     assert {name: limit for name, limit in slots.items() if name.startswith("gpu:")} == {slot(0): 1, slot(1): 1}
