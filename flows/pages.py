@@ -22,7 +22,7 @@ from axiom.report import accuracy_rows
 
 TABLE_ROWS = 200
 """Latest iterations in the table; the report has all of them."""
-OPENING = "No browser follows a web page's link to a file: copy the link's address, or on the store's machine"
+OPENING = "No browser follows a web page's link to a file: copy the link's address, or run where the store is:"
 COLOURS = {"train": "#4c78a8", "val": "#e45756", "test": "#54a24b"}
 OTHER_COLOUR = "#9d755d"
 WIDTH, HEIGHT, MARGIN = 640, 240, 34

@@ -41,7 +41,8 @@ def page():
 
 def shoot(page: Page, name: str) -> None:
     SCREENSHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / f"{name}.png")
+    page.wait_for_load_state("networkidle")  # the timeline and pictures are drawn after the rest
+    page.screenshot(path=SCREENSHOTS / f"{name}.png", animations="disabled")
 
 
 def field(page: Page, label: str) -> Locator:
@@ -109,7 +110,8 @@ def open_artifact(page: Page, key: str) -> None:
     """From a run's page; the timeline above the list names artifacts as well."""
     page.get_by_text("Artifacts", exact=True).first.click()
     page.get_by_text(key, exact=True).last.click()
-    page.wait_for_url(re.compile("artifacts/"))
+    page.wait_for_url(re.compile("artifacts/artifact/"))
+    expect(page.get_by_text("Last Updated").first).to_be_visible()
 
 
 def test_the_form_shows_what_is_wrong(operator: Operator, page: Page):
