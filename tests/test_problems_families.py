@@ -131,7 +131,7 @@ def test_so_many_variants_behave_differently(name):
         variant = family.space.variant(names)
         marks.add(fingerprint(family, variant, load(family.printed(variant), family.entry_point)))
         canonical_forms.add(canonical(names))
-        if len(marks) == wanted * 3 // 2:
+        if len(marks) == 2 * wanted:
             break
     sample = list(itertools.islice(candidates(family, family.difficulties, 6), 60))
     usable = sum(build(family, names, Plan("train", 5)) is not None for names in sample) / len(sample)
