@@ -77,9 +77,9 @@ def _placements(v: Variant, free: list[list[int]], above: tuple[int, ...]) -> li
 
 
 def sample(_v: Variant, rng: random.Random, stratum: str, _size: int) -> list[object]:
-    """A board of one to five rows, each with one blocked column."""
-    n = {"empty": 1, "single": rng.choice((2, 3)), "small": rng.choice((3, 4, 5)), "long": 5, "big": 4}.get(
-        stratum, rng.choice((3, 4, 4))
+    """A board of one to six rows, each with one blocked column."""
+    n = {"empty": 1, "single": rng.choice((2, 3)), "small": rng.choice((3, 4, 5)), "long": 6, "big": 5}.get(
+        stratum, rng.choice((4, 5, 5))
     )
     width = n + 2 if stratum in ("small", "typical", "repeated") else n  # a column beyond the board blocks nothing
     return [n, [rng.randrange(width) for _ in range(n)]]
