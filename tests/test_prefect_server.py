@@ -228,13 +228,13 @@ def test_the_other_deployments_run_and_a_study_is_retried(operator: Operator, ho
     study = operator.start("study/study", {"path": str(file), "root": str(store), "shards": 6})
     nightly = operator.start("smoke/nightly", {"root": str(home / "nights")})
     report = operator.start("report/report", {"name": "calm", "root": str(store)})
-    await_iteration(home, "pair-static_rft-s0", 1)
-    os.kill(holder(home, "pair-static_rft-s0"), signal.SIGKILL)
+    await_iteration(home, "pair-static_rft-s00", 1)
+    os.kill(holder(home, "pair-static_rft-s00"), signal.SIGKILL)
     assert operator.await_state(study) == "CRASHED"
     assert operator.await_state(report) == "COMPLETED"
     operator.set_state(study, "SCHEDULED", "AwaitingRetry")
     assert operator.await_state(study, seconds=240) == "COMPLETED", operator.logs(study)[-5:]
-    assert (store / "pair-static_rft-s0/iterations/0004/metrics.manifest.json").exists()
+    assert (store / "pair-static_rft-s00/iterations/0004/metrics.manifest.json").exists()
     assert operator.await_state(nightly, seconds=240) == "COMPLETED", operator.logs(nightly)[-5:]
 
 
