@@ -143,7 +143,7 @@ td, th {{ padding: .25rem .8rem; border-bottom: 1px solid #eee; text-align: righ
 pre {{ background: #f7f7f7; padding: .8rem; overflow-x: auto; font-size: 13px; }}
 details {{ margin: .3rem 0; padding-left: .6rem; border-left: 3px solid #54a24b; }}
 details.failed {{ border-color: #e45756; }}
-summary {{ cursor: pointer; }} .chart {{ margin: 1.2rem 0; }}
+summary {{ cursor: pointer; }} .chart {{ margin: 1.2rem 0; }} svg {{ overflow: visible; }}
 </style>
 <script>{script}</script></head>
 <body>{body}</body></html>

@@ -136,3 +136,13 @@ def detectable(differences: Sequence[float], wanted: float = 0.8, alpha: float =
         enough = power(differences, middle, alpha, seed) >= wanted
         low, high = (low, middle) if enough else (middle, high)
     return high
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P values adjusted for all being looked at together: Holm's step-down method (Holm 1979), in the order given."""
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = largest
+    return adjusted

@@ -12,7 +12,7 @@ from lifelines.statistics import logrank_test
 from lifelines.utils import restricted_mean_survival_time
 from scipy import stats
 
-from axiom.survival import bootstrap_mean, detectable, kaplan_meier, log_rank, power, restricted_mean, sign_flip
+from axiom.survival import bootstrap_mean, detectable, holm, kaplan_meier, log_rank, power, restricted_mean, sign_flip
 
 RUNS = st.lists(st.tuples(st.integers(1, 40), st.booleans()), min_size=1, max_size=30)
 
@@ -116,3 +116,9 @@ def test_power_is_alpha_without_a_shift_and_grows_with_it():
 def test_times_and_flags_must_match():
     with pytest.raises(ValueError, match="as many"):
         kaplan_meier([1.0, 2.0], [True])
+
+
+def test_holm_is_the_textbooks() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])  # R: p.adjust(p, "holm")
+    assert holm([0.5]) == [0.5]
+    assert holm([0.9, 0.8]) == [1.0, 1.0]

@@ -14,7 +14,11 @@ from axiom.survival import kaplan_meier
 WIDTH, HEIGHT = 420, 220
 RISK_COLUMNS = 6
 CLOCKS = ("iteration", "optimizer_step", "trained_tokens", "generated_tokens", "gpu_seconds")
+SOONER = ("expert", "other arm", "neither")
 Arms = Mapping[str, Sequence[Outcome]]
+_WHO_IS_SOONER = alt.Color(
+    "sooner:N", title="sooner", scale=alt.Scale(domain=list(SOONER), range=["#4c78a8", "#e45756", "#999999"])
+)
 
 
 def survival(arms: Arms, clock: str) -> alt.VConcatChart:
@@ -31,15 +35,15 @@ def survival(arms: Arms, clock: str) -> alt.VConcatChart:
         risk += [{"arm": arm, "time": at, "runs": sum(time >= at for time in times)} for at in marks]
     base = alt.Chart(pl.DataFrame(rows)).encode(
         alt.X("time:Q", title=clock.replace("_", " "), scale=alt.Scale(domain=[0, horizon])),
-        alt.Color("arm:N", title=None, sort=list(arms)),
+        _by_arm(arms),
     )
     line = base.mark_line(interpolate="step-after", strokeWidth=2.5).encode(
         alt.Y("share:Q", title="not yet generalised", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1]))
     )
     band = base.mark_area(interpolate="step-after", opacity=0.12).encode(alt.Y("low:Q"), alt.Y2("high:Q"))
-    counts = alt.Chart(pl.DataFrame(risk), width=WIDTH, height=18 * len(arms)).mark_text().encode(
+    counts = alt.Chart(pl.DataFrame(risk), width=WIDTH, height=18 * len(arms), title="runs at risk").mark_text().encode(
         alt.X("time:Q", axis=None, scale=alt.Scale(domain=[0, horizon])),
-        alt.Y("arm:N", title="at risk", sort=list(arms), axis=alt.Axis(ticks=False, domain=False, labelPadding=14)),
+        alt.Y("arm:N", title=None, sort=list(arms), axis=alt.Axis(ticks=False, domain=False, labelPadding=14)),
         text="runs:Q",
     )  # fmt: skip
     above = alt.layer(band, line).properties(width=WIDTH, height=HEIGHT, title="Time to stable generalisation")
@@ -51,7 +55,7 @@ def incidence(arms: Arms, clock: str) -> alt.FacetChart:
     rows = []
     for arm, runs in arms.items():
         horizon = max(outcome.horizon for outcome in runs)
-        for kind in sorted({outcome.kind for outcome in runs if outcome.observed}):
+        for kind in sorted({outcome.kind for outcome in runs if outcome.observed}) or [runs[0].kind]:
             times = sorted(outcome.time for outcome in runs if outcome.observed and outcome.kind == kind)
             steps = [(0.0, 0), *((time, count) for count, time in enumerate(times, 1)), (horizon, len(times))]
             rows += [{"arm": arm, "kind": kind, "time": t, "share": c / len(runs)} for t, c in steps]
@@ -68,24 +72,33 @@ def incidence(arms: Arms, clock: str) -> alt.FacetChart:
     )
 
 
-def slopes(arms: Arms, clock: str) -> alt.HConcatChart:
+def slopes(arms: Arms, clock: str) -> alt.ConcatChart:
     """Each seed's time in the expert arm joined to that in each other arm."""
     (expert, first), *others = arms.items()
     panels = []
     for other, runs in others:
         rows = [
-            {"seed": a.seed, "arm": name, "time": o.time, "sooner": expert if a.time <= b.time else other}
+            {"seed": a.seed, "arm": name, "time": o.time, "sooner": _sooner(a.time, b.time)}
             for a, b in pair(first, runs)
             for name, o in ((expert, a), (other, b))
         ]
-        chart = alt.Chart(pl.DataFrame(rows), width=170, height=HEIGHT).mark_line(point=True, opacity=0.7)
+        chart = alt.Chart(pl.DataFrame(rows), width=180, height=HEIGHT).mark_line(point=True, opacity=0.7)
         panels.append(
             chart.encode(
                 alt.X("arm:N", title=None, sort=[expert, other], axis=alt.Axis(labelAngle=0)),
-                alt.Y("time:Q", title=clock.replace("_", " ")), alt.Color("sooner:N"), detail="seed:N",
+                alt.Y("time:Q", title=clock.replace("_", " ")), _WHO_IS_SOONER, detail="seed:N",
             )
         )  # fmt: skip
-    return alt.hconcat(*panels, title="Paired runs, a line a seed")
+    return alt.concat(*panels, columns=3, title="Paired runs, a line a seed")
+
+
+def _sooner(expert: float, other: float) -> str:
+    return SOONER[0] if expert < other else SOONER[1] if other < expert else SOONER[2]
+
+
+def _by_arm(arms: Arms) -> alt.Color:
+    legend = alt.Legend(labelLimit=240, symbolOpacity=1, symbolStrokeWidth=3)
+    return alt.Color("arm:N", title=None, sort=list(arms), scale=alt.Scale(domain=list(arms)), legend=legend)
 
 
 def differences(comparisons: Sequence[Comparison]) -> alt.TopLevelMixin:
@@ -123,7 +136,7 @@ def curves(arms: Arms, split: str, clocks: Sequence[str] = CLOCKS) -> alt.Concat
         axes = (
             alt.X(f"{clock}:Q", title=clock.replace("_", " ")),
             alt.Y("accuracy:Q", title=None, axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
-            alt.Color("arm:N", title=None, sort=list(arms)),
+            _by_arm(arms),
         )
         thin = alt.Chart(runs).mark_line(opacity=0.15, strokeWidth=1).encode(*axes, detail="seed:N")
         thick = alt.Chart(mean.sort("iteration")).mark_line(strokeWidth=3).encode(*axes)

@@ -1,7 +1,7 @@
 """Runs of two arms, paired by seed, to a comparison: how much later, how surely, and what follows."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,7 +21,8 @@ class Comparison:
     """Expert arm against another, over the seeds that both have.
 
     `difference` is the mean of other less expert of min(time, horizon): positive where the expert is sooner. `refusal`
-    names the ledger's number that forbids a verdict, None where it stands.
+    names the ledger's number that forbids a verdict, None where it stands. `family_p` is `p` adjusted for the
+    `family` of comparisons that are drawn together (Holm 1979), and decides.
     """
 
     expert: str
@@ -41,6 +42,8 @@ class Comparison:
     detectable: float
     refusal: str | None
     unyoked: bool
+    family: int = 1
+    family_p: float = float("nan")
 
     def paragraph(self) -> str:
         """What follows from the figures, and what does not."""
@@ -48,11 +51,14 @@ class Comparison:
             f"Over {self.pairs} paired seeds, {self.expert} generalised for good in {self.expert_generalised} runs and "
             f"{self.other} in {self.other_generalised}. Restricted to {self.horizon:g} {self.clock}s the mean time was "
             f"{self.expert_mean:.2f} against {self.other_mean:.2f}: a difference of {self.difference:+.2f} "
-            f"(95 % bootstrap {self.low:+.2f} to {self.high:+.2f}; sign-flip p = {self.p:.3g}, "
+            f"(95 % bootstrap {self.low:+.2f} to {self.high:+.2f}; sign-flip p = {self.p:.3g}{self._adjusted()}, "
             f"log-rank p = {self.log_rank_p:.3g}). These pairs would have found a difference of "
             f"{self.detectable:.2f} with 80 % power."
         )
         return f"{figures} {self._conclusion()}"
+
+    def _adjusted(self) -> str:
+        return f", {self.family_p:.3g} among {self.family} comparisons" if self.family > 1 else ""
 
     def _conclusion(self) -> str:
         if self.refusal is not None:
@@ -66,7 +72,7 @@ class Comparison:
             else ""
         )
         scope = f"This holds for this learner, these problems and this horizon, and for no other.{caveat}"
-        if self.p > ALPHA:
+        if (self.family_p if self.family > 1 else self.p) > ALPHA:
             return (
                 f"It does not follow that one arm generalises sooner, nor that they are alike: a difference smaller "
                 f"than {self.detectable:.2f} {self.clock}s could well have gone unseen. {scope}"
@@ -142,4 +148,6 @@ def compare_arms(arms: Mapping[str, Sequence[Outcome]], reading: Reading) -> lis
         raise DataError(
             f"all {len(first)} runs are of arm {name}; a comparison needs two arms, so name runs of another"
         )
-    return [compare(first, runs, reading.clock, reading.tolerance) for _, runs in others]
+    found = [compare(first, runs, reading.clock, reading.tolerance) for _, runs in others]
+    adjusted = survival.holm([comparison.p for comparison in found])
+    return [replace(c, family=len(found), family_p=p) for c, p in zip(found, adjusted, strict=True)]

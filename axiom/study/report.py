@@ -107,6 +107,7 @@ body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 1000px; margin: 2rem au
 .verdict {{ background: #f3f6fa; border-left: 4px solid #4c78a8; padding: .6rem .9rem; }}
 table {{ border-collapse: collapse; }}
 td, th {{ padding: .25rem .8rem; border-bottom: 1px solid #eee; text-align: right; }}
+svg {{ overflow: visible; }}
 </style>
 </head>
 <body>{body}</body></html>
