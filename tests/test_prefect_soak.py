@@ -27,8 +27,9 @@ SMALL = (
     "modular.p=11", "modular.steps_per_iteration=5", "sampling.samples_per_problem=2", "selection.replay=3",
 )  # fmt: skip
 MEBIBYTE = 1 << 20
-GROWTH = 0.10
-"""Of memory between iteration `STEADY` and the last; a leak of 300 KB an iteration would be over it."""
+GROWTH = 0.15
+"""Of memory between iteration `STEADY` and the last: the detector's grid, 60 KB for each evaluation, some temporary
+copies of it and the metrics so far. A leak of 400 KB an iteration would be over it."""
 
 
 @dataclass
@@ -109,10 +110,12 @@ def test_three_hundred_iterations(operator: Operator, tmp_path: Path):
     print(f"\n{ITERATIONS} iterations; seconds an iteration beside its stages: median {statistics.median(quiet):.2f}, ")
     print(f"mean {statistics.mean(quiet):.2f}, 99 % {sorted(quiet)[int(len(quiet) * 0.99)]:.2f}, most {max(quiet):.2f}")
     print(f"the iteration of the outage of {OUTAGE_SECONDS:.0f} s: {longest:.0f} s; {grown:.1f} MiB of database a 100")
+    grew = {}
     for name in ("flow", "worker", "server"):
         early, late = memory.between(name, STEADY, STEADY + 30), memory.between(name, ITERATIONS - 30, ITERATIONS)
         print(f"{name}: {early:.0f} MiB at iteration {STEADY}, {late:.0f} MiB at iteration {ITERATIONS}")
-        assert late < early * (1 + GROWTH), name
+        grew[name] = late / early - 1
+    assert max(grew.values()) < GROWTH, grew
     assert statistics.median(quiet) < 1.0
     assert len(quiet) == ITERATIONS - 1, "one iteration waited for the server"
     assert grown < 5.0

@@ -120,7 +120,7 @@ def step(centre: Floats, width: Floats, length: int) -> Floats:
     return expit((at - centre[:, None]) * (WIDTH_PER_SCALE / width[:, None]))
 
 
-@lru_cache(maxsize=2)  # 17 MB at 300 evaluations, and a running experiment asks for a longer one each time
+@lru_cache(maxsize=1)  # 17 MB at 300 evaluations, and a running experiment asks for a longer one each time
 def grid(length: int) -> tuple[Floats, Floats, Floats]:
     """Candidate centres K, widths K (both in evaluations) and rises K×T for curves of `length` evaluations."""
     spacing = max(0.25, length / 240)
