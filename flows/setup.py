@@ -23,7 +23,8 @@ from flows.operation import slot
 REPOSITORY = Path(__file__).resolve().parents[1]
 POOLS = {"cpu": "Experiments on the CPU, and everything small", "gpu": "Experiments that hold a GPU"}
 HEARTBEAT_SECONDS = 30
-MISSED_HEARTBEATS = 3
+MISSED_HEARTBEATS = 5
+"""So many that a minute without the server, and the time it takes to start, crash no run that is alive."""
 ENVIRONMENT = {
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS),
     "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "WARNING",  # each state's message says the same

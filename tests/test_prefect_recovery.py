@@ -253,7 +253,7 @@ def worker_stopped(row: Row) -> dict[str, str]:
     pid = row.stop_at("samples")
     os.kill(pid, signal.SIGCONT)
     worker.end(signal.SIGTERM, 60)
-    assert row.operator.await_state(row.run, seconds=180) == "CRASHED"
+    assert row.operator.await_state(row.run, seconds=240) == "CRASHED"
     wait_until("the end of the run's process", lambda: state_of(pid) == "X", 60)
     row.operator.start_worker("cpu", queue=queue)
     row.operator.set_state(row.run, "SCHEDULED", "AwaitingRetry")
