@@ -13,7 +13,9 @@ from typing import Any
 
 TAG = "$"
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+OPTIONS: dict[str, Any] = {"ensure_ascii": False, "separators": (",", ":"), "allow_nan": False}
+ENCODER = json.JSONEncoder(**OPTIONS)
+"""The sandbox puts one in its place that candidates cannot reach."""
 _PLAIN = frozenset((bool, int, str, type(None)))
 
 
@@ -22,7 +24,7 @@ def encode(value: Any) -> str:
 
     Raises TypeError for a type that has no encoding.
     """
-    return _ENCODER.encode(_pack(value))
+    return ENCODER.encode(_pack(value))
 
 
 def decode(text: str) -> Any:

@@ -82,21 +82,11 @@ def _private_encoder(path: str) -> Callable[[Any], str]:
     """`axiom.values.encode` from its source at `path`, on a JSON encoder and a `math` that candidates cannot reach."""
     values = _private_module("values", path)
     encoder = _private_module("encoder", sys.modules["json.encoder"].__file__ or "")
-    encoders: dict[
-        tuple[str, ...], Any
-    ] = {}  # values.encode has two ways of calling dumps, each with options of its own
-
-    def dumps(value: Any, **options: Any) -> str:
-        key = tuple(options)
-        if key not in encoders:
-            encoders[key] = encoder.JSONEncoder(**options)
-        text: str = encoders[key].encode(value)
-        return text
-
-    values.json = SimpleNamespace(dumps=dumps)
+    values.ENCODER = encoder.JSONEncoder(**values.OPTIONS)
+    values.json = SimpleNamespace(dumps=encoder.JSONEncoder().encode)  # by which sets and keys are ordered
     values.math = SimpleNamespace(isfinite=values.math.isfinite)
     encode: Callable[[Any], str] = values.encode
-    encode([{1: "a"}])  # make both before the first fork
+    encode([{1: "a"}])  # what both make of themselves, they make before the first fork
     return encode
 
 
