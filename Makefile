@@ -1,5 +1,5 @@
 # make run    watch a real model improve itself: sets up everything, about ten minutes on two cores
-# make test   sets up everything and runs all tests, quick ones first
+# make test   sets up everything and runs the tests, quick ones first
 PYTHON ?= python3
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check
@@ -48,8 +48,8 @@ test-server: venv
 test-browser: venv
 	$(PY) -m pytest -m long tests/test_prefect_browser.py
 
-# Not part of `make test`: every fault at every stage (needs root, for a full disk), the browser (needs Chromium), a long
-# run with figures, and the counts of all variants; half an hour
+# Everything with a Prefect server: beside test-server, which is in `make test`, every fault at every stage (needs root, for
+# a full disk), the browser (needs Chromium) and a long run with figures; half an hour
 test-long: venv
 	$(PY) -m pytest -m long
 

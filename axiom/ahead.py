@@ -39,10 +39,15 @@ class Ahead:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        self._given_up = kind is not None
-        self._samples.put(None)
-        if self._given_up:
-            self._thread.join()
+        if kind is None:
+            self._samples.put(None)
+        else:
+            self.give_up()
+
+    def give_up(self) -> None:
+        """End the work, whose verdicts nobody wants, and leave the sandbox to others."""
+        self._given_up = True
+        self._thread.join()
 
     def verdicts(self) -> list[Verdict]:
         """All verdicts, waiting for the last. Raises what stopped the thread."""

@@ -42,14 +42,16 @@ def accuracy(metrics: Sequence[Metric], events: Sequence[Event] = (), x: str = "
         tooltip=["split", "iteration", *(alt.Tooltip(f"{c}:Q", format=".3f") for c in ("value", "low", "high")), "n"],
     )
     layers: list[alt.Chart | alt.LayerChart | alt.FacetChart] = [band, line]
-    if any(event.kind not in ONLINE for event in events) and x == "iteration":
-        layers.append(_event_rules(events))
+    verdict = [event for event in events if event.kind not in ONLINE]
+    if verdict and x == "iteration":
+        layers.append(_event_rules(verdict))
     return _sized(alt.layer(*layers), "Accuracy per iteration, bands are 95 % Wilson intervals")
 
 
 def _event_rules(events: Sequence[Event]) -> alt.LayerChart | alt.FacetChart:
-    times = [(e.estimate if e.estimate is not None else float(e.iteration), e.kind) for e in events]
-    marks = pl.DataFrame([{"at": at, "kind": kind} for at, kind in times if kind not in ONLINE])
+    marks = pl.DataFrame(
+        [{"at": e.estimate if e.estimate is not None else float(e.iteration), "kind": e.kind} for e in events]
+    )
     base = alt.Chart(marks).encode(x="at:Q")
     rule = base.mark_rule(strokeDash=[4, 4], color="#666")
     text = base.mark_text(align="left", dx=4, dy=-HEIGHT // 2 + 12, color="#444").encode(text="kind:N")

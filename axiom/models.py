@@ -98,6 +98,11 @@ def stop_tokens(model: Path, tokenizer: Any) -> frozenset[int]:
     return frozenset(token for token in (*tokens, tokenizer.eos_token_id) if token is not None)
 
 
+def weight_bytes(model: Path) -> int:
+    """What the weights in the directory `model` take."""
+    return sum(file.stat().st_size for file in model.glob("*.safetensors"))
+
+
 def fingerprint(model: Path) -> str:
     """16 hex digits that change with the architecture or the weights in the directory `model`.
 

@@ -56,6 +56,7 @@ class Runtime:
     def judge_ahead(self, iteration: int, purpose: Purpose) -> Ahead:
         """Takes samples while they are drawn; `ahead` has their verdicts."""
         assert self.verifier, "the sandbox starts in the thread that lives on"
+        self._drop_ahead()  # of a stage that failed after its sampling: the sandbox serves one call at a time
         ahead = Ahead(lambda samples: self.judge(samples, purpose))
         self._ahead = (iteration, purpose), ahead
         return ahead
@@ -64,6 +65,11 @@ class Runtime:
         """The work of `judge_ahead`, once; None where the samples are from an earlier run."""
         kept, self._ahead = self._ahead, None
         return kept[1] if kept and kept[0] == (iteration, purpose) else None
+
+    def _drop_ahead(self) -> None:
+        if self._ahead is not None:
+            self._ahead[1].give_up()
+            self._ahead = None
 
     def metrics(self, last: int) -> list[Metric]:
         """All metrics up to iteration `last`; each iteration's file is read once."""
@@ -104,6 +110,7 @@ class Runtime:
     def close(self) -> None:
         """End every process of ours."""
         self.drop_learner()
+        self._drop_ahead()
         verifier = self.__dict__.pop("verifier", None)
         if verifier is not None:
             verifier.close()

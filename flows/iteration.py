@@ -74,8 +74,8 @@ def _number_anew() -> None:
 async def iteration(root: str, name: str, number: int, evaluated: bool, paused: bool) -> None:
     """The flow run of one iteration; `run_iteration` calls it.
 
-    Its tags are not its tasks': Prefect asks for a concurrency slot of each tag of a task, and over SQLite that request
-    meets the write of the task's own first event and is sent again 2 s later.
+    Its tags are not its tasks': Prefect would ask the server for a concurrency slot of each before a task begins. The
+    stages tag themselves once they run.
     """
     with TagsContext(current_tags=set()):
         _rounds[root, name] = run_stages(runtime.find(root, name), number, _rounds[root, name], evaluated, paused)

@@ -80,3 +80,18 @@ def test_a_sandbox_that_fails_is_heard_of_where_the_verdicts_are_due() -> None:
         ahead.put(SAMPLES[0])
     with pytest.raises(SandboxError, match="no sandbox"):
         ahead.verdicts()
+
+
+def test_work_that_is_given_up_leaves_the_sandbox_to_the_next(verifier: Verifier) -> None:
+    def judge(samples: Iterable[Sample | None]) -> Iterator[Verdict]:
+        return verify_samples({"p": PROBLEM}, samples, verifier, None)
+
+    before = threading.active_count()
+    with Ahead(judge) as lost:
+        for number in range(200):
+            lost.put(sample(str(number), f"{RIGHT}# {number}\n"))
+    lost.give_up()  # as when the stage fails after its sampling and is run again
+    assert threading.active_count() == before
+    with Ahead(judge) as again:
+        again.put(SAMPLES[0])
+    assert [verdict.sample_id for verdict in again.verdicts()] == ["right"]

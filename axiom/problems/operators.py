@@ -1,6 +1,7 @@
 """Binary operators on integers, with their rules for division: shared by arithmetic and rpn."""
 
 import math
+import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -113,3 +114,10 @@ NUMERALS: dict[str, Option] = {
     "hexadecimal": Option(2, "Numbers are written in hexadecimal, in lower case.", "int({}, 16)", (16, "x")),
 }
 """How numbers are written; `run` is the base and the format code."""
+
+
+def operator_among(symbols: str, rng: random.Random, stratum: str) -> str:
+    """Any operator, but among zeros and negative numbers most often a division."""
+    if stratum in ("zero", "empty", "negative") and "/" in symbols and rng.random() < 0.6:
+        return "/"
+    return rng.choice(symbols)

@@ -94,17 +94,17 @@ class VLLMSampler:
 
         if self.plan.left_bytes is None:
             return False
-        free = torch.cuda.mem_get_info()[0]
         if not self.plan.sleeps:
-            if free < bytes_needed and not self.asleep:
+            free = torch.cuda.mem_get_info()[0]
+            if free < bytes_needed:
                 log.info("training may need %.0f GiB of GPU memory, %.0f are free", bytes_needed / 2**30, free / 2**30)
-            return False
-        for engine in self.engines if not self.asleep else ():
-            engine.send(op="sleep")
-        for engine in self.engines if not self.asleep else ():
-            engine.expect("slept")
-        self.asleep = True
-        return True
+        elif not self.asleep:
+            for engine in self.engines:
+                engine.send(op="sleep")
+            for engine in self.engines:
+                engine.expect("slept")
+            self.asleep = True
+        return self.asleep
 
     def close(self) -> None:
         """End the engines."""

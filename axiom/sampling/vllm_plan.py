@@ -6,7 +6,7 @@ from pathlib import Path
 
 from axiom.config import ModelConfig, SamplingConfig
 from axiom.errors import ConfigError
-from axiom.models import resolve_device
+from axiom.models import resolve_device, weight_bytes
 from axiom.training import bytes_to_train
 
 GPU_ROWS, CPU_ROWS = 1024, 64
@@ -83,5 +83,4 @@ def out_of_memory(error: Exception) -> bool:
 def _cache(directory: Path, sampling: SamplingConfig, count: int, total: int) -> int:
     """One engine's share of the GPU less what it computes with and twice its weights: merging keeps the base's."""
     share = int(total * sampling.vllm.gpu_memory_utilization / count)
-    weights = sum(file.stat().st_size for file in directory.glob("*.safetensors"))
-    return share - 2 * weights - ENGINE_OVERHEAD_BYTES
+    return share - 2 * weight_bytes(directory) - ENGINE_OVERHEAD_BYTES

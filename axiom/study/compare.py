@@ -42,8 +42,8 @@ class Comparison:
     detectable: float
     refusal: str | None
     unyoked: bool
-    family: int = 1
-    family_p: float = float("nan")
+    family: int
+    family_p: float
 
     def paragraph(self) -> str:
         """What follows from the figures, and what does not."""
@@ -72,7 +72,7 @@ class Comparison:
             else ""
         )
         scope = f"This holds for this learner, these problems and this horizon, and for no other.{caveat}"
-        if (self.family_p if self.family > 1 else self.p) > ALPHA:
+        if self.family_p > ALPHA:
             return (
                 f"It does not follow that one arm generalises sooner, nor that they are alike: a difference smaller "
                 f"than {self.detectable:.2f} {self.clock}s could well have gone unseen. {scope}"
@@ -95,12 +95,13 @@ def compare(expert: Sequence[Outcome], other: Sequence[Outcome], clock: str, tol
     seen = [[o.observed and o.time <= horizon for o in arm] for arm in zip(*pairs, strict=True)]
     differences = [after - before for before, after in zip(ours, theirs, strict=True)]
     low, high = survival.bootstrap_mean(differences)
+    p = survival.sign_flip(differences)
     return Comparison(
         first.arm, second.arm, len(pairs), clock.replace("_", " "), horizon, float(np.mean(ours)),
         float(np.mean(theirs)),
-        sum(seen[0]), sum(seen[1]), float(np.mean(differences)), low, high, survival.sign_flip(differences),
+        sum(seen[0]), sum(seen[1]), float(np.mean(differences)), low, high, p,
         survival.log_rank((ours, seen[0]), (theirs, seen[1])), survival.detectable(differences),
-        _refusal(pairs, tolerance), not (second.yoke and ARMS[second.arm].yoked),
+        _refusal(pairs, tolerance), not (second.yoke and ARMS[second.arm].yoked), family=1, family_p=p,
     )  # fmt: skip
 
 

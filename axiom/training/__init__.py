@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from axiom.config import ModelConfig, TrainingConfig
-from axiom.models import Policy
+from axiom.models import Policy, weight_bytes
 from axiom.records import LossStep
 
 ACTIVATION_BYTES = 12 * 2**30
@@ -55,7 +55,7 @@ def train(
 
 def bytes_to_train(model: Path) -> int:
     """GPU memory that training the model in the directory `model` takes."""
-    return sum(file.stat().st_size for file in model.glob("*.safetensors")) + ACTIVATION_BYTES
+    return weight_bytes(model) + ACTIVATION_BYTES
 
 
 def release() -> None:

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from axiom.problems.family import Family, function
 from axiom.problems.inputs import huge, within
-from axiom.problems.operators import NUMERALS, Algebra, algebras
+from axiom.problems.operators import NUMERALS, Algebra, algebras, operator_among
 from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import FINISH
 
@@ -177,19 +177,10 @@ def _tokens(v: Variant, rng: random.Random, stratum: str, count: int, nested: bo
             *(["("] if group > 1 else []),
             *part,
             *([")"] if group > 1 else []),
-            _operator(symbols, rng, stratum),
+            operator_among(symbols, rng, stratum),
         ]
         count -= group
     return tokens[:-1]
-
-
-def _operator(symbols: str, rng: random.Random, stratum: str) -> str:
-    """Any operator, but among zeros and negative numbers most often a division."""
-    return (
-        "/"
-        if stratum in ("zero", "empty", "negative") and "/" in symbols and rng.random() < 0.6
-        else rng.choice(symbols)
-    )
 
 
 def _numeral(v: Variant, rng: random.Random, stratum: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from axiom.problems.family import Family, function
 from axiom.problems.inputs import huge, within
-from axiom.problems.operators import NUMERALS, Algebra, algebras
+from axiom.problems.operators import NUMERALS, Algebra, algebras, operator_among
 from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import FINISH
 
@@ -157,7 +157,7 @@ def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[str]
     """A postfix expression; long ones have up to four times `size` tokens."""
     symbols = v["operators"].run.symbols
     if "surplus" not in v:
-        return [f"{_numeral(v, rng, stratum)} {_numeral(v, rng, stratum)} {_operator(symbols, rng, stratum)}"]
+        return [f"{_numeral(v, rng, stratum)} {_numeral(v, rng, stratum)} {operator_among(symbols, rng, stratum)}"]
     length = {"single": 1, "small": 5, "long": 4 * size}.get(stratum, rng.randint(5, 2 * size))
     commands = list(v["commands"].run)
     allow = bool(v["missing"].words)
@@ -171,21 +171,12 @@ def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[str]
             tokens.append(name)
             height = max(height, _NEEDS[name]) + (name == "dup")
         elif roll < 0.55 and (height >= 2 or (allow and rng.random() < 0.3)):
-            tokens.append(_operator(symbols, rng, stratum))
+            tokens.append(operator_among(symbols, rng, stratum))
             height = max(height, 2) - 1
         else:
             tokens.append(_numeral(v, rng, stratum))
             height += 1
     return [" ".join(tokens)]
-
-
-def _operator(symbols: str, rng: random.Random, stratum: str) -> str:
-    """Any operator, but among zeros and negative numbers most often a division."""
-    return (
-        "/"
-        if stratum in ("zero", "empty", "negative") and "/" in symbols and rng.random() < 0.6
-        else rng.choice(symbols)
-    )
 
 
 def _numeral(v: Variant, rng: random.Random, stratum: str) -> str:
