@@ -136,7 +136,8 @@ def _automation(client: SyncPrefectClient, wanted: AutomationCore) -> str:
 
 
 def _meaning(automation: AutomationCore) -> dict[str, Any]:
-    return automation.model_dump(mode="json", include=set(AutomationCore.model_fields), exclude={"trigger": {"id"}})
+    """In Python's own types: the events of a trigger are sets, and as JSON they are lists in each process's own order."""
+    return automation.model_dump(mode="python", include=set(AutomationCore.model_fields), exclude={"trigger": {"id"}})
 
 
 def _deploy() -> list[str]:

@@ -101,16 +101,16 @@ class Operator:
         self.workers.append(worker)
         return worker
 
-    def axiom(self, *arguments: str) -> str:
-        return self._command("axiom.cli", *arguments)
+    def axiom(self, *arguments: str, **environment: str) -> str:
+        return self._command("axiom.cli", *arguments, **environment)
 
     def prefect(self, *arguments: str) -> str:
         return self._command("prefect", *arguments)
 
-    def _command(self, *arguments: str) -> str:
+    def _command(self, *arguments: str, **environment: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", *arguments], cwd=REPOSITORY, env=self.environment, text=True, capture_output=True,
-            check=False,
+            [sys.executable, "-m", *arguments], cwd=REPOSITORY, env={**self.environment, **environment}, text=True,
+            capture_output=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"{' '.join(arguments)}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
         return done.stdout
