@@ -136,7 +136,7 @@ def _automation(client: SyncPrefectClient, wanted: AutomationCore) -> str:
 
 
 def _meaning(automation: AutomationCore) -> dict[str, Any]:
-    """In Python's own types: the events of a trigger are sets, and as JSON they are lists in each process's own order."""
+    """In Python's own types: a trigger's events are sets, and as JSON they are lists in each process's own order."""
     return automation.model_dump(mode="python", include=set(AutomationCore.model_fields), exclude={"trigger": {"id"}})
 
 

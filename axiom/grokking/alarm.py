@@ -8,7 +8,6 @@ estimated from second differences; that step is approximate, and `axiom bench de
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from scipy.special import logsumexp
@@ -37,65 +36,67 @@ class Evidence:
 
 
 def alarms(curve: Curve, config: DetectionConfig | None = None) -> list[Event]:
-    """Every `alarm` and every one `revoked` of the curve, in the order they were raised.
-
-    Reads the curve as it grew: the events of a prefix are a prefix of the events.
-    """
-    config = config or DetectionConfig()
-    start = memorised_at(curve, config)
-    if start is None:
-        return []
-    rows: list[Event] = []
-    at, rate = start + MIN_PLATEAU + MIN_RISEN, config.false_alarm_rate / 2
-    raised: Evidence | None = None
-    while at <= len(curve):
-        if raised is None:
-            evidence = weigh(curve, start, at) if _risen(curve, start, at, config) else None
-            if evidence is not None and _raises(curve, start, evidence, rate, config):
-                raised = evidence
-                rows.append(_alarm(curve, start, at - 1, evidence))
-        elif _fell(curve, at, raised):
-            estimate = float(curve.iteration[at - 1])
-            rows.append(_event(curve, at - 1, "revoked", estimate, "validation fell back: the alarm is revoked"))
-            raised, start, rate = None, at - 1, rate / 2
-            at += MIN_PLATEAU + MIN_RISEN - 2
-        at += 1
-    return rows
+    """Every `alarm` and every one `revoked` of the curve, in the order they were raised."""
+    return OnlineAlarm(config).read(curve)
 
 
 class OnlineAlarm:
-    """The same, fed one evaluation at a time."""
+    """The same while the curve grows: each evaluation is weighed once. `events` are all so far."""
 
     def __init__(self, config: DetectionConfig | None = None) -> None:
         self.config = config or DetectionConfig()
-        self.rows: list[tuple[float, float, float, float, float]] = []
         self.events: list[Event] = []
+        self._rows: list[tuple[float, float, float, float, float]] = []
+        self._start: int | None = None
+        self._next = 0
+        self._rate = self.config.false_alarm_rate / 2
+        self._raised: Evidence | None = None
 
     def update(
         self, iteration: float, train_accuracy: float, val_accuracy: float, train_n: float, val_n: float
     ) -> list[Event]:
         """The events that this evaluation raised: none, an alarm or its revocation."""
-        self.rows.append((iteration, train_accuracy, val_accuracy, train_n, val_n))
-        seen = alarms(Curve.of(*zip(*self.rows, strict=True)), self.config)
-        new, self.events = seen[len(self.events) :], seen
-        return new
+        self._rows.append((iteration, train_accuracy, val_accuracy, train_n, val_n))
+        return self.read(Curve.of(*zip(*self._rows, strict=True)))
+
+    def read(self, curve: Curve) -> list[Event]:
+        """The events that `curve` raised since it was read last; it may only have grown."""
+        if self._start is None:
+            self._start = memorised_at(curve, self.config)
+            self._next = (self._start or 0) + MIN_PLATEAU + MIN_RISEN
+        if self._start is None:
+            return []
+        known = len(self.events)
+        while self._next <= len(curve):
+            self._start, self._next = self._weigh_next(curve, self._start)
+        return self.events[known:]
+
+    def _weigh_next(self, curve: Curve, start: int) -> tuple[int, int]:
+        """Judge the curve up to the next evaluation; where the window begins and which is next after it."""
+        at = self._next
+        if self._raised is None:
+            evidence = weigh(curve, start, at) if _risen(curve, start, at, self.config) else None
+            if evidence is not None and _raises(curve, start, evidence, self._rate, self.config):
+                self._raised = evidence
+                self.events.append(_alarm(curve, start, at - 1, evidence))
+        elif _fell(curve, at, self._raised):
+            estimate = float(curve.iteration[at - 1])
+            detail = "validation fell back: the alarm is revoked"
+            self.events.append(_event(curve, at - 1, "revoked", estimate, detail))
+            self._raised, self._rate = None, self._rate / 2
+            return at - 1, at + MIN_PLATEAU + MIN_RISEN - 1
+        return start, at + 1
 
 
 def weigh(curve: Curve, start: int, end: int) -> Evidence:
     """The e-process over evaluations [start, end)."""
     correct, n = (curve.val_accuracy * curve.val_n)[start:end], curve.val_n[start:end]
-    return _weigh(correct.tobytes(), n.tobytes())
-
-
-@lru_cache(maxsize=1024)  # a running experiment asks for all its prefixes at each evaluation
-def _weigh(counts: bytes, numbers: bytes) -> Evidence:
-    correct, n = np.frombuffer(counts), np.frombuffer(numbers)
     noise = _noise(correct, n)
     correct, n = correct / noise, n / noise
-    jumps, centre = _jumps(len(n))
-    levels, found = fit.fit_levels(jumps, correct, n, rounds=3)
+    centre, width = _jumps(len(n))
+    levels, found = fit.fit_steps(centre, width, correct, n, rounds=3)
     weight = np.where(
-        levels[:, 1] > levels[:, 0], -found / 2 + _log_volume(jumps, levels, n) + _log_prior(centre), -np.inf
+        levels[:, 1] > levels[:, 0], -found / 2 + _log_volume(centre, width, levels, n) + _log_prior(centre), -np.inf
     )
     best = int(weight.argmax())
     log_e = float(logsumexp(weight)) + _null_deviance(correct, n) / 2
@@ -111,11 +112,15 @@ def _noise(correct: Floats, n: Floats) -> float:
     return max(1.0, (squares.sum() + fit.PRIOR_WEIGHT) / (len(squares) + fit.PRIOR_WEIGHT))
 
 
-def _log_volume(weights_KTQ: Floats, levels_KQ: Floats, n: Floats) -> Floats:
+def _log_volume(centre: Floats, width: Floats, levels_KQ: Floats, n: Floats) -> Floats:
     """Laplace's approximation of what integrating both levels over 0..1 adds to the best log-likelihood."""
-    p_KT = np.einsum("ktq,kq->kt", weights_KTQ, levels_KQ)
-    information_KQQ = weights_KTQ.transpose(0, 2, 1) @ (weights_KTQ * (n / (p_KT * (1 - p_KT)))[..., None])
-    return np.log(2 * np.pi) - 0.5 * np.linalg.slogdet(information_KQQ)[1]
+    volumes = []
+    for part in fit.blocks(len(centre), len(n)):
+        weights_KTQ = _rises(centre[part], width[part], len(n))
+        p_KT = np.einsum("ktq,kq->kt", weights_KTQ, levels_KQ[part])
+        information_KQQ = weights_KTQ.transpose(0, 2, 1) @ (weights_KTQ * (n / (p_KT * (1 - p_KT)))[..., None])
+        volumes.append(np.log(2 * np.pi) - 0.5 * np.linalg.slogdet(information_KQQ)[1])
+    return np.concatenate(volumes)
 
 
 def _log_prior(centre: Floats) -> Floats:
@@ -124,7 +129,7 @@ def _log_prior(centre: Floats) -> Floats:
     return -np.log(k * (k + 1)) - np.log(len(WIDTHS))
 
 
-def _fixed_rises(centre: Floats, width: Floats, length: int) -> Floats:
+def _rises(centre: Floats, width: Floats, length: int) -> Floats:
     """Weights K×T×2 of logistic steps."""
     rises = fit.step(centre, width, length)
     return np.stack([1 - rises, rises], -1)
@@ -139,29 +144,26 @@ def _earliest(width: Floats) -> Floats:
     return width / 2 + np.maximum(MIN_PLATEAU, width / 2)
 
 
-@lru_cache(maxsize=2)  # they grow with the square of the length: 6 MB at 300 evaluations
 def _jumps(length: int) -> tuple[Floats, Floats]:
-    """Weights K×T×2 and centres K of the jumps that `length` evaluations can hold."""
+    """Centres K and widths K of the jumps that `length` evaluations can hold."""
     centre, width = (axis.ravel() for axis in np.meshgrid(np.arange(MIN_PLATEAU - 0.5, length), WIDTHS, indexing="ij"))
     fits = (centre >= _earliest(width) - 1) & (centre <= length - MIN_RISEN)
-    return _fixed_rises(centre[fits], width[fits], length), centre[fits]
+    return centre[fits], width[fits]
 
 
-@lru_cache(maxsize=2)
-def _no_jumps(length: int) -> tuple[Floats, Floats]:
-    """Weights K×T×2 of shapes that are no jump whatever their levels, and of sudden changes, which may be falls."""
+def _no_jumps(length: int) -> Floats:
+    """Weights K×T×2 of shapes that are no jump whatever their levels."""
     width = np.geomspace(1.0, 4.0 * length, 9)
     share = np.linspace(-0.5, 1.0, 7)
-    rises = _fixed_rises((_earliest(width)[:, None] * share).ravel(), np.repeat(width, len(share)), length)
-    changes = np.arange(0.5, length - 1)
-    return np.concatenate([rises, fit.line(length)[None]]), _fixed_rises(changes, np.full(len(changes), 0.1), length)
+    rises = _rises((_earliest(width)[:, None] * share).ravel(), np.repeat(width, len(share)), length)
+    return np.concatenate([rises, fit.line(length)[None]])
 
 
 def _null_deviance(correct: Floats, n: Floats) -> float:
-    """The smallest deviance of any curve that is no jump."""
-    plain, changes = _no_jumps(len(n))
-    _, found = fit.fit_levels(plain, correct, n, rounds=3)
-    levels, falls = fit.fit_levels(changes, correct, n, rounds=1)
+    """The smallest deviance of any curve that is no jump: of those shapes, and of sudden changes that are falls."""
+    _, found = fit.fit_levels(_no_jumps(len(n)), correct, n, rounds=3)
+    changes = np.arange(0.5, len(n) - 1)
+    levels, falls = fit.fit_steps(changes, np.full(len(changes), 0.1), correct, n, rounds=1)
     return float(min(found.min(), falls[levels[:, 0] >= levels[:, 1]].min(initial=np.inf)))
 
 

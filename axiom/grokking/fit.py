@@ -8,8 +8,8 @@ Over-dispersion is quasi-binomial (McCullagh & Nelder 1989, section 4.5): varian
 binomial's, and the dispersion is integrated out under a scaled inverse chi-square prior at 1.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,9 @@ WIDTH_PER_SCALE = 2 * np.log(9)
 """10-90 % width of a logistic of scale 1."""
 PRIOR_WEIGHT = 4.0
 """Evaluations that the prior on the dispersion counts for."""
+BLOCK = 1 << 16
+"""Predictions that are worked on together, K times T: they stay in the processor's cache, and a long run's thousands of
+shapes in no more memory than a short one's."""
 
 
 @dataclass(frozen=True)
@@ -120,14 +123,27 @@ def step(centre: Floats, width: Floats, length: int) -> Floats:
     return expit((at - centre[:, None]) * (WIDTH_PER_SCALE / width[:, None]))
 
 
-@lru_cache(maxsize=1)  # 17 MB at 300 evaluations, and a running experiment asks for a longer one each time
-def grid(length: int) -> tuple[Floats, Floats, Floats]:
-    """Candidate centres K, widths K (both in evaluations) and rises K×T for curves of `length` evaluations."""
+def grid(length: int) -> tuple[Floats, Floats]:
+    """Candidate centres K and widths K, in evaluations, for curves of `length` evaluations."""
     spacing = max(0.25, length / 240)
     centres = np.arange(-0.5, length - 0.5 + 1e-9, spacing)
     widths = np.geomspace(0.4, 2.0 * length, max(8, int(3 * np.log2(5 * length))))
     centre, width = (axis.ravel() for axis in np.meshgrid(centres, widths, indexing="ij"))
-    return centre, width, step(centre, width, length)
+    return centre, width
+
+
+def blocks(shapes: int, length: int) -> Iterator[slice]:
+    """`shapes` in parts of about `BLOCK` predictions."""
+    size = max(1, BLOCK // length)
+    return (slice(at, at + size) for at in range(0, shapes, size))
+
+
+def fit_steps(centre: Floats, width: Floats, correct: Floats, n: Floats, rounds: int = 6) -> tuple[Floats, Floats]:
+    """Levels K×2 and deviance K of logistic steps, block by block."""
+    length = len(n)
+    rises = (step(centre[part], width[part], length) for part in blocks(len(centre), length))
+    fits = [fit_levels(np.stack([1 - block, block], -1), correct, n, rounds) for block in rises]
+    return np.concatenate([levels for levels, _ in fits]), np.concatenate([found for _, found in fits])
 
 
 def _screen(rises_KT: Floats, correct: Floats, n: Floats) -> Floats:
@@ -143,10 +159,12 @@ def _screen(rises_KT: Floats, correct: Floats, n: Floats) -> Floats:
 
 def fit_step(correct: Floats, n: Floats) -> StepFit:
     """The posterior over a single logistic step: centre uniform, width log-uniform, levels maximised."""
-    centre, width, rises = grid(len(correct))
-    rough = _screen(rises, correct, n)
+    length = len(correct)
+    centre, width = grid(length)
+    parts = blocks(len(centre), length)
+    rough = np.concatenate([_screen(step(centre[part], width[part], length), correct, n) for part in parts])
     keep = np.argsort(rough)[: max(400, len(rough) // 8)]
-    levels, found = fit_levels(np.stack([1 - rises[keep], rises[keep]], -1), correct, n)
+    levels, found = fit_steps(centre[keep], width[keep], correct, n)
     weight = PRIOR_WEIGHT + len(correct) - 2
     log_posterior = -0.5 * weight * np.log(PRIOR_WEIGHT + found)
     posterior = np.exp(log_posterior - log_posterior.max())
@@ -182,8 +200,7 @@ def _polished(one: StepFit, correct: Floats, n: Floats) -> float:
     for zoom in (1.0, 0.25):
         offsets, factors = np.linspace(-reach, reach, 7) * zoom, np.geomspace(0.75, 1.33, 7) ** zoom
         centres, widths = (a.ravel() for a in np.meshgrid(centre + offsets, width * factors, indexing="ij"))
-        rises = step(centres, widths, len(n))
-        _, found = fit_levels(np.stack([1 - rises, rises], -1), correct, n)
+        _, found = fit_steps(centres, widths, correct, n)
         at = int(found.argmin())
         centre, width, best = float(centres[at]), float(widths[at]), min(best, float(found[at]))
     return best
