@@ -9,10 +9,14 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
+import pyarrow as pa
+
 from axiom.ahead import Ahead
 from axiom.config import ExperimentConfig
 from axiom.errors import InfrastructureError
+from axiom.evaluation import GREEDY
 from axiom.experiment import Experiment, iteration_folder
+from axiom.grokking import Watch
 from axiom.learners import Learner, open_learner
 from axiom.models import Policy
 from axiom.problems import audit_cases
@@ -21,6 +25,8 @@ from axiom.store import Handle
 from axiom.verification import AnswersOnly, Verifier, verify_samples
 
 _running: dict[tuple[str, str], "Runtime"] = {}
+HEADLINES = (GREEDY, "gold", "solved")
+"""Metrics that a run shows while it goes on, pooled over families and difficulties."""
 
 
 class Runtime:
@@ -28,7 +34,9 @@ class Runtime:
 
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
-        self._metrics: dict[int, list[Metric]] = {}
+        self._metrics = Metric.SCHEMA.empty_table()
+        self._headlines: list[Metric] = []
+        self._measured = 0
         self._ahead: tuple[tuple[int, Purpose], Ahead] | None = None
 
     @property
@@ -71,12 +79,25 @@ class Runtime:
             self._ahead[1].give_up()
             self._ahead = None
 
-    def metrics(self, last: int) -> list[Metric]:
-        """All metrics up to iteration `last`; each iteration's file is read once."""
-        for number in range(last + 1):
-            if number not in self._metrics:
-                self._metrics[number] = self.experiment.stages.read(iteration_folder(number), "metrics", Metric)
-        return [row for number in range(last + 1) for row in self._metrics[number]]
+    @cached_property
+    def watch(self) -> Watch:
+        """The detector, which reads the curve as it grows."""
+        return Watch(self.config.detection)
+
+    def metrics(self, last: int) -> pa.Table:
+        """All metrics up to iteration `last`, the newest one that was asked for; each iteration's file is read once."""
+        for number in range(self._measured, last + 1):
+            table = self.experiment.stages.arrow(iteration_folder(number), "metrics", Metric)
+            self._metrics = pa.concat_tables([self._metrics, table]).combine_chunks()
+            pooled = (row for row in Metric.from_table(table) if row.family is None and row.difficulty is None)
+            self._headlines += [row for row in pooled if row.name in HEADLINES]
+            self._measured = number + 1
+        return self._metrics
+
+    def headlines(self, last: int) -> list[Metric]:
+        """Those of them that a run shows: as rows, a long run's would fill the memory."""
+        self.metrics(last)
+        return self._headlines
 
     def policy(self, adapter: Handle | None) -> Policy:
         """The weights of a train stage; of the base model where there is none yet."""

@@ -351,8 +351,13 @@ def read_parquet(data: bytes, record: type[Record], path: str) -> pa.Table:
 
 def write_parquet(folder: Folder, name: str, rows: Iterable[R], record: type[R]) -> None:
     """Replace `<name>.parquet` in one step."""
+    write_table(folder, name, record.to_table(rows))
+
+
+def write_table(folder: Folder, name: str, table: pa.Table) -> None:
+    """The same with a table of a record's schema."""
     sink = io.BytesIO()
-    pq.write_table(record.to_table(rows), sink, compression="zstd")
+    pq.write_table(table, sink, compression="zstd")
     folder.write_bytes(f"{name}.parquet", sink.getvalue())
 
 

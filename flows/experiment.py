@@ -48,7 +48,7 @@ def _loop(run: Runtime) -> tuple[dict[str, Any], int]:
     state, seen = Round(problems=generate(run)), dict[str, Any]()
     for number in range(config.iterations + 1):
         state, reused = _advance(run, number, state, evaluated=_due(config, number), paused=_paused(config, seen))
-        seen = detect_phases(run, iteration=number)
+        seen = detect_phases(run, iteration=number, whole=number == config.iterations)
         report(Progress(number, "done", 1, 1, "", note=seen["line"]))
         _show(run, pages, number, seen, reused)
         _prune(run, number - 2, state.adapter)
@@ -58,7 +58,7 @@ def _loop(run: Runtime) -> tuple[dict[str, Any], int]:
         if number < config.iterations and pause_asked(run.experiment):
             pause(config.name, number)
             break
-    return seen, number
+    return detect_phases(run, iteration=number, whole=True), number
 
 
 def _advance(run: Runtime, number: int, before: Round, evaluated: bool, paused: bool) -> tuple[Round, bool]:
@@ -73,7 +73,7 @@ def _advance(run: Runtime, number: int, before: Round, evaluated: bool, paused: 
 
 
 def _show(run: Runtime, pages: Pages, number: int, seen: dict[str, Any], reused: bool) -> None:
-    metrics = run.metrics(number)
+    metrics = run.headlines(number)
     patiently(lambda: pages.show(number, metrics, seen["sentence"], reused))
     for alarm in seen["alarms"] if not reused else ():
         announce(run.config.name, number, alarm)

@@ -3,46 +3,42 @@
 from typing import Any
 
 from axiom.evaluation import GREEDY
-from axiom.grokking import Curve, alarms, detect, events
+from axiom.grokking import Curve
 from axiom.records import Event, Metric, with_interval
 from axiom.runtime import Runtime
-from axiom.store import write_parquet
+from axiom.store import write_parquet, write_table
 from tasks.stage import retried
 
 
-def detect_phases(run: Runtime, *, iteration: int) -> dict[str, Any]:
+def detect_phases(run: Runtime, *, iteration: int, whole: bool = False) -> dict[str, Any]:
     """`metrics.parquet` and `events.parquet` of the experiment; returns the verdict so far.
 
+    With `whole` the verdict is on every evaluation, else the newest hundredth of them may be left out of the phases.
     A plain call with a task's retries: its task runs would add more to Prefect's database than they tell.
     """
-    return retried(lambda: _detect(run, iteration))
+    return retried(lambda: _detect(run, iteration, whole))
 
 
-def _detect(run: Runtime, iteration: int) -> dict[str, Any]:
-    metrics = run.metrics(iteration)
-    curve = Curve.from_metrics(metrics, name=GREEDY)
-    phases = detect(curve, run.config.detection)
-    online = alarms(curve, run.config.detection)
-    raised = [event for event in online if event.iteration == iteration]
-    write_parquet(run.experiment.folder, "metrics", metrics, Metric)
-    seen = sorted([*events(phases), *online], key=lambda event: event.iteration)
-    write_parquet(run.experiment.folder, "events", seen, Event)
+def _detect(run: Runtime, iteration: int, whole: bool) -> dict[str, Any]:
+    metrics, watch = run.headlines(iteration), run.watch
+    watch.read(Curve.from_metrics(metrics, name=GREEDY), whole)
+    raised = [event for event in watch.alarm.events if event.iteration == iteration]
+    write_table(run.experiment.folder, "metrics", run.metrics(iteration))
+    write_parquet(run.experiment.folder, "events", watch.events(), Event)
     return {
-        "iteration": iteration, "kind": phases.kind, "sentence": phases.sentence(),
+        "iteration": iteration, "kind": watch.phases.kind, "sentence": watch.phases.sentence(),
         "evaluations_without_gain": _without_gain(metrics), "line": _line(metrics, iteration),
         "alarms": [event.model_dump() for event in raised],
     }  # fmt: skip
 
 
 def _without_gain(metrics: list[Metric]) -> int:
-    values = [
-        row.value for row in metrics if (row.name, row.split, row.family, row.difficulty) == (GREEDY, "val", None, None)
-    ]
+    values = [row.value for row in metrics if (row.name, row.split) == (GREEDY, "val")]
     return len(values) - 1 - values.index(max(values)) if values else 0
 
 
 def _line(metrics: list[Metric], iteration: int) -> str:
-    now = [row for row in metrics if row.iteration == iteration and row.family is None and row.difficulty is None]
+    now = [row for row in metrics if row.iteration == iteration]
     parts = [f"{r.split} {with_interval(r)}" for r in now if r.name == GREEDY]
     parts += [f"{r.name} {r.value:g}" for r in now if r.name in ("solved", "gold")]
     return ", ".join(parts) or "not evaluated"

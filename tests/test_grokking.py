@@ -16,6 +16,7 @@ from axiom.evaluation import GREEDY
 from axiom.grokking import (
     Curve,
     OnlineAlarm,
+    Watch,
     alarms,
     check_curve,
     detect,
@@ -282,3 +283,17 @@ def test_the_literatures_rule_wants_validation_late():
     late = Curve.of(range(40), [0.1] * 5 + [1.0] * 35, [0.1] * 20 + [1.0] * 20)
     assert literature(early) is None
     assert literature(late) == 20
+
+
+def test_a_watched_curve_is_judged_as_the_whole_of_it():
+    curve = textbook(length=260, noise_seed=3)
+    watch, lags = Watch(), []
+    for end in range(len(curve) + 1):
+        watch.read(curve.part(0, end))
+        lags.append(end - watch.phases.evaluations)
+    assert max(lags[:100]) == 0
+    assert max(lags) == 2
+    watch.read(curve, whole=True)
+    assert watch.phases == detect(curve)
+    assert watch.alarm.events == alarms(curve)
+    assert set(watch.events()) >= set(alarms(curve))
