@@ -11,6 +11,7 @@ from axiom.learners import check
 from axiom.progress import Progress, report
 from axiom.runtime import Runtime
 from axiom.store import Handle
+from flows.alive import reclaim, witnessed
 from flows.iteration import Round, finished, recorded, run_iteration
 from flows.operation import OPERATION, Operation, announce, following, holding, pause, pause_asked
 from flows.outage import patiently
@@ -35,7 +36,7 @@ def experiment(config: ExperimentConfig, root: str = DEFAULT_ROOT, operation: Op
 
     """
     check(config)
-    with following(config), holding(Experiment.create(root, config), operation) as run:
+    with witnessed(), following(config), holding(Experiment.create(root, config), operation) as run:
         seen, last = _loop(run)
         path = write_report(run, iteration=last)
         patiently(lambda: Pages(run.experiment).finish(path))
@@ -50,6 +51,7 @@ def _loop(run: Runtime) -> tuple[dict[str, Any], int]:
         state, reused = _advance(run, number, state, evaluated=_due(config, number), paused=_paused(config, seen))
         seen = detect_phases(run, iteration=number, whole=number == config.iterations)
         report(Progress(number, "done", 1, 1, "", note=seen["line"]))
+        patiently(reclaim)
         _show(run, pages, number, seen, reused)
         _prune(run, number - 2, state.adapter)
         if config.training.patience and seen["evaluations_without_gain"] >= config.training.patience:

@@ -54,7 +54,7 @@ def digests(home: Path, name: str) -> dict[str, str]:
 
 @dataclass
 class Zombie:
-    """A run killed together with its worker while it held the GPU, and the run that waits for the slot."""
+    """A run that lost its machine while it held the GPU, and the run that waits for the slot."""
 
     lost: str
     waiting: str
@@ -70,8 +70,8 @@ def zombie(operator: Operator, home: Path) -> Zombie:
     lost = operator.start(MODULAR, parameters(home, "lost", 200, gpu="always"), work_queue_name="doomed")
     await_iteration(home, "lost", 1)
     assert active_slots(operator) == 1
-    worker.end(signal.SIGKILL)
-    os.kill(holder(home, "lost"), signal.SIGKILL)
+    for pid in (worker.pid, *processes_of(f"PREFECT__FLOW_RUN_ID={lost}")):
+        os.kill(pid, signal.SIGKILL)
     killed = time.monotonic()
     return Zombie(lost, operator.start(MODULAR, parameters(home, "next", 2, gpu="always")), killed)
 
@@ -239,7 +239,7 @@ def test_the_other_deployments_run_and_a_study_is_retried(operator: Operator, ho
     assert operator.await_state(nightly, seconds=240) == "COMPLETED", operator.logs(nightly)[-5:]
 
 
-def test_a_run_killed_with_its_worker_crashes_and_frees_the_gpu(operator: Operator, home: Path, zombie: Zombie):
+def test_a_run_whose_machine_is_gone_crashes_and_frees_the_gpu(operator: Operator, home: Path, zombie: Zombie):
     """The heartbeats stop, so the automation speaks; the lease lapses, so the next run in the queue gets the slot."""
     assert operator.await_state(zombie.lost, seconds=240) == "CRASHED"
     assert "No heartbeat for 150 seconds" in operator.run(zombie.lost)["state"]["message"]
@@ -249,6 +249,21 @@ def test_a_run_killed_with_its_worker_crashes_and_frees_the_gpu(operator: Operat
     print(f"the next run had the killed one's slot after {waited:.0f} s")
     assert waited < 120
     assert active_slots(operator) == 0
+
+
+def test_a_live_run_shows_as_running_and_one_whose_worker_is_stopped_as_crashed(operator: Operator, home: Path):
+    operator.post("/work_pools/cpu/queues", name="leaving")
+    worker = operator.start_worker("cpu", queue="leaving")
+    run = operator.start(MODULAR, parameters(home, "stopped", 300), work_queue_name="leaving")
+    await_iteration(home, "stopped", 1)
+    operator.set_state(run, "CRASHED")  # as the missing heartbeats do once the server is back
+    operator.await_state(run, "RUNNING", seconds=30)
+    worker.end(signal.SIGTERM)
+    assert operator.await_state(run, "CRASHED", "COMPLETED", seconds=20) == "CRASHED"
+    assert "was killed" in operator.run(run)["state"]["message"]
+    below = {"parent_flow_run_id": {"any_": [run]}, "state": {"type": {"any_": ["RUNNING"]}}}
+    wait_until("the end of its iteration", lambda: not operator.post("/flow_runs/filter", flow_runs=below), 20)
+    wait_until("the end of every process", lambda: not processes_of(f"PREFECT__FLOW_RUN_ID={run}"), 20)
 
 
 def test_a_paused_run_outlives_an_upgrade_and_a_restored_backup(operator: Operator, home: Path):

@@ -1,0 +1,66 @@
+"""That a run shows as what it is: crashed as soon as its process is killed, running as long as it lives."""
+
+import json
+import os
+import subprocess
+import sys
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID
+
+from prefect import runtime as prefect_runtime
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.settings import get_current_settings
+from prefect.states import Running
+
+WITNESS = Path(__file__).with_name("witness.py")
+
+
+@contextmanager
+def witnessed() -> Iterator[None]:
+    """Have a process beside this one that tells the server if this one is killed in the block."""
+    settings = get_current_settings().api
+    if not settings.url:  # a private server ends with the run
+        yield
+        return
+    told = {"pid": os.getpid(), "url": settings.url, "headers": _headers(), "runs": [str(run) for run in _own_runs()]}
+    witness = subprocess.Popen(
+        [sys.executable, "-I", "-S", str(WITNESS)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True, text=True,
+    )  # fmt: skip
+    try:
+        assert witness.stdin is not None, "it was asked for"
+        with witness.stdin as words:
+            words.write(json.dumps(told) + "\n")
+        yield
+    finally:
+        witness.kill()
+        witness.wait()
+
+
+def reclaim() -> None:
+    """Show the runs of this process as running again, if its silence made the server take it for dead."""
+    with get_client(sync_client=True) as client:
+        for run in _own_runs():
+            _reclaim(client, run)
+
+
+def _reclaim(client: SyncPrefectClient, run: UUID) -> None:
+    state = client.read_flow_run(run).state
+    if state is not None and state.is_crashed():
+        client.set_flow_run_state(run, Running(message="It was taken for dead while the server was away."), force=True)
+
+
+def _own_runs() -> set[UUID]:
+    """The run at hand, and the one that the worker started, of which it may be a part."""
+    return {UUID(run) for run in (prefect_runtime.flow_run.id, os.environ.get("PREFECT__FLOW_RUN_ID")) if run}
+
+
+def _headers() -> dict[str, str]:
+    """What the server wants to see of whoever speaks to it, as Prefect's own client sends it."""
+    settings = get_current_settings().api
+    if settings.auth_string:
+        return {"Authorization": f"Basic {b64encode(settings.auth_string.get_secret_value().encode()).decode()}"}
+    return {"Authorization": f"Bearer {settings.key.get_secret_value()}"} if settings.key else {}
