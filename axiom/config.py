@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from axiom.credentials import WITHOUT, plain
 from axiom.errors import ConfigError
 
 Difficulty = Annotated[int, Field(ge=1, le=10)]
@@ -31,20 +32,33 @@ BOUNDS = {
 }  # fmt: skip
 
 
-def _say_bounds(schema: dict[str, Any]) -> None:
-    """Put each number's bounds into its description: of a schema, a form shows that alone."""
+def _for_the_form(schema: dict[str, Any]) -> None:
+    """Put each number's bounds into its description, all that a form shows of them; let no text be a credential."""
     for field in schema["properties"].values():
         told = ", ".join(f"{word} {field[key]:.10g}" for key, word in BOUNDS.items() if key in field)
         if told:
             field["description"] += f" {told.capitalize()}."
+        for kind in (field, *field.get("anyOf", ())):
+            text = kind.get("items", kind)
+            if text.get("type") == "string" and "enum" not in text:
+                text["pattern"] = WITHOUT
 
 
 class Section(BaseModel):
-    """A frozen part of the tree that refuses unknown keys."""
+    """A frozen part of the tree that refuses unknown keys, and credentials, which it does not repeat in an error."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, json_schema_extra=_say_bounds
+        frozen=True, extra="forbid", use_attribute_docstrings=True, json_schema_extra=_for_the_form,
+        hide_input_in_errors=True,
     )  # fmt: skip
+
+    @field_validator("*")
+    @classmethod
+    def _no_credentials(cls, value: Any, info: ValidationInfo) -> Any:
+        for text in value if isinstance(value, tuple) else (value,):
+            if isinstance(text, str):
+                plain(text, f"{info.field_name} =")
+        return value
 
 
 def _ascending(name: str, value: DifficultyRange) -> DifficultyRange:

@@ -31,7 +31,8 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 
-from axiom.errors import DataError, StorageError
+from axiom.credentials import plain
+from axiom.errors import ConfigError, DataError, StorageError
 from axiom.records import Record
 
 R = TypeVar("R", bound=Record)
@@ -132,10 +133,10 @@ class Writer:
 
 
 class Folder:
-    """Files under one fsspec URL, each written whole or not at all."""
+    """Files under one fsspec URL, each written whole or not at all. Raises ConfigError for a URL with a password."""
 
     def __init__(self, url: str) -> None:
-        self.url = url.rstrip("/")
+        self.url = _checked(url).rstrip("/")
         self._fs, self.path = fsspec.core.url_to_fs(self.url)
         self.local = "file" in ((self._fs.protocol,) if isinstance(self._fs.protocol, str) else self._fs.protocol)
 
@@ -359,6 +360,13 @@ def write_table(folder: Folder, name: str, table: pa.Table) -> None:
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="zstd")
     folder.write_bytes(f"{name}.parquet", sink.getvalue())
+
+
+def _checked(url: str) -> str:
+    try:
+        return plain(url, "the store's address")
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def _key(

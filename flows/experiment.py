@@ -6,6 +6,7 @@ from typing import Any
 from prefect import flow
 
 from axiom.config import ExperimentConfig
+from axiom.credentials import Plain
 from axiom.experiment import DEFAULT_ROOT, Experiment, iteration_folder
 from axiom.learners import check
 from axiom.progress import Progress, report
@@ -23,7 +24,9 @@ from tasks.train import train
 
 
 @flow(name="experiment", flow_run_name="{config.name}", persist_result=False)
-def experiment(config: ExperimentConfig, root: str = DEFAULT_ROOT, operation: Operation = OPERATION) -> dict[str, Any]:
+def experiment(
+    config: ExperimentConfig, root: Plain = DEFAULT_ROOT, operation: Operation = OPERATION
+) -> dict[str, Any]:
     """Run, or continue from the first stage that is not done, one experiment.
 
     Args:

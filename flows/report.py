@@ -4,12 +4,13 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
 from axiom import report as pages
+from axiom.credentials import Plain
 from axiom.experiment import DEFAULT_ROOT, Experiment
 from flows.pages import as_link, slug
 
 
 @flow(name="report", flow_run_name="report of {name}", persist_result=False)
-def report(name: str, root: str = DEFAULT_ROOT) -> str:
+def report(name: Plain, root: Plain = DEFAULT_ROOT) -> str:
     """Write `report.html` of the experiment `name`, finished or running, and return its path.
 
     Args:

@@ -6,6 +6,7 @@ from typing import Any
 from prefect import flow
 
 from axiom.config import ExperimentConfig
+from axiom.credentials import Plain
 from axiom.errors import InfrastructureError
 from axiom.evaluation import GREEDY
 from axiom.experiment import DEFAULT_ROOT, Experiment
@@ -14,7 +15,7 @@ from flows.experiment import experiment
 
 
 @flow(name="smoke", flow_run_name="smoke of {config.name}", persist_result=False)
-def smoke(config: ExperimentConfig, root: str = DEFAULT_ROOT, least_gain: float = 0.2) -> dict[str, Any]:
+def smoke(config: ExperimentConfig, root: Plain = DEFAULT_ROOT, least_gain: float = 0.2) -> dict[str, Any]:
     """Run `config` as `<name>-<date>`. Fails when validation accuracy rose by less than `least_gain`.
 
     Args:

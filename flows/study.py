@@ -6,6 +6,7 @@ from typing import Any
 from prefect import flow
 
 from axiom import ledger
+from axiom.credentials import Plain
 from axiom.experiment import DEFAULT_ROOT, Experiment
 from axiom.progress import Progress, report
 from axiom.study import load_study, plan
@@ -13,7 +14,7 @@ from flows.experiment import experiment
 
 
 @flow(name="study", flow_run_name="{path}", persist_result=False)
-def study(path: str, root: str = DEFAULT_ROOT, shard: int = 0, shards: int = 1) -> list[dict[str, Any]]:
+def study(path: Plain, root: Plain = DEFAULT_ROOT, shard: int = 0, shards: int = 1) -> list[dict[str, Any]]:
     """Run every arm of every seed of shard `shard` of `shards`: workers that share a store take a shard each.
 
     Returns what each experiment returned. Finished runs are reused.

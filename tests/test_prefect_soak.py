@@ -27,9 +27,12 @@ SMALL = (
     "modular.p=11", "modular.steps_per_iteration=5", "sampling.samples_per_problem=2", "selection.replay=3",
 )  # fmt: skip
 MEBIBYTE = 1 << 20
-GROWTH = 0.15
-"""Of memory between iteration `STEADY` and the last: the detector's grid, 60 KB for each evaluation, some temporary
-copies of it and the metrics so far. A leak of 400 KB an iteration would be over it."""
+FEW = 50
+"""Iterations at the beginning and at the end whose orchestration is compared."""
+LOOKS = (50, STEADY, 200, ITERATIONS)
+"""Iterations at which memory is printed."""
+GROWTH = 0.06
+"""Of memory from iteration `STEADY` to the last, for the unrest of the allocator: 150 KB an iteration are over it."""
 
 
 @dataclass
@@ -45,9 +48,9 @@ class Memory:
             except psutil.NoSuchProcess:
                 continue
 
-    def between(self, name: str, first: int, last: int) -> float:
-        """Median MiB."""
-        return statistics.median(size for at, size in self.rows[name] if first <= at <= last) / MEBIBYTE
+    def around(self, name: str, iteration: int) -> float:
+        """Median MiB of the 15 iterations up to this one."""
+        return statistics.median(size for at, size in self.rows[name] if iteration - 15 < at <= iteration) / MEBIBYTE
 
 
 @pytest.fixture(scope="module")
@@ -110,11 +113,13 @@ def test_three_hundred_iterations(operator: Operator, tmp_path: Path):
     print(f"\n{ITERATIONS} iterations; seconds an iteration beside its stages: median {statistics.median(quiet):.2f}, ")
     print(f"mean {statistics.mean(quiet):.2f}, 99 % {sorted(quiet)[int(len(quiet) * 0.99)]:.2f}, most {max(quiet):.2f}")
     print(f"the iteration of the outage of {OUTAGE_SECONDS:.0f} s: {longest:.0f} s; {grown:.1f} MiB of database a 100")
+    early, late = (statistics.median(part) for part in (gaps[:FEW], gaps[-FEW:]))
+    print(f"of the first {FEW} iterations {early:.2f} (median), of the last {FEW} {late:.2f}")
     grew = {}
     for name in ("flow", "worker", "server"):
-        early, late = memory.between(name, STEADY, STEADY + 30), memory.between(name, ITERATIONS - 30, ITERATIONS)
-        print(f"{name}: {early:.0f} MiB at iteration {STEADY}, {late:.0f} MiB at iteration {ITERATIONS}")
-        grew[name] = late / early - 1
+        sizes = {look: memory.around(name, look) for look in LOOKS}
+        print(f"{name}: " + ", ".join(f"{size:.0f} MiB at iteration {look}" for look, size in sizes.items()))
+        grew[name] = sizes[ITERATIONS] / sizes[STEADY] - 1
     assert max(grew.values()) < GROWTH, grew
     assert statistics.median(quiet) < 1.0
     assert len(quiet) == ITERATIONS - 1, "one iteration waited for the server"

@@ -1,0 +1,37 @@
+"""Credentials do not belong into settings: those are stored and shown in plain text, by axiom and by Prefect.
+
+Recognised are a password in a URL, a value given to a name like token or secret, and some services' own marks.
+"""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+_WORDS = (
+    "token", "secret", "password", "passwd", "api[_-]?key", "access[_-]?key", "signature", "sig", "credentials?",
+)  # fmt: skip
+_NAMES = "|".join(form for word in _WORDS for form in (word, word.upper(), word.title()))
+CREDENTIAL = (
+    r"://[^/@\s]*:[^/@\s]+@"
+    rf"|(?:^|[^A-Za-z])(?:[A-Za-z0-9]+[_-])*(?:{_NAMES})(?:[_-][A-Za-z0-9]+)*=[^&\s]"
+    r"|(?:AKIA|ASIA)[0-9A-Z]{16}|hf_[A-Za-z0-9]{30}|gh[pousr]_[A-Za-z0-9]{30}|sk-[A-Za-z0-9_-]{20}"
+)
+WITHOUT = rf"^(?![\s\S]*(?:{CREDENTIAL}))"
+"""The same for a JSON schema, which knows no flags: what Prefect's server refuses, it never stores."""
+
+
+def plain(text: str, what: str = "the value") -> str:
+    """`text`. Raises ValueError, with all from the credential on left out, when it holds one; `what` names it."""
+    found = re.search(CREDENTIAL, text)
+    if found:
+        raise ValueError(
+            f"{what} {text[: found.start()] + '***'!r} holds a credential, which would be stored and shown in plain "
+            f"text; leave it out and set it in the environment of whoever runs this (AWS_SECRET_ACCESS_KEY, HF_TOKEN, "
+            f"...) or in a Prefect block"
+        )
+    return text
+
+
+Plain = Annotated[str, AfterValidator(lambda text: plain(text)), Field(json_schema_extra={"pattern": WITHOUT})]
+"""Text without a credential, as a parameter of a flow."""
