@@ -51,6 +51,10 @@ class Runtime:
         print(learner.description, file=sys.stderr, flush=True)
         return learner
 
+    def prepare(self) -> None:
+        """Open the learner before it is needed: what it starts in other processes goes on beside other work."""
+        assert self.learner
+
     @cached_property
     def verifier(self) -> Verifier:
         """The sandbox templates; for direct answers, which are only compared, none."""

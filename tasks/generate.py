@@ -15,6 +15,7 @@ def generate(run: Runtime, *, iteration: int = 0) -> Handle:
     """`problems/<split>.parquet`, `problems/proof.json` and the cheats that hidden cases reject in `audit.json`."""
 
     def work(out: Writer) -> None:
+        run.prepare()  # engines start in processes of their own, meanwhile
         splits = make_problems(run.config)
         out.json("proof", prove_disjoint(splits))
         out.json("audit", audit_rates(run.config.problems.families) if run.config.model.kind == "language" else [])

@@ -2,8 +2,11 @@
 
 import importlib.util
 import os
+import re
+import resource
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -164,3 +167,24 @@ def test_an_adapter_of_too_high_a_rank_is_refused(engine, prompts, tmp_path):
     train(examples, model=MODEL, config=config, previous=BASE, out=tmp_path, seed=1, iteration=1, first_step=0)
     with pytest.raises(ConfigError, match=r"has rank 32, the engine takes 16; set sampling.vllm.max_lora_rank"):
         engine.use(Policy("wide", tmp_path))
+
+
+def test_an_engine_that_finds_too_little_memory_starts_smaller(engine, prompts):
+    from axiom.sampling.vllm import VLLMSampler
+
+    engine.use(BASE)
+    needed = 1024 * int(re.search(r"VmPeak:\s+(\d+) kB", status(engine.engines[0])).group(1))
+    small = VLLMSampler(MODEL, SAMPLING)
+    try:
+        planned = small.plan
+        limit = needed - planned.cache_bytes // 2
+        resource.prlimit(small.engines[0].process.pid, resource.RLIMIT_AS, (limit, limit))
+        small.use(BASE)
+        assert small.plan == planned.lowered()
+        assert texts(small, ask(prompts[:2], limit=4)) == texts(engine, ask(prompts[:2], limit=4))
+    finally:
+        small.close()
+
+
+def status(engine: EngineProcess) -> str:
+    return Path(f"/proc/{engine.process.pid}/status").read_text()

@@ -81,9 +81,9 @@ def _own(
 ) -> Measured:
     began = time.perf_counter()
     sampler, _ = open_sampler(model, settings)
-    started = time.perf_counter() - began
     try:
         sampler.use(Policy("base", None))
+        started = time.perf_counter() - began
         _first_token(sampler, requests)
         began = time.perf_counter()
         sampler.use(policy)

@@ -12,6 +12,10 @@ from axiom.config import ModelConfig, TrainingConfig
 from axiom.models import Policy, load_model, load_tokenizer
 from axiom.training import Example, train
 
+Run = Callable[[], None]
+Way = Callable[[ModelConfig, Sequence[Example], TrainingConfig], Run]
+"""Loads what it needs and gives back the run to be timed."""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -29,35 +33,43 @@ class Measured:
 
 
 def measure(model: ModelConfig, examples: Sequence[Example], config: TrainingConfig) -> Iterator[Measured]:
-    """Axiom's trainer, the original's loop and, where it is installed, TRL's SFTTrainer with packing."""
+    """Axiom's trainer, the original's loop and, where it is installed, TRL's SFTTrainer with packing.
+
+    Each has its model loaded when the time begins: axiom keeps it from one iteration to the next.
+    """
     total = _tokens(model, examples)
-    ways: dict[str, Callable[[Sequence[Example]], None]] = {
-        "axiom": lambda rows: _axiom(model, rows, config),
-        "batch 1, padded": lambda rows: _padded_loop(model, rows, config),
-    }
+    ways: dict[str, Way] = {"axiom": _axiom, "batch 1, padded": _padded_loop}
     if importlib.util.find_spec("trl") is not None:
-        ways["TRL, packed"] = lambda rows: _trl(model, rows, config)
+        ways["TRL, packed"] = _trl
     for name, way in ways.items():
-        way(examples[: 2 * config.batch_size * config.gradient_accumulation])
+        way(model, examples[: 2 * config.batch_size * config.gradient_accumulation], config)()
+        run = way(model, examples, config)
         _reset_peak()
         began = time.perf_counter()
-        way(examples)
+        run()
         yield Measured(name, total, time.perf_counter() - began, _peak_gib())
 
 
-def _axiom(model: ModelConfig, examples: Sequence[Example], config: TrainingConfig) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        train(
-            examples, model=model, config=config, previous=Policy("base", None), out=Path(folder), seed=0,
-            iteration=1, first_step=0,
-        )  # fmt: skip
+def _axiom(model: ModelConfig, examples: Sequence[Example], config: TrainingConfig) -> Run:
+    def run() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            train(
+                examples, model=model, config=config, previous=Policy("base", None), out=Path(folder), seed=0,
+                iteration=1, first_step=0,
+            )  # fmt: skip
+
+    return run
 
 
-def _padded_loop(model: ModelConfig, examples: Sequence[Example], config: TrainingConfig) -> None:
+def _padded_loop(model: ModelConfig, examples: Sequence[Example], config: TrainingConfig) -> Run:
     """The original experiment's: one example at a time, padded to the longest, peft as it comes."""
+    adapted, tokenizer = _peft_model(model, config), load_tokenizer(model)
+    return lambda: _one_by_one(adapted, tokenizer, examples, config)
+
+
+def _one_by_one(adapted: Any, tokenizer: Any, examples: Sequence[Example], config: TrainingConfig) -> None:
     import torch
 
-    adapted, tokenizer = _peft_model(model, config), load_tokenizer(model)
     optimizer = torch.optim.AdamW([p for p in adapted.parameters() if p.requires_grad], lr=config.learning_rate)
     longest = max(len(ids) for ids in tokenizer([e.prompt + e.target for e in examples])["input_ids"])
     accumulation = config.batch_size * config.gradient_accumulation
@@ -75,7 +87,12 @@ def _padded_loop(model: ModelConfig, examples: Sequence[Example], config: Traini
     _finish()
 
 
-def _trl(model: ModelConfig, examples: Sequence[Example], config: TrainingConfig) -> None:
+def _trl(model: ModelConfig, examples: Sequence[Example], config: TrainingConfig) -> Run:
+    loaded, tokenizer = load_model(model), load_tokenizer(model)
+    return lambda: _sft(loaded, tokenizer, examples, config)
+
+
+def _sft(loaded: Any, tokenizer: Any, examples: Sequence[Example], config: TrainingConfig) -> None:
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
@@ -87,8 +104,7 @@ def _trl(model: ModelConfig, examples: Sequence[Example], config: TrainingConfig
             gradient_checkpointing=False, report_to=[], save_strategy="no", logging_strategy="no", disable_tqdm=True,
         )  # fmt: skip
         trainer = SFTTrainer(
-            model=load_model(model), args=settings, train_dataset=rows, peft_config=_lora(config),
-            processing_class=load_tokenizer(model),
+            model=loaded, args=settings, train_dataset=rows, peft_config=_lora(config), processing_class=tokenizer,
         )  # fmt: skip
         trainer.train()
     _finish()

@@ -98,11 +98,12 @@ class EngineProcess:
         )
 
     def kill(self) -> None:
-        """End the process, by its own process group, and wait for it."""
+        """End the process, by its own process group, and wait for it; once it has ended, nothing."""
         self.socket.close()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        if self.process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
         self.log.close()
 
 

@@ -1,7 +1,8 @@
 """Sampling with vLLM engines in processes of their own, which live as long as the experiment.
 
-One engine is bound by its own CPU work at these model sizes, so several share a GPU and divide the requests. An
-engine that dies is started anew once in a call and given what it had not finished; a second death is an EngineError.
+One engine is bound by its own CPU work at these model sizes, so several share a GPU and divide the requests. Making a
+sampler only sets them on their way; its first use waits for them. An engine that dies is started anew once in a call
+and given what it had not finished; a second death is an EngineError.
 """
 
 import contextlib
@@ -52,7 +53,9 @@ class VLLMSampler:
         self.next_key = 0
         self.plan = make_plan(self.directory, model, sampling)
         self.asleep = False
-        self._start()
+        self.starting = False
+        self.engines: list[EngineProcess] = []
+        self._begin()
 
     def use(self, policy: Policy) -> None:
         """Put the policy's weights in force in every engine; one that has died since is started anew, once."""
@@ -60,6 +63,7 @@ class VLLMSampler:
             check_adapter(self.config, policy.adapter)
             if weights_in_force(self.config, self.sampling) == "adapter":
                 _check_rank(policy.adapter, self.sampling)
+        self.await_start()
         self.policy, self.asleep = policy, False
         asked = [index for index in range(len(self.engines)) if self._or_revive(index, _ask_to_use, policy)]
         for index in asked:
@@ -70,6 +74,7 @@ class VLLMSampler:
 
         `Request.seed` seeds the engines' common stream: a generator for each request would cost more than the model.
         """
+        self.await_start()
         due = self._jobs(requests)
         for index in range(len(self.engines)):
             self._submit(index, due)
@@ -94,6 +99,7 @@ class VLLMSampler:
 
         if self.plan.left_bytes is None:
             return False
+        self.await_start()
         if not self.plan.sleeps:
             free = torch.cuda.mem_get_info()[0]
             if free < bytes_needed:
@@ -112,19 +118,26 @@ class VLLMSampler:
             engine.kill()
             Path(engine.log.name).unlink(missing_ok=True)
 
-    def _start(self) -> None:
-        """All engines, smaller ones when memory runs out on the way."""
-        while True:
+    def await_start(self) -> None:
+        """Wait until all engines are ready; start smaller ones when memory runs out on the way."""
+        while self.starting:
             try:
-                with contextlib.ExitStack() as started:
-                    self.engines = [started.enter_context(self._spawn(index)) for index in range(self.plan.engines)]
-                    for engine in self.engines:
-                        engine.expect("ready", START_SECONDS)
-                    started.pop_all()
-                return
+                for engine in self.engines:
+                    engine.expect("ready", START_SECONDS)
+                self.starting = False
             except EngineError as error:
+                for engine in self.engines:
+                    engine.kill()
                 if not self._lower(error):
                     raise
+                self._begin()
+
+    def _begin(self) -> None:
+        """Start all engines, which takes them seconds that the caller may spend otherwise."""
+        self.starting = True
+        with contextlib.ExitStack() as started:
+            self.engines = [started.enter_context(self._spawn(index)) for index in range(self.plan.engines)]
+            started.pop_all()
 
     def _lower(self, error: EngineError) -> bool:
         """Halve what engines hold from now on if memory ran out; whether there was something to halve."""
