@@ -58,7 +58,7 @@ soak: venv
 	$(PY) -m pytest -m long -s tests/test_prefect_soak.py
 
 deploy: venv
-	.venv/bin/axiom setup
+	$(PY) -m axiom.cli setup
 
 clean:
 	rm -rf .venv

@@ -10,6 +10,7 @@ from typing import Any
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate, WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.responses import DeploymentResponse
 from prefect.events.actions import ChangeFlowRunState, SendNotification
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.exceptions import ObjectNotFound
@@ -141,10 +142,24 @@ def _meaning(automation: AutomationCore) -> dict[str, Any]:
 
 
 def _deploy() -> list[str]:
+    with get_client(sync_client=True) as client:
+        before = client.read_deployments(limit=200)
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     if done.returncode:
         raise InfrastructureError(f"`prefect deploy --all` failed: {(done.stdout + done.stderr)[-2000:]}")
     with get_client(sync_client=True) as client:
+        for deployment in before:
+            _rest(client, deployment)
         names = sorted(deployment.name for deployment in client.read_deployments(limit=200))
     return [f"deployment {name}: there" for name in names]
+
+
+def _rest(client: SyncPrefectClient, before: DeploymentResponse) -> None:
+    """Pause again what a person had paused: Prefect makes schedules anew and starts deployments that rested."""
+    if before.paused:
+        client.pause_deployment(before.id)
+    resting = [schedule.schedule for schedule in before.schedules if not schedule.active]
+    for schedule in client.read_deployment_schedules(before.id) if resting else ():
+        if schedule.schedule in resting:
+            client.update_deployment_schedule(before.id, schedule.id, active=False)

@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import polars
+import psutil
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
@@ -107,9 +108,13 @@ class Operator:
     def prefect(self, *arguments: str) -> str:
         return self._command("prefect", *arguments)
 
-    def _command(self, *arguments: str, **environment: str) -> str:
+    def make(self, target: str, **environment: str) -> str:
+        """`make` with this Python, whose packages are taken as they are."""
+        return self._command("make", "--old-file=venv", f"PY={sys.executable}", target, program=(), **environment)
+
+    def _command(self, *arguments: str, program: tuple[str, ...] = (sys.executable, "-m"), **environment: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", *arguments], cwd=REPOSITORY, env={**self.environment, **environment}, text=True,
+            [*program, *arguments], cwd=REPOSITORY, env={**self.environment, **environment}, text=True,
             capture_output=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"{' '.join(arguments)}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
@@ -120,6 +125,9 @@ class Operator:
 
     def post(self, path: str, **body: Any) -> Any:
         return self._answer(lambda: self.http.post(path, json=body))
+
+    def patch(self, path: str, **body: Any) -> None:
+        assert self.http.patch(path, json=body).is_success, path
 
     @staticmethod
     def _answer(ask: Callable[[], httpx.Response]) -> Any:
@@ -170,6 +178,17 @@ class Operator:
         runs = [parent, *(run["id"] for run in children)]
         found = self.post("/task_runs/filter", task_runs={"flow_run_id": {"any_": runs}}, limit=200)
         return list(found)
+
+    def listens_at(self) -> set[str]:
+        """Addresses at which the server, the workers and all below them take connections."""
+        found = set()
+        for process in filter(None, (self.server, *self.workers)):
+            if process.child.poll() is None:
+                top = psutil.Process(process.pid)
+                for each in (top, *top.children(recursive=True)):
+                    sockets = each.net_connections("inet")
+                    found |= {socket.laddr.ip for socket in sockets if socket.status == psutil.CONN_LISTEN}
+        return found
 
     def database_bytes(self) -> int:
         """Pages in use, free ones left out."""
