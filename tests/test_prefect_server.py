@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -211,44 +212,47 @@ def test_an_overlapping_run_is_refused_or_queued_as_its_form_says(operator: Oper
     assert {row["state_name"] for row in operator.task_runs(queued)} == {"Reused", "Completed"}  # the report is new
 
 
-def scheduled(operator: Operator, home: Path, strategy: str) -> str:
-    """A deployment of `modular` that is due every few seconds, sooner than a run of it ends; its id."""
+def scheduled(operator: Operator, home: Path, strategy: str, schedule: dict) -> str:
+    """A deployment of `modular` with a limit of one run, due sooner than a run of it ends; its id."""
     like = operator.get(f"/deployments/name/{MODULAR}")
     same = ("flow_id", "entrypoint", "work_pool_name", "pull_steps", "parameter_openapi_schema")
-    schedule = {"schedule": {"interval": 4}, "max_scheduled_runs": 2}
     made = operator.post(
-        "/deployments/", **{key: like[key] for key in same}, name=strategy, schedules=[schedule],
+        "/deployments/", **{key: like[key] for key in same}, name=strategy, schedules=[{"schedule": schedule}],
         parameters=parameters(home, f"on-time-{strategy.lower()}"), concurrency_limit=1,
         concurrency_options={"collision_strategy": strategy},
     )  # fmt: skip
     return str(made["id"])
 
 
-def states(operator: Operator, deployment: str) -> dict[str, str]:
-    """Of the runs whose time has come, by their ids, in order."""
-    runs = operator.post(
-        "/flow_runs/filter", deployments={"id": {"any_": [deployment]}}, sort="EXPECTED_START_TIME_ASC"
-    )
+def state_names(operator: Operator, deployment: str) -> dict[str, str]:
+    """Of the runs that the server made and somebody has taken up, by their ids."""
+    runs = operator.post("/flow_runs/filter", deployments={"id": {"any_": [deployment]}})
     assert all(run["auto_scheduled"] for run in runs)
     return {run["id"]: run["state_name"] for run in runs if run["state_name"] != "Scheduled"}
 
 
-def test_a_schedule_starts_runs_and_what_overlaps_is_refused_or_queued(operator: Operator, home: Path):
-    refusing, queueing = (scheduled(operator, home, strategy) for strategy in ("CANCEL_NEW", "ENQUEUE"))
-    wait_until("a run that waits", lambda: "AwaitingConcurrencySlot" in states(operator, queueing).values(), 60)
-    waiting = next(run for run, state in states(operator, queueing).items() if state == "AwaitingConcurrencySlot")
-    wait_until("a run that is refused", lambda: "Cancelled" in states(operator, refusing).values(), 60)
-    refused = next(run for run, state in states(operator, refusing).items() if state == "Cancelled")
+def test_a_schedule_starts_runs_and_refuses_or_queues_what_overlaps(operator: Operator, home: Path):
+    now = datetime.now(UTC)
+    first, last = (f"{now + timedelta(seconds=after):%Y%m%dT%H%M%SZ}" for after in (6, 10))
+    twice = {"rrule": f"DTSTART:{first}\nRRULE:FREQ=SECONDLY;INTERVAL=4;UNTIL={last}"}
+    refusing = scheduled(operator, home, "CANCEL_NEW", {"interval": 4})
+    queueing = scheduled(operator, home, "ENQUEUE", twice)
+
+    def met(deployment: str, state: str) -> str | None:
+        return next((run for run, name in state_names(operator, deployment).items() if name == state), None)
+
+    refused = wait_until("a refusal", lambda: met(refusing, "Cancelled"), 60)
+    [schedule] = operator.get(f"/deployments/{refusing}")["schedules"]
+    assert operator.http.delete(f"/deployments/{refusing}/schedules/{schedule['id']}").is_success
+    waiting = wait_until("a run in the queue", lambda: met(queueing, "AwaitingConcurrencySlot"), 60)
     assert operator.run(refused)["state"]["message"] == "Deployment concurrency limit reached."
     assert operator.run(refused)["run_count"] == 0
-    for deployment in (refusing, queueing):
-        [schedule] = operator.get(f"/deployments/{deployment}")["schedules"]
-        assert operator.http.delete(f"/deployments/{deployment}/schedules/{schedule['id']}").is_success
-        wait_until("a whole run", lambda each=deployment: "Completed" in states(operator, each).values(), 60)
+    wait_until("a whole run", lambda: met(refusing, "Completed"), 90)
     assert operator.await_state(waiting) == "COMPLETED"
-    assert set(states(operator, refusing).values()) == {"Completed", "Cancelled"}
-    assert (home / "store/on-time-enqueue/iterations/0003/metrics.manifest.json").exists()
-    assert (home / "store/on-time-cancel_new/iterations/0003/metrics.manifest.json").exists()
+    assert set(state_names(operator, refusing).values()) == {"Completed", "Cancelled"}
+    assert set(state_names(operator, queueing).values()) <= {"Completed", "AwaitingConcurrencySlot"}
+    for name in ("on-time-enqueue", "on-time-cancel_new"):
+        assert (home / "store" / name / "iterations/0003/metrics.manifest.json").exists()
 
 
 @pytest.fixture
