@@ -5,10 +5,11 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from axiom import seeds, values
-from axiom.problems.drawing import Drawing, text
-from axiom.problems.family import Family, load
+from axiom import seeds
+from axiom.problems.drawing import Drawing, packed, text
+from axiom.problems.family import Family
 from axiom.problems.inputs import STRATA, Quick
+from axiom.problems.outline import load_shared
 from axiom.problems.space import Names, Variant, canonical, difficulty_of
 from axiom.records import Problem, Split
 
@@ -44,7 +45,7 @@ def build(family: Family, names: Names, plan: Plan, avoid: Iterable[str] = ()) -
     """
     variant = family.space.variant(names)
     source = family.printed(variant)
-    run = load(source, family.entry_point)
+    run = load_shared(source, family.entry_point)
     name, difficulty = canonical(names), difficulty_of(variant)
     rng = Quick(seeds.derive(plan.seed, "cases", family.name, plan.split, name))
     drawing = Drawing(family, variant, source, run, rng, size_at(difficulty, plan.stretch), set(avoid))
@@ -66,7 +67,7 @@ def build(family: Family, names: Names, plan: Plan, avoid: Iterable[str] = ()) -
 
 def fingerprint(family: Family, variant: Variant, run: Callable[..., Any]) -> str:
     """Hash of the behaviour on the common probe set: the calls and their results."""
-    behaviour = [family.parameters, *(packed + text(run(*args)) for packed, args in probes(family, variant))]
+    behaviour = [family.parameters, *(key + text(run(*args)) for key, args in probes(family, variant))]
     return hashlib.sha256("\0".join(behaviour).encode()).hexdigest()[:32]
 
 
@@ -91,4 +92,4 @@ _KEPT: dict[tuple[Family, Hashable], Sequence[tuple[str, list[Any]]]] = {}
 def _draw_probes(family: Family, variant: Variant) -> Sequence[tuple[str, list[Any]]]:
     rng = Quick(seeds.derive(0, "probes", family.parameters))
     drawn = (family.sample(variant, rng, STRATA[index % len(STRATA)], 8) for index in range(PROBES))
-    return [(values.encode(args), args) for args in drawn]
+    return [(packed(args), args) for args in drawn]

@@ -2,14 +2,15 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from json.encoder import encode_basestring
 from typing import Any
 
 from axiom import values
 from axiom.errors import AxiomError
 from axiom.problems.family import Family
-from axiom.problems.guidance import differs, planted
+from axiom.problems.guidance import Wrong
 from axiom.problems.inputs import SPRINKLED, Hints, one_language
 from axiom.problems.space import Variant
 from axiom.records import Case
@@ -17,11 +18,13 @@ from axiom.records import Case
 ATTEMPTS = 5
 """Draws for each case wanted before a variant counts as too monotonous to test."""
 
-EXTRA = 20
-"""Further draws for a problem some of whose planted wrong programs no case has told yet."""
+PATIENCE = 16
+"""Further draws in a row that may tell nothing, for a problem some of whose wrong programs no case has told yet."""
 
+EXTRA = 64
+"""Further draws at most."""
 
-TELLING = ("zero", "negative", "typical", "big", "repeated", "typical", "long", "single")
+TELLING = ("zero", "negative", "big", "typical", "zero", "negative", "big", "repeated", "single", "typical")
 """Strata of the further draws, those first in which wrong programs show most often."""
 
 
@@ -71,18 +74,20 @@ class _Hand:
             for one in waiting:
                 self.offer(one, 0 if self.full else most)
 
-    def replace(self, new: _Drawn) -> bool:
-        """Put a call in the place of one that tells nothing, if there is one and the answers stay varied."""
+    def place_for(self, new: _Drawn) -> int | None:
+        """Place of a call that tells nothing and may go for `new`, so that the answers stay varied; None without."""
         free = [place for place, one in enumerate(self.chosen) if one.spared(new)]
         same = [place for place in free if self.chosen[place].expected == new.expected]
         if not free or (not same and self.tally[new.expected] >= self.often):
-            return False
-        place = (same or free)[-1]
+            return None
+        return (same or free)[-1]
+
+    def replace(self, place: int, new: _Drawn) -> None:
+        """Put a call in the place of another."""
         new.first, new.telling = self.chosen[place].first, True
         self.tally[self.chosen[place].expected] -= 1
         self.tally[new.expected] += 1
         self.chosen[place] = new
-        return True
 
 
 class Drawing:
@@ -128,12 +133,12 @@ class Drawing:
         args = self.family.sample(self.variant, self.rng, stratum, self.size)
         if self._blind:
             args = self._hints.sprinkled(args, self.rng, sprinkled)
-        packed = values.encode(args)
-        if packed in self.taken:
+        key = packed(args)
+        if key in self.taken:
             return None
-        self.taken.add(packed)
+        self.taken.add(key)
         value = self.run(*args)
-        return _Drawn(packed, text(value), args, value, stratum)
+        return _Drawn(key, text(value), args, value, stratum)
 
     def _check(self, one: _Drawn) -> None:
         """Raise AxiomError when the interpreter and the printed function disagree: one of the two is wrong."""
@@ -148,40 +153,41 @@ class Drawing:
     def _sharpen(self, hand: _Hand) -> None:
         """Choose calls that tell more of the planted wrong programs, among the spare ones and further draws."""
         first = hand.chosen[0]
-        alive = _untold(planted(self.source, self.family.entry_point, self.run, first.args[0], first.value), hand)
-        for new in self._further(hand.spare):
-            if not alive:
+        wrong = Wrong(self.source, self.family.entry_point, self.run, first.args[0], first.value)
+        order = sorted(hand.chosen, key=_slowness)
+        for place in wrong.told_by_all([(one.args, one.value) for one in order]):
+            order[place].telling = True
+        since = 0
+        for new in self._further(hand.spare) if wrong else ():
+            since += 1
+            spot = hand.place_for(new)
+            if spot is not None and wrong.told_by(new.args, new.value):
+                since = 0
+                hand.replace(spot, new)
+            if since == PATIENCE or not wrong:
                 return
-            left = [mutant for mutant in alive if not differs(mutant, new.args, new.value)]
-            if len(left) < len(alive) and hand.replace(new):
-                alive = left
 
     def _further(self, spare: list[_Drawn]) -> Iterator[_Drawn]:
-        """At most EXTRA calls: those already drawn, and new ones."""
-        yield from spare[:EXTRA]
-        for attempt in range(EXTRA - len(spare) // 2):
+        """At most EXTRA calls: some of those already drawn, and new ones."""
+        yield from spare[: PATIENCE // 2]
+        for attempt in range(EXTRA):
             new = self._draw(TELLING[attempt % len(TELLING)], sprinkled=1.0)
             if new is not None:
                 yield new
 
 
-def _untold(wrong: Iterable[Callable[..., Any]], hand: _Hand) -> list[Callable[..., Any]]:
-    """The wrong programs that answer every call rightly; the calls that told the others are marked."""
-    untold = []
-    order = sorted(hand.chosen, key=lambda one: abs(len(one.packed) - SHORT))
-    for mutant in wrong:
-        for place, one in enumerate(order):
-            if differs(mutant, one.args, one.value):
-                one.telling = True
-                order.insert(0, order.pop(place))  # what told one mutant tells most others
-                break
-        else:
-            untold.append(mutant)
-    return untold
+def _slowness(one: _Drawn) -> int:
+    """How far a call is from being quick to answer and still telling much."""
+    return abs(len(one.packed) - SHORT)
 
 
 SHORT = 20
 """Characters of a call that is quick to answer and still tells much: with such calls the telling begins."""
+
+
+def packed(args: list[Any]) -> str:
+    """`values.encode`, with a short cut for the most frequent type."""
+    return f"[{encode_basestring(args[0])}]" if len(args) == 1 and type(args[0]) is str else values.encode(args)
 
 
 def text(value: Any) -> str:

@@ -7,14 +7,26 @@ another binding of one name, so dozens of them cost one compilation.
 
 import ast
 import functools
+import itertools
 import operator
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from types import CodeType
 from typing import Any
+
+from axiom.problems.outline import MARK, outlines
 
 MOST_ROUNDS = 2_000
 """Rounds of `while` loops, or length of a range, beyond which a mutant counts as endless."""
 
+ALONE = 5
+"""Calls on which each mutant is tried by itself."""
+
 Run = Callable[..., Any]
+Wrongs = dict[str, Any]
+"""Names of doubtful places, and what each is bound to instead of its usual value."""
+Call = tuple[Sequence[Any], Any]
+"""Arguments and the right answer."""
 
 _BOUNDARIES: dict[type[ast.cmpop], tuple[Run, Run]] = {
     ast.Lt: (operator.lt, operator.le), ast.LtE: (operator.le, operator.lt), ast.Gt: (operator.gt, operator.ge),
@@ -30,29 +42,124 @@ _BUILTINS: dict[str, Any] = {"max": min, "min": max, "set": list}
 _ALWAYS, _NEVER, _same = (lambda _: True), (lambda _: False), (lambda test: test)
 
 
-def planted(source: str, entry_point: str, run: Run, argument: Any, result: Any) -> list[Run]:
+class Wrong:
     """Wrong versions of *trusted* `source`, which defines `run`: its mutants, and `run` behind wrappers.
 
-    The wrappers suit a first argument and a result of the types given.
+    The wrappers suit a first argument of the type given; what may go wrong with a result suits the type of `result`.
+    A version that a call has told is forgotten.
     """
-    return [*_Schema(source, entry_point).mutants(), *wrappers(run, argument, result)]
+
+    def __init__(self, source: str, entry_point: str, run: Run, argument: Any, result: Any) -> None:
+        self._usual: dict[str, Any] = {}
+        self._scope: dict[str, Any] = {"__name__": "schema", "range": _bounded}
+        self._left: list[Wrongs] = []
+        for place, (text, literals) in enumerate(outlines(source)):
+            schema = _schema(text, place)
+            self._usual |= schema.usual
+            self._usual |= literals
+            self._left += [{name: wrong} for name, wrong in schema.bindings]
+            for name in schema.numbers:
+                if type(number := literals[name]) is int:
+                    self._left += [{name: number + 1}, {name: number - 1}]
+            self._scope |= self._usual
+            exec(schema.code, self._scope)  # our own printed code, rewritten here
+        self._run = self._scope[entry_point]
+        self._behind = list(wrappers(run, argument))
+        self._beyond = distortions(result)
+
+    def __bool__(self) -> bool:
+        """Whether there is a version that no call has told."""
+        return bool(self._left or self._behind or self._beyond)
+
+    def told_by_all(self, calls: Sequence[Call]) -> set[int]:
+        """Places of the calls that told a version, each tried on a few; what is left was tried on all of them.
+
+        What a few calls have not told mostly means the same as the program. It is tried together from here on: a call
+        that many wrong places together leave as it is tells, but for rare coincidences, none of them.
+        """
+        order, telling, rest = list(range(len(calls))), set(), []
+        for wrong in self._left:
+            for turn in range(min(ALONE, len(order))):
+                if self._differs(wrong, *calls[order[turn]]):
+                    place = order.pop(turn)
+                    order.insert(0, place)  # what told one mutant tells most others
+                    telling.add(place)
+                    break
+            else:
+                rest.append(wrong)
+        self._left = _together(rest)
+        return telling | {place for place in order if self and self.told_by(*calls[place])}
+
+    def told_by(self, args: Sequence[Any], expected: Any) -> bool:
+        """Whether a call tells a version; those that it tells are forgotten."""
+        left: list[Wrongs] = []
+        told = False
+        for wrongs in self._left:
+            if not self._differs(wrongs, args, expected):
+                left.append(wrongs)
+                continue
+            apart: list[Wrongs] = [{name: wrong} for name, wrong in wrongs.items()] if len(wrongs) > 1 else []
+            quiet = [wrong for wrong in apart if not self._differs(wrong, args, expected)]
+            if apart and len(quiet) == len(apart):
+                left += quiet  # they differ together and not alone: they would again
+            else:
+                left += _together(quiet)
+                told = True
+        self._left = left
+        behind = [wrong for wrong in self._behind if not _answers_otherwise(wrong, args, expected)]
+        beyond = [wrong for wrong in self._beyond if not _answers_otherwise(wrong, (expected,), expected)]
+        told = told or len(behind) < len(self._behind) or len(beyond) < len(self._beyond)
+        self._behind, self._beyond = behind, beyond
+        return told
+
+    def _differs(self, wrongs: Wrongs, args: Sequence[Any], expected: Any) -> bool:
+        """Whether the program with these names bound otherwise answers a call otherwise than expected."""
+        scope = self._scope
+        scope["_rounds"] = itertools.repeat(True, MOST_ROUNDS)
+        scope.update(wrongs)
+        differs = _answers_otherwise(self._run, args, expected)
+        for name in wrongs:
+            scope[name] = self._usual[name]
+        return differs
 
 
-def wrappers(run: Run, argument: Any, result: Any) -> Iterator[Run]:
-    """`run` with its first argument or its result mistreated, as far as such an argument and result allow."""
+def _together(wrongs: Sequence[Wrongs]) -> list[Wrongs]:
+    """As few bundles as hold every (name, wrong value) without a name twice in one."""
+    bundles: list[Wrongs] = []
+    for wrong in wrongs:
+        free = next((bundle for bundle in bundles if not bundle.keys() & wrong.keys()), None)
+        if free is None:
+            bundles.append(dict(wrong))
+        else:
+            free.update(wrong)
+    return bundles
+
+
+def wrappers(run: Run, argument: Any) -> Iterator[Run]:
+    """`run` with its first argument mistreated, as far as such an argument allows."""
     if isinstance(argument, str | list):
         yield lambda a, *rest: run(a[:-1], *rest)
         yield lambda a, *rest: run(a[1:], *rest)
         yield lambda a, *rest: run(a[:4], *rest)
+    if isinstance(argument, list):
+        yield lambda a, *rest: run(list(dict.fromkeys(a)), *rest)
     elif isinstance(argument, int):
         yield lambda a, *rest: run(a + 1, *rest)
         yield lambda a, *rest: run(a - 1, *rest)
-    if isinstance(result, list):
-        yield lambda *args: [int(float(x)) for x in run(*args)]
+        yield lambda a, *rest: run(int(float(a)), *rest)
 
 
-def differs(mutant: Run, args: Sequence[Any], expected: Any) -> bool:
-    """Whether a mutant answers a call otherwise than expected."""
+def distortions(result: Any) -> list[Run]:
+    """What may go wrong with a right answer of the type given."""
+    if type(result) is int:
+        return [abs, lambda found: int(float(found))]
+    if type(result) is list:
+        return [lambda found: [int(float(x)) for x in found], lambda found: found[:-1], sorted]
+    return []
+
+
+def _answers_otherwise(mutant: Run, args: Sequence[Any], expected: Any) -> bool:
+    """Whether a wrong program answers a call otherwise than expected."""
     try:
         found = mutant(*args)
     except Exception:  # noqa: BLE001 (a wrong program may break in any way; then it has given itself away)
@@ -60,64 +167,77 @@ def differs(mutant: Run, args: Sequence[Any], expected: Any) -> bool:
     return type(found) is not type(expected) or found != expected
 
 
-_PARTS = (ast.expr, ast.stmt, ast.comprehension, ast.keyword, ast.arguments)
-"""The kinds of node under which a doubtful place may lie."""
+_FIELDS = frozenset((
+    "args", "body", "comparators", "defaults", "elt", "elts", "exc", "func", "generators", "ifs", "iter", "key", "keys",
+    "keywords", "left", "lower", "operand", "orelse", "right", "slice", "step", "target", "targets", "test", "upper",
+    "value", "values",
+))  # fmt: skip
+"""Fields of nodes under which doubtful places lie."""
 
 
+class _Inside(dict[type, tuple[str, ...]]):
+    """For each kind of node its fields among `_FIELDS`; none for tables, where a slip shows at once or never."""
+
+    def __missing__(self, kind: type) -> tuple[str, ...]:
+        bare = kind in (ast.Name, ast.Constant, ast.Dict, ast.arg)
+        self[kind] = () if bare else tuple(field for field in kind._fields if field in _FIELDS)  # type: ignore[attr-defined]
+        return self[kind]
+
+
+_INSIDE = _Inside()
+
+
+@dataclass(frozen=True)
 class _Schema:
-    """A program whose doubtful places are names in `scope`; `bindings` holds (name, usual, wrong) for each mutant."""
+    """A program whose doubtful places are names.
 
-    def __init__(self, source: str, entry_point: str) -> None:
-        self.bindings: list[tuple[str, Any, Any]] = []
-        self.rounds = 0
-        self.scope: dict[str, Any] = {"__name__": "schema", "range": _bounded, "_going": self._going}
-        tree = ast.parse(source)
-        for statement in tree.body:
-            self._visit(statement)
-        exec(compile(tree, "<schema>", "exec"), self.scope)  # our own printed code, rewritten here
-        self._run: Run = self.scope[entry_point]
+    `usual` holds what each name stands for, `bindings` a name and a wrong value for each mutant, `numbers` the names of
+    literals that are wrong when one is added to them.
+    """
 
-    def mutants(self) -> Iterator[Run]:
-        """One function for each binding."""
-        return (functools.partial(self._bound, *binding) for binding in self.bindings)
+    code: CodeType
+    usual: dict[str, Any]
+    bindings: tuple[tuple[str, Any], ...]
+    numbers: tuple[str, ...]
 
-    def _bound(self, name: str, usual: Any, wrong: Any, *args: Any) -> Any:
-        """What the mutant with `name` bound to `wrong` answers."""
-        self.scope[name], self.rounds = wrong, 0
-        try:
-            return self._run(*args)
-        finally:
-            self.scope[name] = usual
 
-    def _going(self, test: Any) -> Any:
-        self.rounds += 1
-        if self.rounds > MOST_ROUNDS:
-            raise TimeoutError(f"more than {MOST_ROUNDS} rounds")
-        return test
+@functools.lru_cache(4096)
+def _schema(text: str, place: int) -> _Schema:
+    """The schema of the part of a program that stands at `place`."""
+    rewriting = _Rewriting(place)
+    tree = ast.parse(text)
+    for statement in tree.body:
+        rewriting.visit(statement)
+    code = compile(tree, "<schema>", "exec")
+    return _Schema(code, rewriting.usual, tuple(rewriting.bindings), tuple(rewriting.numbers))
+
+
+class _Rewriting:
+    """One outline of a part of a program on its way to a schema."""
+
+    def __init__(self, place: int) -> None:
+        self.place = place
+        self.usual: dict[str, Any] = {}
+        self.bindings: list[tuple[str, Any]] = []
+        self.numbers: dict[str, None] = {}
 
     def _named(self, usual: Any, *wrong: Any) -> str:
-        name = f"_{len(self.scope)}"
-        self.scope[name] = usual
-        self.bindings += [(name, usual, other) for other in wrong]
+        name = f"_at{self.place}_{len(self.usual)}"
+        self.usual[name] = usual
+        self.bindings += [(name, other) for other in wrong]
         return name
 
-    def _visit(self, node: ast.AST) -> ast.AST:
+    def visit(self, node: Any) -> Any:
         """`node` with its doubtful places replaced by names and calls; changes the tree in place."""
-        for field in node._fields:
-            value = getattr(node, field, None)
+        kind = type(node)
+        for field in _INSIDE[kind]:
+            value = getattr(node, field)
             if type(value) is list:
-                for place, item in enumerate(value):
-                    if isinstance(item, _PARTS):
-                        value[place] = self._visit(item)
-            elif isinstance(value, _PARTS):
-                setattr(node, field, self._visit(value))
-        rewrite = _REWRITES.get(type(node))
+                value[:] = [self.visit(item) for item in value]
+            elif value is not None:
+                setattr(node, field, self.visit(value))
+        rewrite = _REWRITES.get(kind)
         return rewrite(self, node) if rewrite else node
-
-    def _constant(self, node: ast.Constant) -> ast.AST:
-        if type(node.value) is not int:
-            return node
-        return _name(self._named(node.value, node.value + 1, node.value - 1), node)
 
     def _operator(self, node: ast.BinOp) -> ast.AST:
         pair = _OPERATORS.get(type(node.op))
@@ -144,22 +264,24 @@ class _Schema:
         return node
 
     def _loop(self, node: ast.While) -> ast.AST:
-        node.test = _call("_going", node.test, node.test)
+        going = _call("next", node.test, _name("_rounds", node.test))
+        node.test = ast.copy_location(ast.BoolOp(ast.And(), [node.test, going]), node.test)
         return node
 
-    def _builtin(self, node: ast.Name) -> ast.AST:
-        if node.id in _BUILTINS and node.id not in self.scope:
-            usual = _USUAL[node.id]
-            self.scope[node.id] = usual
-            self.bindings.append((node.id, usual, _BUILTINS[node.id]))
+    def _word(self, node: ast.Name) -> ast.AST:
+        if node.id.startswith(MARK):
+            self.numbers[node.id] = None
+        elif node.id in _BUILTINS and node.id not in self.usual:
+            self.usual[node.id] = _USUAL[node.id]
+            self.bindings.append((node.id, _BUILTINS[node.id]))
         return node
 
 
 _USUAL: dict[str, Any] = {"max": max, "min": min, "set": set}
-_REWRITES: dict[type[ast.AST], Callable[[_Schema, Any], ast.AST]] = {
-    ast.Constant: _Schema._constant, ast.BinOp: _Schema._operator, ast.Compare: _Schema._comparison,
-    ast.If: _Schema._branch, ast.IfExp: _Schema._branch, ast.comprehension: _Schema._filter,
-    ast.BoolOp: _Schema._either, ast.While: _Schema._loop, ast.Name: _Schema._builtin,
+_REWRITES: dict[type[ast.AST], Callable[[_Rewriting, Any], ast.AST]] = {
+    ast.BinOp: _Rewriting._operator, ast.Compare: _Rewriting._comparison,
+    ast.If: _Rewriting._branch, ast.IfExp: _Rewriting._branch, ast.comprehension: _Rewriting._filter,
+    ast.BoolOp: _Rewriting._either, ast.While: _Rewriting._loop, ast.Name: _Rewriting._word,
 }  # fmt: skip
 
 

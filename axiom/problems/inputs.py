@@ -191,7 +191,8 @@ def wide(rng: random.Random, stratum: str, size: int) -> int:
     if stratum in ("empty", "single", "zero"):
         return rng.randint(0, 17) if stratum == "single" else 0
     if stratum == "big":
-        return rng.randrange(BIG, 2**70)
+        few = "".join(rng.choices(rng.choices("123456789", k=2), k=rng.randint(17, 20)))
+        return int(few) if rng.random() < 0.5 else rng.randrange(BIG, 2**70)
     digits = {"small": rng.randint(2, 4), "long": 2 * size}.get(stratum, rng.randint(1, max(2, size)))
     if stratum == "repeated":
         return int("".join(rng.choices(rng.choices("0123456789", k=2), k=digits)))

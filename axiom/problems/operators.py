@@ -1,17 +1,16 @@
 """Binary operators on integers, with their rules for division: shared by arithmetic and rpn."""
 
-import math
+import functools
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 from axiom.problems.space import Option
 
 PLAIN: dict[str, Option] = {
     "+": Option(0, "", "a + b", lambda a, b: a - (-b)),
     "-": Option(0, "", "a - b", lambda a, b: a + (-b)),
-    "*": Option(0, "", "a * b", lambda a, b: int(Fraction(a) * b)),
+    "*": Option(0, "", "a * b", lambda a, b: ((a + b) ** 2 - (a - b) ** 2) // 4),
 }
 """The operators that need no explanation."""
 
@@ -19,21 +18,32 @@ SPECIAL: dict[str, Option] = {
     "max": Option(1, "a @ b is the larger of a and b", "max(a, b)", lambda a, b: a if a >= b else b),
     "min": Option(1, "a @ b is the smaller of a and b", "min(a, b)", lambda a, b: a if a <= b else b),
     "gap": Option(1, "a @ b is the absolute difference of a and b", "abs(a - b)", lambda a, b: max(a, b) - min(a, b)),
-    "mean": Option(2, "a @ b is (a + b) / 2 rounded down", "(a + b) // 2", lambda a, b: math.floor(Fraction(a + b, 2))),
+    "mean": Option(2, "a @ b is (a + b) / 2 rounded down", "(a + b) // 2", lambda a, b: (a + b) >> 1),
     "lean": Option(2, "a @ b is 2 * a + b", "2 * a + b", lambda a, b: a + a + b),
     "pull": Option(2, "a @ b is a - 2 * b", "a - 2 * b", lambda a, b: a - b - b),
 }
 """What the extra operator @ may mean."""
 
+
+def _towards_zero(a: int, b: int) -> int:
+    quotient, rest = divmod(a, b)
+    return quotient + 1 if rest and quotient < 0 else quotient
+
+
+def _nearest(a: int, b: int) -> int:
+    quotient, rest = divmod(a, b)
+    return quotient + 1 if abs(2 * rest) >= abs(b) else quotient
+
+
 _ROUNDING: dict[str, Option] = {
-    "down": Option(1, "rounds down (towards minus infinity)", "a // b", lambda a, b: math.floor(Fraction(a, b))),
+    "down": Option(1, "rounds down (towards minus infinity)", "a // b", lambda a, b: (a - a % b) // b),
     "zero": Option(2, "rounds towards zero", "abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)",
-                   lambda a, b: math.trunc(Fraction(a, b))),
-    "up": Option(2, "rounds up (towards plus infinity)", "-(-a // b)", lambda a, b: math.ceil(Fraction(a, b))),
+                   _towards_zero),
+    "up": Option(2, "rounds up (towards plus infinity)", "-(-a // b)", lambda a, b: a // b + (a % b != 0)),
     "near": Option(3, "rounds to the nearest integer, halves up", "(2 * a + b) // (2 * b)",
-                   lambda a, b: math.floor(Fraction(a, b) + Fraction(1, 2))),
+                   _nearest),
     "rest": Option(2, "gives the remainder with the sign of b, as in Python's a % b", "a % b",
-                   lambda a, b: a - b * math.floor(Fraction(a, b))),
+                   lambda a, b: divmod(a, b)[1]),
 }  # fmt: skip
 
 _BY_ZERO: dict[str, Option] = {
@@ -52,7 +62,7 @@ class Algebra:
     run: dict[str, Callable[[int, int], int]]
     notes: tuple[str, ...]
 
-    @property
+    @functools.cached_property
     def symbols(self) -> str:
         """Every operator, in the order of the levels."""
         return "".join(self.levels)
@@ -117,7 +127,15 @@ NUMERALS: dict[str, Option] = {
 
 
 def operator_among(symbols: str, rng: random.Random, stratum: str) -> str:
-    """Any operator, but among zeros and negative numbers most often a division."""
-    if stratum in ("zero", "empty", "negative") and "/" in symbols and rng.random() < 0.6:
-        return "/"
+    """Any operator, but among zeros and negative numbers most often a division or a difference."""
+    if stratum in TELLING:
+        roll = rng.random()
+        if roll < 0.5 and "/" in symbols:
+            return "/"
+        if roll > 0.75 and "-" in symbols:
+            return "-"
     return rng.choice(symbols)
+
+
+TELLING = ("zero", "empty", "negative")
+"""Strata of short expressions, where a slip in one operator is not lost among the others."""

@@ -4,9 +4,6 @@ Each row gives the words, the code and the interpreter's function of one meaning
 apart on purpose, so that a slip in one shows as a disagreement.
 """
 
-import math
-from fractions import Fraction
-
 from axiom.problems.space import Option
 
 
@@ -113,7 +110,7 @@ FINISH: dict[str, Option] = {
     "negated": Option(1, "Return the negative of the result.", "-{}", lambda r: 0 - r),
     "absolute": Option(1, "Return the absolute value of the result.", "abs({})", lambda r: max(r, -r)),
     **{f"mod_{k}": Option(2, f"Return the remainder of the result modulo {k} (0 to {k - 1}).", f"{{}} % {k}",
-                          lambda r, k=k: r - k * math.floor(Fraction(r, k))) for k in (2, 5, 7, 10, 97)},
+                          lambda r, k=k: divmod(r, k)[1]) for k in (2, 5, 7, 10, 97)},
     **{f"floor_{k}": Option(2, f"Return the result, or {k} if it is less than {k}.", f"max({{}}, {k})",
                             lambda r, k=k: r if r > k else k) for k in (0, 1, 10)},
 }  # fmt: skip

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from axiom.problems.family import Family, function
 from axiom.problems.inputs import huge, within
-from axiom.problems.operators import NUMERALS, Algebra, algebras, operator_among
+from axiom.problems.operators import NUMERALS, TELLING, Algebra, algebras, operator_among
 from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import FINISH
 
@@ -112,7 +112,7 @@ def _climb(v: Variant, algebra: Algebra, read: str) -> str:
                 f"    left = {read.format('token')}"]  # fmt: skip
     tighter = "parse(LEVEL[op] + 1)" if v["grouping"].run == "left" else "parse(LEVEL[op])"
     parse = function(
-        "def parse(lowest)", *atom, "while tokens and LEVEL.get(tokens[0], 0) >= lowest:", "    op = tokens.pop(0)",
+        "def parse(lowest)", *atom, "while tokens and tokens[0] in LEVEL and LEVEL[tokens[0]] >= lowest:", "    op = tokens.pop(0)",
         f"    left = apply(op, left, {tighter})", "return left",
     )  # fmt: skip
     main = function(
@@ -132,16 +132,20 @@ def _split(tokens: list[str], ranks: dict[str, int], apply: dict[str, Binary], r
     """Value of `tokens`: cut at the operator that is applied last, value both sides, apply it."""
     if len(tokens) == 1:
         return int(tokens[0], base)
-    depth, cut = 0, {}
+    depth, loosest, cut = 0, len(ranks), 0
     for place, token in enumerate(tokens):
-        depth += (token == "(") - (token == ")")
-        if depth == 0 and token in ranks and not (right and ranks[token] in cut):
-            cut[ranks[token]] = place
+        if token in ranks:
+            rank = ranks[token]
+            if depth == 0 and (rank < loosest or (rank == loosest and not right)):
+                loosest, cut = rank, place
+        elif token == "(":
+            depth += 1
+        elif token == ")":
+            depth -= 1
     if not cut:
         return _split(tokens[1:-1], ranks, apply, right, base)
-    last = cut[min(cut)]
-    left, other = (_split(side, ranks, apply, right, base) for side in (tokens[:last], tokens[last + 1 :]))
-    return apply[tokens[last]](left, other)
+    left = _split(tokens[:cut], ranks, apply, right, base)
+    return apply[tokens[cut]](left, _split(tokens[cut + 1 :], ranks, apply, right, base))
 
 
 def _language(v: Variant) -> tuple[object, ...]:
@@ -152,16 +156,18 @@ def _language(v: Variant) -> tuple[object, ...]:
 
 def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[str]:
     """An expression of the variant's language; long ones have up to twice `size` numbers."""
-    count = (
-        2
-        if "grouping" not in v
-        else {"single": 1, "empty": 1, "small": 3, "long": 2 * size}.get(stratum, rng.randint(2, size))
-    )
+    if "grouping" not in v:
+        count = 2
+    elif stratum in TELLING:
+        count = rng.choice((2, 2, 3, 3, 4))
+    else:
+        count = {"single": 1, "small": 3, "long": 2 * size}.get(stratum) or rng.randint(2, size)
     nested = "brackets" in v and v["brackets"].run
     tokens = _tokens(v, rng, stratum, count, nested)
     if v["layout"].code and "one or more" in v["layout"].words:
-        gaps = [" " * rng.choice((1, 1, 2, 3)) for _ in tokens]
-        return [gaps[0][1:] + "".join(t + g for t, g in zip(tokens, gaps, strict=True))]
+        gaps = [rng.choice((" ", " ", "  ", "   ")) for _ in tokens]
+        ends = rng.choice(("", " ", "  ")), rng.choice(("", "", " ", "  "))
+        return [ends[0] + "".join(t + g for t, g in zip(tokens, gaps, strict=True)).rstrip() + ends[1]]
     return [" ".join(tokens)]
 
 
@@ -172,23 +178,32 @@ def _tokens(v: Variant, rng: random.Random, stratum: str, count: int, nested: bo
     tokens: list[str] = []
     while count:
         group = rng.randint(2, count) if nested and count > 1 and rng.random() < 0.35 else 1
-        part = _tokens(v, rng, stratum, group, group < count and nested)
-        tokens += [
-            *(["("] if group > 1 else []),
-            *part,
-            *([")"] if group > 1 else []),
-            operator_among(symbols, rng, stratum),
-        ]
+        if group > 1:
+            tokens.append("(")
+            tokens += _tokens(v, rng, stratum, group, group < count)
+            tokens.append(")")
+        else:
+            divisor = bool(tokens) and tokens[-1] == "/"
+            tokens.append(_divisor(v, rng, stratum) if divisor else _numeral(v, rng, stratum))
+        tokens.append(operator_among(symbols, rng, stratum))
         count -= group
     return tokens[:-1]
 
 
+def _divisor(v: Variant, rng: random.Random, stratum: str) -> str:
+    """A number that is zero where zeros are wanted, and small even where large ones are."""
+    if stratum == "zero" and rng.random() < 0.6:
+        return "0"
+    return _numeral(v, rng, "typical" if stratum in ("big", "zero") else stratum)
+
+
 def _numeral(v: Variant, rng: random.Random, stratum: str) -> str:
-    value = (
-        rng.choice((0, 0, 1, 2, 7)) if stratum in ("zero", "empty") else within(rng, 1, 9 if stratum == "small" else 40)
-    )
-    if stratum == "big" and rng.random() < 0.6:
+    if stratum in ("zero", "empty"):
+        value = rng.choice((0, 0, 1, 2, 7, 9))
+    elif stratum == "big" and rng.random() < 0.7:
         value = huge(rng)
+    else:
+        value = within(rng, 1, 9 if stratum == "small" else 40)
     if v["signs"].run and rng.random() < (0.8 if stratum == "negative" else 0.3):
         value = -value
     return format(value, v["numerals"].run[1])

@@ -82,7 +82,7 @@ def _places(n: int, base: int) -> list[int]:
 def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[int]:
     """A natural number of any length, often next to a power of the base."""
     if stratum == "single" or (stratum in ("repeated", "negative") and rng.random() < 0.5):
-        return [rng.choice((1, 1, 2)) * v["base"].run ** rng.choice((1, 1, 2, 3)) + rng.choice((-1, -1, 0, 1))]
+        return [rng.choice((1, 1, 2)) * v["base"].run ** rng.choice((1, 1, 2, 3)) + rng.choice((-1, -1, 0, 0, 1))]
     return [inputs.wide(rng, stratum, size)]
 
 

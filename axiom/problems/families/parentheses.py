@@ -53,6 +53,10 @@ _QUESTIONS = {
 }  # fmt: skip
 
 
+_FINISH = {name: option for name, option in FINISH.items() if name != "floor_10"}
+"""Counts of marks are seldom above 10."""
+
+
 def describe(v: Variant) -> str:
     finish = v["finish"].words
     if "marks" in v:
@@ -147,9 +151,14 @@ def _read(v: Variant, s: str) -> dict[str, int] | None:
     empty = sum(s.count(kind) for kind in kinds)
     rest = [(i, c) for i, c in enumerate(s) if c in brackets]
     spans: list[tuple[int, int, str]] = []
-    while (k := next((k for k in range(len(rest) - 1) if rest[k][1] + rest[k + 1][1] in kinds), -1)) >= 0:
-        spans.append((rest[k][0], rest[k + 1][0], rest[k][1]))
-        del rest[k : k + 2]
+    k = 0
+    while k + 1 < len(rest):
+        if rest[k][1] + rest[k + 1][1] in kinds:
+            spans.append((rest[k][0], rest[k + 1][0], rest[k][1]))
+            del rest[k : k + 2]
+            k = max(0, k - 1)
+        else:
+            k += 1
     if rest:
         return None
     above = {span: [o for o in spans if o[0] < span[0] and span[1] < o[1]] for span in spans}
@@ -183,10 +192,11 @@ def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[str]
         text = [rng.choice(_ALL if "kinds" not in v else "".join(kinds)) for _ in range(2 * length)]
     elif stratum == "repeated" or (stratum == "zero" and rng.random() < 0.5):
         limit = v["depth"].run if v["depth"].words else 5
-        text = list(_nested(v, rng, kinds, limit + rng.randint(0, 1), "", deep=True))
+        text = list(_nested(v, rng, kinds, limit + (stratum == "zero") * rng.randint(0, 1), deep=True))
+    elif stratum == "big":
+        text = list(_unlawful(v, rng, kinds))
     else:
-        pairs, lawful = (rng.randint(2, 3), 0.3) if stratum == "big" else (length, 1.0)
-        text = _damaged(list(_nested(v, rng, kinds, pairs, "", lawful)), rng, kinds, stratum)
+        text = _damaged(list(_nested(v, rng, kinds, length)), rng, kinds, stratum)
     if "kinds" in v and v["others"].run is not True:
         noise = "1" if stratum == "typical" else "az" if v["others"].run else ""
     else:
@@ -197,10 +207,11 @@ def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[str]
 
 
 def _damaged(text: list[str], rng: random.Random, kinds: tuple[str, ...], stratum: str) -> list[str]:
-    """`text` as it is, or with a bracket changed, or missing, or one too many; cut short where negative."""
+    """`text` as it is, or with a bracket changed, or missing, or one too many; where negative cut short, or with its first at its end."""
     if stratum == "negative":
-        return text[: rng.randint(1, len(text))]
-    if stratum in ("big", "typical"):
+        cut = rng.randint(1, len(text))
+        return text[:cut] if rng.random() < 0.6 else text[1:] + text[:1]
+    if stratum == "typical":
         return text
     roll = rng.random() * (0.5 if stratum == "zero" else 1)
     if roll < 0.3:
@@ -212,24 +223,43 @@ def _damaged(text: list[str], rng: random.Random, kinds: tuple[str, ...], stratu
     return text
 
 
-def _nested(
-    v: Variant,
-    rng: random.Random,
-    kinds: tuple[str, ...],
-    pairs: int,
-    outer: str,
-    lawful: float = 1.0,
-    deep: bool = False,
-) -> str:
-    """That many pairs, each where it may stand with probability `lawful` at least; one in the other if `deep`."""
+def _unlawful(v: Variant, rng: random.Random, kinds: tuple[str, ...]) -> str:
+    """A balanced string, but for one pair that stands where it may not, or too deep."""
+    inner, outer = rng.choice([(a, b) for a in kinds for b in kinds if not _nests(v, a[0], b[0])] or [("", "")])
+    if not inner or (v["depth"].words and rng.random() < 0.5):
+        core = _nested(v, rng, kinds, (v["depth"].run if v["depth"].words else 3) + 1, deep=True)
+    else:
+        core = f"{outer[0]}{inner}{outer[1]}"
+    around = [_nested(v, rng, kinds, rng.randint(0, 1)) for _ in range(2)]
+    return core.join(around)
+
+
+def _nested(v: Variant, rng: random.Random, kinds: tuple[str, ...], pairs: int, deep: bool = False) -> str:
+    """Up to that many pairs, each where it may stand; one in the other, however deep, if `deep`."""
+    return "".join(_pairs(v, rng, kinds, pairs, "", 99 if deep else v["depth"].run, deep))
+
+
+def _pairs(
+    v: Variant, rng: random.Random, kinds: tuple[str, ...], pairs: int, outer: str, room: int, deep: bool
+) -> list[str]:
+    """`_nested`, directly inside a pair that opens with `outer`, where `room` more may stand one in the other."""
+    legal = kinds
+    if outer and v["rule"].words:
+        legal = tuple(kind for kind in kinds if _nests(v, kind[0], outer))
+    if deep and pairs > 1:
+        legal = tuple(kind for kind in legal if any(_nests(v, other[0], kind[0]) for other in kinds)) or legal
+    if not legal or room < 1:
+        return []
     parts: list[str] = []
     while pairs > 0:
-        legal = [kind for kind in kinds if _nests(v, kind[0], outer)] if outer and v["rule"].words else kinds
-        kind = rng.choice(legal if legal and rng.random() < lawful else kinds)
+        kind = rng.choice(legal)
         inside = pairs - 1 if deep else rng.randint(0, pairs - 1)
-        parts += (kind[0], _nested(v, rng, kinds, inside, kind[0], lawful, deep) if inside else "", kind[1])
+        parts.append(kind[0])
+        if inside:
+            parts += _pairs(v, rng, kinds, inside, kind[0], room - 1, deep)
+        parts.append(kind[1])
         pairs -= 1 + inside
-    return "".join(parts)
+    return parts
 
 
 FAMILY = Family(
@@ -239,15 +269,15 @@ FAMILY = Family(
     parameters="s: str",
     returns="int",
     axes=(
-        {"marks": _COUNTED, "finish": FINISH},
-        {"difference": _DIFFERENCES, "finish": FINISH},
+        {"marks": _COUNTED, "finish": _FINISH},
+        {"difference": _DIFFERENCES, "finish": _FINISH},
         {
             "kinds": _ALPHABETS,
             "question": _QUESTIONS,
             "rule": _RULES,
             "depth": _DEPTHS,
             "others": _OTHERS,
-            "finish": FINISH,
+            "finish": _FINISH,
         },
     ),
     describe=describe,

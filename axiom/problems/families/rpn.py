@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from axiom.problems.family import Family, function
 from axiom.problems.inputs import huge, within
-from axiom.problems.operators import NUMERALS, Algebra, algebras, operator_among
+from axiom.problems.operators import NUMERALS, TELLING, Algebra, algebras, operator_among
 from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import FINISH
 
@@ -108,14 +108,9 @@ def program(v: Variant) -> str:
         *_needing(v, 2),
         f"        {v['order'].code}",
     ]
-    for place, symbol in enumerate(algebra.symbols[:-1]):
-        lines += [
-            f"        {'el' if place else ''}if token == {symbol!r}:",
-            f"            stack.append({algebra.code[symbol]})",
-        ]
-    lines += ["        else:", f"            stack.append({algebra.code[algebra.symbols[-1]]})"]
-    lines += ["    else:", f"        stack.append({read.format('token')})"]
-    return function(FAMILY.signature, *lines, f"return {v['finish'].code.format(v['surplus'].code)}")
+    lines += ["        stack.append(apply(token, a, b))", "    else:", f"        stack.append({read.format('token')})"]
+    evaluate = function(FAMILY.signature, *lines, f"return {v['finish'].code.format(v['surplus'].code)}")
+    return f"{function('def apply(op, a, b)', *algebra.apply_lines())}\n\n\n{evaluate}"
 
 
 def _atom(v: Variant, code: str) -> str:
@@ -150,29 +145,39 @@ def solve(v: Variant, expression: str) -> int:
 def _language(v: Variant) -> tuple[object, ...]:
     """What `sample` looks at."""
     symbols, numerals = v["operators"].run.symbols, v["numerals"].run
-    return (symbols, numerals, v["commands"].run, v["missing"].words) if "surplus" in v else (symbols, numerals)
+    if "surplus" in v:
+        return symbols, numerals, v["commands"].run, v["missing"].words
+    return symbols, numerals, v["order"].run
 
 
 def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[str]:
     """A postfix expression; long ones have up to four times `size` tokens."""
     symbols = v["operators"].run.symbols
     if "surplus" not in v:
-        return [f"{_numeral(v, rng, stratum)} {_numeral(v, rng, stratum)} {operator_among(symbols, rng, stratum)}"]
-    length = {"single": 1, "small": 5, "long": 4 * size}.get(stratum, rng.randint(5, 2 * size))
-    commands = list(v["commands"].run)
-    allow = bool(v["missing"].words)
+        symbol = operator_among(symbols, rng, stratum)
+        second = "typical" if symbol == "/" and stratum in ("big", "zero") else stratum
+        pair = [_numeral(v, rng, stratum), _numeral(v, rng, second)]
+        if stratum == "zero" and symbol == "/" and rng.random() < 0.6:
+            pair[1] = "0"
+        return [" ".join([*(pair[::-1] if v["order"].run else pair), symbol])]
+    if stratum in TELLING:
+        length = rng.choice((3, 3, 4, 5, 6))
+    else:
+        length = {"single": rng.choice((1, 2)), "small": 5, "long": 4 * size}.get(stratum) or rng.randint(5, 2 * size)
+    commands, allow = v["commands"].run, bool(v["missing"].words)
+    lacking = 0.6 if stratum in TELLING else 0.3
     tokens, height = [], 0
-    if not allow or rng.random() < 0.8:
+    if not allow or rng.random() > lacking:
         tokens, height = [_numeral(v, rng, stratum)], 1
     while len(tokens) < length:
         roll = rng.random()
-        if roll < 0.15 and commands and (allow or height >= 2):
+        if roll < 0.25 and commands and (allow or height >= 2):
             name = rng.choice(commands)
             tokens.append(name)
             height = max(height, _NEEDS[name]) + (name == "dup")
-        elif roll < 0.55 and (height >= 2 or (allow and rng.random() < 0.3)):
+        elif roll < 0.65 and (height >= 2 or (allow and rng.random() < lacking)):
             tokens.append(operator_among(symbols, rng, stratum))
-            height = max(height, 2) - 1
+            height = height - 1 if height > 2 else 1
         else:
             tokens.append(_numeral(v, rng, stratum))
             height += 1
@@ -180,13 +185,16 @@ def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[str]
 
 
 def _numeral(v: Variant, rng: random.Random, stratum: str) -> str:
-    value = rng.choice((0, 0, 1, -1, 7)) if stratum in ("zero", "empty") else within(rng, -9, 30)
-    if stratum == "small":
+    if stratum in ("zero", "empty"):
+        value = rng.choice((0, 0, 1, -1, 7))
+    elif stratum == "small":
         value = within(rng, 1, 9)
     elif stratum == "negative" and rng.random() < 0.7:
         value = -within(rng, 1, 30)
     elif stratum == "big" and rng.random() < 0.6:
         value = huge(rng) * rng.choice((1, -1))
+    else:
+        value = within(rng, -9, 30)
     return format(value, v["numerals"].run[1])
 
 
