@@ -18,7 +18,7 @@ problems_app = typer.Typer(help="Print, write, list and audit procedural problem
 app.add_typer(bench_app, name="bench")
 app.add_typer(problems_app, name="problems")
 
-console = Console()
+console = Console(emoji=False)  # an id like 2:train:... is none
 errors = Console(stderr=True, soft_wrap=True)
 
 COMMAND_MODULES: tuple[str, ...] = (

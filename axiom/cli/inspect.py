@@ -79,12 +79,14 @@ def _record(table: str) -> Any:
 def _print_row(row: Mapping[str, Any]) -> None:
     from rich.rule import Rule
     from rich.syntax import Syntax
+    from rich.text import Text
 
     code = {name: row[name] for name in ("code", "target", "reference_solution") if row.get(name)}
-    console.print(Rule(str(row.get("sample_id") or row.get("problem_id") or ""), style="dim", align="left"))
+    title = Text(str(row.get("sample_id") or row.get("problem_id") or ""))
+    console.print(Rule(title, style="dim", align="left"))
     for name, value in row.items():
         if name not in code:
-            console.print(f"[bold]{name}[/]", value, markup=True, highlight=False, soft_wrap=True)
+            console.print(Text(name, "bold"), Text(str(value)), soft_wrap=True)  # as it is: a model may write [/b]
     for name, text in code.items():
         console.print(f"[bold]{name}[/]")
         console.print(Syntax(text, "python", background_color="default", word_wrap=True))
