@@ -18,19 +18,36 @@ from axiom.records import Case
 ATTEMPTS = 5
 """Draws for each case wanted before a variant counts as too monotonous to test."""
 
-PATIENCE = 16
-"""Further draws in a row that may tell nothing, for a problem some of whose wrong programs no case has told yet."""
+SPARE = 6
+"""Calls drawn and not chosen that are tried before further ones."""
 
-EXTRA = 64
-"""Further draws at most."""
+FURTHER = 4
+"""Further draws at most, for each that may tell nothing in a row."""
 
-TELLING = ("zero", "negative", "big", "typical", "zero", "negative", "big", "repeated", "single", "typical")
+
+TELLING = (
+    "zero",
+    "negative",
+    "big",
+    "single",
+    "repeated",
+    "typical",
+    "zero",
+    "negative",
+    "single",
+    "big",
+    "typical",
+    "long",
+)
 """Strata of the further draws, those first in which wrong programs show most often."""
 
 
 @dataclass
 class _Drawn:
-    """A call and its answer. `first`: of its stratum; `telling`: it told a wrong program."""
+    """A call and its answer.
+
+    `first`: of its stratum; `telling`: it told a wrong program; `spare`: drawn and not chosen.
+    """
 
     packed: str
     expected: str
@@ -39,6 +56,7 @@ class _Drawn:
     stratum: str
     first: bool = False
     telling: bool = False
+    spare: bool = False
 
     def spared(self, new: "_Drawn") -> bool:
         """Whether `new` may take its place: it tells nothing, and its stratum does not go without."""
@@ -159,18 +177,20 @@ class Drawing:
             order[place].telling = True
         since = 0
         for new in self._further(hand.spare) if wrong else ():
-            since += 1
+            since += not new.spare
             spot = hand.place_for(new)
             if spot is not None and wrong.told_by(new.args, new.value):
                 since = 0
                 hand.replace(spot, new)
-            if since == PATIENCE or not wrong:
+            if since == self.family.patience or not wrong:
                 return
 
     def _further(self, spare: list[_Drawn]) -> Iterator[_Drawn]:
-        """At most EXTRA calls: some of those already drawn, and new ones."""
-        yield from spare[: PATIENCE // 2]
-        for attempt in range(EXTRA):
+        """Some of the calls already drawn, and new ones."""
+        for one in spare[:SPARE]:
+            one.spare = True
+            yield one
+        for attempt in range(FURTHER * self.family.patience):
             new = self._draw(TELLING[attempt % len(TELLING)], sprinkled=1.0)
             if new is not None:
                 yield new

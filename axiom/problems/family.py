@@ -23,7 +23,8 @@ class Family:
     one product of choices, or several where kinds of task need other axes. `accepts_any` says that every value of the
     parameter's type is a legal argument, so that another function's result may be handed in. `language` tells what
     of a variant `sample` looks at: two variants of the same language draw the same arguments from the same stream.
-    Without it, no two variants are taken to share theirs.
+    Without it, no two variants are taken to share theirs. `patience` is how many further draws in a row may tell no
+    wrong program before the cases are settled; families that are made by the ten thousand take less.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Family:
     sample: Sampler
     accepts_any: bool = False
     language: Callable[[Variant], Hashable] | None = None
+    patience: int = 64
     space: Space = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

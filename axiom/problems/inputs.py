@@ -115,7 +115,7 @@ def ints(rng: random.Random, stratum: str, size: int) -> list[int]:
     """A list of integers, of both signs unless the stratum says otherwise."""
     if stratum == "empty":
         return []
-    length = {"single": 1, "small": rng.randint(3, 5), "long": 3 * size}.get(stratum, rng.randint(3, max(4, size)))
+    length = {"small": rng.randint(3, 5), "long": 3 * size}.get(stratum, rng.randint(3, max(4, size)))
     if stratum == "repeated":
         pool = [within(rng, -9, 12) for _ in range(max(2, length // 3))]
         return rng.choices(pool, k=length)
@@ -123,6 +123,8 @@ def ints(rng: random.Random, stratum: str, size: int) -> list[int]:
         return rng.choices((0, 0, 1, -1, 2), k=length)
     if stratum == "small":
         return [within(rng, -5, 12) for _ in range(length)]
+    if stratum == "single":
+        return [number(rng, rng.choice(("typical", "negative", "big")), size)]
     share = rng.choice((0.6, 1.0))
     return [number(rng, stratum if rng.random() < share else "typical", size) for _ in range(length)]
 
@@ -157,8 +159,9 @@ def sentence(rng: random.Random, stratum: str, size: int) -> str:
     if stratum == "empty":
         return ""
     count = {"single": 1, "small": rng.randint(2, 3), "long": 2 * size}.get(stratum, rng.randint(2, max(3, size)))
-    longest = {"zero": 3, "big": 3, "single": 1}.get(stratum, 8)
-    vocabulary = [word(rng)[:longest] for _ in range(max(2, count // 2 if stratum == "repeated" else count))]
+    if stratum in ("zero", "big", "single") or (stratum == "long" and rng.random() < 0.5):
+        return " ".join("".join(rng.choices("aeiolstT", k=rng.choice((1, 1, 2, 3)))) for _ in range(count))
+    vocabulary = [word(rng) for _ in range(max(2, count // 2 if stratum == "repeated" else count))]
     return " ".join(rng.choice(vocabulary) for _ in range(count))
 
 

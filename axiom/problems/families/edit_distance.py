@@ -3,7 +3,6 @@
 import functools
 import random
 
-from axiom.problems import inputs
 from axiom.problems.family import Family, function
 from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import FINISH, VIEWS, finished, sentence
@@ -80,7 +79,23 @@ def solve(v: Variant, a: str, b: str) -> int:
     return v["finish"].run(cost(0, 0))
 
 
-def sample(_v: Variant, rng: random.Random, stratum: str, size: int) -> list[str]:
+def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[str]:
+    """Two strings, of which the view most often leaves a string and an edited copy of it."""
+    return [
+        _shown(v["view"].code, text, rng) if text and rng.random() < 0.9 else text for text in _pair(rng, stratum, size)
+    ]
+
+
+def _shown(view: str, text: str, rng: random.Random) -> str:
+    """A string of which `text` is what counts, for the views that leave out places."""
+    if "::2" in view:
+        return "".join(character + rng.choice("aexb") for character in text)
+    if "[1:]" in view:
+        return rng.choice("aexb") + text
+    return text + rng.choice("aexb") if "[:-1]" in view else text
+
+
+def _pair(rng: random.Random, stratum: str, size: int) -> list[str]:
     """A string and an edited copy of it; now and then two that have little in common."""
     letters = "aeb" if stratum == "repeated" else "aeixbcdAB"
     length = {"empty": 0, "single": rng.randint(1, 2), "negative": rng.randint(2, 3), "small": rng.randint(3, 5),
@@ -91,6 +106,8 @@ def sample(_v: Variant, rng: random.Random, stratum: str, size: int) -> list[str
         place = rng.choice((0, length - 2))
         b[place : place + 2] = a[place : place + 2][::-1]
         return ["".join(a), "".join(b)]
+    if a and stratum in ("zero", "repeated", "big") and rng.random() < 0.6:
+        return [*_around(a[:4], rng)]
     for _ in range(rng.randint(1, 3)):
         place = rng.randint(0, len(b))
         kind = rng.choice(("add", "cut", "swap", "change"))
@@ -105,8 +122,20 @@ def sample(_v: Variant, rng: random.Random, stratum: str, size: int) -> list[str
     return ["".join(a), "" if stratum == "zero" else "".join(b)]
 
 
+def _around(short: list[str], rng: random.Random) -> tuple[str, str]:
+    """Two strings in which the ends of one meet within the other, where an index below 0 would reach round."""
+    text = "".join(short)
+    ends = text[0] + text[-1]
+    tail = "".join(rng.choice("aexb") for _ in range(rng.randint(0, 2)))
+    return (
+        (f"{text}{ends}{tail}", text + tail)
+        if rng.random() < 0.5
+        else (text, f"{ends}{text[rng.randint(0, 1) :]}{tail}")
+    )
+
+
 FAMILY = Family(
     name="edit_distance", title="Edit distance with costs", entry_point="distance", parameters="a: str, b: str", returns="int",
     axes={"remove": _REMOVE, "add": _ADD, "replace": _REPLACE, "swap": _SWAP, "view": _VIEWS, "finish": FINISH},
-    describe=describe, program=program, solve=solve, sample=sample, language=inputs.one_language,
+    describe=describe, program=program, solve=solve, sample=sample, language=lambda v: v["view"].code,
 )  # fmt: skip

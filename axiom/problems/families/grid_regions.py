@@ -1,8 +1,9 @@
 """Regions of a map: which cells count, which touch, which regions are asked about."""
 
+import ast
+import functools
 import random
 
-from axiom.problems import inputs
 from axiom.problems.family import Family, function
 from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import FINISH, finished, sentence
@@ -81,20 +82,44 @@ def solve(v: Variant, grid: list[str]) -> int:
     return v["finish"].run(v["result"].run([g for g in groups if v["kept"].run(g, len(grid), len(grid[0]))]))
 
 
-def sample(_v: Variant, rng: random.Random, stratum: str, size: int) -> list[list[str]]:
-    """A map of up to seven by seven cells."""
+def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[list[str]]:
+    """A map of up to seven by seven cells, now and then with thin trails along which every step counts."""
     if stratum == "empty":
         return [["".join(rng.choice(".#*") for _ in range(rng.randint(1, 2)))]]
-    height, width = {"single": (1, rng.randint(1, 6)), "small": (2, 3), "long": (5, 6)}.get(
+    if stratum in ("big", "zero", "long") or (stratum == "typical" and rng.random() < 0.5):
+        return [_trails(v, rng)]
+    height, width = {"single": (1, rng.randint(1, 6)), "small": (2, 3)}.get(
         stratum, (rng.randint(2, 5), rng.randint(2, 4 + size // 6))
     )
-    weights = {"repeated": (8, 1, 1), "negative": (1, 8, 1), "zero": (1, 1, 6)}.get(stratum, (4, 4, 2))
+    weights = {"repeated": (8, 1, 1), "negative": (1, 8, 1)}.get(stratum, (4, 4, 2))
     rows = ["".join(rng.choices(".#*", weights, k=width)) for _ in range(height)]
-    return [[rng.choice(rows[:2]) for _ in rows] if stratum in ("repeated", "big") else rows]
+    return [[rng.choice(rows[:2]) for _ in rows] if stratum == "repeated" else rows]
+
+
+def _trails(v: Variant, rng: random.Random) -> list[str]:
+    """Cells that count, each a neighbour of another, on a map that is else bare."""
+    counts = [mark for mark in ".#*" if v["cells"].run(mark)]
+    bare = [mark for mark in ".#*" if mark not in counts]
+    moves, height, width = _moves(v["near"].code), rng.randint(3, 7), rng.randint(3, 7)
+    rows = [[rng.choice(bare) for _ in range(width)] for _ in range(height)]
+    for place in range(rng.randint(1, 5)):
+        trail = [(rng.randrange(height), rng.randrange(width))]
+        for _ in range(rng.randint(0, 2 if place else 6)):
+            (r, c), (dr, dc) = rng.choice(trail), rng.choice(moves)
+            trail.append((min(max(r + dr, 0), height - 1), min(max(c + dc, 0), width - 1)))
+        for r, c in trail:
+            rows[r][c] = rng.choice(counts)
+    return ["".join(row) for row in rows]
+
+
+@functools.cache
+def _moves(code: str) -> tuple[tuple[int, int], ...]:
+    moves: tuple[tuple[int, int], ...] = ast.literal_eval(code)
+    return moves
 
 
 FAMILY = Family(
     name="grid_regions", title="Regions of a map", entry_point="regions_of", parameters="grid: list[str]", returns="int",
     axes={"cells": _CELLS, "near": _NEAR, "kept": _KEPT, "result": _RESULTS, "finish": FINISH},
-    describe=describe, program=program, solve=solve, sample=sample, language=inputs.one_language,
+    describe=describe, program=program, solve=solve, sample=sample, language=lambda v: (v["cells"].code, v["near"].code),
 )  # fmt: skip

@@ -80,7 +80,7 @@ def solve(v: Variant, m: list[list[int]]) -> int:
 
 def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[list[list[int]]]:
     """A matrix with at least one cell; wide, tall and square ones."""
-    height, width = {"empty": (1, 1), "single": (1, rng.randint(1, 5)), "small": (2, rng.randint(2, 3)), "long": (size // 2, size // 2 + 1)}.get(
+    height, width = {"empty": (1, 1), "single": (1, rng.randint(1, 5)), "zero": (rng.randint(5, 6), rng.randint(1, 2)), "small": (2, rng.randint(2, 3)), "long": (max(5, size // 2), 1 + size // 2)}.get(
         stratum, (rng.randint(2, 2 + size // 3), rng.randint(1, 2 + size // 3)))  # fmt: skip
     top = 2**61 if stratum == "big" else 0
     low, high = {"negative": (-20, -1), "zero": (-1, 1), "repeated": (1, 3), "small": (-4, 9)}.get(stratum, (-15, 20))

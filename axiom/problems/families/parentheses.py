@@ -285,5 +285,6 @@ FAMILY = Family(
     solve=solve,
     sample=sample,
     language=_language,
+    patience=16,
     accepts_any=True,
 )

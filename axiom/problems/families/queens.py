@@ -88,5 +88,5 @@ def sample(_v: Variant, rng: random.Random, stratum: str, _size: int) -> list[ob
 FAMILY = Family(
     name="queens", title="Pieces that must not attack", entry_point="placements", parameters="n: int, blocked: list[int]", returns="int",
     axes={"attack": _ATTACKS, "square": _SQUARES, "result": _RESULTS, "finish": FINISH},
-    describe=describe, program=program, solve=solve, sample=sample, language=inputs.one_language,
+    describe=describe, program=program, solve=solve, sample=sample, language=inputs.one_language, patience=16,
 )  # fmt: skip

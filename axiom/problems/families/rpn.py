@@ -215,4 +215,5 @@ FAMILY = Family(
     solve=solve,
     sample=sample,
     language=_language,
+    patience=20,
 )
