@@ -49,7 +49,7 @@ def reclaim() -> None:
 
 def _reclaim(client: SyncPrefectClient, run: UUID) -> None:
     state = client.read_flow_run(run).state
-    if state is not None and state.is_crashed():
+    if state is not None and (state.is_crashed() or state.is_failed()):  # failed: a retry that met this one's lock
         client.set_flow_run_state(run, Running(message="It was taken for dead while the server was away."), force=True)
 
 

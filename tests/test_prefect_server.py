@@ -102,18 +102,24 @@ def await_iteration(home: Path, name: str, number: int) -> None:
     wait_until(f"iteration {number} of {name}", mark.exists, 180)
 
 
+CHANGING = ("updated", "status", "last_polled", "active_slots", "slots_in_use")
+"""What workers and runs change meanwhile."""
+
+
 def arrangement(operator: Operator) -> dict:
-    """All that `make deploy` makes, without when it was touched."""
-    paths = ("deployments", "automations", "work_pools", "v2/concurrency_limits")
-    found = {path: {row["id"]: row for row in operator.post(f"/{path}/filter")} for path in paths}
-    schedules = [row for deployment in found["deployments"].values() for row in deployment["schedules"]]
-    for row in (*schedules, *(row for rows in found.values() for row in rows.values())):
-        del row["updated"]
-        for polled in ("status", "last_polled"):  # by a worker just now
-            row.pop(polled, None)
+    """All that `make deploy` makes, and whether the second GPU's slot is held."""
+    found = {path: operator.post(f"/{path}/filter") for path in ("deployments", "automations", "work_pools")}
+    schedules = [row for deployment in found["deployments"] for row in deployment["schedules"]]
     for row in schedules:
         del row["id"], row["created"]  # Prefect makes those of prefect.yaml anew
-    return found
+    for row in (*schedules, *(row for rows in found.values() for row in rows)):
+        for key in set(CHANGING) & set(row):
+            del row[key]
+    rows = operator.post("/v2/concurrency_limits/filter")
+    limits = {row["name"]: row["limit"] for row in rows if row["name"].startswith("gpu:")}
+    held = [row["name"] for row in rows if row["name"] == slot(1) and row["active_slots"]]
+    by_name = {path: {row["name"]: row for row in rows} for path, rows in found.items()}
+    return {**by_name, "limits": limits, "held": held}
 
 
 def test_make_deploy_is_repeatable_and_keeps_what_the_operator_did(operator: Operator):
@@ -133,11 +139,10 @@ def test_make_deploy_is_repeatable_and_keeps_what_the_operator_did(operator: Ope
     operator.post("/v2/concurrency_limits/decrement", names=[slot(1)], slots=1)
     operator.patch("/work_pools/cpu", concurrency_limit=None)
     operator.patch(f"/deployments/{report}", paused=False)
-    assert {row["name"] for row in before["work_pools"].values()} == {"cpu", "gpu"}
-    slots = {row["name"]: row["limit"] for row in before["v2/concurrency_limits"].values()}
-    assert {name: limit for name, limit in slots.items() if name.startswith("gpu:")} == {slot(0): 1, slot(1): 1}
-    names = {row["name"] for row in before["deployments"].values()}
-    assert names == {"original", "quickstart", "modular", "study", "nightly", "report"}
+    assert set(before["work_pools"]) == {"cpu", "gpu"}
+    assert before["limits"] == {slot(0): 1, slot(1): 1}
+    assert before["held"] == [slot(1)]
+    assert set(before["deployments"]) == {"original", "quickstart", "modular", "study", "nightly", "report"}
 
 
 @pytest.mark.parametrize(
@@ -334,12 +339,16 @@ def test_a_live_run_shows_as_running_and_one_whose_worker_is_stopped_as_crashed(
     worker = operator.start_worker("cpu", queue="leaving")
     run = operator.start(MODULAR, parameters(home, "stopped", 300), work_queue_name="leaving")
     await_iteration(home, "stopped", 1)
+    below = {"parent_flow_run_id": {"any_": [run]}, "state": {"type": {"any_": ["RUNNING"]}}}
+    for child in operator.post("/flow_runs/filter", flow_runs=below):
+        operator.set_state(child["id"], "CRASHED")
     operator.set_state(run, "CRASHED")  # as the missing heartbeats do once the server is back
+    operator.await_state(run, "RUNNING", seconds=30)
+    operator.set_state(run, "FAILED")  # as a retry does that meets the lock
     operator.await_state(run, "RUNNING", seconds=30)
     worker.end(signal.SIGTERM)
     assert operator.await_state(run, "CRASHED", "COMPLETED", seconds=20) == "CRASHED"
     assert "was killed" in operator.run(run)["state"]["message"]
-    below = {"parent_flow_run_id": {"any_": [run]}, "state": {"type": {"any_": ["RUNNING"]}}}
     wait_until("the end of its iteration", lambda: not operator.post("/flow_runs/filter", flow_runs=below), 20)
     wait_until("the end of every process", lambda: not processes_of(f"PREFECT__FLOW_RUN_ID={run}"), 20)
 
@@ -381,7 +390,7 @@ def as_text(path: Path) -> bytes:
     return str(polars.read_parquet(path).to_dicts()).encode() if path.suffix == ".parquet" else path.read_bytes()
 
 
-def test_no_credential_is_in_the_store_the_database_or_a_log(operator: Operator, home: Path):
+def test_no_credential_is_in_the_store_the_database_or_a_log(operator: Operator, home: Path, finished: str):
     known = {"AWS_SECRET_ACCESS_KEY": SECRET, "HF_TOKEN": SECRET}
     alive = [psutil.Process(worker.pid) for worker in operator.workers if worker.child.poll() is None]
     assert alive, "it was in the environment of the workers"
