@@ -56,6 +56,13 @@ def test_files_are_written_in_both_formats(tmp_path):
         (("--family", "rpn", "--difficulty", "1", "--count", "9"), "more than the 3 variants"),
         (("--family", "rpn", "--out", "x.csv"), "name a .parquet or .jsonl file"),
         (("--family", "rpn", "--out", "/no/such/x.parquet"), "does not exist"),
+        (("--family", "rpn", "--difficulty", "x"), "--difficulty 'x' is not LOW:HIGH within 1:10; write 3:7 or 5"),
+        (("--family", "rpn", "--count", "0"), "--count 0: "),
+        (("--family", "rpn", "--count=-3"), "--count -3: "),
+        (("--family", "rpn", "--seed", "a"), "--seed a: "),
+        (("audit", "--family", "rpn", "--count", "0"), "`axiom problems audit --help` says what is possible"),
+        (("--famly", "rpn"), "--famly"),
+        (("--family", "rpn", "--count"), "--count"),
         ((), "no family named"),
     ],
 )
@@ -64,7 +71,9 @@ def test_bad_input_is_one_sentence_and_exit_code_two(arguments, message, monkeyp
     with pytest.raises(SystemExit) as left:
         main()
     assert left.value.code == 2
-    assert message in capsys.readouterr().err.replace("\n", " ")
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert (printed.out, printed.err.strip().count("\n")) == ("", 0)
 
 
 def test_the_audit_prints_a_row_for_each_family():

@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -32,10 +33,39 @@ def main() -> None:
     for name in COMMAND_MODULES:
         importlib.import_module(f"axiom.cli.{name}")
     try:
-        app()
+        left = app(prog_name="axiom", standalone_mode=False)
+        sys.exit(left if isinstance(left, int) else 0)
+    except _UsageError as error:
+        if type(error).__name__ != "NoArgsIsHelpError":  # that one has printed the help already
+            errors.print("[bold red]error:[/]", escape(_misuse(error)), highlight=False)
+        sys.exit(2)
+    except typer.Abort:
+        sys.exit("aborted")
     except (UserError, StorageError) as error:
         errors.print("[bold red]error:[/]", escape(str(error)), highlight=False)
         sys.exit(2)
     except InfrastructureError as error:
         errors.print("[bold red]failed:[/]", escape(str(error)), highlight=False)
         sys.exit(1)
+
+
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+"""What typer raises for options it cannot read; newer versions bundle the class and give it no address."""
+
+
+def _misuse(error: Any) -> str:
+    """One sentence: what was given, what is wrong with it, and where to look."""
+    where = error.ctx.command_path if error.ctx else "axiom"
+    given = _given(getattr(error, "param", None))
+    says = error.message if given else error.format_message()
+    says = f"{given}: {says[:1].lower()}{says[1:]}" if given else says
+    return f"{' '.join(says.split()).rstrip('.')}; `{where} --help` says what is possible"
+
+
+def _given(parameter: Any) -> str:
+    """An option as it stands on the command line, with its value; empty for one that does not stand there."""
+    for place in range(len(sys.argv) - 1, 0, -1):
+        name, equals, value = sys.argv[place].partition("=")
+        if parameter is not None and name in parameter.opts:
+            return f"{name} {value if equals else ''.join(sys.argv[place + 1 : place + 2])}".strip()
+    return ""
