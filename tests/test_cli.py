@@ -12,7 +12,8 @@ import pytest
 from axiom.cli.app import main
 from axiom.config import load_config
 from axiom.experiment import Experiment
-from axiom.records import Problem
+from axiom.records import Problem, Sample
+from axiom.store import write_parquet
 
 QUICKSTART = str(Path(__file__).parent.parent / "deployments/quickstart.toml")
 
@@ -110,6 +111,20 @@ def test_inspect_says_what_there_is(root, monkeypatch, capsys):
     Experiment.create(str(root), load_config(QUICKSTART)).save()
     code, _, err = axiom(monkeypatch, capsys, "inspect", "quickstart", "--iteration", "3", "--stage", "samples")
     assert (code, "has no table 'samples'; there: none yet" in err) == (2, True)
+
+
+def test_inspect_shows_what_a_model_wrote_as_it_is(root, monkeypatch, capsys):
+    experiment = Experiment.create(str(root), load_config(QUICKSTART))
+    experiment.save()
+    sample = Sample(
+        sample_id="2:train:a:0", problem_id="a", iteration=2, purpose="train", index=0, completion="x[a] [/b] :train:",
+        code="", token_count=4, logprob=None, finish_reason="stop", seed=0, temperature=1.0, policy_version="base",
+    )  # fmt: skip
+    write_parquet(experiment.folder.join("iterations/0002"), "samples", [sample], Sample)
+    code, out, err = axiom(monkeypatch, capsys, "inspect", "quickstart", "--iteration", "2", "--stage", "samples")
+    assert code == 0, err
+    assert f"completion {sample.completion}\n" in out
+    assert f"sample_id {sample.sample_id}\n" in out
 
 
 def test_list_and_status_of_a_fresh_experiment(root, monkeypatch, capsys):
