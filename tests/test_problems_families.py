@@ -6,14 +6,16 @@ import statistics
 from pathlib import Path
 
 import pytest
+from scipy.stats import binom
 
 from axiom import problems, values
 from axiom.config import SandboxConfig
 from axiom.problems import GENERATORS, audit_cases, generate
 from axiom.problems.audit import audit, audit_rates, cheats
-from axiom.problems.building import Plan, build, fingerprint
+from axiom.problems.building import Plan, build, fingerprint, size_at
 from axiom.problems.decks import candidates
 from axiom.problems.family import load
+from axiom.problems.inputs import STRATA, Quick
 from axiom.problems.space import canonical, parsed
 from axiom.prompts import call, messages
 from axiom.verification import Candidate, Verifier
@@ -139,14 +141,47 @@ def test_so_many_variants_behave_differently(name):
     assert len(canonical_forms) >= len(marks)
 
 
+DENSER = {
+    "knapsack": "fewer items where each may be taken several times: the number of choices grows",
+    "fizzbuzz": "smaller numbers where the answer is about all numbers up to them",
+}
+"""Families whose harder problems have shorter inputs, and why."""
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_higher_difficulty_means_inputs_that_are_not_shorter(name):
+    family = GENERATORS[name]
+    means = []
+    for level in family.difficulties:
+        rng = Quick(level)
+        chosen = [family.space.variant(names) for names in itertools.islice(candidates(family, (level, level), 1), 40)]
+        drawn = [family.sample(v, rng, stratum, size_at(level)) for v in chosen for stratum in STRATA]
+        means.append(statistics.mean(len(values.encode(args)) for args in drawn))
+    assert means[1] > (0.7 if name in DENSER else 0.95) * means[0], means
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("name", FAMILIES)
+def test_cheats_fail_and_valid_forms_pass(name):
+    """99 % of the cheats of each family, less the slack of a sample.
+
+    A family that rejects exactly 99 % fails here once in a thousand samples if its cheats survive independently; since
+    those of one problem survive together, a family must be somewhat better than 99 % to pass as often.
+    """
+    rate = audit(name, 12, 11)
+    planted = rate.constants + rate.tables + rate.mutants
+    assert planted - rate.rejected <= binom.ppf(0.999, planted, 0.01), rate.survivors
+    assert rate.acceptance == 1.0, rate.refused
+    assert rate.mutants >= 10 * rate.problems
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_cheats_fail_and_valid_forms_pass():
-    rates = [audit(name, 4, 11) for name in FAMILIES]
+def test_cheats_of_all_families_together_fail():
+    rates = [audit(name, 4, 12) for name in FAMILIES]
     planted = sum(rate.constants + rate.tables + rate.mutants for rate in rates)
     assert sum(rate.rejected for rate in rates) / planted >= 0.99
-    assert all(rate.acceptance == 1.0 for rate in rates), [rate.refused for rate in rates]
-    assert all(rate.mutants >= 10 * rate.problems for rate in rates)
 
 
 def test_constants_and_tables_of_the_prompt_never_pass():

@@ -1,4 +1,4 @@
-"""`axiom problems`: print, write, list and audit procedural problems."""
+"""`axiom problems`: print, write, list, audit and rate procedural problems."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from axiom.cli.app import console, problems_app
-from axiom.errors import ConfigError
+from axiom.cli.run import Name, Root
+from axiom.errors import ConfigError, DataError
+from axiom.experiment import DEFAULT_ROOT
 
 if TYPE_CHECKING:
+    from axiom.experiment import Experiment
     from axiom.problems.audit import Rates, Run
-    from axiom.records import Case, Problem
+    from axiom.problems.difficulty import Trend
+    from axiom.records import Case, Evaluation, Problem
 
 Family = Annotated[
     list[str] | None, typer.Option("--family", help="A family; may be given many times. `all` is every one.")
@@ -138,6 +142,59 @@ def audit(
     for rate in rates if show else ():
         for text in (*rate.survivors, *rate.refused):
             console.print(f"{rate.family}: {text}", highlight=False, markup=False)
+
+
+@problems_app.command()
+def difficulty(
+    name: Name,
+    iteration: Annotated[int | None, typer.Option(help="Which policy; without it, the last that was measured.")] = None,
+    root: Root = DEFAULT_ROOT,
+) -> None:
+    """Hold the difficulty of problems against a model's solve rates, and name families where the rate rises with it.
+
+    Example: axiom problems difficulty quickstart --iteration 0
+    """
+    from axiom.experiment import Experiment
+    from axiom.problems.difficulty import trends
+
+    at, rows = _measured(Experiment.open(root, name), iteration)
+    found = trends(row for row in rows if row.split in ("train", "val", "test"))
+    _print_trends(found, f"{name}, iteration {at}")
+    rising = [trend for trend in found if trend.says == "rises"]
+    for trend in rising:
+        console.print(f"{trend.family}: problems called harder are solved more often (Spearman {trend.rho:.2f}, "
+                      f"adjusted p {trend.p:.2g})", highlight=False, soft_wrap=True)  # fmt: skip
+    if not rising:
+        console.print("no family's solve rate rises with difficulty", highlight=False)
+
+
+def _measured(experiment: "Experiment", iteration: int | None) -> "tuple[int, list[Evaluation]]":
+    """The evaluations of an iteration, or of the last that has some."""
+    from axiom.experiment import iteration_folder
+    from axiom.records import Evaluation
+
+    folders = experiment.folder.join("iterations").names()
+    there = [int(n) for n in folders if experiment.folder.join("iterations", n).exists("evaluation.parquet")]
+    if not there or (iteration is not None and iteration not in there):
+        name, known = experiment.config.name, ", ".join(map(str, sorted(there))) or "none"
+        raise DataError(f"experiment {name!r} has no evaluation of iteration {iteration}; evaluated are {known}"
+                        if iteration is not None else
+                        f"experiment {name!r} has no evaluation yet; `axiom resume {name}` continues it")  # fmt: skip
+    at = max(there) if iteration is None else iteration
+    return at, experiment.stages.read(iteration_folder(at), "evaluation", Evaluation)
+
+
+def _print_trends(found: "Sequence[Trend]", title: str) -> None:
+    from rich.table import Table
+
+    levels = sorted({level for trend in found for level in trend.cells})
+    table = Table("Family", *map(str, levels), "Spearman", "p", "Rate", title=f"Solve rate by difficulty: {title}")
+    for trend in found:
+        cells = (trend.cells.get(level) for level in levels)
+        shown = [f"{c.rate:.2f} [{c.low:.2f}, {c.high:.2f}] of {c.n}" if c else "-" for c in cells]
+        rho = "-" if trend.rho is None else f"{trend.rho:.2f}"
+        table.add_row(trend.family, *shown, rho, f"{trend.p:.2g}", trend.says)
+    console.print(table)
 
 
 @contextmanager

@@ -87,7 +87,7 @@ def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[list
     if stratum == "empty":
         return [["".join(rng.choice(".#*") for _ in range(rng.randint(1, 2)))]]
     if stratum in ("big", "zero", "long") or (stratum == "typical" and rng.random() < 0.5):
-        return [_trails(v, rng)]
+        return [_trails(v, rng, min(7, 3 + size // 3))]
     height, width = {"single": (1, rng.randint(1, 6)), "small": (2, 3)}.get(
         stratum, (rng.randint(2, 5), rng.randint(2, 4 + size // 6))
     )
@@ -96,11 +96,11 @@ def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[list
     return [[rng.choice(rows[:2]) for _ in rows] if stratum == "repeated" else rows]
 
 
-def _trails(v: Variant, rng: random.Random) -> list[str]:
+def _trails(v: Variant, rng: random.Random, most: int) -> list[str]:
     """Cells that count, each a neighbour of another, on a map that is else bare."""
     counts = [mark for mark in ".#*" if v["cells"].run(mark)]
     bare = [mark for mark in ".#*" if mark not in counts]
-    moves, height, width = _moves(v["near"].code), rng.randint(3, 7), rng.randint(3, 7)
+    moves, height, width = _moves(v["near"].code), rng.randint(3, most), rng.randint(3, most)
     rows = [[rng.choice(bare) for _ in range(width)] for _ in range(height)]
     for place in range(rng.randint(1, 5)):
         trail = [(rng.randrange(height), rng.randrange(width))]

@@ -215,5 +215,5 @@ FAMILY = Family(
     solve=solve,
     sample=sample,
     language=_language,
-    patience=20,
+    patience=32,
 )
