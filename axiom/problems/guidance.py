@@ -68,8 +68,8 @@ class Wrong:
         self._beyond = distortions(result)
 
     def __bool__(self) -> bool:
-        """Whether there is a version that no call has told."""
-        return bool(self._left or self._behind or self._beyond)
+        """Whether there is a mutant or a wrapper that no call has told."""
+        return bool(self._left or self._behind)
 
     def told_by_all(self, calls: Sequence[Call]) -> set[int]:
         """Places of the calls that told a version, each tried on a few; what is left was tried on all of them.
@@ -101,7 +101,7 @@ class Wrong:
             apart: list[Wrongs] = [{name: wrong} for name, wrong in wrongs.items()] if len(wrongs) > 1 else []
             quiet = [wrong for wrong in apart if not self._differs(wrong, args, expected)]
             if apart and len(quiet) == len(apart):
-                left += quiet  # they differ together and not alone: they would again
+                left += [_joined(quiet[::2]), _joined(quiet[1::2])]  # together they would differ again
             else:
                 left += _together(quiet)
                 told = True
@@ -121,6 +121,10 @@ class Wrong:
         for name in wrongs:
             scope[name] = self._usual[name]
         return differs
+
+
+def _joined(wrongs: Sequence[Wrongs]) -> Wrongs:
+    return {name: wrong for one in wrongs for name, wrong in one.items()}
 
 
 def _together(wrongs: Sequence[Wrongs]) -> list[Wrongs]:
