@@ -75,7 +75,7 @@ def audit(family: str, problems: int, seed: int, run: Run | None = None) -> Rate
 
     `run` judges a program; without it, programs run in this process.
     """
-    judge = run or passes
+    judge, judge_form = run or passes, run or _keeps
     member = family_named(family)
     counts: Counter[str] = Counter()
     survivors, refused = [], []
@@ -88,7 +88,7 @@ def audit(family: str, problems: int, seed: int, run: Run | None = None) -> Rate
                 counts["rejected"] += 1
         for name, code in valid_forms(problem):
             counts["forms"] += 1
-            if judge(code, problem.entry_point, problem.cases):
+            if judge_form(code, problem.entry_point, problem.cases):
                 counts["accepted"] += 1
             else:
                 refused.append(f"{name} {problem.problem_id}")
@@ -158,6 +158,12 @@ def fresh_inputs(problem: Problem) -> Iterator[str]:
 def passes(code: str, entry_point: str, cases: Sequence[Case]) -> bool:
     """Whether edited *trusted* code passes every case, in this process."""
     return answers(code, entry_point, [(case.args, case.expected) for case in cases])
+
+
+def _keeps(code: str, entry_point: str, cases: Sequence[Case]) -> bool:
+    """The same for another form of a reference, which ends where that does and so needs no limit of rounds."""
+    run = load(code, entry_point)
+    return all(result(run, case.args) == case.expected for case in cases)
 
 
 def answers(code: str, entry_point: str, known: Sequence[tuple[str, str]]) -> bool:
