@@ -102,6 +102,7 @@ def _sft(loaded: Any, tokenizer: Any, examples: Sequence[Example], config: Train
             output_dir=folder, packing=True, max_length=config.max_length, per_device_train_batch_size=1,
             gradient_accumulation_steps=1, learning_rate=config.learning_rate, num_train_epochs=1, bf16=True,
             gradient_checkpointing=False, report_to=[], save_strategy="no", logging_strategy="no", disable_tqdm=True,
+            use_cpu=loaded.device.type == "cpu",
         )  # fmt: skip
         trainer = SFTTrainer(
             model=loaded, args=settings, train_dataset=rows, peft_config=_lora(config), processing_class=tokenizer,
