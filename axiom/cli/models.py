@@ -61,10 +61,13 @@ def training(
     rows = []
     for found in measure(config, make_examples(config, problems, copies), settings):
         speed, peak = f"{found.tokens_per_second:,.0f}", f"{found.peak_gib:.1f} GiB"
-        console.print(f"{found.name}: {speed} tokens/s, {found.seconds:.1f} s, peak {peak}", highlight=False)
-        rows.append([found.name, f"{found.tokens:,}", f"{found.seconds:.1f} s", speed, peak])
+        first, again = f"{found.first_seconds:.1f} s", f"{found.seconds:.1f} s"
+        console.print(f"{found.name}: {speed} tokens/s, {first}, again {again}, peak {peak}", highlight=False)
+        rows.append([found.name, f"{found.tokens:,}", first, again, speed, peak])
     title = f"{config.path}: {problems * copies} examples, {batch_size} in a step"
-    console.print(as_table(title, ["trainer", "tokens", "time", "tokens/s", "peak memory"], rows))
+    console.print(
+        as_table(title, ["trainer", "tokens", "first run", "second run", "tokens/s then", "peak memory"], rows)
+    )
 
 
 def _path(model: str, shape: str | None) -> str:
