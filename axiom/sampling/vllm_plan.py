@@ -15,6 +15,8 @@ CPU_CACHE_BYTES = 1 << 30
 LEAST_CACHE_BYTES = 1 << 30
 ENGINE_OVERHEAD_BYTES = 4 << 30
 """CUDA context, graphs and activations of one engine."""
+MOST_OF_FREE = 0.95
+"""Part of the memory that is free at the start which engines plan with, whatever they might take of the whole."""
 _NO_MEMORY = re.compile(
     r"OutOfMemory|out of memory|can't allocate memory|No available memory|Free memory on device .* is less",
     re.IGNORECASE,
@@ -62,17 +64,18 @@ def make_plan(directory: Path, model: ModelConfig, sampling: SamplingConfig) -> 
     import torch
 
     free, total = torch.cuda.mem_get_info()
-    left = free - int(total * settings.gpu_memory_utilization)
+    room = min(int(total * settings.gpu_memory_utilization), int(free * MOST_OF_FREE))
+    left = free - room
     sleeps = settings.sleep == "always" or (settings.sleep == "auto" and left < bytes_to_train(directory))
-    count = settings.replicas or (2 if _cache(directory, sampling, 2, total) >= LEAST_CACHE_BYTES else 1)
-    cache = _cache(directory, sampling, count, total)
+    count = settings.replicas or (2 if _cache(directory, room // 2) >= LEAST_CACHE_BYTES else 1)
+    cache = _cache(directory, room // count)
     if cache < LEAST_CACHE_BYTES:
         raise ConfigError(
-            f"sampling.vllm.gpu_memory_utilization = {settings.gpu_memory_utilization} leaves each of {count} "
-            f"engines {cache / 2**30:.1f} GiB of cache, at least 1 is needed; raise it or lower sampling.vllm.replicas"
+            f"sampling.vllm.gpu_memory_utilization = {settings.gpu_memory_utilization} and {free / 2**30:.1f} GiB free "
+            f"of {total / 2**30:.1f} leave each of {count} engines {cache / 2**30:.1f} GiB of cache, at least 1 is "
+            f"needed; raise it, free memory or lower sampling.vllm.replicas"
         )
-    share = settings.gpu_memory_utilization / count
-    return Plan(count, sampling.batch_size or GPU_ROWS, cache, share, sleeps, left)
+    return Plan(count, sampling.batch_size or GPU_ROWS, cache, room / total / count, sleeps, left)
 
 
 def out_of_memory(error: Exception) -> bool:
@@ -80,7 +83,6 @@ def out_of_memory(error: Exception) -> bool:
     return _NO_MEMORY.search(str(error)) is not None
 
 
-def _cache(directory: Path, sampling: SamplingConfig, count: int, total: int) -> int:
-    """One engine's share of the GPU less what it computes with and twice its weights: merging keeps the base's."""
-    share = int(total * sampling.vllm.gpu_memory_utilization / count)
+def _cache(directory: Path, share: int) -> int:
+    """Cache of an engine that may take `share` bytes. It holds its weights twice: merging keeps the base's."""
     return share - 2 * weight_bytes(directory) - ENGINE_OVERHEAD_BYTES
