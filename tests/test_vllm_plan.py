@@ -52,8 +52,16 @@ def test_engines_share_what_there_is_and_sleep_where_training_needs_it(gpu, tota
 
 def test_a_gpu_without_room_is_refused_with_a_way_out(gpu):
     gpu(6, 6)
-    with pytest.raises(ConfigError, match=r"leaves each of 1 engines .* raise it or lower"):
+    with pytest.raises(ConfigError, match=r"leave each of 1 engines .* raise it, free memory or lower"):
         planned()
+
+
+def test_engines_plan_with_what_others_have_left_free(gpu):
+    gpu(40, 140)
+    plan = planned(gpu_memory_utilization=0.6)
+    assert plan.engines * (plan.cache_bytes + vllm_plan.ENGINE_OVERHEAD_BYTES) <= 40 * GIB
+    assert plan.engines * plan.share * 140 <= 40
+    assert plan.sleeps
 
 
 def test_an_engine_that_ran_out_of_memory_is_followed_by_a_smaller_one():
