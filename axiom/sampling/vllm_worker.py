@@ -9,6 +9,7 @@ Run as `python -m axiom.sampling.vllm_worker FD PARENT`. The engine core runs in
 between processes is what bounds small models. Keep to the interface that vLLM 0.25 and 0.32 share.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -52,9 +53,11 @@ class Worker:
         from axiom.sampling.merging import Merger, checkpoint_reader
 
         _warm_up_plainly()
+        gc.freeze()  # what is imported stays: vLLM collects a dozen times while it starts
         self.llm = LLM(**arguments)
         self.engine = self.llm.llm_engine
         self.merger = Merger(checkpoint_reader(Path(arguments["model"]), "cuda"), "cuda") if merged else None
+        gc.enable()
         self.send(ready={"vllm": __version__, "pid": os.getpid()})
 
     def on_use(self, adapter: str | None) -> None:
@@ -137,6 +140,7 @@ def main() -> None:
     """Serve the socket whose descriptor is the first argument; the second is the parent's process id."""
     threading.Thread(target=_follow, args=(int(sys.argv[2]),), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    gc.disable()  # until the engine is ready: a quarter of the import's time is collecting what none of it frees
     importlib.import_module("vllm")  # takes seconds, which engines that start side by side spend side by side
     Worker(socket.socket(fileno=int(sys.argv[1]))).serve()
 
