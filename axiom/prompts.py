@@ -3,11 +3,15 @@
 import ast
 import re
 import textwrap
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
 from axiom import values
 from axiom.records import Problem
+
+# What Python thinks of the style of a model's text, when it parses it, is no news to the user.
+warnings.filterwarnings("ignore", module="<unknown>")
 
 
 def messages(problem: Problem) -> list[dict[str, str]]:

@@ -2,6 +2,8 @@
 
 import ast
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -113,3 +115,10 @@ def test_one_message_serves_every_purpose():
 
     (problem,) = generate("list_sort", (1, 1), 1, 0)
     assert render(problem, Tokenizer()) == f"<user>{messages(problem)[0]['content']}</user><assistant>"
+
+
+def test_the_style_of_a_models_text_is_not_reported_to_the_user():
+    code = "from axiom.prompts import extract_code; print(extract_code(r'def f(s): return \"\\d\" is 1', 'f'))"
+    done = subprocess.run([sys.executable, "-W", "default", "-c", code], capture_output=True, text=True, check=True)
+    assert "def f" in done.stdout
+    assert done.stderr == ""
