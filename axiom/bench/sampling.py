@@ -1,6 +1,7 @@
 """How many tokens a second each way of sampling draws, with an iteration's trained weights in force."""
 
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -18,11 +19,16 @@ from axiom.sampling.availability import vllm_obstacle
 from axiom.training import Example, train
 
 REPEATS = 3
+SWAPS = 3
+"""Times that the trained weights and the base's take turns before the repetitions."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One variant. `runs` are tokens and seconds of each repetition; the first one warms up."""
+    """One variant. `runs` are tokens and seconds of each repetition; the first one warms up.
+
+    `swap_seconds` is the median of some exchanges of the weights, the first token included.
+    """
 
     name: str
     start_seconds: float
@@ -85,13 +91,20 @@ def _own(
         sampler.use(Policy("base", None))
         started = time.perf_counter() - began
         _first_token(sampler, requests)
-        began = time.perf_counter()
+        swaps = sorted(_swap(sampler, weights, requests) for weights in (policy, Policy("base", None)) * SWAPS)
         sampler.use(policy)
-        _first_token(sampler, requests)
-        swapped = time.perf_counter() - began
-        return Measured(name, started, swapped, tuple(_timed(sampler, requests) for _ in range(REPEATS)))
+        runs = tuple(_timed(sampler, requests) for _ in range(REPEATS))
+        return Measured(name, started, statistics.median(swaps), runs)
     finally:
         sampler.close()
+
+
+def _swap(sampler: Sampler, policy: Policy, requests: Sequence[Request]) -> float:
+    """Seconds until the first token of other weights."""
+    began = time.perf_counter()
+    sampler.use(policy)
+    _first_token(sampler, requests)
+    return time.perf_counter() - began
 
 
 def _first_token(sampler: Sampler, requests: Sequence[Request]) -> None:
