@@ -77,18 +77,14 @@ class Wrong:
         What a few calls have not told mostly means the same as the program. It is tried together from here on: a call
         that many wrong places together leave as it is tells, but for rare coincidences, none of them.
         """
-        order, telling, rest = list(range(len(calls))), set(), []
-        for wrong in self._left:
-            for turn in range(min(ALONE, len(order))):
-                if self._differs(wrong, *calls[order[turn]]):
-                    place = order.pop(turn)
-                    order.insert(0, place)  # what told one mutant tells most others
-                    telling.add(place)
-                    break
-            else:
-                rest.append(wrong)
-        self._left = _together(rest)
-        return telling | {place for place in order if self and self.told_by(*calls[place])}
+        telling: set[int] = set()
+        for place, call in enumerate(calls[:ALONE]):
+            left = [wrong for wrong in self._left if not self._differs(wrong, *call)]
+            if len(left) < len(self._left):
+                self._left = left
+                telling.add(place)
+        self._left = _together(self._left)
+        return telling | {place for place, call in enumerate(calls) if self and self.told_by(*call)}
 
     def told_by(self, args: Sequence[Any], expected: Any) -> bool:
         """Whether a call tells a version; those that it tells are forgotten."""

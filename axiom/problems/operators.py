@@ -37,7 +37,7 @@ def _nearest(a: int, b: int) -> int:
 
 _ROUNDING: dict[str, Option] = {
     "down": Option(1, "rounds down (towards minus infinity)", "a // b", lambda a, b: (a - a % b) // b),
-    "zero": Option(2, "rounds towards zero", "abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)",
+    "zero": Option(2, "rounds towards zero", "max(a // b, 0) + min(-(-a // b), 0)",
                    _towards_zero),
     "up": Option(2, "rounds up (towards plus infinity)", "-(-a // b)", lambda a, b: a // b + (a % b != 0)),
     "near": Option(3, "rounds to the nearest integer, halves up", "(2 * a + b) // (2 * b)",

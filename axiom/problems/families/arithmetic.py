@@ -92,7 +92,7 @@ def program(v: Variant) -> str:
 
 def _fold(v: Variant, algebra: Algebra, read: str) -> str:
     forward = v["grouping"].run == "left"
-    steps = "range(1, len(tokens), 2)" if forward else "range(len(tokens) - 2, 0, -2)"
+    steps = "range(1, len(tokens), 2)" if forward else "reversed(range(1, len(tokens), 2))"
     number = read.format("tokens[i + 1]" if forward else "tokens[i - 1]")
     return function(
         FAMILY.signature,
@@ -106,9 +106,10 @@ def _fold(v: Variant, algebra: Algebra, read: str) -> str:
 
 def _climb(v: Variant, algebra: Algebra, read: str) -> str:
     level = {symbol: rank for rank, symbols in enumerate(algebra.levels, 1) for symbol in symbols}
+    whole = "parse(min(LEVEL.values()))"
     atom = ["token = tokens.pop(0)", f"left = {read.format('token')}"]
     if v["brackets"].run:
-        atom = ["token = tokens.pop(0)", "if token == '(':", "    left = parse(1)", "    tokens.pop(0)", "else:",
+        atom = ["token = tokens.pop(0)", "if token == '(':", f"    left = {whole}", "    tokens.pop(0)", "else:",
                 f"    left = {read.format('token')}"]  # fmt: skip
     tighter = "parse(LEVEL[op] + 1)" if v["grouping"].run == "left" else "parse(LEVEL[op])"
     parse = function(
@@ -116,7 +117,7 @@ def _climb(v: Variant, algebra: Algebra, read: str) -> str:
         f"    left = apply(op, left, {tighter})", "return left",
     )  # fmt: skip
     main = function(
-        FAMILY.signature, f"tokens = {v['layout'].code}\n\n{parse}\n", f"return {v['finish'].code.format('parse(1)')}"
+        FAMILY.signature, f"tokens = {v['layout'].code}\n\n{parse}\n", f"return {v['finish'].code.format(whole)}"
     )
     return f"LEVEL = {level}\n\n\n{main}"
 

@@ -9,6 +9,7 @@ from axiom.problems.vocabulary import FINISH
 
 _KINDS = ("()", "[]", "{}", "<>")
 _ALL = "".join(_KINDS)
+_CLOSING = ")]}>"
 
 _SINGLE = {mark: Option(0, f"{mark!r}", f"{mark!r}", mark) for mark in _ALL}
 _COUNTED = _SINGLE | {
@@ -25,12 +26,12 @@ _ALPHABETS = {
 }  # fmt: skip
 _RULES = {
     "free": Option(0, "", "", lambda inner, outer: True),
-    "no_same": Option(1, "A bracket may not stand directly inside one of its own kind.", "{top} == char",
+    "no_same": Option(1, "A bracket may not stand directly inside one of its own kind.", "stack and stack[-1] == char",
                       lambda inner, outer: inner != outer),
     "no_other": Option(1, "A bracket may only stand directly inside one of its own kind or outside all others.",
-                       "{top} not in ('', char)", lambda inner, outer: outer in ("", inner)),
+                       "stack and char not in stack", lambda inner, outer: outer in ("", inner)),
     "not_in_first": Option(1, "Nothing may stand directly inside a {first} pair, except other characters.",
-                           "{top} == {open!r}", None),
+                           "{open!r} in stack", None),
     "first_outside": Option(1, "A {first} pair may only stand outside all others.",
                             "char == {open!r} and stack", None),
 }  # fmt: skip
@@ -56,6 +57,21 @@ _QUESTIONS = {
 _FINISH = {name: option for name, option in FINISH.items() if name != "floor_10"}
 """Counts of marks are seldom above 10."""
 
+_OF_A_BIT = {name: option for name, option in _FINISH.items() if not name.startswith(("absolute", "mod_", "floor_"))}
+"""What changes an answer that is 0 or 1."""
+
+_ANSWERS = (
+    {"question": {"valid": _QUESTIONS["valid"]}, "finish": _OF_A_BIT},
+    {"question": {name: option for name, option in _QUESTIONS.items() if name != "valid"}, "finish": _FINISH},
+)
+_ONE = {name: option for name, option in _ALPHABETS.items() if " " not in name}
+_LAWS = (
+    {"kinds": {name: option for name, option in _ALPHABETS.items() if name not in _ONE}, "rule": _RULES, "depth": _DEPTHS},
+    {"kinds": _ONE, "rule": {"free": _RULES["free"]}, "depth": _DEPTHS},
+    {"kinds": _ONE, "rule": {"no_same": _RULES["no_same"]}, "depth": {"any": _DEPTHS["any"]}},
+)  # fmt: skip
+"""With one kind of bracket every rule says the same: no nesting."""
+
 
 def describe(v: Variant) -> str:
     finish = v["finish"].words
@@ -72,38 +88,39 @@ def describe(v: Variant) -> str:
 
 
 def program(v: Variant) -> str:
-    finish = v["finish"].code
+    finish = v["finish"].code.format
     if "marks" in v:
         marks = v["marks"].run
         count = f"s.count({marks!r})" if len(marks) == 1 else f"s.count({marks[0]!r}) + s.count({marks[1]!r})"
-        return function(FAMILY.signature, f"return {finish.format(_atom(v, count))}")
+        return function(FAMILY.signature, f"return {finish(_atom(v, count))}")
     if "difference" in v:
-        return function(FAMILY.signature, f"return {finish.format(_atom(v, v['difference'].code))}")
-    kinds, answer = v["kinds"].run, v["question"].code
-    bad = "0" if answer == "1" else "-1"
-    failure = f"return {finish.format(bad)}" if bad == "0" else f"return {finish.format('(-1)')}"
+        return function(FAMILY.signature, f"return {finish(_atom(v, v['difference'].code))}")
+    if not v["finish"].words:
+        return function(FAMILY.signature, *_reading(v))
+    reading = function("def read(s)", *_reading(v))
+    return reading + "\n\n\n" + function(FAMILY.signature, f"return {finish('read(s)')}")
+
+
+def _reading(v: Variant) -> list[str]:
+    """Lines that answer the question, without what is done to the answer."""
+    answer, others = v["question"].code, v["others"].run
+    failure = f"return {0 if answer == '1' else -1}"
     lines = [
-        f"pairs_of = {dict(kinds)!r}",
+        f"pairs_of = {dict(v['kinds'].run)!r}",
         "stack = []",
         *_counters(answer),
-        "for i, char in enumerate(s):",
+        "for i, char in enumerate(s):" if answer == "empty" else "for char in s:",
         "    if char in pairs_of:",
     ]
     for test in _tests(v):
         lines += [f"        if {test}:", f"            {failure}"]
     lines += ["        stack.append(char)", *(["        depth = max(depth, len(stack))"] if answer == "depth" else [])]
-    lines += [
-        "    elif char in pairs_of.values():",
-        "        if not stack or pairs_of[stack.pop()] != char:",
-        f"            {failure}",
-    ]
-    lines += _on_close(answer)
-    if v["others"].run is not True:
-        lines += [
-            "    else:" if v["others"].run is False else "    elif not ('a' <= char <= 'z'):",
-            f"        {failure}",
-        ]
-    return function(FAMILY.signature, *lines, "if stack:", f"    {failure}", f"return {finish.format(answer)}")
+    lines += [*_closing(v, failure), *_on_close(answer)]
+    if others == "letters":
+        lines += ["    elif not ('a' <= char <= 'z'):", f"        {failure}"]
+    elif not others and len(v["kinds"].run) == 1:
+        lines += ["    else:", f"        {failure}"]
+    return [*lines, "if stack:", f"    {failure}", f"return {answer}"]
 
 
 def _atom(v: Variant, code: str) -> str:
@@ -112,6 +129,19 @@ def _atom(v: Variant, code: str) -> str:
 
 def _counters(answer: str) -> list[str]:
     return [] if answer == "1" else [f"{answer} = 0"]
+
+
+def _closing(v: Variant, failure: str) -> list[str]:
+    """Lines for a closing bracket. They reject other characters too where none is allowed and kinds are compared."""
+    if len(v["kinds"].run) == 1:
+        return [
+            "    elif char in pairs_of.values():",
+            "        if not stack:",
+            f"            {failure}",
+            "        stack.pop()",
+        ]
+    head = "    elif char in pairs_of.values():" if v["others"].run else "    else:"
+    return [head, "        if not stack or pairs_of[stack.pop()] != char:", f"            {failure}"]
 
 
 def _on_close(answer: str) -> list[str]:
@@ -123,7 +153,7 @@ def _on_close(answer: str) -> list[str]:
 
 
 def _tests(v: Variant) -> list[str]:
-    rule = v["rule"].code.format(top="(stack[-1] if stack else '')", open=v["kinds"].run[0][0])
+    rule = v["rule"].code.format(open=v["kinds"].run[0][0])
     return [test for test in (rule, v["depth"].code) if test]
 
 
@@ -215,9 +245,11 @@ def _damaged(text: list[str], rng: random.Random, kinds: tuple[str, ...], stratu
         return text
     roll = rng.random() * (0.5 if stratum == "zero" else 1)
     if roll < 0.3:
-        text[rng.randrange(len(text))] = rng.choice("".join(kinds))
+        place = rng.randint(0, len(text) - 1)
+        other = rng.choice([kind for kind in kinds if text[place] not in kind] or kinds)
+        text[place] = other[text[place] in _CLOSING]
     elif roll < 0.4:
-        text.pop(rng.randrange(len(text)))
+        text.pop(rng.randint(0, len(text) - 1))
     elif roll < 0.5:
         text.append(rng.choice(kinds)[1])
     return text
@@ -230,8 +262,11 @@ def _unlawful(v: Variant, rng: random.Random, kinds: tuple[str, ...]) -> str:
         core = _nested(v, rng, kinds, (v["depth"].run if v["depth"].words else 3) + 1, deep=True)
     else:
         core = f"{outer[0]}{inner}{outer[1]}"
-    around = [_nested(v, rng, kinds, rng.randint(0, 1)) for _ in range(2)]
-    return core.join(around)
+        around = rng.choice(kinds)
+        if _nests(v, outer[0], around[0]):
+            core = f"{around[0]}{core}{around[1]}"
+    beside = [_nested(v, rng, kinds, rng.randint(0, 1)) for _ in range(2)]
+    return core.join(beside)
 
 
 def _nested(v: Variant, rng: random.Random, kinds: tuple[str, ...], pairs: int, deep: bool = False) -> str:
@@ -271,14 +306,7 @@ FAMILY = Family(
     axes=(
         {"marks": _COUNTED, "finish": _FINISH},
         {"difference": _DIFFERENCES, "finish": _FINISH},
-        {
-            "kinds": _ALPHABETS,
-            "question": _QUESTIONS,
-            "rule": _RULES,
-            "depth": _DEPTHS,
-            "others": _OTHERS,
-            "finish": _FINISH,
-        },
+        *({**law, "others": _OTHERS, **answer} for law in _LAWS for answer in _ANSWERS),
     ),
     describe=describe,
     program=program,

@@ -120,7 +120,7 @@ def _atom(v: Variant, code: str) -> str:
 def _needing(v: Variant, count: int) -> list[str]:
     if not v["missing"].words:
         return []
-    return [f"        while len(stack) < {count}:", f"            stack.insert(0, {v['missing'].code})"]
+    return [f"        while len(stack) < {count}:", f"            stack = [{v['missing'].code}] + stack"]
 
 
 def solve(v: Variant, expression: str) -> int:
