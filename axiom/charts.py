@@ -8,6 +8,8 @@ import polars as pl
 from axiom.evaluation import GREEDY
 from axiom.records import Event, LossStep, Metric, Outcome, as_dicts
 
+alt.data_transformers.disable_max_rows()  # a run of hundreds of iterations has more than Altair's 5,000
+
 SPLIT_COLOURS = {"train": "#4c78a8", "val": "#e45756", "test": "#54a24b"}
 OTHER_COLOURS = ("#b279a2", "#f58518", "#72b7b2", "#9d755d", "#bab0ac")
 OUTCOME_COLOURS = {
@@ -18,6 +20,8 @@ OUTCOME_COLOURS = {
 ONLINE = ("alarm", "revoked")
 """Events that were raised while the curve grew; the verdict on all of it is what a chart shows."""
 WIDTH, HEIGHT = 640, 300
+MOST_STEPS = 2_000
+"""Points of the loss: more cannot be told apart, and a long run has hundreds of thousands of optimizer steps."""
 
 
 def frame(metrics: Sequence[Metric]) -> pl.DataFrame:
@@ -91,7 +95,7 @@ def outcomes(metrics: Sequence[Metric]) -> alt.LayerChart:
     return _sized(
         alt.layer(
             chart.encode(
-                alt.X("iteration:O", title="iteration", axis=alt.Axis(labelAngle=0)),
+                alt.X("iteration:O", title="iteration", axis=alt.Axis(labelAngle=0, labelOverlap=True)),
                 alt.Y("value:Q", title="share of samples", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
                 alt.Color("outcome:N", title=None, scale=scale, sort=shown),
                 order=alt.Order("place:Q"),
@@ -109,7 +113,7 @@ def families(metrics: Sequence[Metric]) -> alt.FacetChart:
     )
     splits = rows["split"].unique(maintain_order=True).to_list()
     return (
-        alt.Chart(rows, width=190, height=110)
+        alt.Chart(rows.select("family", "split", "iteration", "value", "n"), width=190, height=110)
         .mark_line(point=True)
         .encode(
             alt.X("iteration:Q", axis=_integer_axis(rows["iteration"])),
@@ -124,19 +128,32 @@ def families(metrics: Sequence[Metric]) -> alt.FacetChart:
 
 
 def loss(steps: Sequence[LossStep]) -> alt.LayerChart:
-    """Training loss of every optimizer step."""
-    rows = pl.DataFrame(as_dicts(steps), schema=pl.from_arrow(LossStep.to_table([])).schema)  # type: ignore[union-attr]
-    chart = alt.Chart(rows).mark_line(strokeWidth=1.5)
+    """Training loss of every optimizer step; of a long run the mean of as many in a row as leave MOST_STEPS points."""
+    chart = alt.Chart(_thinned(steps)).mark_line(strokeWidth=1.5)
     return _sized(
         alt.layer(
             chart.encode(
                 alt.X("step:Q", title="optimizer step"),
                 alt.Y("loss:Q", title="loss, nats a completion token"),
-                alt.Color("iteration:O", title="iteration", scale=alt.Scale(scheme="viridis")),
+                alt.Color("iteration:Q", title="iteration", scale=alt.Scale(scheme="viridis")),
+                detail="iteration:O",
                 tooltip=["iteration", "step", alt.Tooltip("loss:Q", format=".4f"), "loss_tokens"],
             )
         ),
         "Training loss",
+    )
+
+
+def _thinned(steps: Sequence[LossStep]) -> pl.DataFrame:
+    """Means over equally many steps in a row of one iteration, weighted by their tokens."""
+    each = -(-len(steps) // MOST_STEPS) or 1
+    rows = pl.DataFrame(as_dicts(steps), schema=pl.from_arrow(LossStep.to_table([])).schema)  # type: ignore[union-attr]
+    mean = (pl.col("loss") * pl.col("loss_tokens")).sum() / pl.col("loss_tokens").sum()
+    bunch = pl.int_range(pl.len()).over("iteration") // each
+    return (
+        rows.group_by("iteration", bunch.alias("bunch"), maintain_order=True)
+        .agg(pl.col("step").first(), mean.alias("loss"), pl.col("loss_tokens").sum())
+        .drop("bunch")
     )
 
 

@@ -87,8 +87,8 @@ def _losses(experiment: Experiment) -> list[LossStep]:
 
 def _programs(experiment: Experiment, last: int) -> Iterable[str]:
     folder = iteration_folder(last)
-    if not experiment.folder.join(folder).exists("verdicts.parquet"):
-        yield "<p>No samples were drawn in this iteration.</p>"
+    if not all(experiment.folder.join(folder).exists(f"{name}.parquet") for name in ("samples", "verdicts")):
+        yield "<p>No samples of this iteration are here.</p>"
         return
     verdicts = {v.sample_id: v for v in experiment.stages.read(folder, "verdicts", Verdict)}
     samples = experiment.stages.read(folder, "samples", Sample)

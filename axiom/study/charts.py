@@ -11,6 +11,8 @@ from axiom.study.compare import Comparison, pair
 from axiom.study.outcome import Outcome
 from axiom.survival import kaplan_meier
 
+alt.data_transformers.disable_max_rows()  # the curves of a study have more than Altair's 5,000
+
 WIDTH, HEIGHT = 420, 220
 RISK_COLUMNS = 6
 CLOCKS = ("iteration", "optimizer_step", "trained_tokens", "generated_tokens", "gpu_seconds")
