@@ -1,5 +1,6 @@
 """Many problems at once: built on every core, written as they come, the same whatever the number of cores."""
 
+import gc
 import itertools
 import os
 from collections.abc import Iterator, Sequence
@@ -57,7 +58,7 @@ def write(
     bounds = {name: bounds_within(family_named(name), difficulty) for name in families}
     for name, share in shares:
         refuse_too_many(family_named(name), bounds[name], share)
-    with ProcessPoolExecutor(workers or os.cpu_count() or 1) as pool:
+    with ProcessPoolExecutor(workers or os.cpu_count() or 1, initializer=_settle) as pool:
         tables = (table for name, share in shares for table in _tables(pool, name, bounds[name], share, seed))
         return _write_jsonl(path, tables) if path.suffix == ".jsonl" else _write_parquet(path, tables)
 
@@ -89,17 +90,31 @@ def _tables(
         future.cancel()
 
 
+def _settle() -> None:
+    """Let the garbage collector of a process pass over the families, which stay, and come less often."""
+    gc.freeze()
+    gc.set_threshold(10_000)
+
+
 def _work(job: Job) -> tuple[bytes, list[str]]:
     """The problems of some variants as an Arrow stream, with their fingerprints; monotonous ones are left out."""
     family, chunk, seed = job
     member = family_named(family)
     plan = Plan("train", seed)
     made = [pair for names in chunk if (pair := build(member, names, plan)) is not None]
-    table = Problem.to_table(problem for problem, _ in made)
+    table = _table([problem for problem, _ in made])
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
     return sink.getvalue().to_pybytes(), [mark for _, mark in made]
+
+
+def _table(problems: Sequence[Problem]) -> pa.Table:
+    """`Problem.to_table`, twice as quick: column by column."""
+    columns = {name: [getattr(problem, name) for problem in problems] for name in Problem.SCHEMA.names}
+    for name in ("shown", "cases"):
+        columns[name] = [[vars(case) for case in cases] for cases in columns[name]]
+    return pa.table(columns, schema=Problem.SCHEMA)
 
 
 def _write_parquet(path: Path, tables: Iterator[pa.Table]) -> int:

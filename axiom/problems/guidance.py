@@ -1,8 +1,8 @@
 """Which drawn inputs tell a reference solution from wrong ones: small mutants, all held in one compiled program.
 
 A *mutant schema* (Untch, Offutt and Harrold 1993) is the program with each place that could be wrong looked up by
-name: constants, comparisons, subtraction, products, division, remainders, conditions and a few builtins. A mutant is
-another binding of one name, so dozens of them cost one compilation.
+name: constants, comparisons, signs, subtraction, products, division, remainders, conditions and a few builtins. A
+mutant is another binding of one name, so dozens of them cost one compilation.
 """
 
 import ast
@@ -20,7 +20,7 @@ MOST_ROUNDS = 2_000
 """Rounds of `while` loops, or length of a range, beyond which a mutant counts as endless."""
 
 ALONE = 5
-"""Calls on which each mutant is tried by itself."""
+"""Calls on which each mutant that is left is tried by itself."""
 
 Run = Callable[..., Any]
 Wrongs = dict[str, Any]
@@ -74,8 +74,8 @@ class Wrong:
     def told_by_all(self, calls: Sequence[Call]) -> set[int]:
         """Places of the calls that told a version, each tried on a few; what is left was tried on all of them.
 
-        What a few calls have not told mostly means the same as the program. It is tried together from here on: a call
-        that many wrong places together leave as it is tells, but for rare coincidences, none of them.
+        What the first few calls have not told mostly means the same as the program. It is tried together from there on:
+        a call that many wrong places together leave as it is tells, but for rare coincidences, none of them.
         """
         telling: set[int] = set()
         for place, call in enumerate(calls[:ALONE]):
@@ -83,8 +83,10 @@ class Wrong:
             if len(left) < len(self._left):
                 self._left = left
                 telling.add(place)
-        self._left = _together(self._left)
-        return telling | {place for place, call in enumerate(calls) if self and self.told_by(*call)}
+        untold, self._left = _together(self._left), []
+        telling |= {place for place, call in enumerate(calls[:ALONE]) if self.told_by(*call)}
+        self._left = untold
+        return telling | {place for place, call in enumerate(calls[ALONE:], ALONE) if self and self.told_by(*call)}
 
     def told_by(self, args: Sequence[Any], expected: Any) -> bool:
         """Whether a call tells a version; those that it tells are forgotten."""
@@ -249,6 +251,11 @@ class _Rewriting:
             return node
         return _call(self._named(*pair), node, node.left, node.comparators[0])
 
+    def _negative(self, node: ast.UnaryOp) -> ast.AST:
+        if not isinstance(node.op, ast.USub):
+            return node
+        return _call(self._named(operator.neg, operator.pos), node, node.operand)
+
     def _branch(self, node: Any) -> ast.AST:
         node.test = _call(self._named(operator.truth, _ALWAYS, _NEVER), node.test, node.test)
         return node
@@ -279,7 +286,7 @@ class _Rewriting:
 
 _USUAL: dict[str, Any] = {"max": max, "min": min, "set": set}
 _REWRITES: dict[type[ast.AST], Callable[[_Rewriting, Any], ast.AST]] = {
-    ast.BinOp: _Rewriting._operator, ast.Compare: _Rewriting._comparison,
+    ast.BinOp: _Rewriting._operator, ast.UnaryOp: _Rewriting._negative, ast.Compare: _Rewriting._comparison,
     ast.If: _Rewriting._branch, ast.IfExp: _Rewriting._branch, ast.comprehension: _Rewriting._filter,
     ast.BoolOp: _Rewriting._either, ast.While: _Rewriting._loop, ast.Name: _Rewriting._word,
 }  # fmt: skip

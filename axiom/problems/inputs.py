@@ -97,7 +97,7 @@ def within(rng: random.Random, low: int, high: int) -> int:
 
 def huge(rng: random.Random) -> int:
     """A number far enough above BIG that a detour through a float shows in its last digits."""
-    return rng.randrange(2**60, 2**70)
+    return 2**60 + rng.getrandbits(69)
 
 
 def number(rng: random.Random, stratum: str, size: int, low: int = -30, high: int = 30) -> int:

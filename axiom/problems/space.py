@@ -4,7 +4,9 @@ An `Option` carries one meaning in three independent forms: words for the descri
 reference, and something the interpreter runs. Difficulty is 1 plus the costs of the options, at most 10.
 """
 
+import bisect
 import functools
+import itertools
 import json
 import random
 from collections import Counter
@@ -42,6 +44,7 @@ class Space:
     def __init__(self, *products: Axes) -> None:
         self.products = [{axis: dict(options) for axis, options in product.items()} for product in products]
         self._ways = functools.cache(self._count_from)
+        self._ends = functools.cache(self._ends_from)
 
     def _count_from(self, product: int, axis: int, cost: int, target: int) -> int:
         axes = list(self.products[product].values())
@@ -60,14 +63,19 @@ class Space:
         while index >= (ways := self._ways(product, 0, 0, difficulty - 1)):
             product, index = product + 1, index - ways
         chosen, cost = {}, 0
-        for position, (axis, options) in enumerate(self.products[product].items()):
-            for name, option in options.items():
-                ways = self._ways(product, position + 1, min(TOP, cost + option.cost), difficulty - 1)
-                if index < ways:
-                    chosen[axis], cost = name, min(TOP, cost + option.cost)
-                    break
-                index -= ways
+        for position, axis in enumerate(self.products[product]):
+            names, ends = self._ends(product, position, cost, difficulty - 1)
+            place = bisect.bisect_right(ends, index)
+            chosen[axis] = names[place]
+            index -= ends[place - 1] if place else 0
+            cost = min(TOP, cost + self.products[product][axis][chosen[axis]].cost)
         return chosen
+
+    def _ends_from(self, product: int, axis: int, cost: int, target: int) -> tuple[list[str], list[int]]:
+        """The options of an axis, and for each the index after the last combination that it or one before it is in."""
+        options = list(self.products[product].values())[axis]
+        ways = [self._ways(product, axis + 1, min(TOP, cost + one.cost), target) for one in options.values()]
+        return list(options), list(itertools.accumulate(ways))
 
     def variant(self, names: Names) -> Variant:
         """The options behind `names`. Raises KeyError when no product of the space holds them."""

@@ -1,16 +1,14 @@
 """Evaluating an infix expression: operators, precedence, associativity, division, brackets, base, result."""
 
 import random
-from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 from axiom.problems.family import Family, function
 from axiom.problems.inputs import huge, within
 from axiom.problems.operators import NUMERALS, TELLING, Algebra, algebras, operator_among
 from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import FINISH
-
-Binary = Callable[[int, int], int]
 
 _FLAT = [(0, ("+",)), (0, ("-",)), (0, ("*",)), (1, ("+-",)), (1, ("+*",)), (1, ("-*",)), (2, ("+-*",)), (1, ("/",)),
          (2, ("+/",)), (2, ("-/",)), (2, ("*/",)), (3, ("+-*/",)), (0, ("@",)), (1, ("+@",)), (1, ("-@",)),
@@ -124,29 +122,30 @@ def _climb(v: Variant, algebra: Algebra, read: str) -> str:
 
 def solve(v: Variant, expression: str) -> int:
     algebra: Algebra = v["operators"].run
-    ranks = {symbol: rank for rank, symbols in enumerate(algebra.levels) for symbol in symbols}
-    right = "grouping" in v and v["grouping"].run == "right"
-    return v["finish"].run(_split(expression.split(), ranks, algebra.run, right, v["numerals"].run[0]))
+    base, right = v["numerals"].run[0], "grouping" in v and v["grouping"].run == "right"
+    items = [t if t in algebra.run or t in "()" else int(t, base) for t in expression.split()]
+    while "(" in items:
+        end = items.index(")")
+        start = max(place for place in range(end) if items[place] == "(")
+        items[start : end + 1] = [_swept(items[start + 1 : end], algebra, right)]
+    return v["finish"].run(_swept(items, algebra, right))
 
 
-def _split(tokens: list[str], ranks: dict[str, int], apply: dict[str, Binary], right: bool, base: int) -> int:
-    """Value of `tokens`: cut at the operator that is applied last, value both sides, apply it."""
-    if len(tokens) == 1:
-        return int(tokens[0], base)
-    depth, loosest, cut = 0, len(ranks), 0
-    for place, token in enumerate(tokens):
-        if token in ranks:
-            rank = ranks[token]
-            if depth == 0 and (rank < loosest or (rank == loosest and not right)):
-                loosest, cut = rank, place
-        elif token == "(":
-            depth += 1
-        elif token == ")":
-            depth -= 1
-    if not cut:
-        return _split(tokens[1:-1], ranks, apply, right, base)
-    left = _split(tokens[:cut], ranks, apply, right, base)
-    return apply[tokens[cut]](left, _split(tokens[cut + 1 :], ranks, apply, right, base))
+def _swept(items: list[Any], algebra: Algebra, right: bool) -> int:
+    """Value of numbers with operators between them: sweep after sweep applies those of one level, tightest first."""
+    for level in reversed(algebra.levels):
+        if len(items) == 1:
+            break
+        steps = items[::-1] if right else items
+        items = steps[:1]
+        for op, number in zip(steps[1::2], steps[2::2], strict=True):
+            if op in level:
+                pair = (number, items[-1]) if right else (items[-1], number)
+                items[-1] = algebra.run[op](*pair)
+            else:
+                items += op, number
+        items = items[::-1] if right else items
+    return items[0]
 
 
 def _language(v: Variant) -> tuple[object, ...]:

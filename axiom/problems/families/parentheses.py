@@ -1,6 +1,8 @@
 """Brackets: which kinds count, what may nest in what, how deep, what else may appear, what is asked."""
 
+import functools
 import random
+from collections.abc import Sequence
 from itertools import combinations
 
 from axiom.problems.family import Family, function
@@ -170,41 +172,46 @@ def solve(v: Variant, s: str) -> int:
 
 
 def _read(v: Variant, s: str) -> dict[str, int] | None:
-    """Facts about a balanced string, found by tearing innermost pairs out of it; None if it is not balanced."""
+    """Facts about a balanced string, found by tearing innermost pairs out of it; None if it is not balanced.
+
+    What is left before a pair when it is torn out are the brackets around it, or else the string is not balanced.
+    """
     kinds = v["kinds"].run
     brackets = "".join(kinds)
-    others = [c for c in s if c not in brackets]
-    if (v["others"].run is False and others) or (
-        v["others"].run == "letters" and not all("a" <= c <= "z" for c in others)
-    ):
+    others = "" if v["others"].run is True else s.translate({ord(mark): None for mark in brackets})
+    if others and (v["others"].run is False or not all("a" <= c <= "z" for c in others)):
         return None
-    empty = sum(s.count(kind) for kind in kinds)
-    rest = [(i, c) for i, c in enumerate(s) if c in brackets]
-    spans: list[tuple[int, int, str]] = []
+    rest = [c for c in s if c in brackets]
+    torn: list[tuple[str, str, int]] = []
     k = 0
     while k + 1 < len(rest):
-        if rest[k][1] + rest[k + 1][1] in kinds:
-            spans.append((rest[k][0], rest[k + 1][0], rest[k][1]))
+        if rest[k] + rest[k + 1] in kinds:
+            torn.append((rest[k], rest[k - 1] if k else "", k + 1))
             del rest[k : k + 2]
             k = max(0, k - 1)
         else:
             k += 1
-    if rest:
+    if rest or any(depth > v["depth"].run or not _nests(v, inner, outer) for inner, outer, depth in torn):
         return None
-    above = {span: [o for o in spans if o[0] < span[0] and span[1] < o[1]] for span in spans}
-    for span, outer in above.items():
-        direct = max(outer)[2] if outer else ""
-        if not _nests(v, span[2], direct) or len(outer) >= v["depth"].run:
-            return None
-    depths = [len(outer) + 1 for outer in above.values()]
-    return {"pairs": len(spans), "depth": max(depths, default=0), "outer": depths.count(1), "empty": empty}
+    depths = [depth for _, _, depth in torn]
+    empty = sum(s.count(kind) for kind in kinds)
+    return {"pairs": len(torn), "depth": max(depths, default=0), "outer": depths.count(1), "empty": empty}
 
 
 def _nests(v: Variant, inner: str, outer: str) -> bool:
-    first = v["kinds"].run[0][0]
-    if v["rule"].run:
-        return v["rule"].run(inner, outer)
-    return outer != first if "inside a" in v["rule"].words else inner != first or outer == ""
+    return inner in _lawful(v["rule"].words, v["kinds"].run, outer)
+
+
+@functools.cache
+def _lawful(words: str, kinds: tuple[str, ...], outer: str) -> str:
+    """The opening brackets that may stand directly inside `outer`, by the rule with these words."""
+    first = kinds[0][0]
+    if words == _RULES["not_in_first"].words:
+        return "" if outer == first else _ALL
+    if words == _RULES["first_outside"].words:
+        return _ALL.replace(first, "") if outer else _ALL
+    rule = next(option.run for option in _RULES.values() if option.words == words)
+    return "".join(mark for mark in _ALL if rule(mark, outer))
 
 
 def _language(v: Variant) -> tuple[object, ...] | None:
@@ -274,15 +281,21 @@ def _nested(v: Variant, rng: random.Random, kinds: tuple[str, ...], pairs: int, 
     return "".join(_pairs(v, rng, kinds, pairs, "", 99 if deep else v["depth"].run, deep))
 
 
+@functools.cache
+def _choices(words: str, kinds: tuple[str, ...], outer: str, deep: bool) -> Sequence[str]:
+    """The kinds that may stand directly inside `outer`; if `deep`, those of them that others may stand in, if any."""
+    legal = [kind for kind in kinds if not outer or kind[0] in _lawful(words, kinds, outer)]
+    holding = [kind for kind in legal if any(other[0] in _lawful(words, kinds, kind[0]) for other in kinds)]
+    return (holding or legal) if deep else legal
+
+
 def _pairs(
     v: Variant, rng: random.Random, kinds: tuple[str, ...], pairs: int, outer: str, room: int, deep: bool
 ) -> list[str]:
     """`_nested`, directly inside a pair that opens with `outer`, where `room` more may stand one in the other."""
-    legal = kinds
-    if outer and v["rule"].words:
-        legal = tuple(kind for kind in kinds if _nests(v, kind[0], outer))
-    if deep and pairs > 1:
-        legal = tuple(kind for kind in legal if any(_nests(v, other[0], kind[0]) for other in kinds)) or legal
+    legal: Sequence[str] = kinds
+    if v["rule"].words and (outer or deep):
+        legal = _choices(v["rule"].words, kinds, outer, deep and pairs > 1)
     if not legal or room < 1:
         return []
     parts: list[str] = []

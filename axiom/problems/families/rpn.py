@@ -15,12 +15,8 @@ _SETS = [(2, ("+-",)), (2, ("+*",)), (2, ("-*",)), (2, ("-@",)), (2, ("+-*",)), 
          (2, ("*/",)), (3, ("+-*/",)), (3, ("+-*@",)), (3, ("+-/",)), (4, ("+-*/@",))]  # fmt: skip
 
 _ORDER = {
-    "usual": Option(
-        0, "the number pushed first is a, the one pushed last is b", "b, a = stack.pop(), stack.pop()", False
-    ),
-    "swapped": Option(
-        1, "the number pushed last is a, the one pushed first is b", "a, b = stack.pop(), stack.pop()", True
-    ),
+    "usual": Option(0, "the number pushed first is a, the one pushed last is b", "b, a = {pop}, {pop}", False),
+    "swapped": Option(1, "the number pushed last is a, the one pushed first is b", "a, b = {pop}, {pop}", True),
 }
 _SURPLUS = {
     "top": Option(0, "Return the top of the final stack.", "stack[-1]", lambda s: s[-1]),
@@ -50,9 +46,9 @@ _WORDS = {
     "neg": "'neg' replaces the top by its negative",
 }
 _CODE = {
-    "dup": "stack.append(stack[-1])",
-    "swap": "stack[-2:] = [stack[-1], stack[-2]]",
-    "neg": "stack.append(-stack.pop())",
+    "dup": ("        top = {pop}", "        stack += [top, top]"),
+    "swap": ("        b, a = {pop}, {pop}", "        stack += [b, a]"),
+    "neg": ("        stack.append(-{pop})",),
 }
 _RUN: dict[str, Callable[[tuple[int, ...]], tuple[int, ...]]] = {
     "dup": lambda s: (*s, s[-1]),
@@ -60,6 +56,8 @@ _RUN: dict[str, Callable[[tuple[int, ...]], tuple[int, ...]]] = {
     "neg": lambda s: (*s[:-1], 0 - s[-1]),
 }
 _NEEDS = {"dup": 1, "swap": 2, "neg": 1}
+_LEAVES = {"dup": 2, "swap": 2, "neg": 1}
+"""Items on a stack that was empty before the command."""
 
 
 def describe(v: Variant) -> str:
@@ -96,49 +94,46 @@ def program(v: Variant) -> str:
             ]
         last = v["finish"].code.format(_atom(v, algebra.code[algebra.symbols[-1]]))
         return function(FAMILY.signature, *body, *branches, f"return {last}")
+    pop = "take(stack)" if v["missing"].words else "stack.pop()"
     lines = ["stack = []", "for token in expression.split():"]
     for name in v["commands"].run:
-        lines += [
-            f"    {'if' if len(lines) == 2 else 'elif'} token == {name!r}:",
-            *_needing(v, _NEEDS[name]),
-            f"        {_CODE[name]}",
-        ]
+        lines += [f"    {'if' if len(lines) == 2 else 'elif'} token == {name!r}:", *_CODE[name]]
     lines += [
         f"    {'if' if len(lines) == 2 else 'elif'} token in {algebra.symbols!r}:",
-        *_needing(v, 2),
         f"        {v['order'].code}",
+        "        stack.append(apply(token, a, b))",
+        "    else:",
+        f"        stack.append({read.format('token')})",
+        f"return {v['finish'].code.format(v['surplus'].code)}",
     ]
-    lines += ["        stack.append(apply(token, a, b))", "    else:", f"        stack.append({read.format('token')})"]
-    evaluate = function(FAMILY.signature, *lines, f"return {v['finish'].code.format(v['surplus'].code)}")
-    return f"{function('def apply(op, a, b)', *algebra.apply_lines())}\n\n\n{evaluate}"
+    parts = [
+        function("def apply(op, a, b)", *algebra.apply_lines()),
+        function("def take(stack)", f"return stack.pop() if stack else {v['missing'].code}"),
+        function(FAMILY.signature, *(line.format(pop=pop) for line in lines)),
+    ]
+    return "\n\n\n".join(parts if v["missing"].words else [parts[0], parts[2]])
 
 
 def _atom(v: Variant, code: str) -> str:
     return f"({code})" if v["finish"].words else code
 
 
-def _needing(v: Variant, count: int) -> list[str]:
-    if not v["missing"].words:
-        return []
-    return [f"        while len(stack) < {count}:", f"            stack = [{v['missing'].code}] + stack"]
-
-
 def solve(v: Variant, expression: str) -> int:
-    algebra: Algebra = v["operators"].run
+    apply, swapped, base = v["operators"].run.run, v["order"].run, v["numerals"].run[0]
+    filler = v["missing"].run if "missing" in v else None
     stack: tuple[int, ...] = ()
     for token in expression.split(" "):
-        command = token in _RUN
-        if not command and token not in algebra.symbols:
-            stack = (*stack, int(token, v["numerals"].run[0]))
+        if token not in apply and token not in _RUN:
+            stack = (*stack, int(token, base))
             continue
         needed = _NEEDS.get(token, 2)
-        if "missing" in v and v["missing"].words:
-            stack = (v["missing"].run,) * max(0, needed - len(stack)) + stack
-        if command:
-            stack = _RUN[token](stack)
+        if filler is not None and len(stack) < needed:
+            stack = (filler,) * (needed - len(stack)) + stack
+        if token in apply:
+            pair = stack[-2:][::-1] if swapped else stack[-2:]
+            stack = (*stack[:-2], apply[token](*pair))
         else:
-            pair = stack[-2:][::-1] if v["order"].run else stack[-2:]
-            stack = (*stack[:-2], algebra.run[token](*pair))
+            stack = _RUN[token](stack)
     return v["finish"].run(v["surplus"].run(stack) if "surplus" in v else stack[0])
 
 
@@ -160,14 +155,19 @@ def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[str]
         if stratum == "zero" and symbol == "/" and rng.random() < 0.6:
             pair[1] = "0"
         return [" ".join([*(pair[::-1] if v["order"].run else pair), symbol])]
-    if stratum in TELLING:
+    if stratum == "zero" and "/" in symbols and rng.random() < 0.5:
+        number = _numeral(v, rng, "typical")
+        return [rng.choice((f"0 {number} /", f"{number} 0 /"))]
+    if stratum in TELLING or (stratum == "big" and rng.random() < 0.6):
         length = rng.choice((3, 3, 4, 5, 6))
     else:
         length = {"single": rng.choice((1, 2)), "small": 5, "long": 4 * size}.get(stratum) or rng.randint(5, 2 * size)
     commands, allow = v["commands"].run, bool(v["missing"].words)
-    lacking = 0.6 if stratum in TELLING else 0.3
-    tokens, height = [], 0
-    if not allow or rng.random() > lacking:
+    lacking = 0.75 if stratum in TELLING else 0.3
+    if allow and rng.random() < lacking:
+        tokens = [rng.choice((operator_among(symbols, rng, stratum), *commands))]
+        height = _LEAVES.get(tokens[0], 1)
+    else:
         tokens, height = [_numeral(v, rng, stratum)], 1
     while len(tokens) < length:
         roll = rng.random()
@@ -191,7 +191,7 @@ def _numeral(v: Variant, rng: random.Random, stratum: str) -> str:
         value = within(rng, 1, 9)
     elif stratum == "negative" and rng.random() < 0.7:
         value = -within(rng, 1, 30)
-    elif stratum == "big" and rng.random() < 0.6:
+    elif stratum == "big" and rng.random() < 0.8:
         value = huge(rng) * rng.choice((1, -1))
     else:
         value = within(rng, -9, 30)
@@ -215,5 +215,5 @@ FAMILY = Family(
     solve=solve,
     sample=sample,
     language=_language,
-    patience=40,
+    patience=24,
 )
