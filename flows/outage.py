@@ -51,11 +51,13 @@ def out_of_reach(error: BaseException) -> bool:
 
 def asked_to_end(error: BaseException) -> bool:
     """Whether `error` came up on the way out: who ends a process group ends a private server with the run."""
-    met: BaseException | None = error
-    while met is not None:
-        if isinstance(met, (TerminationSignal, KeyboardInterrupt)):
+    waiting, met = [error], set[int]()
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, (TerminationSignal, KeyboardInterrupt)):
             return True
-        met = met.__cause__ or met.__context__
+        met.add(id(one))
+        waiting += [other for other in (one.__cause__, one.__context__) if other is not None and id(other) not in met]
     return False
 
 

@@ -167,12 +167,14 @@ def test_a_second_holder_of_the_gpu_waits_for_the_first(tmp_path, monkeypatch):
             process.wait()
 
 
-def test_a_run_that_is_asked_to_end_does_not_wait_for_the_server_that_ended_with_it() -> None:
+@pytest.mark.parametrize("asked", [TerminationSignal(signal=15), KeyboardInterrupt()])
+@pytest.mark.parametrize("cause", [None, OSError("refused")])
+def test_a_run_that_is_asked_to_end_does_not_wait_for_the_server_that_ended_with_it(asked, cause) -> None:
     def call() -> None:
         try:
-            raise TerminationSignal(signal=15)
-        except TerminationSignal:
-            raise httpx.ConnectError("the server has ended as well") from None
+            raise asked
+        except type(asked):
+            raise httpx.ConnectError("the server has ended as well") from cause
 
     began = time.monotonic()
     with pytest.raises(httpx.ConnectError):

@@ -1,13 +1,12 @@
 """`axiom bench pipeline`."""
 
-import importlib
-import os
 from typing import Annotated
 
 import typer
 
 from axiom.cli.app import bench_app, console
-from axiom.cli.run import QUIET, Overrides
+from axiom.cli.run import Overrides
+from axiom.cli.workflow import load_flow
 
 
 @bench_app.command()
@@ -21,9 +20,7 @@ def pipeline(
     from axiom.cli.display import as_table
     from axiom.config import load_config
 
-    for variable, value in QUIET.items():
-        os.environ.setdefault(variable, value)
-    flow = importlib.import_module("flows.experiment").experiment
+    flow = load_flow("flows.experiment", "experiment")
     found, peak = measure(load_config(preset, overrides or (), iterations=iterations), flow)
     parts = list(found[0].seconds)
     rows = [[part, *(f"{row.seconds[part]:.2f} s {row.share(part):6.1%}" for row in found)] for part in parts] + [

@@ -1,24 +1,13 @@
 """`axiom run`, `resume`, `status`, `list`: start experiments and see how they stand."""
 
-import importlib
 import os
 from typing import Annotated, Any
 
 import typer
 
 from axiom.cli.app import app, console
+from axiom.cli.workflow import interruptible, load_flow
 from axiom.experiment import DEFAULT_ROOT
-
-QUIET = {
-    "PREFECT_LOGGING_LEVEL": "WARNING",  # the display tells what Prefect would log
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
-    "DO_NOT_TRACK": "1",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "TRANSFORMERS_VERBOSITY": "error",
-    "TQDM_DISABLE": "1",
-}
-"""What other libraries print while a run shows its own progress; a variable that is already set stays."""
 
 Root = Annotated[
     str, typer.Option("--root", envvar="AXIOM_ROOT", help="Folder or fsspec URL that holds the experiments.")
@@ -99,12 +88,11 @@ def _start(config: Any, root: str) -> None:
 
     check(config)
     Experiment.create(root, config)
-    for variable, value in QUIET.items():
-        os.environ.setdefault(variable, value)
     console.print(f"experiment [bold]{config.name}[/]: starting the workflow engine", highlight=False)
-    # The command line alone starts flows, and by name: the library itself stays free of Prefect.
-    flow = importlib.import_module("flows.experiment").experiment
-    with Display(console, config.iterations) as display, listen(display):
+    flow = load_flow("flows.experiment", "experiment")
+    elsewhere = "" if root == os.environ.get("AXIOM_ROOT", DEFAULT_ROOT) else f" --root {root}"
+    going_on = interruptible(f"`axiom resume {config.name}{elsewhere}`")
+    with going_on, Display(console, config.iterations) as display, listen(display):
         result = flow(config=config, root=root)
     _summary(root, config.name, result["report"])
 

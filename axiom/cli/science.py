@@ -1,9 +1,7 @@
 """`axiom detect`, `control`, `study`, `compare`, `bench detector`: phases, and what runs say about hypotheses."""
 
 import dataclasses
-import importlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +10,8 @@ import typer
 from rich.table import Table
 
 from axiom.cli.app import app, bench_app, console
-from axiom.cli.run import QUIET, Root
+from axiom.cli.run import Root
+from axiom.cli.workflow import interruptible, load_flow
 from axiom.errors import ConfigError, DataError
 from axiom.experiment import DEFAULT_ROOT
 
@@ -189,10 +188,9 @@ def study(
 
     config = load_study(path)
     part, parts = _shard(shard)
-    for variable, value in QUIET.items():
-        os.environ.setdefault(variable, value)
-    flow = importlib.import_module("flows.study").study
-    results = flow(path=str(path), root=root, shard=part - 1, shards=parts)
+    flow = load_flow("flows.study", "study")
+    with interruptible("the same command"):
+        results = flow(path=str(path), root=root, shard=part - 1, shards=parts)
     for result in results:
         console.print(f"[bold]{result['name']}[/]: {result['phases']}", highlight=False)
     console.print(f"{len(results)} runs of {config.seeds} seeds done; next: axiom compare {path}", highlight=False)

@@ -1,0 +1,57 @@
+"""Flows from the command line: their settings, and what Ctrl-C and a server that fails to start read like."""
+
+import importlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from axiom.cli.app import errors
+from axiom.errors import InfrastructureError
+
+START = "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"
+SETTINGS = {
+    START: "120",  # for the private server of a run that is given none; on a busy machine Prefect's 20 are not enough
+    "PREFECT_LOGGING_LEVEL": "WARNING",  # the display tells what Prefect would log
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TQDM_DISABLE": "1",
+}
+"""Mostly what other libraries print while a run shows its own progress; a variable that is already set stays."""
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
+
+
+def load_flow(module: str, name: str) -> Callable[..., Any]:
+    """The flow, by name: the command line alone starts flows, and the library itself stays free of Prefect."""
+    for variable, value in SETTINGS.items():
+        os.environ.setdefault(variable, value)
+    flow: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return flow
+
+
+@contextmanager
+def interruptible(going_on: str) -> Iterator[None]:
+    """Around a flow: Ctrl-C ends the command with one line that says how to go on.
+
+    Raises InfrastructureError when the private server does not start.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        errors.print(f"interrupted; what is finished is kept, and {going_on} goes on from there", highlight=False)
+        raise typer.Exit(INTERRUPTED) from None
+    except RuntimeError as error:
+        if "ephemeral Prefect API server" not in str(error):
+            raise
+        home = os.environ.get("PREFECT_HOME", str(Path.home() / ".prefect"))
+        raise InfrastructureError(
+            f"the run's private Prefect server did not start within {os.environ[START]} s; see that "
+            f"PREFECT_HOME = {home} can be written, or name a server of yours by PREFECT_API_URL"
+        ) from None
