@@ -81,11 +81,10 @@ def _tables(
         data, marks = waiting.pop(0).result()
         keep: list[bool] = []
         for mark in marks:
-            keep.append(mark not in seen and dealt + sum(keep) < count)
+            keep.append(mark not in seen and dealt < count)
+            dealt += keep[-1]
             seen.add(mark)
-        table = pa.ipc.open_stream(data).read_all().filter(pa.array(keep, pa.bool_()))
-        dealt += table.num_rows
-        yield table
+        yield pa.ipc.open_stream(data).read_all().filter(pa.array(keep, pa.bool_()))
     for future in waiting:
         future.cancel()
 

@@ -42,7 +42,7 @@ TELLING = (
 """Strata of the further draws, those first in which wrong programs show most often."""
 
 
-@dataclass
+@dataclass(slots=True, eq=False)
 class _Drawn:
     """A call and its answer.
 
@@ -88,6 +88,8 @@ class _Hand:
     def fill(self) -> None:
         """Choose among the spare ones, letting answers come more often, step by step."""
         for most in range(3, self.often + 1):
+            if self.full:
+                return
             waiting, self.spare = self.spare, []
             for one in waiting:
                 self.offer(one, 0 if self.full else most)
@@ -117,8 +119,8 @@ class Drawing:
     ) -> None:  # fmt: skip
         self.family, self.variant, self.source, self.run = family, variant, source, run
         self.rng, self.size, self.taken = rng, size, taken
-        self._hints = Hints(source)
-        self._blind = family.accepts_any and family.language is one_language  # else the sampler knows the boundaries
+        blind = family.accepts_any and family.language is one_language  # else the sampler knows the boundaries
+        self._hints = Hints(source) if blind else None
 
     def cases(self, count: int, strata: tuple[str, ...], sharpened: bool = False) -> tuple[Case, ...]:
         """Up to `count` cases, no answer on more than half of them.
@@ -144,12 +146,12 @@ class Drawing:
             self._sharpen(hand)
         for one in hand.chosen:
             self._check(one)
-        return tuple(Case.model_construct(args=one.packed, expected=one.expected) for one in hand.chosen)
+        return tuple(Case(args=one.packed, expected=one.expected) for one in hand.chosen)
 
     def _draw(self, stratum: str, sprinkled: float = SPRINKLED) -> _Drawn | None:
         """A call of `stratum` with the printed function's answer, or None if the call is taken."""
         args = self.family.sample(self.variant, self.rng, stratum, self.size)
-        if self._blind:
+        if self._hints is not None:
             args = self._hints.sprinkled(args, self.rng, sprinkled)
         key = packed(args)
         if key in self.taken:

@@ -37,6 +37,7 @@ def outlines(source: str) -> list[tuple[str, Literals]]:
     return [_outline(part, f"{MARK}{place}_") for place, part in enumerate(_GAPS.split(source))]
 
 
+@functools.lru_cache(4096)
 def _outline(part: str, prefix: str) -> tuple[str, Literals]:
     """Equal lines that return something get equal names."""
     literals: Literals = {}
