@@ -20,7 +20,7 @@ from axiom.grokking import Watch
 from axiom.learners import Learner, open_learner
 from axiom.models import Policy
 from axiom.problems import audit_cases
-from axiom.records import Metric, Purpose, Sample, Verdict
+from axiom.records import Case, Metric, Problem, Purpose, Sample, Verdict
 from axiom.store import Handle
 from axiom.verification import AnswersOnly, Verifier, verify_samples
 
@@ -38,6 +38,7 @@ class Runtime:
         self._headlines: list[Metric] = []
         self._measured = 0
         self._ahead: tuple[tuple[int, Purpose], Ahead] | None = None
+        self._second_cases: dict[str, tuple[Case, ...]] = {}
 
     @property
     def config(self) -> ExperimentConfig:
@@ -62,8 +63,14 @@ class Runtime:
 
     def judge(self, samples: Iterable[Sample | None], purpose: Purpose) -> Iterator[Verdict]:
         """A verdict for each sample, as they fall; gold is judged again on the second hidden cases."""
-        audit = audit_cases if self.config.sandbox.audit and purpose == "train" else None
+        audit = self._audit_cases if self.config.sandbox.audit and purpose == "train" else None
         return verify_samples(self.experiment.problems_by_id, samples, self.verifier, audit)
+
+    def _audit_cases(self, problem: Problem) -> tuple[Case, ...]:
+        """A problem's second hidden cases, made once: every iteration's gold is held against them."""
+        if problem.problem_id not in self._second_cases:
+            self._second_cases[problem.problem_id] = audit_cases(problem)
+        return self._second_cases[problem.problem_id]
 
     def judge_ahead(self, iteration: int, purpose: Purpose) -> Ahead:
         """Takes samples while they are drawn; `ahead` has their verdicts."""
