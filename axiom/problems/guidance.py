@@ -203,7 +203,7 @@ class _Schema:
     numbers: tuple[str, ...]
 
 
-@functools.lru_cache(4096)
+@functools.lru_cache(16_384)
 def _schema(text: str, place: int) -> _Schema:
     """The schema of the part of a program that stands at `place`."""
     rewriting = _Rewriting(place)

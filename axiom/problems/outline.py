@@ -37,7 +37,7 @@ def outlines(source: str) -> list[tuple[str, Literals]]:
     return [_outline(part, f"{MARK}{place}_") for place, part in enumerate(_GAPS.split(source))]
 
 
-@functools.lru_cache(4096)
+@functools.lru_cache(16_384)
 def _outline(part: str, prefix: str) -> tuple[str, Literals]:
     """Equal lines that return something get equal names."""
     literals: Literals = {}
@@ -59,6 +59,6 @@ def _outline(part: str, prefix: str) -> tuple[str, Literals]:
     return _LITERALS.sub(named, part), literals
 
 
-@functools.lru_cache(4096)
+@functools.lru_cache(16_384)
 def _compiled(text: str) -> CodeType:
     return compile(text, "<reference>", "exec")

@@ -232,5 +232,5 @@ FAMILY = Family(
     solve=solve,
     sample=sample,
     language=_language,
-    patience=16,
+    patience=12,
 )

@@ -326,6 +326,6 @@ FAMILY = Family(
     solve=solve,
     sample=sample,
     language=_language,
-    patience=16,
+    patience=12,
     accepts_any=True,
 )

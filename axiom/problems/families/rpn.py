@@ -215,5 +215,5 @@ FAMILY = Family(
     solve=solve,
     sample=sample,
     language=_language,
-    patience=24,
+    patience=16,
 )
