@@ -1,7 +1,7 @@
 """A variant becomes a problem: description, printed reference, cases, and the fingerprint of its behaviour."""
 
 import hashlib
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,16 +36,21 @@ def size_at(difficulty: int, stretch: int = 1) -> int:
     return (4 + difficulty) * stretch
 
 
-def build(family: Family, names: Names, plan: Plan, avoid: Iterable[str] = ()) -> tuple[Problem, str] | None:
+def build(
+    family: Family, names: Names, plan: Plan, avoid: Iterable[str] = (), known: Container[str] = ()
+) -> tuple[Problem, str] | None:
     """The problem of a variant and the fingerprint of its behaviour, or None for a variant that is too monotonous.
 
-    No call whose encoded arguments are in `avoid` is among its cases.
-    Too monotonous means that no mix of inputs was found in which no answer fills more than half of the cases.
+    No call whose encoded arguments are in `avoid` is among its cases. A variant whose fingerprint is in `known` is None
+    as well. Too monotonous means that no mix of inputs was found in which no answer fills more than half of the cases.
     Raises AxiomError when the interpreter and the printed function disagree: then one of the two is wrong.
     """
     variant = family.space.variant(names)
     source = family.printed(variant)
     run = load_shared(source, family.entry_point)
+    mark = fingerprint(family, variant, run)
+    if mark in known:
+        return None
     name, difficulty = canonical(names), difficulty_of(variant)
     rng = Quick(seeds.derive(plan.seed, "cases", family.name, plan.split, name))
     drawing = Drawing(family, variant, source, run, rng, size_at(difficulty, plan.stretch), set(avoid))
@@ -62,7 +67,7 @@ def build(family: Family, names: Names, plan: Plan, avoid: Iterable[str] = ()) -
         comparison="exact", shown=shown, cases=hidden, reference_solution=source,
         input_data=hidden[0].args, expected_output=hidden[0].expected,
     )  # fmt: skip
-    return problem, fingerprint(family, variant, run)
+    return problem, mark
 
 
 def fingerprint(family: Family, variant: Variant, run: Callable[..., Any]) -> str:

@@ -95,12 +95,24 @@ def _settle() -> None:
     gc.set_threshold(10_000)
 
 
+_met: dict[tuple[str, int], set[str]] = {}
+"""Fingerprints this process has built, by family and seed: the chunks of a process come in order, so one that comes
+again is a variant to leave out."""
+
+
 def _work(job: Job) -> tuple[bytes, list[str]]:
-    """The problems of some variants as an Arrow stream, with their fingerprints; monotonous ones are left out."""
+    """The problems of some variants as an Arrow stream, with their fingerprints.
+
+    Monotonous ones are left out, and those that this process has met; others that were met are the parent's to drop.
+    """
     family, chunk, seed = job
-    member = family_named(family)
-    plan = Plan("train", seed)
-    made = [pair for names in chunk if (pair := build(member, names, plan)) is not None]
+    member, plan, met = family_named(family), Plan("train", seed), _met.setdefault((family, seed), set())
+    made: list[tuple[Problem, str]] = []
+    for names in chunk:
+        built = build(member, names, plan, known=met)
+        if built is not None:
+            made.append(built)
+            met.add(built[1])
     table = _table([problem for problem, _ in made])
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
