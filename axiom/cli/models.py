@@ -35,7 +35,8 @@ def sampling(
         swap = "" if found.swap_seconds is None else f"{found.swap_seconds:.2f} s"
         speed = f"{found.tokens_per_second:,.0f}"
         console.print(
-            f"{found.name}: start {found.start_seconds:.1f} s, {speed} tokens/s, runs {found.runs}", highlight=False
+            f"{found.name}: start {found.start_seconds:.1f} s, swap {swap or '-'}, {speed} tokens/s, runs {found.runs}",
+            highlight=False,
         )
         rows.append([found.name, f"{found.start_seconds:.1f} s", swap, f"{found.runs[-1][0]:,}", speed])
     title = f"{config.path}: {problems} problems × {samples} samples, at most {max_new_tokens} tokens"
