@@ -6,7 +6,7 @@ import altair as alt
 import polars as pl
 
 from axiom.evaluation import GREEDY
-from axiom.records import Event, LossStep, Metric, Outcome, as_dicts
+from axiom.records import Event, LossStep, Metric, Outcome
 
 alt.data_transformers.disable_max_rows()  # a run of hundreds of iterations has more than Altair's 5,000
 
@@ -26,7 +26,7 @@ MOST_STEPS = 2_000
 
 def frame(metrics: Sequence[Metric]) -> pl.DataFrame:
     """Metrics as a table, one row each."""
-    return pl.DataFrame(as_dicts(metrics), schema=pl.from_arrow(Metric.to_table([])).schema)  # type: ignore[union-attr]
+    return pl.DataFrame(Metric.to_table(metrics))
 
 
 def accuracy(metrics: Sequence[Metric], events: Sequence[Event] = (), x: str = "iteration") -> alt.LayerChart:
@@ -147,7 +147,7 @@ def loss(steps: Sequence[LossStep]) -> alt.LayerChart:
 def _thinned(steps: Sequence[LossStep]) -> pl.DataFrame:
     """Means over equally many steps in a row of one iteration, weighted by their tokens."""
     each = -(-len(steps) // MOST_STEPS) or 1
-    rows = pl.DataFrame(as_dicts(steps), schema=pl.from_arrow(LossStep.to_table([])).schema)  # type: ignore[union-attr]
+    rows = pl.DataFrame(LossStep.to_table(steps))
     mean = (pl.col("loss") * pl.col("loss_tokens")).sum() / pl.col("loss_tokens").sum()
     bunch = pl.int_range(pl.len()).over("iteration") // each
     return (

@@ -113,19 +113,11 @@ def _work(job: Job) -> tuple[bytes, list[str]]:
         if built is not None:
             made.append(built)
             met.add(built[1])
-    table = _table([problem for problem, _ in made])
+    table = Problem.to_table(problem for problem, _ in made)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
     return sink.getvalue().to_pybytes(), [mark for _, mark in made]
-
-
-def _table(problems: Sequence[Problem]) -> pa.Table:
-    """`Problem.to_table`, twice as quick: column by column."""
-    columns = {name: [getattr(problem, name) for problem in problems] for name in Problem.SCHEMA.names}
-    for name in ("shown", "cases"):
-        columns[name] = [[vars(case) for case in cases] for cases in columns[name]]
-    return pa.table(columns, schema=Problem.SCHEMA)
 
 
 def _write_parquet(path: Path, tables: Iterator[pa.Table]) -> int:
