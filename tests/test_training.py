@@ -51,10 +51,10 @@ def gradients(model, passes):
     trainable = prepare(model, TrainingConfig(), BASE, 3)
     torch.manual_seed(0)
     with torch.no_grad():
-        for parameter in trainable.parameters:
+        for parameter in trainable.factors.parameters:
             parameter.copy_(torch.randn_like(parameter) * 0.1)
-    loss = sum(float(run_pass(trainable.model, item)) for item in passes)
-    return loss, [parameter.grad.clone() for parameter in trainable.parameters]
+    loss = sum(float(run_pass(trainable.model, trainable.factors, item)) for item in passes)
+    return loss, [parameter.grad.clone() for parameter in trainable.factors.parameters]
 
 
 def test_packed_sequences_do_not_see_each_other(model):
@@ -76,8 +76,29 @@ def test_the_loss_is_that_of_transformers_over_targets_alone(model):
             total += float(reference(torch.tensor([example.tokens]), labels=labels).loss) * example.loss_tokens
         count += example.loss_tokens
     trainable = prepare(model, TrainingConfig(), BASE, 3)
-    loss = sum(float(run_pass(trainable.model, item)) for item in packs(encoded, 100))
+    loss = sum(float(run_pass(trainable.model, trainable.factors, item)) for item in packs(encoded, 100))
     assert loss == pytest.approx(total / count, rel=1e-5)
+
+
+def test_one_vector_trains_as_its_parameters_apart(model):
+    """AdamW and clipping over all factors in one vector, against the same over each factor by itself."""
+    encoded = encode(EXAMPLES, load_tokenizer(model), 512)
+
+    def after(chosen):
+        trainable = prepare(model, TrainingConfig(), BASE, 3)
+        trained = chosen(trainable.factors)
+        optimizer = torch.optim.AdamW(trained, lr=1e-2, weight_decay=0.1)
+        for _ in range(3):
+            for item in packs(encoded, budget=200):
+                run_pass(trainable.model, trainable.factors, item)
+            torch.nn.utils.clip_grad_norm_(trained, 0.5)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=False)
+        return [parameter.detach().clone() for parameter in trainable.factors.parameters]
+
+    together, apart = after(lambda factors: [factors.values_P]), after(lambda factors: list(factors.parameters))
+    for left, right in zip(together, apart, strict=True):
+        torch.testing.assert_close(left, right, rtol=0, atol=5e-4)  # of steps of 1e-2
 
 
 def test_padding_for_a_captured_pass_changes_nothing(model):
@@ -218,17 +239,17 @@ def test_running_out_of_memory_halves_the_pass_and_keeps_the_batch(model, tmp_pa
     expected = fit(model, tmp_path / "whole")
     real = loop.run_pass
 
-    def small_machine(inner, item):
+    def small_machine(inner, factors, item):
         if len(item.ids_T) > 60:
             raise torch.OutOfMemoryError("no room")
-        return real(inner, item)
+        return real(inner, factors, item)
 
     monkeypatch.setattr(loop, "run_pass", small_machine)
     found = fit(model, tmp_path / "halved")
     assert [step.examples for step in found] == [step.examples for step in expected]
     assert [step.loss for step in found] == pytest.approx([step.loss for step in expected], rel=1e-4)
 
-    def no_machine(inner, item):
+    def no_machine(inner, factors, item):
         raise torch.OutOfMemoryError("no room")
 
     monkeypatch.setattr(loop, "run_pass", no_machine)
@@ -255,12 +276,12 @@ def test_the_packed_trainer_follows_an_unpacked_reference(tmp_path):
     steps = fit(model, tmp_path / "float32", config, examples=examples)
     rounded = fit(ModelConfig(path="smollm2-135m", device="cpu"), tmp_path / "bfloat16", config, examples=examples)
     trainable = prepare(ModelConfig(path="smollm2-135m", dtype="float32", device="cpu"), config, BASE, 1)
-    optimizer = torch.optim.AdamW(trainable.parameters, lr=5e-4, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(trainable.factors.parameters, lr=5e-4, weight_decay=0.0)
     reference = []
     encoded = encode(examples, load_tokenizer(model), 2048)
     for batch in optimizer_steps(encoded, 8, 1, 1, 1):
-        reference.append(sum(float(run_pass(trainable.model, item)) for item in packs(batch, 1)))
-        torch.nn.utils.clip_grad_norm_(trainable.parameters, 1.0)
+        reference.append(sum(float(run_pass(trainable.model, trainable.factors, item)) for item in packs(batch, 1)))
+        torch.nn.utils.clip_grad_norm_(trainable.factors.parameters, 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=False)
     assert [step.loss for step in steps] == pytest.approx(reference, rel=1e-3)

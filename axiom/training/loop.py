@@ -2,7 +2,8 @@
 # ruff: noqa: TID253  (imported lazily by axiom.training)
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,20 +36,49 @@ def run(
     trainer = _Trainer(trainable, config, longest=max((len(e.tokens) for e in encoded), default=0))
     size = config.batch_size * config.gradient_accumulation
     steps: list[LossStep] = []
-    for batch in optimizer_steps(encoded, size, config.epochs, seed, iteration):
-        steps.append(trainer.step(batch, iteration, first_step + len(steps)))
+    batches = optimizer_steps(encoded, size, config.epochs, seed, iteration)
+    for taken in _one_behind(trainer.step(batch) for batch in batches):
+        steps.append(taken.record(iteration, first_step + len(steps), config.learning_rate))
         if on_step is not None:
             on_step(steps[-1])
     save_adapter(trainable, model, out, previous.adapter if config.mode == "merge" else None)
     return steps
 
 
+@dataclass(frozen=True)
+class _Step:
+    """An optimizer step that a GPU may still be at; `found_2` is its loss and the norm of its gradient."""
+
+    batch: Sequence[Encoded]
+    found_2: torch.Tensor
+
+    def record(self, iteration: int, number: int, learning_rate: float) -> LossStep:
+        """Waits for the step's end."""
+        loss, norm = self.found_2.tolist()
+        return LossStep(
+            iteration=iteration, step=number, loss=loss, learning_rate=learning_rate, examples=len(self.batch),
+            loss_tokens=sum(example.loss_tokens for example in self.batch),
+            tokens=sum(len(example.tokens) for example in self.batch), grad_norm=norm,
+        )  # fmt: skip
+
+
+def _one_behind(steps: Iterator[_Step]) -> Iterator[_Step]:
+    """The steps, each once the next has begun, so that a GPU does not wait for its record to be made."""
+    before = next(steps, None)
+    for step in steps:
+        assert before is not None
+        yield before
+        before = step
+    if before is not None:
+        yield before
+
+
 class _Trainer:
     def __init__(self, trainable: Trainable, config: TrainingConfig, longest: int) -> None:
-        self.trainable, self.config = trainable, config
-        self.model, self.graphed = trainable.model, trainable.graphed
+        self.config = config
+        self.model, self.factors, self.graphed = trainable.model, trainable.factors, trainable.graphed
         self.optimizer = torch.optim.AdamW(
-            trainable.parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+            [trainable.factors.values_P], lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
         self.budget = pass_tokens(self.model)
         if longest > self.budget:
@@ -58,23 +88,19 @@ class _Trainer:
         else:
             self.model.gradient_checkpointing_disable()
 
-    def step(self, batch: Sequence[Encoded], iteration: int, number: int) -> LossStep:
+    def step(self, batch: Sequence[Encoded]) -> _Step:
         """One optimizer step over `batch`."""
         loss = self._accumulate(batch)
-        norm = torch.nn.utils.clip_grad_norm_(self.trainable.parameters, self.config.max_grad_norm)
+        norm = torch.nn.utils.clip_grad_norm_([self.factors.values_P], self.config.max_grad_norm)
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=False)  # captured passes add to these very tensors
-        return LossStep(
-            iteration=iteration, step=number, loss=loss, learning_rate=self.config.learning_rate, examples=len(batch),
-            loss_tokens=sum(example.loss_tokens for example in batch),
-            tokens=sum(len(example.tokens) for example in batch), grad_norm=float(norm),
-        )  # fmt: skip
+        self.optimizer.zero_grad(set_to_none=False)  # captured passes add to this very tensor
+        return _Step(batch, torch.stack([loss, norm]))
 
-    def _accumulate(self, batch: Sequence[Encoded]) -> float:
+    def _accumulate(self, batch: Sequence[Encoded]) -> torch.Tensor:
         """Gradients of the batch's mean loss; halves the passes and starts over when memory runs out."""
         while True:
             try:
-                return float(sum(self._pass(pack) for pack in packs(batch, self.budget)))
+                return torch.stack([self._pass(pack) for pack in packs(batch, self.budget)]).sum()
             except torch.OutOfMemoryError:
                 self.optimizer.zero_grad(set_to_none=False)
                 if self.budget // 2 < SMALLEST_PASS_TOKENS or len(batch) == 1:
@@ -87,9 +113,9 @@ class _Trainer:
             torch.cuda.empty_cache()
 
     def _pass(self, pack: Pack) -> torch.Tensor:
-        return (
-            self.graphed(pack) if self.graphed is not None else run_pass(self.model, to_device(pack, self.model.device))
-        )
+        if self.graphed is not None:
+            return self.graphed(pack)
+        return run_pass(self.model, self.factors, to_device(pack, self.model.device))
 
 
 def pass_tokens(model: Any) -> int:

@@ -4,7 +4,6 @@
 import copy
 import gc
 import json
-import types
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,10 +20,10 @@ from axiom.errors import ConfigError
 from axiom.models import FINGERPRINT_KEY, Policy, check_adapter, fingerprint, load_model, resolve_model
 from axiom.sampling.merging import Merger, checkpoint_reader
 from axiom.seeds import derive
+from axiom.training.lowrank import ADAPTER, Factors, fuse_norms
 from axiom.training.passes import GraphedPasses
 
 WEIGHTS, SETTINGS = "adapter_model.safetensors", "adapter_config.json"
-ADAPTER = "default"
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Trainable:
     """The base model with an adapter, and on a GPU its captured passes."""
 
     adapted: PeftModel
-    parameters: tuple[torch.nn.Parameter, ...]
+    factors: Factors
     graphed: GraphedPasses | None
     merger: Merger
 
@@ -48,9 +47,7 @@ def prepare(model: ModelConfig, config: TrainingConfig, previous: Policy, seed: 
     That is the previous adapter in the mode `continue`, else a fresh one; `merge` adds the previous one to the base.
     """
     trainable = _trainable(model, _Lora.of(config))
-    for parameter in trainable.parameters:
-        if parameter.grad is not None:
-            parameter.grad.zero_()
+    trainable.factors.gradient_P.zero_()
     merged = previous.adapter if config.mode == "merge" else None
     if previous.adapter is not None:
         check_adapter(model, previous.adapter)
@@ -86,14 +83,12 @@ def _trainable(model: ModelConfig, lora: _Lora) -> Trainable:
     base = load_model(model)
     base.set_attn_implementation(attention.NAME)
     adapted = get_peft_model(base, _settings(lora), adapter_name=ADAPTER)
-    for layer in adapted.modules():
-        if isinstance(layer, LoraLinear):
-            setattr(layer, "forward", types.MethodType(_forward, layer))  # noqa: B010  (an instance's own forward)
-    parameters = tuple(parameter for parameter in adapted.parameters() if parameter.requires_grad)
-    graphed = GraphedPasses(base, parameters) if base.device.type == "cuda" else None
+    fuse_norms(base)
+    factors = Factors([layer for layer in adapted.modules() if isinstance(layer, LoraLinear)], base.dtype)
+    graphed = GraphedPasses(base, factors) if base.device.type == "cuda" else None
     device = str(base.device)
     merger = Merger(checkpoint_reader(resolve_model(model.path), device), device)
-    return Trainable(adapted, parameters, graphed, merger)
+    return Trainable(adapted, factors, graphed, merger)
 
 
 def forget() -> None:
@@ -167,50 +162,3 @@ def save_adapter(trainable: Trainable, model: ModelConfig, out: Path, merged: Pa
 def _stacked(name: str, earlier: torch.Tensor, later: torch.Tensor) -> torch.Tensor:
     """Two adapters' factors side by side along the rank: `[B B'] [A; A']` is `B A + B' A'`."""
     return torch.cat([earlier, later.cpu()], dim=0 if ".lora_A." in name else 1)
-
-
-class _LowRankLinear(torch.autograd.Function):
-    """`x W^T + b + scale (x A^T) B^T`, keeping only `x` and its low-rank image for the backward pass.
-
-    Axes: T tokens, I inputs, O outputs, R rank. `W` and `b` are frozen; `A` and `B` are float32 and multiplied in the
-    dtype of `x`.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, x_TI: torch.Tensor, weight_OI: torch.Tensor, bias_O: torch.Tensor | None, a_RI: torch.Tensor,
-        b_OR: torch.Tensor, scale: float,
-    ) -> torch.Tensor:  # fmt: skip
-        a_RI, b_OR = a_RI.to(x_TI.dtype), (b_OR * scale).to(x_TI.dtype)
-        low_TR = x_TI @ a_RI.T
-        y_TO = torch.nn.functional.linear(x_TI, weight_OI, bias_O)
-        y_TO.addmm_(low_TR, b_OR.T)
-        ctx.save_for_backward(x_TI, low_TR, weight_OI, a_RI, b_OR)
-        ctx.scale = scale
-        return y_TO
-
-    @staticmethod
-    def backward(ctx: Any, *outputs: torch.Tensor) -> tuple[Any, ...]:
-        x_TI, low_TR, weight_OI, a_RI, b_OR = ctx.saved_tensors
-        dy_TO = outputs[0].contiguous()
-        dlow_TR = dy_TO @ b_OR
-        da_RI = (dlow_TR.T @ x_TI).float()
-        db_OR = (dy_TO.T @ low_TR).float() * ctx.scale
-        dx_TI = None
-        if ctx.needs_input_grad[0]:
-            dx_TI = dy_TO @ weight_OI
-            dx_TI.addmm_(dlow_TR, a_RI)
-        return dx_TI, None, None, da_RI, db_OR, None
-
-
-def _forward(layer: Any, x: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
-    base = layer.get_base_layer()
-    flat = x.reshape(-1, x.shape[-1])
-    a, b, scale = layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight, layer.scaling[ADAPTER]
-    dropout = layer.lora_dropout[ADAPTER]
-    if isinstance(dropout, torch.nn.Dropout):
-        low = torch.nn.functional.linear(dropout(flat), a.to(x.dtype))
-        out = base(flat) + torch.nn.functional.linear(low, (b * scale).to(x.dtype))
-    else:
-        out = _LowRankLinear.apply(flat, base.weight, base.bias, a, b, scale)
-    return out.view(*x.shape[:-1], -1)

@@ -5,7 +5,6 @@ thousands of kernels. So on a GPU a pass is captured once for each size and repl
 """
 # ruff: noqa: TID253  (imported only by the training loop, which is itself imported lazily)
 
-from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -14,6 +13,7 @@ import torch
 from axiom.attention import Segments
 from axiom.training.batches import Pack
 from axiom.training.loss import weighted_cross_entropy
+from axiom.training.lowrank import Factors
 
 LEAST_TOKENS = 512
 """The smallest captured pass."""
@@ -23,8 +23,9 @@ TOKENS_OF_A_SEQUENCE = 64
 """Packs of longer sequences than this on average differ in nothing but T and N."""
 
 
-def run_pass(model: Any, pack: Pack) -> torch.Tensor:
-    """Add the gradient of the pack's weighted loss to the parameters; returns that loss."""
+def run_pass(model: Any, factors: Factors, pack: Pack) -> torch.Tensor:
+    """Add the gradient of the pack's weighted loss to that of the factors; returns that loss."""
+    factors.before_pass()
     on_gpu = pack.ids_T.is_cuda
     segments = Segments(pack.lengths, pack.offsets_S if on_gpu else None, len(pack.ids_T))
     hidden_TD = model.get_decoder()(
@@ -34,18 +35,17 @@ def run_pass(model: Any, pack: Pack) -> torch.Tensor:
     chosen_ND = hidden_TD.index_select(0, pack.sources_N)
     loss = weighted_cross_entropy(chosen_ND, head_VD, pack.targets_N, pack.weights_N)
     loss.backward()
+    factors.after_pass()
     return loss.detach()
 
 
 class GraphedPasses:
     """Passes over one model, captured for each size they come in. The graphs share their memory."""
 
-    def __init__(self, model: Any, parameters: Sequence[torch.nn.Parameter]) -> None:
-        self.model, self.parameters = model, parameters
+    def __init__(self, model: Any, factors: Factors) -> None:
+        self.model, self.factors = model, factors
         self.graphs: dict[tuple[int, ...], tuple[torch.cuda.CUDAGraph, Pack, torch.Tensor]] = {}
         self.memory: Any = None
-        for parameter in parameters:
-            parameter.grad = torch.zeros_like(parameter)  # captured passes add to these very tensors
 
     def __call__(self, pack: Pack) -> torch.Tensor:
         """As `run_pass`, of a pack in host memory."""
@@ -60,26 +60,20 @@ class GraphedPasses:
         return loss.clone()
 
     def _capture(self, padded: Pack) -> tuple[torch.cuda.CUDAGraph, Pack, torch.Tensor]:
-        kept = [_gradient(parameter).clone() for parameter in self.parameters]
+        kept_P = self.factors.gradient_P.clone()
         static = to_device(padded, self.model.device)
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(WARM_UPS):
-                run_pass(self.model, static)
+                run_pass(self.model, self.factors, static)
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=self.memory):
-            loss = run_pass(self.model, static)
+            loss = run_pass(self.model, self.factors, static)
         self.memory = graph.pool()
-        for parameter, gradient in zip(self.parameters, kept, strict=True):
-            _gradient(parameter).copy_(gradient)
+        self.factors.gradient_P.copy_(kept_P)
         return graph, static, loss
-
-
-def _gradient(parameter: torch.nn.Parameter) -> torch.Tensor:
-    assert parameter.grad is not None
-    return parameter.grad
 
 
 def pad(pack: Pack) -> Pack:
