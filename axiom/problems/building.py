@@ -55,8 +55,10 @@ def build(
     rng = Quick(seeds.derive(plan.seed, "cases", family.name, plan.split, name))
     drawing = Drawing(family, variant, source, run, rng, size_at(difficulty, plan.stretch), set(avoid))
     shown = drawing.cases(plan.shown, ("small",))
+    if len(shown) < plan.shown:
+        return None
     hidden = drawing.cases(plan.hidden, STRATA, sharpened=True)
-    if len(shown) < plan.shown or len(hidden) < plan.hidden:
+    if len(hidden) < plan.hidden:
         return None
     description = family.describe(variant)
     parts = (family.name, name, description, family.signature, source, *(c.args + c.expected for c in shown + hidden))
@@ -72,7 +74,7 @@ def build(
 
 def fingerprint(family: Family, variant: Variant, run: Callable[..., Any]) -> str:
     """Hash of the behaviour on the common probe set: the calls and their results."""
-    behaviour = [family.parameters, *(key + text(run(*args)) for key, args in probes(family, variant))]
+    behaviour = [family.parameters, *[key + text(run(*args)) for key, args in probes(family, variant)]]
     return hashlib.sha256("\0".join(behaviour).encode()).hexdigest()[:32]
 
 

@@ -90,9 +90,9 @@ def _tables(
 
 
 def _settle() -> None:
-    """Let the garbage collector of a process pass over the families, which stay, and come less often."""
+    """Let the garbage collector of a process pass over the families, which stay, and hardly ever come to what lasts."""
     gc.freeze()
-    gc.set_threshold(10_000)
+    gc.set_threshold(2_000, 50, 10_000)
 
 
 _met: dict[tuple[str, int], set[str]] = {}

@@ -1,11 +1,12 @@
 """Cases of a problem: drawn by stratum, answered by the interpreter and the printed function alike, then sharpened."""
 
 import random
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from json.encoder import encode_basestring
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from axiom import values
 from axiom.errors import AxiomError
@@ -71,7 +72,7 @@ class _Hand:
     often: int
     chosen: list[_Drawn]
     spare: list[_Drawn]
-    tally: Counter[str]
+    tally: dict[str, int]
 
     @property
     def full(self) -> bool:
@@ -79,8 +80,9 @@ class _Hand:
 
     def offer(self, one: _Drawn, most: int) -> None:
         """Choose a call unless its answer has been chosen `most` times."""
-        if self.tally[one.expected] < min(most, self.often):
-            self.tally[one.expected] += 1
+        times = self.tally.get(one.expected, 0)
+        if times < most:
+            self.tally[one.expected] = times + 1
             self.chosen.append(one)
         else:
             self.spare.append(one)
@@ -98,7 +100,7 @@ class _Hand:
         """Place of a call that tells nothing and may go for `new`, so that the answers stay varied; None without."""
         free = [place for place, one in enumerate(self.chosen) if one.spared(new)]
         same = [place for place in free if self.chosen[place].expected == new.expected]
-        if not free or (not same and self.tally[new.expected] >= self.often):
+        if not free or (not same and self.tally.get(new.expected, 0) >= self.often):
             return None
         return (same or free)[-1]
 
@@ -106,7 +108,7 @@ class _Hand:
         """Put a call in the place of another."""
         new.first, new.telling = self.chosen[place].first, True
         self.tally[self.chosen[place].expected] -= 1
-        self.tally[new.expected] += 1
+        self.tally[new.expected] = self.tally.get(new.expected, 0) + 1
         self.chosen[place] = new
 
 
@@ -128,9 +130,9 @@ class Drawing:
         An answer may come twice, and more often only once that leaves too few cases: varied answers tell programs
         apart. If `sharpened`, calls that tell further wrong programs take the place of some that tell none.
         """
-        hand = _Hand(count, max(1, (count + 1) // 2) if count > 1 else 1, [], [], Counter())
+        hand = _Hand(count, max(1, (count + 1) // 2), [], [], {})
         met: set[str] = set()
-        easy = count + count // 2
+        easy = count + count // 4
         for attempt in range(count * ATTEMPTS):
             if attempt == easy:
                 hand.fill()
@@ -139,14 +141,14 @@ class Drawing:
             stratum = strata[attempt % len(strata)]
             one = self._draw(stratum)
             if one is not None:
-                hand.offer(one, 2 if attempt < easy else hand.often)
+                hand.offer(one, min(2, hand.often) if attempt < easy else hand.often)
                 one.first = stratum not in met
                 met.add(stratum)
         if sharpened and hand.full:
             self._sharpen(hand)
         for one in hand.chosen:
             self._check(one)
-        return tuple(Case(args=one.packed, expected=one.expected) for one in hand.chosen)
+        return _CASES.validate_python([{"args": one.packed, "expected": one.expected} for one in hand.chosen])
 
     def _draw(self, stratum: str, sprinkled: float = SPRINKLED) -> _Drawn | None:
         """A call of `stratum` with the printed function's answer, or None if the call is taken."""
@@ -202,6 +204,9 @@ def _slowness(one: _Drawn) -> int:
     """How far a call is from being quick to answer and still telling much."""
     return abs(len(one.packed) - SHORT)
 
+
+_CASES = TypeAdapter(tuple[Case, ...])
+"""All cases at once: half the time of one after the other."""
 
 SHORT = 20
 """Characters of a call that is quick to answer and still tells much: with such calls the telling begins."""

@@ -19,7 +19,7 @@ from axiom.problems.outline import MARK, outlines
 MOST_ROUNDS = 2_000
 """Rounds of `while` loops, or length of a range, beyond which a mutant counts as endless."""
 
-ALONE = 5
+ALONE = 3
 """Calls on which each mutant that is left is tried by itself."""
 
 Run = Callable[..., Any]
@@ -57,7 +57,7 @@ class Wrong:
             schema = _schema(text, place)
             self._usual |= schema.usual
             self._usual |= literals
-            self._left += [{name: wrong} for name, wrong in schema.bindings]
+            self._left += schema.bindings
             for name in schema.numbers:
                 if type(number := literals[name]) is int:
                     self._left += [{name: number + 1}, {name: number - 1}]
@@ -79,9 +79,8 @@ class Wrong:
         """
         telling: set[int] = set()
         for place, call in enumerate(calls[:ALONE]):
-            left = [wrong for wrong in self._left if not self._differs(wrong, *call)]
-            if len(left) < len(self._left):
-                self._left = left
+            self._left, loud = self._parted(self._left, *call)
+            if loud:
                 telling.add(place)
         untold, self._left = _together(self._left), []
         telling |= {place for place, call in enumerate(calls[:ALONE]) if self.told_by(*call)}
@@ -90,35 +89,39 @@ class Wrong:
 
     def told_by(self, args: Sequence[Any], expected: Any) -> bool:
         """Whether a call tells a version; those that it tells are forgotten."""
-        left: list[Wrongs] = []
+        self._left, loud = self._parted(self._left, args, expected)
         told = False
-        for wrongs in self._left:
-            if not self._differs(wrongs, args, expected):
-                left.append(wrongs)
-                continue
+        for wrongs in loud:
             apart: list[Wrongs] = [{name: wrong} for name, wrong in wrongs.items()] if len(wrongs) > 1 else []
-            quiet = [wrong for wrong in apart if not self._differs(wrong, args, expected)]
-            if apart and len(quiet) == len(apart):
-                left += [_joined(quiet[::2]), _joined(quiet[1::2])]  # together they would differ again
+            quiet, differing = self._parted(apart, args, expected)
+            if apart and not differing:
+                self._left += [_joined(quiet[::2]), _joined(quiet[1::2])]  # together they would differ again
             else:
-                left += _together(quiet)
+                self._left += _together(quiet)
                 told = True
-        self._left = left
         behind = [wrong for wrong in self._behind if not _answers_otherwise(wrong, args, expected)]
         beyond = [wrong for wrong in self._beyond if not _answers_otherwise(wrong, (expected,), expected)]
         told = told or len(behind) < len(self._behind) or len(beyond) < len(self._beyond)
         self._behind, self._beyond = behind, beyond
         return told
 
-    def _differs(self, wrongs: Wrongs, args: Sequence[Any], expected: Any) -> bool:
-        """Whether the program with these names bound otherwise answers a call otherwise than expected."""
-        scope = self._scope
-        scope["_rounds"] = itertools.repeat(True, MOST_ROUNDS)
-        scope.update(wrongs)
-        differs = _answers_otherwise(self._run, args, expected)
-        for name in wrongs:
-            scope[name] = self._usual[name]
-        return differs
+    def _parted(self, versions: list[Wrongs], args: Sequence[Any], expected: Any) -> tuple[list[Wrongs], list[Wrongs]]:
+        """The versions with which the program answers a call as expected, and those with which it does not."""
+        scope, usual, run, kind = self._scope, self._usual, self._run, type(expected)
+        quiet: list[Wrongs] = []
+        loud: list[Wrongs] = []
+        for wrongs in versions:  # nowhere else does the making of a problem come so often
+            scope["_rounds"] = itertools.repeat(True, MOST_ROUNDS)
+            scope.update(wrongs)
+            try:
+                found = run(*args)
+            except Exception:  # noqa: BLE001 (a wrong program may break in any way; then it has given itself away)
+                loud.append(wrongs)
+            else:
+                (quiet if type(found) is kind and found == expected else loud).append(wrongs)
+            for name in wrongs:
+                scope[name] = usual[name]
+        return quiet, loud
 
 
 def _joined(wrongs: Sequence[Wrongs]) -> Wrongs:
@@ -193,13 +196,13 @@ _INSIDE = _Inside()
 class _Schema:
     """A program whose doubtful places are names.
 
-    `usual` holds what each name stands for, `bindings` a name and a wrong value for each mutant, `numbers` the names of
-    literals that are wrong when one is added to them.
+    `usual` holds what each name stands for, `bindings` a wrong value of one name for each mutant, `numbers` the names
+    of literals that are wrong when one is added to them.
     """
 
     code: CodeType
     usual: dict[str, Any]
-    bindings: tuple[tuple[str, Any], ...]
+    bindings: tuple[Wrongs, ...]
     numbers: tuple[str, ...]
 
 
@@ -220,13 +223,13 @@ class _Rewriting:
     def __init__(self, place: int) -> None:
         self.place = place
         self.usual: dict[str, Any] = {}
-        self.bindings: list[tuple[str, Any]] = []
+        self.bindings: list[Wrongs] = []
         self.numbers: dict[str, None] = {}
 
     def _named(self, usual: Any, *wrong: Any) -> str:
         name = f"_at{self.place}_{len(self.usual)}"
         self.usual[name] = usual
-        self.bindings += [(name, other) for other in wrong]
+        self.bindings += [{name: other} for other in wrong]
         return name
 
     def visit(self, node: Any) -> Any:
@@ -280,7 +283,7 @@ class _Rewriting:
             self.numbers[node.id] = None
         elif node.id in _BUILTINS and node.id not in self.usual:
             self.usual[node.id] = _USUAL[node.id]
-            self.bindings.append((node.id, _BUILTINS[node.id]))
+            self.bindings.append({node.id: _BUILTINS[node.id]})
         return node
 
 

@@ -1,7 +1,6 @@
 """Binary operators on integers, with their rules for division: shared by arithmetic and rpn."""
 
 import functools
-import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -126,15 +125,13 @@ NUMERALS: dict[str, Option] = {
 """How numbers are written; `run` is the base and the format code."""
 
 
-def operator_among(symbols: str, rng: random.Random, stratum: str) -> str:
-    """Any operator, but among zeros and negative numbers most often a division or a difference."""
-    if stratum in TELLING:
-        roll = rng.random()
-        if roll < 0.5 and "/" in symbols:
-            return "/"
-        if roll > 0.75 and "-" in symbols:
-            return "-"
-    return rng.choice(symbols)
+@functools.cache
+def weighted(symbols: str, stratum: str) -> str:
+    """Each operator as often as it is likely: among zeros and negative numbers most are divisions or differences."""
+    if stratum not in TELLING:
+        return symbols
+    divisions, differences = (sign * len(symbols) if sign in symbols else symbols for sign in "/-")
+    return 2 * divisions + differences + symbols
 
 
 TELLING = ("zero", "empty", "negative")

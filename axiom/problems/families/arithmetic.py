@@ -1,12 +1,14 @@
 """Evaluating an infix expression: operators, precedence, associativity, division, brackets, base, result."""
 
+import functools
 import random
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 from axiom.problems.family import Family, function
-from axiom.problems.inputs import huge, within
-from axiom.problems.operators import NUMERALS, TELLING, Algebra, algebras, operator_among
+from axiom.problems.inputs import huge
+from axiom.problems.operators import NUMERALS, TELLING, Algebra, algebras, weighted
 from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import FINISH
 
@@ -134,17 +136,15 @@ def solve(v: Variant, expression: str) -> int:
 def _swept(items: list[Any], algebra: Algebra, right: bool) -> int:
     """Value of numbers with operators between them: sweep after sweep applies those of one level, tightest first."""
     for level in reversed(algebra.levels):
-        if len(items) == 1:
-            break
-        steps = items[::-1] if right else items
-        items = steps[:1]
-        for op, number in zip(steps[1::2], steps[2::2], strict=True):
-            if op in level:
-                pair = (number, items[-1]) if right else (items[-1], number)
-                items[-1] = algebra.run[op](*pair)
-            else:
-                items += op, number
-        items = items[::-1] if right else items
+        place = len(items) - 2 if right else 1
+        while 0 < place < len(items):
+            operator = items[place]
+            if operator in level:
+                items[place - 1 : place + 2] = [algebra.run[operator](items[place - 1], items[place + 1])]
+            if right:
+                place -= 2
+            elif operator not in level:
+                place += 2
     return items[0]
 
 
@@ -155,58 +155,66 @@ def _language(v: Variant) -> tuple[object, ...]:
 
 
 def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[str]:
-    """An expression of the variant's language; long ones have up to twice `size` numbers."""
+    """An expression of the variant's language; long ones have half as many numbers again as `size`."""
     if "grouping" not in v:
         count = 2
     elif stratum in TELLING:
         count = rng.choice((2, 2, 3, 3, 4))
     else:
-        count = {"single": 1, "small": 3, "long": 2 * size}.get(stratum) or rng.randint(2, size)
-    nested = "brackets" in v and v["brackets"].run
-    tokens = _tokens(v, rng, stratum, count, nested)
-    if v["layout"].code and "one or more" in v["layout"].words:
-        gaps = [rng.choice((" ", " ", "  ", "   ")) for _ in tokens]
-        ends = rng.choice(("", " ", "  ")), rng.choice(("", "", " ", "  "))
-        return [ends[0] + "".join(t + g for t, g in zip(tokens, gaps, strict=True)).rstrip() + ends[1]]
-    return [" ".join(tokens)]
+        count = {"single": 1, "small": 3, "long": 3 * size // 2}.get(stratum) or rng.randint(2, size)
+    numbers = _numerals(v, rng, stratum, count)
+    operators = rng.choices(weighted(v["operators"].run.symbols, stratum), k=count - 1)
+    if stratum in ("zero", "big") and "/" in operators:
+        _set_divisors(v, rng, stratum, numbers, operators)
+    if count > 1 and "brackets" in v and v["brackets"].run:
+        _bracket(rng, numbers, 0, count)
+    tokens = [""] * (2 * count - 1)
+    tokens[::2], tokens[1::2] = numbers, operators
+    text = " ".join(tokens)
+    if "one or more" in v["layout"].words:
+        text = text.replace(" ", rng.choice(("  ", "   ")), rng.randint(0, 2 * count))  # the first few gaps are wider
+        text = rng.choice(("", " ", "  ")) + text + rng.choice(("", "", " ", "  "))
+    return [text]
 
 
-def _tokens(v: Variant, rng: random.Random, stratum: str, count: int, nested: bool) -> list[str]:
-    if count == 1:
-        return [_numeral(v, rng, stratum)]
-    symbols = v["operators"].run.symbols
-    tokens: list[str] = []
-    while count:
-        group = rng.randint(2, count) if nested and count > 1 and rng.random() < 0.35 else 1
-        if group > 1:
-            tokens.append("(")
-            tokens += _tokens(v, rng, stratum, group, group < count)
-            tokens.append(")")
-        else:
-            divisor = bool(tokens) and tokens[-1] == "/"
-            tokens.append(_divisor(v, rng, stratum) if divisor else _numeral(v, rng, stratum))
-        tokens.append(operator_among(symbols, rng, stratum))
-        count -= group
-    return tokens[:-1]
+def _set_divisors(v: Variant, rng: random.Random, stratum: str, numbers: list[str], operators: Sequence[str]) -> None:
+    """Put zeros after divisions where zeros are wanted, and small numbers even where large ones are."""
+    for place, operator in enumerate(operators, 1):
+        if operator == "/":
+            zero = stratum == "zero" and rng.random() < 0.6
+            numbers[place] = "0" if zero else rng.choice(_written(v["numerals"].run[1], "typical", v["signs"].run))
 
 
-def _divisor(v: Variant, rng: random.Random, stratum: str) -> str:
-    """A number that is zero where zeros are wanted, and small even where large ones are."""
-    if stratum == "zero" and rng.random() < 0.6:
-        return "0"
-    return _numeral(v, rng, "typical" if stratum in ("big", "zero") else stratum)
+def _bracket(rng: random.Random, numbers: list[str], start: int, end: int) -> None:
+    """Put brackets around some runs of the numbers from `start` to `end`, and around some within these."""
+    place = start
+    while place < end - 1:
+        run = rng.randint(2, end - place) if rng.random() < 0.35 else 1
+        if run > 1:
+            if run < end - place:
+                _bracket(rng, numbers, place, place + run)
+            numbers[place] = f"( {numbers[place]}"
+            numbers[place + run - 1] += " )"
+        place += run
 
 
-def _numeral(v: Variant, rng: random.Random, stratum: str) -> str:
-    if stratum in ("zero", "empty"):
-        value = rng.choice((0, 0, 1, 2, 7, 9))
-    elif stratum == "big" and rng.random() < 0.7:
-        value = huge(rng)
-    else:
-        value = within(rng, 1, 9 if stratum == "small" else 40)
-    if v["signs"].run and rng.random() < (0.8 if stratum == "negative" else 0.3):
-        value = -value
-    return format(value, v["numerals"].run[1])
+def _numerals(v: Variant, rng: random.Random, stratum: str, count: int) -> list[str]:
+    code, signed = v["numerals"].run[1], v["signs"].run
+    numbers = rng.choices(_written(code, stratum, signed), k=count)
+    if stratum == "big":
+        for place in range(count):
+            if rng.random() < 0.7:
+                sign = "-" if signed and rng.random() < 0.3 else ""
+                numbers[place] = sign + format(huge(rng), code)
+    return numbers
+
+
+@functools.cache
+def _written(code: str, stratum: str, signed: bool) -> Sequence[str]:
+    """The numbers of a stratum, huge ones apart, each as often as it is likely."""
+    unsigned = (0, 0, 1, 2, 7, 9) if stratum in ("zero", "empty") else range(1, 10 if stratum == "small" else 41)
+    negative = 0 if not signed else 8 if stratum == "negative" else 3
+    return [format(n * sign, code) for n in unsigned for sign in (1,) * (10 - negative) + (-1,) * negative]
 
 
 _SHARED = {"numerals": NUMERALS, "signs": _SIGNS, "layout": _LAYOUT, "finish": FINISH}

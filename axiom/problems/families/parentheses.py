@@ -191,9 +191,11 @@ def _read(v: Variant, s: str) -> dict[str, int] | None:
             k = max(0, k - 1)
         else:
             k += 1
-    if rest or any(depth > v["depth"].run or not _nests(v, inner, outer) for inner, outer, depth in torn):
-        return None
     depths = [depth for _, _, depth in torn]
+    if rest or max(depths, default=0) > v["depth"].run:
+        return None
+    if v["rule"].words and not all(_nests(v, inner, outer) for inner, outer, _ in torn):
+        return None
     empty = sum(s.count(kind) for kind in kinds)
     return {"pairs": len(torn), "depth": max(depths, default=0), "outer": depths.count(1), "empty": empty}
 
@@ -223,7 +225,7 @@ def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[str]
     """A string of brackets: half of them well nested, some of those then damaged, with other characters in between."""
     if stratum == "empty":
         return [""]
-    length = {"single": 1, "small": 3, "long": 2 * size}.get(stratum, rng.randint(2, size))
+    length = {"single": 1, "small": 3, "long": 3 * size // 2}.get(stratum) or rng.randint(2, size)
     kinds = v["kinds"].run if "kinds" in v else _KINDS
     if "kinds" not in v or stratum == "single" or rng.random() < 0.1:
         text = [rng.choice(_ALL if "kinds" not in v else "".join(kinds)) for _ in range(2 * length)]
@@ -235,11 +237,11 @@ def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[str]
     else:
         text = _damaged(list(_nested(v, rng, kinds, length)), rng, kinds, stratum)
     if "kinds" in v and v["others"].run is not True:
-        noise = "1" if stratum == "typical" else "az" if v["others"].run else ""
+        noise = "1" if stratum == "typical" and rng.random() < 0.4 else "az" if v["others"].run else ""
     else:
         noise = "abcxyz" if stratum == "long" or rng.random() < 0.6 else "ab1 +" + _ALL
-    for _ in range(rng.randint(1, 1 + length // 2) if noise else 0):
-        text.insert(rng.randint(0, len(text)), rng.choice(noise))
+    for char in rng.choices(noise, k=rng.randint(1, 1 + length // 2)) if noise else ():
+        text.insert(int(rng.random() * (len(text) + 1)), char)
     return ["".join(text)]
 
 
@@ -299,9 +301,10 @@ def _pairs(
     if not legal or room < 1:
         return []
     parts: list[str] = []
+    draw = rng.random
     while pairs > 0:
-        kind = rng.choice(legal)
-        inside = pairs - 1 if deep else rng.randint(0, pairs - 1)
+        kind = legal[int(draw() * len(legal))]
+        inside = pairs - 1 if deep else int(draw() * pairs)
         parts.append(kind[0])
         if inside:
             parts += _pairs(v, rng, kinds, inside, kind[0], room - 1, deep)

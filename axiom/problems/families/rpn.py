@@ -1,11 +1,12 @@
 """Evaluating postfix notation: operators, operand order, stack commands, surplus and missing operands, base, result."""
 
+import functools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from axiom.problems.family import Family, function
-from axiom.problems.inputs import huge, within
-from axiom.problems.operators import NUMERALS, TELLING, Algebra, algebras, operator_among
+from axiom.problems.inputs import huge
+from axiom.problems.operators import NUMERALS, TELLING, Algebra, algebras, weighted
 from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import FINISH
 
@@ -50,11 +51,12 @@ _CODE = {
     "swap": ("        b, a = {pop}, {pop}", "        stack += [b, a]"),
     "neg": ("        stack.append(-{pop})",),
 }
-_RUN: dict[str, Callable[[tuple[int, ...]], tuple[int, ...]]] = {
-    "dup": lambda s: (*s, s[-1]),
-    "swap": lambda s: (*s[:-2], s[-1], s[-2]),
-    "neg": lambda s: (*s[:-1], 0 - s[-1]),
+_RUN: dict[str, Callable[[list[int]], list[int]]] = {
+    "dup": lambda top: top * 2,
+    "swap": lambda top: top[::-1],
+    "neg": lambda top: [0 - top[0]],
 }
+"""What takes the place of the topmost items that a command needs."""
 _NEEDS = {"dup": 1, "swap": 2, "neg": 1}
 _LEAVES = {"dup": 2, "swap": 2, "neg": 1}
 """Items on a stack that was empty before the command."""
@@ -121,19 +123,19 @@ def _atom(v: Variant, code: str) -> str:
 def solve(v: Variant, expression: str) -> int:
     apply, swapped, base = v["operators"].run.run, v["order"].run, v["numerals"].run[0]
     filler = v["missing"].run if "missing" in v else None
-    stack: tuple[int, ...] = ()
+    stack: list[int] = []
     for token in expression.split(" "):
         if token not in apply and token not in _RUN:
-            stack = (*stack, int(token, base))
+            stack.append(int(token, base))
             continue
         needed = _NEEDS.get(token, 2)
         if filler is not None and len(stack) < needed:
-            stack = (filler,) * (needed - len(stack)) + stack
-        if token in apply:
-            pair = stack[-2:][::-1] if swapped else stack[-2:]
-            stack = (*stack[:-2], apply[token](*pair))
+            stack[:0] = [filler] * (needed - len(stack))
+        top = stack[-needed:]
+        if token in _RUN:
+            stack[-needed:] = _RUN[token](top)
         else:
-            stack = _RUN[token](stack)
+            stack[-2:] = [apply[token](*(top[::-1] if swapped else top))]
     return v["finish"].run(v["surplus"].run(stack) if "surplus" in v else stack[0])
 
 
@@ -146,56 +148,70 @@ def _language(v: Variant) -> tuple[object, ...]:
 
 
 def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[str]:
-    """A postfix expression; long ones have up to four times `size` tokens."""
+    """A postfix expression; long ones have twice `size` tokens."""
     symbols = v["operators"].run.symbols
     if "surplus" not in v:
-        symbol = operator_among(symbols, rng, stratum)
-        second = "typical" if symbol == "/" and stratum in ("big", "zero") else stratum
-        pair = [_numeral(v, rng, stratum), _numeral(v, rng, second)]
-        if stratum == "zero" and symbol == "/" and rng.random() < 0.6:
-            pair[1] = "0"
-        return [" ".join([*(pair[::-1] if v["order"].run else pair), symbol])]
+        symbol = rng.choice(weighted(symbols, stratum))
+        first, second = _numeral(v, rng, stratum), _numeral(v, rng, stratum)
+        if symbol == "/" and stratum in ("big", "zero"):
+            zero = stratum == "zero" and rng.random() < 0.6
+            second = "0" if zero else rng.choice(_written(v["numerals"].run[1], "typical"))
+        return [f"{second} {first} {symbol}" if v["order"].run else f"{first} {second} {symbol}"]
     if stratum == "zero" and "/" in symbols and rng.random() < 0.5:
-        number = _numeral(v, rng, "typical")
+        number = rng.choice(_written(v["numerals"].run[1], "typical"))
         return [rng.choice((f"0 {number} /", f"{number} 0 /"))]
     if stratum in TELLING or (stratum == "big" and rng.random() < 0.6):
         length = rng.choice((3, 3, 4, 5, 6))
     else:
-        length = {"single": rng.choice((1, 2)), "small": 5, "long": 4 * size}.get(stratum) or rng.randint(5, 2 * size)
+        length = {"single": rng.choice((1, 2)), "small": 5, "long": 2 * size}.get(stratum, 0)
+        length = length or rng.randint(5, 3 * size // 2)
+    return [" ".join(_tokens(v, rng, stratum, length))]
+
+
+def _tokens(v: Variant, rng: random.Random, stratum: str, length: int) -> list[str]:
+    operators, draw = weighted(v["operators"].run.symbols, stratum), rng.random
     commands, allow = v["commands"].run, bool(v["missing"].words)
-    lacking = 0.75 if stratum in TELLING else 0.3
-    if allow and rng.random() < lacking:
-        tokens = [rng.choice((operator_among(symbols, rng, stratum), *commands))]
+    lacking = 0 if not allow else 0.75 if stratum in TELLING else 0.3
+    if allow and draw() < lacking:
+        tokens = [rng.choice((rng.choice(operators), *commands))]
         height = _LEAVES.get(tokens[0], 1)
     else:
         tokens, height = [_numeral(v, rng, stratum)], 1
     while len(tokens) < length:
-        roll = rng.random()
+        roll = draw()
         if roll < 0.25 and commands and (allow or height >= 2):
             name = rng.choice(commands)
             tokens.append(name)
             height = max(height, _NEEDS[name]) + (name == "dup")
-        elif roll < 0.65 and (height >= 2 or (allow and rng.random() < lacking)):
-            tokens.append(operator_among(symbols, rng, stratum))
+        elif roll < 0.65 and (height >= 2 or draw() < lacking):
+            tokens.append(operators[int(draw() * len(operators))])
             height = height - 1 if height > 2 else 1
         else:
             tokens.append(_numeral(v, rng, stratum))
             height += 1
-    return [" ".join(tokens)]
+    return tokens
 
 
 def _numeral(v: Variant, rng: random.Random, stratum: str) -> str:
+    code = v["numerals"].run[1]
+    if stratum == "big" and rng.random() < 0.8:
+        return format(huge(rng) * rng.choice((1, -1)), code)
+    return rng.choice(_written(code, stratum))
+
+
+@functools.cache
+def _written(code: str, stratum: str) -> Sequence[str]:
+    """The numbers of a stratum, huge ones apart, each as often as it is likely."""
+    usual = range(-9, 31)
     if stratum in ("zero", "empty"):
-        value = rng.choice((0, 0, 1, -1, 7))
+        numbers: Sequence[int] = (0, 0, 1, -1, 7)
     elif stratum == "small":
-        value = within(rng, 1, 9)
-    elif stratum == "negative" and rng.random() < 0.7:
-        value = -within(rng, 1, 30)
-    elif stratum == "big" and rng.random() < 0.8:
-        value = huge(rng) * rng.choice((1, -1))
+        numbers = range(1, 10)
+    elif stratum == "negative":
+        numbers = (*usual, *usual, *usual, *(n for n in range(-30, 0) for _ in range(9)))
     else:
-        value = within(rng, -9, 30)
-    return format(value, v["numerals"].run[1])
+        numbers = usual
+    return [format(n, code) for n in numbers]
 
 
 _SHARED = {"order": _ORDER, "numerals": NUMERALS, "finish": FINISH}
