@@ -228,7 +228,7 @@ def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[str]
     length = {"single": 1, "small": 3, "long": 3 * size // 2}.get(stratum) or rng.randint(2, size)
     kinds = v["kinds"].run if "kinds" in v else _KINDS
     if "kinds" not in v or stratum == "single" or rng.random() < 0.1:
-        text = [rng.choice(_ALL if "kinds" not in v else "".join(kinds)) for _ in range(2 * length)]
+        text = rng.choices("".join(kinds), k=2 * length)
     elif stratum == "repeated" or (stratum == "zero" and rng.random() < 0.5):
         limit = v["depth"].run if v["depth"].words else 5
         text = list(_nested(v, rng, kinds, limit + (stratum == "zero") * rng.randint(0, 1), deep=True))
@@ -266,7 +266,7 @@ def _damaged(text: list[str], rng: random.Random, kinds: tuple[str, ...], stratu
 
 def _unlawful(v: Variant, rng: random.Random, kinds: tuple[str, ...]) -> str:
     """A balanced string, but for one pair that stands where it may not, or too deep."""
-    inner, outer = rng.choice([(a, b) for a in kinds for b in kinds if not _nests(v, a[0], b[0])] or [("", "")])
+    inner, outer = rng.choice(_outlawed(v["rule"].words, kinds))
     if not inner or (v["depth"].words and rng.random() < 0.5):
         core = _nested(v, rng, kinds, (v["depth"].run if v["depth"].words else 3) + 1, deep=True)
     else:
@@ -276,6 +276,13 @@ def _unlawful(v: Variant, rng: random.Random, kinds: tuple[str, ...]) -> str:
             core = f"{around[0]}{core}{around[1]}"
     beside = [_nested(v, rng, kinds, rng.randint(0, 1)) for _ in range(2)]
     return core.join(beside)
+
+
+@functools.cache
+def _outlawed(words: str, kinds: tuple[str, ...]) -> Sequence[tuple[str, str]]:
+    """The pairs that may not stand one directly inside the other; one of nothing where all may."""
+    pairs = [(a, b) for a in kinds for b in kinds if a[0] not in _lawful(words, kinds, b[0])]
+    return pairs or [("", "")]
 
 
 def _nested(v: Variant, rng: random.Random, kinds: tuple[str, ...], pairs: int, deep: bool = False) -> str:
