@@ -64,6 +64,18 @@ def test_engines_plan_with_what_others_have_left_free(gpu):
     assert plan.sleeps
 
 
+def test_a_little_more_or_less_free_memory_leaves_the_cache_as_large(gpu):
+    """Else vLLM would compile anew at each start: the size is part of its compilations' names."""
+    sizes = set()
+    for free in range(40, 80):
+        gpu(free, 140)
+        sizes.add(planned(gpu_memory_utilization=0.95).cache_bytes)
+    assert 2 <= len(sizes) <= 10
+    gpu(60, 140)
+    usual = planned(gpu_memory_utilization=0.95).cache_bytes
+    assert usual >= 7 / 8 * (60 * vllm_plan.MOST_OF_FREE / 2 - 5) * GIB
+
+
 def test_an_engine_that_ran_out_of_memory_is_followed_by_a_smaller_one():
     plan = Plan(2, 1024, 32 * GIB, 0.25, False, 70 * GIB)
     half = plan.lowered()
