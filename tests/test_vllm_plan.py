@@ -70,7 +70,7 @@ def test_a_little_more_or_less_free_memory_leaves_the_cache_as_large(gpu):
     for free in range(40, 80):
         gpu(free, 140)
         sizes.add(planned(gpu_memory_utilization=0.95).cache_bytes)
-    assert 2 <= len(sizes) <= 10
+    assert 2 <= len(sizes) <= 12
     gpu(60, 140)
     usual = planned(gpu_memory_utilization=0.95).cache_bytes
     assert usual >= 7 / 8 * (60 * vllm_plan.MOST_OF_FREE / 2 - 5) * GIB
