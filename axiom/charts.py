@@ -95,7 +95,7 @@ def outcomes(metrics: Sequence[Metric]) -> alt.LayerChart:
     return _sized(
         alt.layer(
             chart.encode(
-                alt.X("iteration:O", title="iteration", axis=alt.Axis(labelAngle=0, labelOverlap=True)),
+                alt.X("iteration:O", title="iteration", axis=alt.Axis(labelAngle=0, labelOverlap=True, labelSeparation=6)),
                 alt.Y("value:Q", title="share of samples", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
                 alt.Color("outcome:N", title=None, scale=scale, sort=shown),
                 order=alt.Order("place:Q"),
