@@ -94,6 +94,7 @@ def test_a_long_answer_is_read_quickly():
 
 def test_there_are_enough_real_completions():
     assert len(REAL) >= 40
+    assert len({row["model"] for row in REAL}) >= 3  # as published, and as early and late rounds of training made it
     assert len({row["temperature"] for row in REAL}) >= 4
     assert len({row["completion"] for row in REAL}) == len(REAL)
 
