@@ -59,34 +59,54 @@ def write(
     for name, share in shares:
         refuse_too_many(family_named(name), bounds[name], share)
     with ProcessPoolExecutor(workers or os.cpu_count() or 1, initializer=_settle) as pool:
-        tables = (table for name, share in shares for table in _tables(pool, name, bounds[name], share, seed))
+        deals = [_Deal(pool, name, bounds[name], share, seed) for name, share in shares]
+        tables = (
+            table for deal, following in zip(deals, [*deals[1:], None], strict=True) for table in deal.tables(following)
+        )
         return _write_jsonl(path, tables) if path.suffix == ".jsonl" else _write_parquet(path, tables)
 
 
-def _tables(
-    pool: ProcessPoolExecutor, family: str, difficulty: tuple[int, int], count: int, seed: int
-) -> Iterator[pa.Table]:
-    """Tables of at most CHUNK new problems, in the order of `generate`, with a few chunks in flight."""
-    names = candidates(family_named(family), difficulty, seed)
-    size = min(CHUNK, count + 16)  # a few more than asked for: some variants are monotonous
-    chunks = iter(lambda: list(itertools.islice(names, size)), [])
-    seen: set[str] = set()
-    waiting: list[Future[tuple[bytes, list[str]]]] = []
-    dealt = 0
-    while dealt < count:
-        wanted = min(IN_FLIGHT, 1 + (count - dealt) // size) - len(waiting)
-        waiting += [pool.submit(_work, (family, chunk, seed)) for chunk in itertools.islice(chunks, max(0, wanted))]
-        if not waiting:
-            raise exhausted(family, difficulty, dealt)
-        data, marks = waiting.pop(0).result()
-        keep: list[bool] = []
-        for mark in marks:
-            keep.append(mark not in seen and dealt < count)
-            dealt += keep[-1]
-            seen.add(mark)
-        yield pa.ipc.open_stream(data).read_all().filter(pa.array(keep, pa.bool_()))
-    for future in waiting:
-        future.cancel()
+class _Deal:
+    """`count` problems of one family on their way: pieces of work in flight, and how many problems have come."""
+
+    def __init__(
+        self, pool: ProcessPoolExecutor, family: str, difficulty: tuple[int, int], count: int, seed: int
+    ) -> None:
+        self.pool, self.family, self.difficulty, self.count, self.seed = pool, family, difficulty, count, seed
+        self.size = min(CHUNK, count + 16)  # a few more than asked for: some variants are monotonous
+        names = candidates(family_named(family), difficulty, seed)
+        self.chunks = iter(lambda: list(itertools.islice(names, self.size)), [])
+        self.waiting: list[Future[tuple[bytes, list[str]]]] = []
+        self.seen: set[str] = set()
+        self.dealt = 0
+
+    def feed(self, room: int) -> None:
+        """Have as many pieces in flight as are needed and there is room for."""
+        wanted = min(room, 1 + (self.count - self.dealt) // self.size) - len(self.waiting)
+        chunks = itertools.islice(self.chunks, max(0, wanted))
+        self.waiting += [self.pool.submit(_work, (self.family, chunk, self.seed)) for chunk in chunks]
+
+    def tables(self, following: "_Deal | None") -> Iterator[pa.Table]:
+        """Tables of at most CHUNK new problems, in the order of `generate`.
+
+        Room that is left when this family nears its end goes to the `following` one, so that no process waits.
+        """
+        while self.dealt < self.count:
+            self.feed(IN_FLIGHT)
+            if following is not None:
+                following.feed(IN_FLIGHT - len(self.waiting))
+            if not self.waiting:
+                raise exhausted(self.family, self.difficulty, self.dealt)
+            data, marks = self.waiting.pop(0).result()
+            yield pa.ipc.open_stream(data).read_all().filter(pa.array([self._new(mark) for mark in marks], pa.bool_()))
+        for future in self.waiting:
+            future.cancel()
+
+    def _new(self, mark: str) -> bool:
+        new = mark not in self.seen and self.dealt < self.count
+        self.dealt += new
+        self.seen.add(mark)
+        return new
 
 
 def _settle() -> None:
