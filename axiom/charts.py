@@ -91,11 +91,12 @@ def outcomes(metrics: Sequence[Metric]) -> alt.LayerChart:
     )
     shown = [name for name in order if rows.filter((pl.col("outcome") == name) & (pl.col("value") > 0)).height]
     scale = alt.Scale(domain=shown, range=[OUTCOME_COLOURS[name] for name in shown])
+    axis = alt.Axis(labelAngle=0, labelOverlap=True, labelSeparation=6)
     chart = alt.Chart(rows.filter(pl.col("outcome").is_in(shown))).mark_bar()
     return _sized(
         alt.layer(
             chart.encode(
-                alt.X("iteration:O", title="iteration", axis=alt.Axis(labelAngle=0, labelOverlap=True, labelSeparation=6)),
+                alt.X("iteration:O", title="iteration", axis=axis),
                 alt.Y("value:Q", title="share of samples", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
                 alt.Color("outcome:N", title=None, scale=scale, sort=shown),
                 order=alt.Order("place:Q"),
