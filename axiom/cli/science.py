@@ -266,23 +266,22 @@ def bench_verifier(
 ) -> None:
     """H2: verifier error and detector precision on procedural problems beside HumanEval."""
     from axiom.bench import verifier
+    from axiom.cli.display import as_table
 
     found = verifier.sources(problems, seed)
-    table = Table("source", "problems", "cases each", "wrong programs", "accepted", "verifier error", "95 %")
-    for row in found:
-        low, high = row.interval
-        table.add_row(
-            row.source, str(row.problems), f"{row.cases:.1f}", str(row.wrong), str(row.accepted), f"{row.error:.2%}",
-            f"{low:.2%} to {high:.2%}",
-        )  # fmt: skip
-    console.print(table)
-    table = Table("source", "problems an evaluation", "verifier error", "detections", "timing error", "interval")
+    rows = [
+        [row.source, str(row.problems), f"{row.cases:.1f}", str(row.wrong), str(row.accepted), f"{row.error:.2%}",
+         f"{row.interval[0]:.2%} to {row.interval[1]:.2%}"]
+        for row in found
+    ]  # fmt: skip
+    header = ["source", "problems", "cases each", "wrong programs", "accepted", "error", "95 %"]
+    console.print(as_table("Verifier error", header, rows))
     sizes = (("procedural", 1000), ("procedural", 200), ("HumanEval", verifier.HUMANEVAL_SIZE))
     errors = {row.source: row.error for row in found}
+    rows = []
     for source, size in sizes:
         seen = verifier.detecting(source, size, errors[source], curves, seed=seed)
-        table.add_row(
-            source, str(size), f"{seen.error:.2%}", f"{seen.detections:.1%}", f"{seen.timing_error:.3f}",
-            f"{seen.interval_width:.2f}",
-        )  # fmt: skip
-    console.print(table)
+        rows.append([source, str(size), f"{seen.error:.2%}", f"{seen.detections:.1%}", f"{seen.timing_error:.3f}",
+                     f"{seen.interval_width:.2f}"])  # fmt: skip
+    header = ["source", "problems an evaluation", "error", "detections", "timing error", "interval"]
+    console.print(as_table("Detector on simulated jumps", header, rows))
