@@ -107,18 +107,13 @@ class Wrong:
 
     def _parted(self, versions: list[Wrongs], args: Sequence[Any], expected: Any) -> tuple[list[Wrongs], list[Wrongs]]:
         """The versions with which the program answers a call as expected, and those with which it does not."""
-        scope, usual, run, kind = self._scope, self._usual, self._run, type(expected)
+        scope, usual, run = self._scope, self._usual, self._run
         quiet: list[Wrongs] = []
         loud: list[Wrongs] = []
-        for wrongs in versions:  # nowhere else does the making of a problem come so often
+        for wrongs in versions:
             scope["_rounds"] = itertools.repeat(True, MOST_ROUNDS)
             scope.update(wrongs)
-            try:
-                found = run(*args)
-            except Exception:  # noqa: BLE001 (a wrong program may break in any way; then it has given itself away)
-                loud.append(wrongs)
-            else:
-                (quiet if type(found) is kind and found == expected else loud).append(wrongs)
+            (loud if _answers_otherwise(run, args, expected) else quiet).append(wrongs)
             for name in wrongs:
                 scope[name] = usual[name]
         return quiet, loud

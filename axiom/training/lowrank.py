@@ -1,4 +1,4 @@
-"""The factors of an adapter in one vector, and the layers that multiply with them.
+"""The factors of an adapter in one vector, the layers that multiply with them, and norms in one kernel.
 
 A step over hundreds of small tensors costs a GPU more in launches than in work, so there is one of each kind.
 Axes: P values of all factors, T tokens, I inputs, O outputs, R rank.
