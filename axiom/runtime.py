@@ -21,7 +21,7 @@ from axiom.learners import Learner, open_learner
 from axiom.models import Policy
 from axiom.problems import audit_cases
 from axiom.records import Case, Metric, Problem, Purpose, Sample, Verdict
-from axiom.store import Handle
+from axiom.store import Downloads, Handle
 from axiom.verification import AnswersOnly, Verifier, verify_samples
 
 _running: dict[tuple[str, str], "Runtime"] = {}
@@ -39,6 +39,7 @@ class Runtime:
         self._measured = 0
         self._ahead: tuple[tuple[int, Purpose], Ahead] | None = None
         self._second_cases: dict[str, tuple[Case, ...]] = {}
+        self._downloads = Downloads()
 
     @property
     def config(self) -> ExperimentConfig:
@@ -118,10 +119,9 @@ class Runtime:
             return Policy(version="base", adapter=Path(start) if start else None)
         manifest = self.experiment.stages.manifest("adapter", source)
         assert manifest is not None, "a handle points to a finished stage"
-        place = self.experiment.folder.join(source)
         return Policy(
             version=f"{source.rpartition('/')[2]}-{manifest.digest[:12]}",
-            adapter=place.local_directory("adapter", manifest.files),
+            adapter=self._downloads.get(self.experiment.folder, manifest, "adapter"),
         )
 
     @contextmanager
@@ -143,6 +143,7 @@ class Runtime:
         """End every process of ours."""
         self.drop_learner()
         self._drop_ahead()
+        self._downloads.close()
         verifier = self.__dict__.pop("verifier", None)
         if verifier is not None:
             verifier.close()

@@ -12,31 +12,25 @@ name, synced and renamed, the manifest last, so a kill at any instant loses at m
 damaged file is noticed and recomputed.
 """
 
-import errno
 import hashlib
 import io
 import json
-import os
-import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import SafetensorError
 
-from axiom.credentials import plain
-from axiom.errors import ConfigError, DataError, StorageError
+from axiom.errors import DataError
+from axiom.folders import Folder, errors_below, storage_errors
 from axiom.records import Record
 
 R = TypeVar("R", bound=Record)
-TEMPORARY = ".tmp-"
 
 
 class FileEntry(BaseModel, frozen=True):
@@ -100,141 +94,40 @@ class Writer:
         start = time.perf_counter()
         table = record.to_table(rows)
         path = self._scratch / f"{name}.parquet"
-        with path.open("wb") as file:
-            pq.write_table(table, file, compression="zstd")
-        self._add(f"{name}.parquet", path, table.num_rows)
+        with storage_errors(self._folder.at(path.name)):
+            with path.open("wb") as file:
+                pq.write_table(table, file, compression="zstd")
+            self._add(path.name, path, table.num_rows)
         self.storage_seconds += time.perf_counter() - start
 
     def json(self, name: str, value: Any) -> None:
         """Write `value` as `<name>.json`."""
-        path = self._scratch / f"{name}.json"
-        path.write_text(json.dumps(value, indent=1, sort_keys=True))
-        self._add(path.name, path, None)
+        path, text = self._scratch / f"{name}.json", json.dumps(value, indent=1, sort_keys=True)
+        with storage_errors(self._folder.at(path.name)):
+            path.write_text(text, encoding="utf-8")
+            self._add(path.name, path, None)
 
     def directory(self, name: str) -> Path:
         """An empty local folder whose files become the stage's, under `<name>/`."""
         path = self._scratch / name
-        path.mkdir()
+        with storage_errors(self._folder.at(name)):
+            path.mkdir()
         return path
 
     def publish(self) -> dict[str, FileEntry]:
         """Move every file to its place. Called by the store."""
         start = time.perf_counter()
-        for path in sorted(p for p in self._scratch.rglob("*") if p.is_file()):
-            name = path.relative_to(self._scratch).as_posix()
-            if name not in self.files:
-                self._add(name, path, None)
-            self._folder.put(name, path)
+        with storage_errors(self._folder.path):
+            for path in sorted(p for p in self._scratch.rglob("*") if p.is_file()):
+                name = path.relative_to(self._scratch).as_posix()
+                if name not in self.files:
+                    self._add(name, path, None)
+                self._folder.put(name, path)
         self.storage_seconds += time.perf_counter() - start
         return self.files
 
     def _add(self, name: str, path: Path, rows: int | None) -> None:
         self.files[name] = FileEntry(sha256=_digest_file(path), size=path.stat().st_size, rows=rows)
-
-
-class Folder:
-    """Files under one fsspec URL, each written whole or not at all. Raises ConfigError for a URL with a password."""
-
-    def __init__(self, url: str) -> None:
-        self.url = _checked(url).rstrip("/")
-        self._fs, self.path = fsspec.core.url_to_fs(self.url)
-        self.local = "file" in ((self._fs.protocol,) if isinstance(self._fs.protocol, str) else self._fs.protocol)
-
-    def join(self, *names: str) -> "Folder":
-        """The folder below."""
-        return Folder("/".join((self.url, *names)))
-
-    def at(self, name: str) -> str:
-        """The full path of a file."""
-        return f"{self.path}/{name}"
-
-    def names(self) -> list[str]:
-        """What lies directly in the folder, sorted; empty if it does not exist."""
-        if not self._fs.isdir(self.path):
-            return []
-        return sorted(str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in self._fs.ls(self.path, detail=False))
-
-    def exists(self, name: str) -> bool:
-        """Whether there is such a file."""
-        return bool(self._fs.exists(self.at(name)))
-
-    def read_bytes(self, name: str) -> bytes:
-        """The whole file. Raises DataError when it is missing."""
-        try:
-            return bytes(self._fs.cat_file(self.at(name)))
-        except FileNotFoundError:
-            raise DataError(f"{self.at(name)} does not exist; `axiom status` tells which stages are done") from None
-
-    def write_bytes(self, name: str, data: bytes) -> None:
-        """Replace the file in one step; the data is on disk when this returns."""
-        with (
-            _storage_errors(self.at(name)),
-            tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=self._nearby()) as scratch,
-        ):
-            path = Path(scratch) / "file"
-            path.write_bytes(data)
-            self.put(name, path)
-
-    def put(self, name: str, source: Path) -> None:
-        """Move a local file to `name`: by sync and rename on a local disk, by one upload elsewhere."""
-        target = self.at(name)
-        if not self.local:
-            self._fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
-            self._fs.put_file(str(source), target)
-            return
-        Path(target).parent.mkdir(parents=True, exist_ok=True)
-        _sync(source)
-        os.replace(source, target)
-        _sync(Path(target).parent)
-
-    def remove(self, name: str) -> None:
-        """Delete the file if it is there."""
-        if self.exists(name):
-            self._fs.rm_file(self.at(name))
-
-    def digest(self, name: str) -> str | None:
-        """SHA-256 of the file, or None if it is missing."""
-        digest = hashlib.sha256()
-        try:
-            with self._fs.open(self.at(name), "rb") as file:
-                while block := file.read(1 << 20):
-                    digest.update(block)
-        except FileNotFoundError:
-            return None
-        return digest.hexdigest()
-
-    def local_directory(self, name: str, files: Iterable[str]) -> Path:
-        """A local path with the files of a sub-folder: itself on a local disk, else a download."""
-        if self.local:
-            return Path(self.at(name))
-        copy = Path(tempfile.mkdtemp(prefix="axiom-"))
-        for file in files:
-            target = copy / file.removeprefix(f"{name}/")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(self.read_bytes(file))
-        return copy
-
-    @contextmanager
-    def scratch(self) -> Iterator[Path]:
-        """A temporary local folder on the disk that the files will be renamed on."""
-        with _storage_errors(self.path):
-            path = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=self._nearby()))
-        try:
-            yield path
-        finally:
-            shutil.rmtree(path, ignore_errors=True)
-
-    def sweep(self) -> None:
-        """Remove what killed writers left behind. Only the holder of the experiment's lock may call this."""
-        for name in self.names() if self.local else []:
-            if name.startswith(TEMPORARY):
-                shutil.rmtree(self.at(name), ignore_errors=True)
-
-    def _nearby(self) -> str | None:
-        if not self.local:
-            return None
-        Path(self.path).mkdir(parents=True, exist_ok=True)
-        return self.path
 
 
 class StageStore:
@@ -268,9 +161,10 @@ class StageStore:
             return done
         place = self.root.join(folder)
         start = time.perf_counter()
-        with place.scratch() as scratch, _storage_errors(place.path):
+        with place.scratch() as scratch:
             writer = Writer(place, scratch)
-            work(writer)
+            with errors_below(scratch, place.path):
+                work(writer)
             files = writer.publish()
             writer.info["seconds"] = round(time.perf_counter() - start, 3)
             writer.info["storage_seconds"] = round(writer.storage_seconds, 3)
@@ -362,11 +256,38 @@ def write_table(folder: Folder, name: str, table: pa.Table) -> None:
     folder.write_bytes(f"{name}.parquet", sink.getvalue())
 
 
-def _checked(url: str) -> str:
-    try:
-        return plain(url, "the store's address")
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
+class Downloads:
+    """Local folders with the files of a stage, for what reads only a local path; one download a content."""
+
+    KEPT = 2
+    """Downloads on the disk at a time: a round trains from one adapter and samples with the next."""
+
+    def __init__(self) -> None:
+        self._copies: OrderedDict[str, tempfile.TemporaryDirectory[str]] = OrderedDict()
+
+    def get(self, root: Folder, manifest: Manifest, name: str) -> Path:
+        """The sub-folder `name` of a finished stage under `root`: itself on a local disk, else a copy.
+
+        The copy lives until `KEPT` others were asked for, or `close`. Raises DataError when a file is missing.
+        """
+        place = root.join(manifest.folder)
+        if place.local:
+            return Path(place.at(name))
+        if manifest.digest not in self._copies:
+            with storage_errors(tempfile.gettempdir()):
+                copy = tempfile.TemporaryDirectory(prefix="axiom-")
+            for file in (file for file in manifest.files if file.startswith(f"{name}/")):
+                place.download(file, Path(copy.name) / file)
+            self._copies[manifest.digest] = copy
+        self._copies.move_to_end(manifest.digest)
+        while len(self._copies) > self.KEPT:
+            self._copies.popitem(last=False)[1].cleanup()
+        return Path(self._copies[manifest.digest].name) / name
+
+    def close(self) -> None:
+        """Remove the copies."""
+        while self._copies:
+            self._copies.popitem()[1].cleanup()
 
 
 def _key(
@@ -389,33 +310,3 @@ def _handle(manifest: Manifest, reused: bool) -> Handle:
 def _digest_file(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _storage_errors(path: str) -> Iterator[None]:
-    try:
-        yield
-    except SafetensorError as error:  # which hides the error's number in its text
-        if os.strerror(errno.ENOSPC) in str(error):
-            raise _full(path) from error
-        raise
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise _full(path) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise StorageError(
-                f"{path} cannot be written ({error.strerror}); choose another folder with --root"
-            ) from error
-        raise
-
-
-def _full(path: str) -> StorageError:
-    return StorageError(f"the disk of {path} is full; free some space and resume, nothing done is lost")

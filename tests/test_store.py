@@ -1,7 +1,11 @@
 """The store: what is done is reused, what is damaged is noticed, what is unfinished is invisible."""
 
 import errno
+import functools
 import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,10 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors import SafetensorError
 
-from axiom.errors import DataError, StorageError
+from axiom.config import ExperimentConfig
+from axiom.errors import DataError
+from axiom.experiment import Experiment
 from axiom.records import RECORDS, Gold, Record
-from axiom.store import Folder, Handle, StageStore, Writer, read_parquet
+from axiom.runtime import Runtime
+from axiom.store import Downloads, Folder, Handle, StageStore, Writer, read_parquet
 
 
 def gold(number: int) -> Gold:
@@ -95,14 +103,66 @@ def test_a_failing_stage_leaves_nothing(stages, tmp_path):
     assert list((tmp_path / "experiment/iterations/0001").iterdir()) == []
 
 
-def test_a_full_disk_is_one_sentence_and_leaves_nothing(stages, tmp_path):
+ELSEWHERE = {
+    "no right to a model's config": PermissionError(errno.EACCES, "Permission denied", "/models/m/config.json"),
+    "a full disk under a cache": OSError(errno.ENOSPC, "No space left on device"),
+    "a full disk in words": SafetensorError(
+        "Error while serializing: I/O error: No space left on device (os error 28)"
+    ),
+    "a file that is not there": FileNotFoundError(errno.ENOENT, "No such file or directory", "/models/m/config.json"),
+    "a broken network": ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"),
+}
+
+
+@pytest.mark.parametrize("kind", ELSEWHERE)
+def test_what_a_stage_s_work_meets_elsewhere_keeps_its_own_words(stages, kind):
     def work(out: Writer) -> None:
         out.table("gold", [gold(1)], Gold)
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        raise ELSEWHERE[kind]
 
-    with pytest.raises(StorageError, match="full; free some space and resume"):
+    with pytest.raises(type(ELSEWHERE[kind])) as caught:
         run(stages, work)
-    assert list((tmp_path / "experiment/iterations/0001").iterdir()) == []
+    assert caught.value is ELSEWHERE[kind]
+
+
+@pytest.mark.parametrize("writes", ["table", "json", "a file", "safetensors"])
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path, writes):
+    """A real disk of 64 KiB, in a mount namespace of its own so that nothing stays behind."""
+    script = 'mount -t tmpfs -o size=64k tmpfs "$1" && "$2" -c "$3" "$1/store" "$4" && find "$1/store" -type f'
+    user = [] if os.getuid() == 0 else ["--map-root-user"]
+    found = subprocess.run(
+        ["unshare", "--mount", *user, "bash", "-c", script, "", str(tmp_path), sys.executable, FILL, writes],
+        capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+    )  # fmt: skip
+    assert "the disk of" in found.stdout, found.stderr
+    assert "is full; free some space and resume" in found.stdout
+    assert found.stdout.count("\n") == 1, "no file is left"
+
+
+FILL = """
+import sys, numpy
+from axiom.errors import StorageError
+from axiom.records import Gold
+from axiom.store import Folder, StageStore
+from safetensors.numpy import save_file
+
+def work(out):
+    match sys.argv[2]:
+        case "table":
+            rows = numpy.random.default_rng(0).bytes(200_000).hex()
+            out.table("t", [Gold(sample_id=rows, problem_id="p", iteration=1, weight=1.0, reason="r", target="")], Gold)
+        case "json":
+            out.json("j", "x" * 200_000)
+        case "a file":
+            (out.directory("adapter") / "weights.bin").write_bytes(bytes(200_000))
+        case "safetensors":
+            save_file({"w": numpy.zeros(50_000, "f4")}, out.directory("adapter") / "adapter_model.safetensors")
+
+try:
+    StageStore(Folder(sys.argv[1])).run("s", "i", settings=1, version="1", inputs={}, work=work)
+except StorageError as error:
+    print(error)
+"""
 
 
 def test_pruned_files_count_as_done_only_where_they_are_not_needed(stages, tmp_path):
@@ -130,8 +190,49 @@ def test_an_object_store_works_like_a_disk():
     stages, work = StageStore(Folder("memory://somewhere/experiment")), Counter()
     assert run(stages, work).digest == run(stages, work).digest
     assert work.calls == 1
-    local = stages.root.join("iterations/0001").local_directory("adapter", ["adapter/weights.bin"])
-    assert (local / "weights.bin").read_bytes() == b"w" * 100
+
+
+def test_a_download_is_made_once_a_content_and_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    stages, downloads = StageStore(Folder("memory://far/experiment")), Downloads()
+    for number in range(4):
+        write = functools.partial(_weights, data=bytes([number]) * 10)
+        stages.run("adapter", f"iterations/{number}", settings=number, version="1", inputs={}, work=write)
+        manifest = stages.manifest("adapter", f"iterations/{number}")
+        paths = {downloads.get(stages.root, manifest, "adapter") for _ in range(3)}
+        assert [(path / "deep/weights.bin").read_bytes() for path in paths] == [bytes([number]) * 10]
+        kept = [path.read_bytes()[0] for path in tmp_path.rglob("weights.bin")]
+        assert sorted(kept) == [number - 1, number][-number - 1 :], "this one's and the one before"
+        assert not list(tmp_path.rglob("*.parquet")), "the sub-folder alone"
+    downloads.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def _weights(out: Writer, data: bytes) -> None:
+    out.table("losses", [gold(1)], Gold)
+    path = out.directory("adapter") / "deep/weights.bin"
+    path.parent.mkdir()
+    path.write_bytes(data)
+
+
+def test_a_run_downloads_an_adapter_once_and_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    experiment = Experiment("memory://runs", ExperimentConfig(name="far"))
+    handle = experiment.stages.run(
+        "adapter", "iterations/0001", settings=1, version="1", inputs={}, work=functools.partial(_weights, data=b"w")
+    )
+    handle = handle.model_copy(update={"info": {"adapter_folder": "iterations/0001"}})
+    run = Runtime(experiment)
+    assert len({run.policy(handle).adapter for _ in range(3)}) == 1
+    assert [path.read_bytes() for path in tmp_path.rglob("weights.bin")] == [b"w"]
+    run.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_local_adapter_is_used_where_it_lies(stages, tmp_path):
+    run(stages, Counter())
+    manifest = stages.manifest("gold", "iterations/0001")
+    assert Downloads().get(stages.root, manifest, "adapter") == tmp_path / "experiment/iterations/0001/adapter"
 
 
 def test_a_missing_column_is_named(tmp_path):

@@ -1,0 +1,217 @@
+"""Folders under fsspec URLs: files that appear whole or not at all, and what the system says when they cannot.
+
+An error of a disk becomes one sentence here, around the reads and writes themselves. What a stage's work meets
+elsewhere (a model's folder, a cache) is not the store's and keeps its own words.
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import fsspec
+from fsspec import AbstractFileSystem
+from fsspec.implementations.local import LocalFileSystem
+from safetensors import SafetensorError
+
+from axiom.credentials import plain
+from axiom.errors import ConfigError, DataError, StorageError
+
+TEMPORARY = ".tmp-"
+
+
+class Folder:
+    """Files under one fsspec URL, each written whole or not at all. Raises ConfigError for a URL with a password."""
+
+    def __init__(self, url: str) -> None:
+        self.url = _checked(url)
+        if not self.url.endswith("://"):
+            self.url = self.url.rstrip("/") or "/"
+        self._fs, self.path = _located(self.url)
+        self.local = isinstance(self._fs, LocalFileSystem)
+
+    def join(self, *names: str) -> "Folder":
+        """The folder below."""
+        return Folder(self.url + ("" if self.url.endswith("/") else "/") + "/".join(names))
+
+    def at(self, name: str) -> str:
+        """The full path of a file."""
+        return f"{self.path.rstrip('/')}/{name}"
+
+    def names(self) -> list[str]:
+        """What lies directly in the folder, sorted; empty if it does not exist."""
+        with storage_errors(self.path, "read"):
+            if not self._fs.isdir(self.path):
+                return []
+            return sorted(str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in self._fs.ls(self.path, detail=False))
+
+    def exists(self, name: str) -> bool:
+        """Whether there is such a file."""
+        return bool(self._fs.exists(self.at(name)))
+
+    def read_bytes(self, name: str) -> bytes:
+        """The whole file. Raises DataError when it is missing."""
+        with storage_errors(self.at(name), "read"):
+            try:
+                return bytes(self._fs.cat_file(self.at(name)))
+            except FileNotFoundError:
+                raise DataError(f"{self.at(name)} does not exist; `axiom status` tells which stages are done") from None
+
+    def write_bytes(self, name: str, data: bytes) -> None:
+        """Replace the file in one step; the data is on disk when this returns."""
+        with storage_errors(self.at(name)), self.scratch() as scratch:
+            path = scratch / "file"
+            path.write_bytes(data)
+            self.put(name, path)
+
+    def put(self, name: str, source: Path) -> None:
+        """Move a local file to `name`: by sync and rename on a local disk, by one upload elsewhere."""
+        target = self.at(name)
+        if not self.local:
+            self._fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+            self._fs.put_file(str(source), target)
+            return
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
+        _sync(source)
+        os.replace(source, target)
+        _sync(Path(target).parent)
+
+    def remove(self, name: str) -> None:
+        """Delete the file if it is there."""
+        with storage_errors(self.at(name), "removed"):
+            if self.exists(name):
+                self._fs.rm_file(self.at(name))
+
+    def digest(self, name: str) -> str | None:
+        """SHA-256 of the file, or None if it is missing."""
+        digest = hashlib.sha256()
+        with storage_errors(self.at(name), "read"):
+            try:
+                with self._fs.open(self.at(name), "rb") as file:
+                    while block := file.read(1 << 20):
+                        digest.update(block)
+            except FileNotFoundError:
+                return None
+        return digest.hexdigest()
+
+    def download(self, name: str, target: Path) -> None:
+        """Copy a file of the folder to a local path. Raises StorageError when either cannot be had."""
+        with storage_errors(str(target)):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._fs.get_file(self.at(name), str(target))
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A temporary local folder on the disk that the files will be renamed on."""
+        with storage_errors(self.path):
+            path = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=self._nearby()))
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Remove what killed writers left behind. Only the holder of the experiment's lock may call this."""
+        for name in self.names() if self.local else []:
+            if name.startswith(TEMPORARY):
+                shutil.rmtree(self.at(name), ignore_errors=True)
+
+    def _nearby(self) -> str | None:
+        if not self.local:
+            return None
+        Path(self.path).mkdir(parents=True, exist_ok=True)
+        return self.path
+
+
+def _checked(url: str) -> str:
+    try:
+        return plain(url, "the store's address")
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _located(url: str) -> tuple[AbstractFileSystem, str]:
+    """The file system and the path there. A path without a protocol is local, whatever signs it holds."""
+    protocol = url.partition("://")[0] if "://" in url else "file"
+    if protocol in LocalFileSystem.protocol:  # not by fsspec's parser, to which `a::b` is b inside a
+        return LocalFileSystem(), LocalFileSystem._strip_protocol(url)
+    *outer, _ = url.split("::")
+    if any("://" in link for link in outer):
+        raise ConfigError(
+            f"the store's address {url!r} names a place inside another; name one folder, like s3://bucket"
+        )
+    try:
+        return fsspec.core.url_to_fs(url)
+    except (ImportError, ValueError) as error:
+        raise ConfigError(f"the store's address {url!r} cannot be used: {error}") from None
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def storage_errors(path: str, done: str = "written") -> Iterator[None]:
+    """Around reads and writes of the store: what the system says of `path`, in a sentence.
+
+    Raises ConfigError where the place is wrong (rights, a file for a folder), StorageError where the disk failed.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise _named(error, path, done) from error
+
+
+@contextmanager
+def errors_below(scratch: Path, path: str) -> Iterator[None]:
+    """Around a stage's own work: only what befell the files it writes into `scratch` is an error of the store."""
+    try:
+        yield
+    except SafetensorError as error:  # which hides the error's number in its text
+        if os.strerror(errno.ENOSPC) in str(error) and _is_full(scratch):
+            raise _full(path) from error
+        raise
+    except OSError as error:
+        if error.filename is None:  # a write does not say to which file
+            if error.errno in (errno.ENOSPC, errno.EDQUOT) and _is_full(scratch):
+                raise _full(path) from error
+        elif Path(os.fsdecode(error.filename)).is_relative_to(scratch):
+            raise _named(error, path, "written") from error
+        raise
+
+
+def _named(error: OSError, path: str, done: str) -> ConfigError | StorageError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return _full(path)
+    says = f"{path} cannot be {done} ({error.strerror or error})"
+    if error.errno in _WRONG_PLACE:
+        return ConfigError(f"{says}; choose another folder with --root, or change what stands there")
+    return StorageError(f"{says}; see to the disk and resume, nothing done is lost")
+
+
+_WRONG_PLACE = frozenset({
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP,
+})  # fmt: skip
+"""Errors that a second attempt would meet again."""
+
+
+def _full(path: str) -> StorageError:
+    return StorageError(f"the disk of {path} is full; free some space and resume, nothing done is lost")
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether the disk of `folder` has no room for one more megabyte."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            os.posix_fallocate(file.fileno(), 0, 1 << 20)
+    except OSError:
+        return True
+    return False
