@@ -138,5 +138,5 @@ def _case(case: Any, index: int, fault: Callable[[str], DataError]) -> Case:
         if type(args) is not list:
             raise fault(f"has case {index} whose args is a {type(args).__name__}; it must be a list of arguments")
         return Case(args=encode(args), expected=encode(expected))
-    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise fault(f"has case {index} with a value that cannot be read: {error}") from None

@@ -169,7 +169,7 @@ class SandboxConfig(Section):
     """Limits on the programs the model wrote."""
 
     workers: Count = 0
-    """Sandbox templates side by side; 0 is one for each core."""
+    """Sandbox templates side by side; 0 is one for each core, as far as open files (`ulimit -n`) allow."""
     cpu_seconds: Annotated[float, Field(gt=0.0, le=600.0)] = 0.5
     """CPU time of one candidate over all its cases; this is the limit that decides.
 

@@ -5,10 +5,15 @@ plain value can have because any dict that holds it is tagged itself:
 
     tuple -> {"$": "tuple", "v": [...]}    set -> {"$": "set", "v": [...]}    frozenset, bytes (hex), complex alike
     dict with other keys -> {"$": "dict", "v": [[k, v], ...]}      nan, inf, -inf -> {"$": "float", "v": "nan"}
+    int of more than 2,048 bits -> {"$": "int", "v": "-1f0..."}, in hexadecimal
+
+Python refuses to convert decimal integers of more than some 4,300 digits, and a candidate may move that limit;
+hexadecimal has no limit and takes linear time.
 """
 
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 TAG = "$"
@@ -16,20 +21,51 @@ TAG = "$"
 OPTIONS: dict[str, Any] = {"ensure_ascii": False, "separators": (",", ":"), "allow_nan": False}
 ENCODER = json.JSONEncoder(**OPTIONS)
 """The sandbox puts one in its place that candidates cannot reach."""
-_PLAIN = frozenset((bool, int, str, type(None)))
+_PLAIN = frozenset((bool, str, type(None)))
+_LARGE = 1 << 2048
+"""Has 617 digits. Python converts up to 640 under every setting of its limit."""
+_PIECE = 512
+"""Digits that are converted at once; see `integer`."""
+_SHOWN = 80
 
 
 def encode(value: Any) -> str:
     """Canonical JSON of `value`: equal values of equal types give equal text.
 
-    Raises TypeError for a type that has no encoding.
+    Raises TypeError for a type that has no encoding and RecursionError for a value that is nested too deeply.
     """
     return ENCODER.encode(_pack(value))
 
 
 def decode(text: str) -> Any:
-    """The value that `encode` wrote as `text`."""
-    return _unpack(json.loads(text))
+    """The value that `encode` wrote as `text`; integers may be of any size and in decimal.
+
+    Raises ValueError for any other text.
+    """
+    try:
+        return _unpack(parse(text))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def parse(text: str) -> Any:
+    """Plain JSON with integers of any size. Raises ValueError, RecursionError when it is nested too deeply."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # an integer beyond Python's limit
+        return json.loads(text, parse_int=integer)
+
+
+def integer(digits: str) -> int:
+    """The integer that `digits` write in decimal, a sign in front allowed, whatever Python's limit on digits is."""
+    if digits.startswith("-"):
+        return -integer(digits[1:])
+    if len(digits) <= _PIECE:
+        return int(digits)
+    low = len(digits) // 2
+    return integer(digits[:-low]) * 10**low + integer(digits[-low:])
 
 
 def same(left: Any, right: Any) -> bool:
@@ -41,6 +77,8 @@ def _pack(value: Any) -> Any:
     kind = type(value)
     if kind in _PLAIN:
         return value
+    if kind is int:
+        return value if -_LARGE < value < _LARGE else {TAG: "int", "v": format(value, "x")}
     if kind is float:
         return value if math.isfinite(value) else {TAG: "float", "v": repr(value)}
     if kind is list:
@@ -51,9 +89,9 @@ def _pack(value: Any) -> Any:
         if TAG not in value and all(type(key) is str for key in value):
             return {key: _pack(value[key]) for key in sorted(value)}
         pairs = [[_pack(key), _pack(item)] for key, item in value.items()]
-        return {TAG: "dict", "v": sorted(pairs, key=lambda pair: json.dumps(pair[0]))}
+        return {TAG: "dict", "v": sorted(pairs, key=lambda pair: ENCODER.encode(pair[0]))}
     if kind in (set, frozenset):
-        return {TAG: kind.__name__, "v": sorted((_pack(item) for item in value), key=json.dumps)}
+        return {TAG: kind.__name__, "v": sorted((_pack(item) for item in value), key=ENCODER.encode)}
     if kind is bytes:
         return {TAG: "bytes", "v": value.hex()}
     if kind is complex:
@@ -68,15 +106,40 @@ def _unpack(value: Any) -> Any:
         return value
     if TAG not in value:
         return {key: _unpack(item) for key, item in value.items()}
-    return _UNTAG[value[TAG]](value["v"])
+    tag = value[TAG]
+    if not isinstance(tag, str) or tag not in _MAKE or value.keys() != {TAG, "v"}:
+        raise ValueError(f'{_short(value)} needs a tag "{TAG}", one of {", ".join(_MAKE)}, and its value "v"')
+    parts = value["v"] if tag in _SCALARS else _items(value)
+    try:
+        found = _MAKE[tag](parts)
+    except (ValueError, TypeError, AttributeError, LookupError) as error:
+        raise ValueError(f"{_short(value)} is no {tag}: {error}") from None
+    if tag in _SCALARS and _pack(found) != value:
+        raise ValueError(f"{_short(value)} is not how {tag} is written")
+    return found
 
 
-_UNTAG: dict[str, Any] = {
+def _items(value: dict[str, Any]) -> list[Any]:
+    if not isinstance(value["v"], list):
+        raise ValueError(f'{_short(value)} needs a list as its value "v"')
+    return [_unpack(item) for item in value["v"]]
+
+
+def _dict(pairs: list[Any]) -> dict[Any, Any]:
+    if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+        raise ValueError("it needs pairs [key, value]")
+    return dict(pairs)
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
+
+
+_SCALARS: dict[str, Callable[[Any], Any]] = {
+    "int": lambda text: int(text, 16),
     "float": float,
-    "tuple": lambda items: tuple(map(_unpack, items)),
-    "set": lambda items: set(map(_unpack, items)),
-    "frozenset": lambda items: frozenset(map(_unpack, items)),
     "bytes": bytes.fromhex,
     "complex": lambda parts: complex(float(parts[0]), float(parts[1])),
-    "dict": lambda pairs: {_unpack(key): _unpack(item) for key, item in pairs},
 }
+_MAKE = _SCALARS | {"tuple": tuple, "set": set, "frozenset": frozenset, "dict": _dict}

@@ -1,6 +1,7 @@
 """The verifier's promises: taxonomy, streaming with back-pressure, shared verdicts, audits, and whose fault it was."""
 
 import json
+import math
 import os
 import resource
 import signal
@@ -47,15 +48,19 @@ def one(verifier: Verifier, code: str, **more: object) -> CandidateVerdict:
     return verdict
 
 
+TEXTS = st.text() | st.text(st.characters(categories=["Cs", "Lu"]))  # lone surrogates too
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.complex_numbers(),
+    st.none() | st.booleans() | st.integers() | st.integers(2040, 20_000).map(lambda bits: -(1 << bits)) | st.floats()
+    | TEXTS | st.binary() | st.complex_numbers(),
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.lists(inner, max_size=4).map(tuple)
-        | st.dictionaries(st.text() | st.integers() | st.booleans(), inner, max_size=4)
+        | st.dictionaries(TEXTS | st.integers() | st.booleans(), inner, max_size=4)
+        | st.sets(TEXTS | st.integers() | st.floats(allow_nan=False), max_size=4)
+        | st.frozensets(TEXTS, max_size=4)
     ),
     max_leaves=12,
-)
+)  # fmt: skip
 
 
 @settings(max_examples=60, deadline=None)
@@ -188,6 +193,58 @@ def test_a_template_killed_while_idle_is_replaced(verifier: Verifier) -> None:
         os.kill(template.process.pid, signal.SIGKILL)
         template.process.wait()
     assert {v.outcome for v in verifier.verify(candidate(str(number)) for number in range(20))} == {Outcome.PASSED}
+
+
+def test_two_jobs_of_one_template_that_end_badly_at_once_are_both_run_again() -> None:
+    nap = "import time\ndef f(x):\n    time.sleep(0.5)\n    return x + 1\n"
+    with Verifier(SandboxConfig(workers=2)) as verifier:
+
+        def source() -> Iterator[Candidate]:
+            yield from (candidate(str(number), nap, timeout_s=5.0) for number in range(3))
+            killed = [kill_the_next_child(verifier.templates[0].process.pid) for _ in range(2)]
+            assert len(set(killed)) == 2
+            time.sleep(0.1)  # both reports lie in the socket before the pool looks again
+            yield candidate("last")
+
+        verdicts = {verdict.candidate_id: verdict.outcome for verdict in verifier.verify(source())}
+    assert verdicts == dict.fromkeys(("0", "1", "2", "last"), Outcome.PASSED)
+
+
+def kill_the_next_child(template: int) -> int:
+    children = Path(f"/proc/{template}/task/{template}/children")
+    while not (young := children.read_text().split()):
+        time.sleep(0.001)
+    os.kill(int(young[0]), signal.SIGKILL)
+    while young == children.read_text().split():
+        time.sleep(0.001)
+    return int(young[0])
+
+
+def test_it_works_with_more_descriptors_than_select_can_name() -> None:
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        with Verifier(SandboxConfig(workers=1)) as verifier:
+            assert verifier.templates[0].fileno() > 1024
+            assert one(verifier, RIGHT).outcome == Outcome.PASSED
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+
+
+def test_on_a_machine_of_many_cores_the_descriptors_decide_how_many_templates_start() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    here = len(os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (here + pool.SPARE_DESCRIPTORS + pool.DESCRIPTORS_OF_A_WORKER, hard))
+    try:
+        assert pool.workers(0) == 1
+        with Verifier(SandboxConfig(workers=0)) as verifier:
+            assert len(verifier.templates) == 1
+            rich = "import datetime\n" + RIGHT
+            assert {v.outcome for v in verifier.verify(candidate(str(n), rich) for n in range(20))} == {Outcome.PASSED}
+        with pytest.raises(SandboxError, match=r"workers = 400 .* descriptors .* ulimit -n"):
+            Verifier(SandboxConfig(workers=400))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_without_descriptors_it_raises_instead_of_judging(verifier: Verifier) -> None:
@@ -383,6 +440,48 @@ def test_a_pass_is_audited_on_the_second_set(verifier: Verifier) -> None:
         "guess": ("passed", False),
         "wrong": ("wrong_answer", None),
     }
+
+
+@pytest.mark.parametrize(
+    ("code", "want"),
+    [
+        ("import builtins\nbuiltins.input = lambda *_: '7'\ndef f(x):\n    return int(input())\n", 7),
+        ("import builtins\nbuiltins.twice = lambda x: 2 * x\ndef f(x):\n    return twice(x)\n", 2),
+        ("import builtins\ndel builtins.sum\ndef f(x):\n    try: sum\n    except NameError: return 'gone'\n", "gone"),
+        ("def sum(x): return 9\ndef f(x):\n    return sum([1])\n", 9),
+        ("import builtins\ndef f(x):\n    return len.__self__ is builtins and __builtins__['len'] is len\n", True),
+        ("import builtins, json\nbuiltins.int = None\ndef f(x):\n    return json.dumps([1])\n", "[1]"),
+        ("def f(x):\n    return eval('__import__(\"builtins\").len') is len\n", True),
+        ("import builtins\nb = vars(builtins)\nb.update(dict.fromkeys(b))\ndef f(x):\n    return x + 1\n", 2),
+    ],
+)  # fmt: skip
+def test_built_in_names_are_those_of_any_module(verifier: Verifier, code: str, want: object) -> None:
+    assert one(verifier, code, want=want).outcome == Outcome.PASSED
+
+
+@pytest.mark.parametrize("digits", [616, 617, 640, 4299, 4300, 4301, 5736, 50_000, 200_000])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_integers_of_any_size_go_in_and_come_out(verifier: Verifier, digits: int, sign: int) -> None:
+    number = sign * (10 ** (digits - 1) + 7)
+    assert one(verifier, "def f(x):\n    return -x\n", args=(number,), want=-number).outcome == Outcome.PASSED
+    assert one(verifier, "def f(x):\n    return [x, (x,)]\n", args=(number,), want=[number, (number,)]).outcome in {
+        Outcome.PASSED, Outcome.OUTPUT_LIMIT,
+    }  # fmt: skip
+    assert one(verifier, "def f(x):\n    return x + 1\n", args=(number,), want=number).outcome == Outcome.WRONG_ANSWER
+
+
+def test_a_result_is_the_same_text_whatever_limit_on_digits_the_program_sets(verifier: Verifier) -> None:
+    for limit in (640, 0, 4300):
+        code = f"import sys, math\nsys.set_int_max_str_digits({limit})\ndef f(x):\n    return math.factorial(x)\n"
+        assert one(verifier, code, args=(2000,), want=math.factorial(2000)).outcome == Outcome.PASSED
+        assert one(verifier, code, args=(300,), want=math.factorial(300)).outcome == Outcome.PASSED
+
+
+def test_an_expected_integer_may_be_written_in_decimal(verifier: Verifier) -> None:
+    decimal = "1" + "0" * 5000
+    power = Candidate("power", "def f(x):\n    return 10 ** x\n", "f", (Case(args="[5000]", expected=decimal),))
+    same = Candidate("same", "def f(x):\n    return x\n", "f", (Case(args=f"[{decimal}]", expected=decimal),))
+    assert {v.outcome for v in verifier.verify([power, same])} == {Outcome.PASSED}
 
 
 def test_an_empty_completion_is_a_verdict(verifier: Verifier) -> None:

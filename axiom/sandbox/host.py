@@ -5,6 +5,7 @@ and never runs, unpickles or unmarshals anything that came from there.
 """
 
 import contextlib
+import fcntl
 import functools
 import json
 import marshal
@@ -34,6 +35,7 @@ _ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "PYTHONCOERCECLOCALE":
 """The same order of sets, text and time everywhere. Emptied before the first candidate."""
 _START_SECONDS = 30.0
 _REPORT_SIZE = 256
+_SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +81,11 @@ class _Job:
 
 @functools.cache
 def _library() -> int:
-    """A sealed memory file with the packed standard library, shared by all templates of this process."""
+    """A memory file with the packed standard library, shared by all templates of this process. Nobody can change it."""
     descriptor = os.memfd_create("library", os.MFD_ALLOW_SEALING)
     with open(descriptor, "wb", closefd=False) as file:
         file.write(pack(sysconfig.get_path("stdlib")))
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
     return descriptor
 
 
@@ -128,25 +131,20 @@ class Template:
 
         Raises SandboxError when this process has no descriptor left.
         """
-        try:
-            ours, theirs = socket.socketpair()
-        except OSError as error:
-            raise SandboxError(
-                f"no descriptors left for a sandbox channel ({error.strerror}); raise ulimit -n"
-            ) from error
-        ours.setblocking(False)
+        ours, theirs, null = _channel()
         body = marshal.dumps((program.code, program.entry_point, program.output_bytes, program.arguments))
         cap = program.output_bytes + HEADER_SIZE * (len(program.arguments) + 2)
         job = _Job(token, ours, program.memory_bytes, memoryview(len(body).to_bytes(LENGTH_SIZE, "little") + body), cap)
         self._next_ticket = (self._next_ticket + 1) & 0xFFFFFFFF
         message = marshal.dumps((self._next_ticket, program.cpu_seconds, program.wall_seconds, program.memory_bytes), 2)
         try:
-            socket.send_fds(self._control, [message], [theirs.fileno()])
+            socket.send_fds(self._control, [message], [theirs.fileno(), null])
         except (BrokenPipeError, ConnectionResetError):
             ours.close()
             return False
         finally:
             theirs.close()
+            os.close(null)
         self.jobs[self._next_ticket] = job
         _send(job)
         return True
@@ -195,8 +193,10 @@ class Template:
         """Run `program` alone and wait for it."""
         if not self.submit(program, None):
             raise SandboxError(f"a sandbox template died (exit status {self.process.poll()})")
+        poller = select.poll()
+        poller.register(self, select.POLLIN)
         while True:
-            select.select([self], [], [], 0.02)
+            poller.poll(20)
             self.exchange()
             for _, run in self.collect():
                 return run
@@ -226,6 +226,24 @@ class Template:
         self.jobs.clear()
         self.process.kill()
         self.process.wait()
+
+
+def _channel() -> tuple[socket.socket, socket.socket, int]:
+    """Both ends of a job's channel, and `/dev/null` opened anew for its stdio.
+
+    Children that inherited one open `/dev/null` could leave each other messages in its flags.
+    """
+    with contextlib.ExitStack() as opened:
+        try:
+            ours, theirs = map(opened.enter_context, socket.socketpair())
+            null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        except OSError as error:
+            raise SandboxError(
+                f"no descriptors left for a sandbox channel ({error.strerror}); raise ulimit -n"
+            ) from error
+        opened.pop_all()
+    ours.setblocking(False)
+    return ours, theirs, null
 
 
 def _spawn(control: int, stop: int, without: Sequence[str], rich: bool) -> "subprocess.Popen[bytes]":

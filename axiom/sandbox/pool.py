@@ -4,7 +4,9 @@ Bounded by construction: a program is taken from the source only when a template
 is replaced and what it held runs again; who is to blame when that goes on is settled by the self-test of a fresh one.
 """
 
+import os
 import re
+import resource
 import select
 import time
 from collections import deque
@@ -20,6 +22,10 @@ from axiom.sandbox.judge import READY, judge, needs_rich
 from axiom.sandbox.selftest import CANARIES, EXPECTED, Probe, self_test
 
 QUEUE_DEPTH = 2
+DESCRIPTORS_OF_A_WORKER = 2 * (3 + QUEUE_DEPTH)
+"""A lean and a rich template, each with a control socket, a stop pipe, its errors, and a channel for each job."""
+SPARE_DESCRIPTORS = 64
+"""Left to the rest of the process; starting a template takes a few of them for a moment."""
 TICK_SECONDS = 0.02
 STUCK_SECONDS = 0.05
 SILENT_SECONDS = 60.0
@@ -55,11 +61,27 @@ class Quarantined:
     attempts: int
 
 
-class Pool:
-    """`workers` templates, started, self-tested and kept until `close`."""
+def workers(count: int) -> int:
+    """`count`, or where it is 0 one template for each core, as far as this process may open descriptors.
 
-    def __init__(self, workers: int, without: tuple[str, ...] = ()) -> None:
-        self._workers, self._without = workers, without
+    Raises SandboxError when `count` needs more descriptors than there are.
+    """
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = soft - len(os.listdir("/proc/self/fd")) - SPARE_DESCRIPTORS
+    if (needed := count * DESCRIPTORS_OF_A_WORKER) > free:
+        raise SandboxError(
+            f"sandbox.workers = {count} needs {needed} descriptors and {max(free, 0)} of {soft} are free; "
+            f"raise ulimit -n or set fewer workers"
+        )
+    return count or max(1, min(len(os.sched_getaffinity(0)), free // DESCRIPTORS_OF_A_WORKER))
+
+
+class Pool:
+    """Templates, started, self-tested and kept until `close`."""
+
+    def __init__(self, count: int, without: tuple[str, ...] = ()) -> None:
+        """Start `count` templates, 0 for as many as `workers` says. Raises SandboxError when that cannot be."""
+        self._workers, self._without = workers(count), without
         self._templates: dict[int, Template] = {}
         self._poller = select.poll()
         self._deferred: deque[Task] = deque()
@@ -68,7 +90,7 @@ class Pool:
         self._deaths = 0
         self.replaced = 0
         try:
-            for _ in range(workers):
+            for _ in range(self._workers):
                 self._start(rich=False)
         except BaseException:
             self.close()
@@ -215,6 +237,9 @@ class Pool:
             yield from self._retry(template, begun, may_blame=True)
 
     def _replace(self, template: Template) -> None:
+        """Put a fresh template in the place of this one, once: two of its jobs may end badly at the same time."""
+        if template not in self._templates.values():
+            return
         self._again.extend(job.token for job in template.jobs.values() if not job.token.withdrawn)
         self._poller.unregister(template)
         del self._templates[template.fileno()]

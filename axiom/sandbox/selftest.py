@@ -39,8 +39,20 @@ def f(x):
     frame.f_globals['kernel']({})
 """
 """Climbs to the template's own frame, as an attacker would, and makes a system call from there."""
+_IMPORTS = """
+import colorsys, graphlib, heapq, json, math, re, shlex, string, textwrap
+def f(x):
+    found = [
+        colorsys.rgb_to_hsv(0.5, 0.25, 0.25), list(graphlib.TopologicalSorter({2: [1]}).static_order()),
+        heapq.nsmallest(2, [3, 1, 2]), json.loads(json.dumps({"a": [1.5]})), math.isqrt(99),
+        re.sub("(a)(b)", "\\\\2\\\\1", "ab"), shlex.split("a 'b c'"), string.capwords("a b"), textwrap.wrap("a b", 1),
+    ]
+    wanted = [(0.0, 0.5, 0.5), [1, 2], [1, 2], {"a": [1.5]}, 9, "ba", ["a", "b c"], "A B", ["a", "b"]]
+    return x + (found == wanted)
+"""
 CANARIES = (
     Probe("a right program passes", "def f(x):\n    return x + 1\n", Outcome.PASSED),
+    Probe("the standard library is as it was", _IMPORTS, Outcome.PASSED),
     Probe("a wrong program fails", "def f(x):\n    return x + 2\n", Outcome.WRONG_ANSWER),
 )
 PROBES = (

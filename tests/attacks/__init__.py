@@ -1,7 +1,8 @@
 """Hostile, broken and odd programs, one file for each group.
 
-A program begins with `#> outcome | what it tries`; its only acceptable outcome is the one named. Unless a line
-`#: [[args, expected], ...]` follows, it is asked for `f(x) -> x + 1` on five integers.
+What stands before a file's first program begins each of them. A program begins with `#> outcome | what it tries`; its
+only acceptable outcome is the one named. Unless a line `#: [[args, expected], ...]` follows, it is asked for
+`f(x) -> x + 1` on five integers.
 """
 
 import json
@@ -37,14 +38,15 @@ class Attack:
 def load(path: Path) -> list[Attack]:
     """The programs of one file."""
     attacks = []
-    for block in path.read_text().split("#> ")[1:]:
+    shared, *blocks = path.read_text().split("#> ")
+    for block in blocks:
         head, _, code = block.partition("\n")
         outcome, title = (part.strip() for part in head.split("|"))
         cases = CASES
         if code.startswith("#: "):
             line, _, code = code.removeprefix("#: ").partition("\n")
             cases = tuple(Case(args=encode(args), expected=encode(want)) for args, want in json.loads(line))
-        attacks.append(Attack(path.stem, title, Outcome(outcome), code, cases))
+        attacks.append(Attack(path.stem, title, Outcome(outcome), shared + code, cases))
     return attacks
 
 

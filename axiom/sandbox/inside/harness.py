@@ -29,6 +29,7 @@ _SIZED = (str, bytes, list, tuple, dict, set, frozenset)
 _PRINTS = 4  # what may be printed, in multiples of what may be answered
 
 _read, _write, _leave, _load_job, _load_values = os.read, os.write, os._exit, marshal.loads, marshal.loads
+_builtins = vars(sys.modules["builtins"])
 _modules, _get_recursion_limit, _set_recursion_limit = sys.modules, sys.getrecursionlimit, sys.setrecursionlimit
 _RECURSION_LIMIT = 1000  # for the encoder, whatever the candidate chose for itself
 _type_name = type.__dict__["__name__"].__get__
@@ -101,6 +102,7 @@ def _load(code: str, entry_point: str) -> Any:
     module = ModuleType(MODULE)
     _modules[MODULE] = _modules["__main__"] = module
     space = module.__dict__
+    space["__builtins__"] = _builtins  # as in any module; without it, exec would hand over those of this one
     try:
         exec(program, space)
         function = space.get(entry_point)

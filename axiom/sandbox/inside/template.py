@@ -26,7 +26,7 @@ JOB_SIZE, TICKET_SIZE = 64, 4
 ITSELF, CPU_LIMIT, WALL_LIMIT, PARENT = range(4)
 _WORKING, _STARVED_FACTOR = 0.1, 10.0  # CPU share of a child that computes, and how many wall limits it may take
 _GLANCE_SECONDS = 0.005
-_PROT_READ, _MAP_SHARED = 1, 1
+_PROT_READ, _MAP_PRIVATE = 1, 2
 _POLLIN = 1
 _CLOSE_ON_EXEC = 0x40000000  # MSG_CMSG_CLOEXEC
 
@@ -34,6 +34,7 @@ _CLOSE_ON_EXEC = 0x40000000  # MSG_CMSG_CLOEXEC
 def main(options: str) -> None:
     """Lock this process down, say what holds, then serve jobs until the control socket closes. Never returns."""
     settings = json.loads(options)
+    _be_the_first_to_go()
     _place(settings["descriptors"])
     library.preload(settings["rich"])
     encode = _private_encoder(settings["values"])
@@ -45,10 +46,12 @@ def main(options: str) -> None:
     _become_anonymous(library.Library(block, None if settings["rich"] else harness.needs_rich), output)
     os.write(CONTROL, json.dumps(report).encode())
 
-    def child(channel: int, cpu_seconds: float, memory: int) -> None:
-        os.dup2(channel, harness.CHANNEL, inheritable=False)  # CHANNEL is CONTROL: the child loses the control socket
-        os.close(channel)
-        os.close(STOP)
+    def child(channel: int, null: int, cpu_seconds: float, memory: int) -> None:
+        for place in (0, 1, 2):
+            os.dup2(null, place)
+        os.dup2(channel, harness.CHANNEL)  # CHANNEL is CONTROL: the child loses the control socket
+        for descriptor in (channel, null, STOP):
+            os.close(descriptor)
         lock_child(int(cpu_seconds) + 1, memory)
         harness.run(encode, output)
 
@@ -57,6 +60,15 @@ def main(options: str) -> None:
     gc.freeze()
     while True:
         _serve(inbox, watch, child)
+
+
+def _be_the_first_to_go() -> None:
+    """When memory runs out, the kernel is to end a candidate, and never the parent."""
+    try:
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write("1000")
+    except OSError:
+        return  # a container without /proc: the kernel chooses by size
 
 
 def _place(descriptors: list[int]) -> None:
@@ -83,17 +95,16 @@ def _private_encoder(path: str) -> Callable[[Any], str]:
     values = _private_module("values", path)
     encoder = _private_module("encoder", sys.modules["json.encoder"].__file__ or "")
     values.ENCODER = encoder.JSONEncoder(**values.OPTIONS)
-    values.json = SimpleNamespace(dumps=encoder.JSONEncoder().encode)  # by which sets and keys are ordered
     values.math = SimpleNamespace(isfinite=values.math.isfinite)
     encode: Callable[[Any], str] = values.encode
-    encode([{1: "a"}])  # what both make of themselves, they make before the first fork
+    encode([{1: "a"}, {2}])  # what both make of themselves, they make before the first fork
     return encode
 
 
 def _map(descriptor: int) -> memoryview:
-    """The file's bytes, shared and read-only. Mapped by hand: the module mmap would cost every fork its mappings."""
+    """The file's bytes, in a mapping whose changes stay in the process. The module mmap would cost every fork."""
     size = os.fstat(descriptor).st_size
-    address = kernel("mmap", 0, size, _PROT_READ, _MAP_SHARED, descriptor, 0)
+    address = kernel("mmap", 0, size, _PROT_READ, _MAP_PRIVATE, descriptor, 0)
     os.close(descriptor)
     return Buffer.at(address, size)
 
@@ -119,22 +130,23 @@ def _text(output: io.RawIOBase) -> io.TextIOWrapper:
 
 
 class Inbox:
-    """Receives a job and its descriptor. One message buffer, made before the first fork."""
+    """Receives a job and its descriptors. One message buffer, made before the first fork."""
 
     def __init__(self) -> None:
         self._data = Buffer(bytes(JOB_SIZE))
-        self._rights = Buffer(bytes(24))  # struct cmsghdr and one descriptor, padded
+        self._rights = Buffer(bytes(24))  # struct cmsghdr and two descriptors
         self._part = Buffer(words(self._data.address, JOB_SIZE))
         self._fresh = words(0, 0, self._part.address, 1, self._rights.address, 24, 0)
         self._message = Buffer(self._fresh)
 
-    def receive(self) -> tuple[tuple[int, float, float, int], int]:
-        """((ticket, CPU seconds, wall seconds, address space in bytes), channel). Leaves when the parent has gone."""
+    def receive(self) -> tuple[tuple[int, float, float, int], tuple[int, int]]:
+        """((ticket, CPU seconds, wall seconds, address space in bytes), (channel, null)). Leaves without a parent."""
         self._message.bytes[:] = self._fresh
         size = kernel("recvmsg", CONTROL, self._message.address, _CLOSE_ON_EXEC)
         if not size:
             os._exit(0)
-        return marshal.loads(self._data.bytes[:size]), int.from_bytes(self._rights.bytes[16:20], sys.byteorder)
+        channel, null = self._rights.bytes[16:].cast("i")
+        return marshal.loads(self._data.bytes[:size]), (channel, null)
 
 
 class Watch:
@@ -165,17 +177,18 @@ class Watch:
         return int.from_bytes(self._status.bytes, sys.byteorder), cpu_us, usage[8], usage[4]
 
 
-def _serve(inbox: Inbox, watch: Watch, child: Callable[[int, float, int], None]) -> None:
+def _serve(inbox: Inbox, watch: Watch, child: Callable[[int, int, float, int], None]) -> None:
     """Fork a child for the next job, watch it to its end, report."""
-    (ticket, cpu_seconds, wall_seconds, memory), channel = inbox.receive()
+    (ticket, cpu_seconds, wall_seconds, memory), (channel, null) = inbox.receive()
     started = time.monotonic()
     pid = os.fork()
     if pid == 0:
         try:
-            child(channel, cpu_seconds, memory)
+            child(channel, null, cpu_seconds, memory)
         finally:
             os._exit(1)
     os.close(channel)
+    os.close(null)
     ended_by = _watch(watch, ticket, pid, started, cpu_seconds, wall_seconds)
     status, cpu_us, faults, peak_kib = watch.reap(pid)
     wall_us = (time.monotonic() - started) * 1e6
