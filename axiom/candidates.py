@@ -135,8 +135,9 @@ def _case(case: Any, index: int, fault: Callable[[str], DataError]) -> Case:
         raise fault(f'has case {index} that is not {{"args": [...], "expected": ...}}')
     try:
         args, expected = (decode(json.dumps(case[name])) for name in ("args", "expected"))
-        if type(args) is not list:
-            raise fault(f"has case {index} whose args is a {type(args).__name__}; it must be a list of arguments")
-        return Case(args=encode(args), expected=encode(expected))
+        texts = encode(args), encode(expected)
     except (ValueError, TypeError, RecursionError) as error:
         raise fault(f"has case {index} with a value that cannot be read: {error}") from None
+    if type(args) is not list:
+        raise fault(f"has case {index} whose args is a {type(args).__name__}; it must be a list of arguments")
+    return Case(args=texts[0], expected=texts[1])

@@ -62,12 +62,12 @@ def account(pid: int, files: bool = True) -> dict[str, object]:
     """What the kernel holds for a process besides its private memory."""
     process = Path(f"/proc/{pid}")
     stat = process.joinpath("stat").read_text().rsplit(")", 1)[1].split()
-    varying = re.compile(r"^(Vm|Rss|Hugetlb|voluntary|nonvoluntary|State|SigQ|FDSize|Speculation|Cpus_allowed:)")
+    lasting = re.compile(r"Umask|Uid|Gid|Groups|Sig[BIC]|Cap|NoNew|Seccomp|Cpus_allowed_list|Mems_allowed_list|NS|THP")
     found: dict[str, object] = {
         "parent, group, session, terminal": stat[1:6],
-        "priority, nice, threads, timer": stat[15:19],
+        "priority, nice, timer": [*stat[15:17], stat[18]],
         "exit signal, real-time priority, policy": (stat[35], *stat[37:39]),
-        "status": [line for line in process.joinpath("status").read_text().splitlines() if not varying.match(line)],
+        "status": [line for line in process.joinpath("status").read_text().splitlines() if lasting.match(line)],
         "spaces": {name: os.readlink(process / "ns" / name) for name in os.listdir(process / "ns")},
         "places": [os.readlink(process / name) for name in ("cwd", "root", "exe")],
         "shared mappings": shared_mappings(process.joinpath("maps").read_text()),
@@ -76,6 +76,7 @@ def account(pid: int, files: bool = True) -> dict[str, object]:
     for name in ("limits", "oom_score_adj", "coredump_filter", "loginuid", "personality", "cmdline", "comm", "cgroup"):
         found[name] = process.joinpath(name).read_bytes()
     if files:
+        found["threads"] = os.listdir(process / "task")
         found["environment"] = process.joinpath("environ").read_bytes()
         found["files"] = {
             name: (os.readlink(process / "fd" / name), process.joinpath("fdinfo", name).read_text())
