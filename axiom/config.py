@@ -12,7 +12,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from axiom.credentials import WITHOUT, plain
 from axiom.errors import ConfigError
@@ -22,9 +31,23 @@ DifficultyRange = tuple[Difficulty, Difficulty]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=0)]
 
-Arm = Literal[
-    "expert_iteration", "static_rft", "sft_reference", "shuffled_replay", "unverified", "random_accept", "frozen"
-]
+
+def _arm_exists(name: str) -> str:
+    from axiom.arms import ARMS  # a registry that itself needs this module
+
+    if name not in ARMS:
+        raise ValueError(f"arm {name!r} does not exist; the arms are {', '.join(ARMS)}")
+    return name
+
+
+def _list_arms(schema: dict[str, Any]) -> None:
+    from axiom.arms import ARMS
+
+    schema["enum"] = list(ARMS)
+
+
+Arm = Annotated[str, AfterValidator(_arm_exists), Field(json_schema_extra=_list_arms)]
+"""The name of a file in `axiom/arms`."""
 
 
 BOUNDS = {
@@ -204,7 +227,14 @@ class TrainingConfig(Section):
     epochs: Annotated[int, Field(ge=1, le=1000)] = 1
     """Passes over the gold in one iteration."""
     learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 2e-4
-    """Of AdamW, constant over the run."""
+    """Of AdamW, at its highest in an iteration."""
+    optimizer: Literal["kept", "fresh"] = "kept"
+    """Whether AdamW's moments are `kept` from one iteration to the next, as in one long training, or begin `fresh`. An
+    iteration that starts from the base model or merges the adapter always begins fresh."""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """How the learning rate falls towards zero over the optimizer steps of each iteration."""
+    warmup_steps: Count = 0
+    """Optimizer steps at the start of each iteration in which the learning rate rises to its highest."""
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 1
     """Examples in one forward pass."""
     gradient_accumulation: Annotated[int, Field(ge=1, le=4096)] = 8

@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from scipy.stats import norm
 
@@ -16,12 +17,17 @@ GREEDY = "greedy_accuracy"
 
 @dataclass(frozen=True)
 class Counters:
-    """What a policy had cost when it was measured; all cumulative since the base model."""
+    """What a policy had cost when it was measured; all cumulative since the base model, as `Metric` says."""
 
     optimizer_step: int = 0
     trained_tokens: int = 0
     generated_tokens: int = 0
-    gpu_seconds: float = 0.0
+    wall_seconds: float = 0.0
+
+    @classmethod
+    def read(cls, saved: Mapping[str, Any]) -> "Counters":
+        """From a stage's figures, those of earlier versions too."""
+        return cls(**{Metric.FORMER.get(name, name): value for name, value in saved.items()})
 
 
 def wilson_interval(successes: float, n: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -90,14 +96,22 @@ def accuracy_metrics(
 def outcome_metrics(
     samples: Sequence[Sample], verdicts: Sequence[Verdict], iteration: int, counters: Counters, confidence: float
 ) -> list[Metric]:
-    """What became of an iteration's training samples: share of each outcome, of truncations, of failed audits."""
+    """What became of an iteration's training samples: share of each outcome, of truncations, of failed audits.
+
+    Each `n` counts what the share is of: all samples, or those that were audited.
+    """
     n = len(samples)
     shares = {f"outcome_{outcome}": [verdict.outcome is outcome for verdict in verdicts] for outcome in Outcome}
     shares["truncated"] = [sample.finish_reason == "length" for sample in samples]
     shares["audit_disagreement"] = [not v.audit_passed for v in verdicts if v.audit_passed is not None]
     metrics = [
         _plain(
-            iteration, counters, name, sum(flags) / len(flags), wilson_interval(sum(flags), len(flags), confidence), n
+            iteration,
+            counters,
+            name,
+            sum(flags) / len(flags),
+            wilson_interval(sum(flags), len(flags), confidence),
+            len(flags),
         )
         for name, flags in shares.items()
         if flags

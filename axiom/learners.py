@@ -31,9 +31,15 @@ class Learner(Protocol):
 
     def train(
         self, examples: Sequence[Example], previous: Policy, out: Path, seed: int, iteration: int, first_step: int,
-        on_step: OnStep,
+        on_step: OnStep, steps: int | None = None,
     ) -> list[LossStep]:  # fmt: skip
-        """Train `previous` on `examples` and write the new adapter's files into `out`."""
+        """Train `previous` on `examples` and write the new adapter's files into `out`.
+
+        `steps` is the number of optimizer steps in a pass over them; None leaves it to the config.
+        """
+
+    def loss_tokens(self, examples: Sequence[Example]) -> list[int]:
+        """Tokens of each example that have a loss in one pass; 0 for one that is too long to be trained."""
 
     def close(self) -> None:
         """Free the engine and the memory."""
@@ -58,7 +64,7 @@ class LanguageLearner:
 
     def train(
         self, examples: Sequence[Example], previous: Policy, out: Path, seed: int, iteration: int, first_step: int,
-        on_step: OnStep,
+        on_step: OnStep, steps: int | None = None,
     ) -> list[LossStep]:  # fmt: skip
         """LoRA fine-tuning, `axiom.training.train`, once the engine has left it the memory it needs."""
         from axiom.models import resolve_model
@@ -68,11 +74,17 @@ class LanguageLearner:
         try:
             return train(
                 examples, model=self._config.model, config=self._config.training, previous=previous, out=out, seed=seed,
-                iteration=iteration, first_step=first_step, on_step=on_step,
+                iteration=iteration, first_step=first_step, on_step=on_step, steps=steps,
             )  # fmt: skip
         finally:
             if asleep:
                 release()  # the engine wakes to the memory that it had
+
+    def loss_tokens(self, examples: Sequence[Example]) -> list[int]:
+        """Those of the target and its end."""
+        from axiom.training.batches import loss_tokens
+
+        return loss_tokens(examples, self._tokenizer, self._config.training.max_length)
 
     def close(self) -> None:
         """End the sampler and its processes."""

@@ -17,7 +17,10 @@ FILE = "ledger.json"
 class Entry:
     """One round. `drawn` completions were sampled; `problems` and `examples` trained; `learning_rate` sums over steps.
 
-    `resets` counts starts from the base model; `seconds` is sampling and training.
+    `loss_tokens` had a loss, over all passes. `resets` counts starts from the base model; `seconds` is the wall time of
+    sampling and training. `dropped` rows of gold were too long and not trained; `longest` is what one example can make
+    of loss tokens in the round. `unmet` names counts that the arm's data could not meet, so that they gave way to the
+    loss tokens.
     """
 
     iteration: int
@@ -30,10 +33,14 @@ class Entry:
     learning_rate: float
     resets: int
     seconds: float
+    dropped: int = 0
+    longest: int = 0
+    unmet: tuple[str, ...] = ()
 
 
 COMPARED = ("problems", "examples", "loss_tokens", "optimizer_steps", "learning_rate", "resets")
-"""Figures that a yoked arm shares with the expert arm; draws and seconds are shown beside them."""
+"""Figures that a yoked arm shares with the expert arm; draws, dropped rows and seconds are shown beside them."""
+SHOWN = (*COMPARED, "drawn", "dropped", "seconds")
 
 
 def read(experiment: Experiment) -> list[Entry]:
@@ -50,14 +57,16 @@ def _entry(experiment: Experiment, number: int) -> Entry:
     folder, stages = iteration_folder(number), experiment.stages
     gold = stages.read(folder, "gold", Gold)
     losses = stages.read(folder, "losses", LossStep)
-    sampled, trained = (_manifest(experiment, stage, folder) for stage in ("samples", "adapter"))
+    sampled, trained, selected = (_manifest(experiment, stage, folder) for stage in ("samples", "adapter", "gold"))
+    info = trained.info  # of earlier versions it has no figures of what was dropped
     return Entry(
         iteration=number, drawn=sampled.files["samples.parquet"].rows or 0,
-        problems=len({row.problem_id for row in gold}), examples=len(gold),
+        problems=info.get("problems", len({row.problem_id for row in gold})), examples=info["examples"],
         fresh=sum(row.reason != "replayed" for row in gold), loss_tokens=sum(step.loss_tokens for step in losses),
         optimizer_steps=len(losses), learning_rate=sum(step.learning_rate for step in losses),
         resets=int(bool(losses) and (experiment.config.training.mode == "restart" or number == 1)),
-        seconds=round(sampled.info["seconds"] + trained.info["seconds"], 3),
+        seconds=round(sampled.info["seconds"] + info["seconds"], 3), dropped=info.get("dropped", 0),
+        longest=info.get("longest", 0) * info.get("passes", 1), unmet=tuple(selected.info.get("unmet", ())),
     )  # fmt: skip
 
 
@@ -78,19 +87,28 @@ def write(experiment: Experiment) -> list[Entry]:
 
 def totals(entries: Sequence[Entry]) -> dict[str, float]:
     """Each figure summed over the run; `problems` is summed too: problem-rounds."""
-    names = [field.name for field in fields(Entry) if field.name != "iteration"]
+    names = [field.name for field in fields(Entry) if field.name not in ("iteration", "longest", "unmet")]
     return {name: sum(getattr(entry, name) for entry in entries) for name in names}
 
 
 def disagreement(expert: Sequence[Entry], other: Sequence[Entry], tolerance: float) -> str | None:
-    """The first figure in which a yoked run differs from the expert run by more than relative `tolerance`, or None."""
+    """The first figure in which a yoked run differs from the expert run by more than relative `tolerance`, or None.
+
+    Loss tokens come in programs, so in each round and in all rounds up to it they may differ by one example as well.
+    Counts that the arm's data could not meet are not held against it: `unmet` names them, and a comparison says so.
+    """
     if len(expert) != len(other):
         return f"{len(other)} rounds against the expert arm's {len(expert)}"
+    before = after = 0
     for theirs, ours in zip(expert, other, strict=True):
         for name in COMPARED:
             want, got = getattr(theirs, name), getattr(ours, name)
-            if abs(got - want) > tolerance * abs(want) + 1e-9:
+            slack = max(theirs.longest, ours.longest) if name == "loss_tokens" else 0
+            if name not in ours.unmet and abs(got - want) > max(tolerance * abs(want), slack) + 1e-9:
                 return f"{name} of round {ours.iteration} is {got:g} against the expert arm's {want:g}"
+        before, after = before + theirs.loss_tokens, after + ours.loss_tokens
+        if abs(after - before) > max(tolerance * before, theirs.longest, ours.longest):
+            return f"loss_tokens of rounds 1 to {ours.iteration} is {after} against the expert arm's {before}"
     return None
 
 
@@ -101,12 +119,22 @@ class Schedule:
         """Raises ConfigError when there is no such run."""
         self._expert = Experiment.open(root, name)
 
-    def quota(self, iteration: int) -> Quota:
-        """What round `iteration` trained on. Raises ConfigError when the expert run has not got there."""
+    def quota(self, iteration: int, spent: int) -> Quota:
+        """What round `iteration` is to train on, after `spent` loss tokens in the rounds before it.
+
+        Raises ConfigError when the expert run has not got there.
+        """
         self._check(iteration)
-        gold = self._expert.stages.read(iteration_folder(iteration), "gold", Gold)
-        fresh = sum(row.reason != "replayed" for row in gold)
-        return Quota(len({row.problem_id for row in gold}), len(gold), fresh)
+        found = self._expert.stages.manifest("adapter", iteration_folder(iteration))
+        if found is None or "loss_tokens_so_far" not in found.info:
+            raise ConfigError(
+                f"yoke = {self._expert.config.name!r} was made by a version that kept no count of its loss tokens; "
+                f"run it again under another name and set yoke to that"
+            )
+        info, entry = found.info, _entry(self._expert, iteration)
+        passes = max(1, info["passes"])
+        budget = (info["loss_tokens_so_far"] - spent) / passes
+        return Quota(entry.problems, entry.examples, entry.fresh, budget, -(-entry.optimizer_steps // passes))
 
     def final_gold(self, iterations: int) -> list[Gold]:
         """Every distinct target of every problem that `iterations` rounds found, by problem and target."""

@@ -23,6 +23,7 @@ from axiom.sampling import Completion, Request
 from axiom.seeds import derive, stream
 from axiom.store import hash_json
 from axiom.training import Example
+from axiom.training.schedule import factor
 
 if TYPE_CHECKING:
     import torch
@@ -146,24 +147,30 @@ class Trainer:
             for moment in MOMENTS
         }
 
-    def step(self, pairs: "torch.Tensor", answer: "torch.Tensor", weight: "torch.Tensor") -> tuple[float, float]:
-        """One step on all pairs B×2 at once; the weighted mean loss in nats and the gradient's norm."""
+    def step(
+        self, pairs: "torch.Tensor", answer: "torch.Tensor", weight: "torch.Tensor", scale: float = 1.0
+    ) -> tuple[float, float]:
+        """One step on all pairs B×2 at once; the weighted mean loss in nats and the gradient's norm.
+
+        `scale` multiplies the config's learning rate.
+        """
         import torch
 
         losses_B = torch.nn.functional.cross_entropy(logits(self.network, pairs), answer, reduction="none")
         loss = (weight * losses_B).sum() / weight.sum()
         gradients = torch.autograd.grad(loss, list(self.network.values()))
         self._steps += 1
+        rate = self._config.learning_rate * scale
         with torch.no_grad():
             for (name, parameter), gradient in zip(self.network.items(), gradients, strict=True):
-                self._update(parameter, gradient, *(self._moments[f"{name}.{moment}"] for moment in MOMENTS))
+                self._update(parameter, gradient, rate, *(self._moments[f"{name}.{moment}"] for moment in MOMENTS))
         norm = sum(float(gradient.square().sum()) for gradient in gradients) ** 0.5
         return float(loss.detach()), norm
 
     def _update(
-        self, parameter: "torch.Tensor", gradient: "torch.Tensor", mean: "torch.Tensor", square: "torch.Tensor"
-    ) -> None:
-        rate = self._config.learning_rate
+        self, parameter: "torch.Tensor", gradient: "torch.Tensor", rate: float, mean: "torch.Tensor",
+        square: "torch.Tensor",
+    ) -> None:  # fmt: skip
         mean.lerp_(gradient, 1 - BETAS[0])
         square.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
         spread = (square / (1 - BETAS[1] ** self._steps)).sqrt() + EPSILON
@@ -246,33 +253,43 @@ class ModularLearner:
 
     def train(
         self, examples: Sequence[Example], previous: Policy, out: Path, seed: int, iteration: int, first_step: int,
-        on_step: Callable[[LossStep], None],
+        on_step: Callable[[LossStep], None], steps: int | None = None,
     ) -> list[LossStep]:  # fmt: skip
-        """`steps_per_iteration` full-batch steps from the previous network, or from a fresh one to `restart`."""
+        """`steps_per_iteration` full-batch steps from the previous network, or from a fresh one to `restart`.
+
+        A pass over the examples is always one step, so `steps` says nothing new.
+        """
         import torch
         from safetensors.torch import save_file
 
-        config = self._config.modular
+        config, training = self._config.modular, self._config.training
         fresh = previous.adapter is None or self._config.training.mode == "restart"
         start = new_network(config, self._config.seed) if fresh else load(previous.adapter)  # type: ignore[arg-type]
+        if training.optimizer == "fresh":
+            start = {name: start[name] for name in WEIGHTS}
         pairs = torch.from_numpy(residues([example.prompt for example in examples]))
         answer = torch.from_numpy(answers([example.target for example in examples]))
         weight = torch.tensor([example.weight for example in examples])
-        steps = []
+        taken = []
         with one_thread():
             trainer = Trainer(config, start)
-            for number in range(1, config.steps_per_iteration + 1):
-                loss, norm = trainer.step(pairs, answer, weight)
-                steps.append(
+            for number in range(config.steps_per_iteration):
+                scale = factor(training, number, config.steps_per_iteration)
+                loss, norm = trainer.step(pairs, answer, weight, scale)
+                taken.append(
                     LossStep(
-                        iteration=iteration, step=first_step + number, loss=loss, learning_rate=config.learning_rate,
-                        examples=len(examples), loss_tokens=len(examples), tokens=TOKENS_PER_EXAMPLE * len(examples),
-                        grad_norm=norm,
+                        iteration=iteration, step=first_step + number + 1, loss=loss,
+                        learning_rate=config.learning_rate * scale, examples=len(examples), loss_tokens=len(examples),
+                        tokens=TOKENS_PER_EXAMPLE * len(examples), grad_norm=norm,
                     )
                 )  # fmt: skip
-                on_step(steps[-1])
+                on_step(taken[-1])
         save_file(trainer.tensors(), out / FILE)
-        return steps
+        return taken
+
+    def loss_tokens(self, examples: Sequence[Example]) -> list[int]:
+        """The sum is one token."""
+        return [1] * len(examples)
 
     def close(self) -> None:
         """Nothing to give back."""

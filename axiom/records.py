@@ -5,7 +5,7 @@
 Stages meet only through these. Values inside a row (arguments, results, variants) are `axiom.values` JSON text.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, ClassVar, Literal, Self
 
@@ -37,6 +37,8 @@ class Record(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     SCHEMA: ClassVar[pa.Schema]
+    FORMER: ClassVar[Mapping[str, str]] = {}
+    """Names that columns had in files of earlier versions, to those they have now."""
 
     @classmethod
     def to_table(cls, rows: Iterable[Self]) -> pa.Table:
@@ -200,14 +202,16 @@ class Evaluation(Record):
 class Metric(Record):
     """One number with its interval. `family` and `difficulty` are null where the number pools over them.
 
-    The four counters are cumulative up to the policy that was measured.
+    The four counters are cumulative up to the policy that was measured: optimizer steps taken; tokens that went
+    through the trainer, prompts included; tokens sampled on training problems, those of evaluations left out; and
+    seconds by the wall clock that sampling on training problems and training took, on whatever device.
     """
 
     iteration: int
     optimizer_step: int
     trained_tokens: int
     generated_tokens: int
-    gpu_seconds: float
+    wall_seconds: float
     split: str | None
     family: str | None
     difficulty: int | None
@@ -219,9 +223,10 @@ class Metric(Record):
 
     SCHEMA: ClassVar[pa.Schema] = _schema(
         iteration=pa.int32(), optimizer_step=pa.int64(), trained_tokens=pa.int64(), generated_tokens=pa.int64(),
-        gpu_seconds=pa.float64(), split_=pa.string(), family_=pa.string(), difficulty_=pa.int8(), name=pa.string(),
+        wall_seconds=pa.float64(), split_=pa.string(), family_=pa.string(), difficulty_=pa.int8(), name=pa.string(),
         value=pa.float64(), low_=pa.float64(), high_=pa.float64(), n_=pa.int64(),
     )  # fmt: skip
+    FORMER: ClassVar[Mapping[str, str]] = {"gpu_seconds": "wall_seconds"}
 
 
 def with_interval(metric: Metric) -> str:

@@ -20,8 +20,9 @@ from axiom.grokking import Watch
 from axiom.learners import Learner, open_learner
 from axiom.models import Policy
 from axiom.problems import audit_cases
-from axiom.records import Case, Metric, Problem, Purpose, Sample, Verdict
+from axiom.records import Case, Gold, Metric, Problem, Purpose, Sample, Verdict
 from axiom.store import Downloads, Handle
+from axiom.training import Example
 from axiom.verification import AnswersOnly, Verifier, verify_samples
 
 _running: dict[tuple[str, str], "Runtime"] = {}
@@ -61,6 +62,11 @@ class Runtime:
     def verifier(self) -> Verifier:
         """The sandbox templates; for direct answers, which are only compared, none."""
         return AnswersOnly() if self.config.model.kind == "modular" else Verifier(self.config.sandbox)
+
+    def examples(self, rows: Iterable[Gold]) -> list[Example]:
+        """Gold as the trainer takes it, with the prompts of sampling."""
+        problems, prompt = self.experiment.problems_by_id, self.learner.prompt
+        return [Example(prompt(problems[row.problem_id]), row.target, row.weight) for row in rows]
 
     def judge(self, samples: Iterable[Sample | None], purpose: Purpose) -> Iterator[Verdict]:
         """A verdict for each sample, as they fall; gold is judged again on the second hidden cases."""

@@ -1,6 +1,7 @@
 """Which accepted samples train the next policy. Pure: the same rows in give the same rows out."""
 
 import ast
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -25,20 +26,46 @@ def select(
     the shortest text stands for all; of `problems` those of kind `answer` keep their bare text. Problems keep the
     order they came in, so the result depends on nothing else.
     """
-    bare = {key for key, problem in (problems or {}).items() if problem.kind == "answer"}
+    known = problems or {}
+    bare = {key for key, problem in known.items() if problem.kind == "answer"}
     distinct: defaultdict[str, dict[str, Sample]] = defaultdict(dict)
     for sample in sorted(candidates, key=lambda s: (len(s.code), s.code, s.sample_id)):
         same = sample.code if sample.problem_id in bare else fingerprint(sample.code)
         distinct[sample.problem_id].setdefault(same, sample)
     order = dict.fromkeys(sample.problem_id for sample in candidates)
     return [
-        Gold(
-            sample_id=sample.sample_id, problem_id=problem_id, iteration=sample.iteration, weight=1.0, reason=reason,
-            target=sample.code if problem_id in bare else target(sample.code),
-        )
+        to_gold(sample, known.get(problem_id), reason)
         for problem_id in order
         for sample in list(distinct[problem_id].values())[: config.max_per_problem]
-    ]  # fmt: skip
+    ]
+
+
+def to_gold(sample: Sample, problem: Problem | None, reason: str) -> Gold:
+    """The row that trains on a sample."""
+    return Gold(
+        sample_id=sample.sample_id, problem_id=sample.problem_id, iteration=sample.iteration, weight=1.0, reason=reason,
+        target=training_text(problem, sample.code) if problem else target(sample.code),
+    )  # fmt: skip
+
+
+def well_formed(problem: Problem, code: str) -> bool:
+    """Whether `code` parses and defines the problem's function at its top level; of an answer, whether it has text."""
+    if problem.kind == "answer":
+        return bool(code.strip())
+    try:
+        body = ast.parse(code).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # unverified code, or nested past the parser's limit
+        return False
+    return any(problem.entry_point in _functions(node) for node in body)
+
+
+def _functions(node: ast.stmt) -> list[str]:
+    """Names that a statement binds to a function."""
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return [node.name]
+    if isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda):
+        return [target.id for target in node.targets if isinstance(target, ast.Name)]
+    return []
 
 
 def training_text(problem: Problem, solution: str) -> str:
@@ -47,12 +74,14 @@ def training_text(problem: Problem, solution: str) -> str:
 
 
 def with_replay(fresh: Sequence[Gold], earlier: Sequence[Sequence[Gold]], config: SelectionConfig) -> list[Gold]:
-    """Fresh gold, then that of the last `replay` iterations, newest first, each target of a problem once."""
-    kept: dict[tuple[str, str], Gold] = {(row.problem_id, row.target): row for row in fresh}
-    for gold in list(earlier)[: config.replay]:
-        for row in gold:
-            kept.setdefault((row.problem_id, row.target), row.model_copy(update={"reason": "replayed"}))
-    return list(kept.values())
+    """Fresh gold, then that of the last `replay` iterations, newest first, whose target is not yet there."""
+    known = {(row.problem_id, row.target) for row in fresh}
+    kept = list(fresh)
+    for row in itertools.chain.from_iterable(list(earlier)[: config.replay]):
+        if (row.problem_id, row.target) not in known:
+            known.add((row.problem_id, row.target))
+            kept.append(row.model_copy(update={"reason": "replayed"}))
+    return kept
 
 
 def fingerprint(code: str) -> str:

@@ -232,6 +232,7 @@ def read_parquet(data: bytes, record: type[Record], path: str) -> pa.Table:
         table = pq.read_table(io.BytesIO(data))
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{path} is not a readable Parquet file ({error}); remove it and resume") from None
+    table = table.rename_columns([record.FORMER.get(name, name) for name in table.column_names])
     missing = [name for name in record.SCHEMA.names if name not in table.column_names]
     if missing:
         raise DataError(

@@ -89,7 +89,9 @@ def run_stages(run: Runtime, number: int, before: Round, evaluated: bool, paused
         handles["samples"] = sample(run, before.problems, before.adapter, "train", iteration=number)
         handles["verdicts"] = verify(run, before.problems, handles["samples"], "train", iteration=number)
         earlier = before.gold[: run.config.selection.replay]
-        handles["gold"] = select_gold(run, handles["samples"], handles["verdicts"], earlier, pool, iteration=number)
+        handles["gold"] = select_gold(
+            run, handles["samples"], handles["verdicts"], earlier, pool, adapter, iteration=number
+        )
         if ARMS[run.config.arm].pool is not None:
             pool = pool or handles["gold"]
         adapter = handles["adapter"] = _policy(run, before, handles["gold"], number, evaluated, paused)

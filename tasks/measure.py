@@ -4,6 +4,7 @@ from axiom.evaluation import Counters, accuracy_metrics, count_metrics, outcome_
 from axiom.experiment import VERSIONS, iteration_folder
 from axiom.records import Evaluation, Metric, Sample, Verdict
 from axiom.runtime import Runtime
+from axiom.selection import accepted
 from axiom.store import Handle, Writer
 from tasks.stage import stage_task
 
@@ -24,7 +25,10 @@ def measure(run: Runtime, handles: dict[str, Handle], before: Handle | None, *, 
             samples = stages.read(folder, "samples", Sample)
             verdicts = stages.read(folder, "verdicts", Verdict)
             rows += outcome_metrics(samples, verdicts, iteration, counters, config.confidence)
-            rows += count_metrics(_figures(handles), iteration, counters)
+            figures = _figures(handles)
+            if samples:
+                figures["solved"] = len({sample.problem_id for sample in accepted(samples, verdicts)})
+            rows += count_metrics(figures, iteration, counters)
         out.table("metrics", rows, Metric)
         out.info["counters"] = vars(counters)
 
@@ -36,7 +40,7 @@ def measure(run: Runtime, handles: dict[str, Handle], before: Handle | None, *, 
 
 
 def _count(handles: dict[str, Handle], before: Handle | None) -> Counters:
-    past = Counters(**before.info["counters"]) if before else Counters()
+    past = Counters.read(before.info["counters"]) if before else Counters()
     if "adapter" not in handles:
         return past
     adapter, samples = handles["adapter"].info, handles["samples"].info
@@ -44,14 +48,14 @@ def _count(handles: dict[str, Handle], before: Handle | None) -> Counters:
         optimizer_step=adapter["step"],
         trained_tokens=past.trained_tokens + adapter["tokens"],
         generated_tokens=past.generated_tokens + samples["tokens"],
-        gpu_seconds=round(past.gpu_seconds + adapter["seconds"] + samples["seconds"], 3),
+        wall_seconds=round(past.wall_seconds + adapter["seconds"] + samples["seconds"], 3),
     )
 
 
 def _figures(handles: dict[str, Handle]) -> dict[str, float]:
     gold, adapter, samples = (handles[name].info for name in ("gold", "adapter", "samples"))
     figures = {
-        "gold": handles["gold"].rows["gold"], "gold_fresh": gold["fresh"], "solved": gold["problems"],
+        "gold": handles["gold"].rows["gold"], "gold_fresh": gold["fresh"], "dropped": adapter["dropped"],
         "sampling_tokens_per_second": samples["tokens"] / max(samples["seconds"], 1e-9),
     }  # fmt: skip
     return figures | ({"loss": adapter["loss"]} if adapter["examples"] else {})

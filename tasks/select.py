@@ -14,16 +14,19 @@ from tasks.stage import stage_task
 
 @stage_task("select")
 def select_gold(
-    run: Runtime, samples: Handle, verdicts: Handle, earlier: Sequence[Handle], pool: Handle | None, *, iteration: int
-) -> Handle:
+    run: Runtime, samples: Handle, verdicts: Handle, earlier: Sequence[Handle], pool: Handle | None,
+    previous: Handle | None, *, iteration: int,
+) -> Handle:  # fmt: skip
     """`gold.parquet`, and `pool.parquet` in the first round of an arm that draws from a pool.
 
-    `earlier` are the gold stages of the iterations to replay, newest first; `pool` that of the first round.
+    `earlier` are the gold stages of the iterations to replay, newest first; `pool` that of the first round; `previous`
+    the adapter so far, whose loss tokens count against a yoked arm's budget.
     """
     stages, config = run.experiment.stages, run.config
     arm = ARMS[config.arm]
     schedule = Schedule(run.experiment.root, config.yoke) if config.yoke else None
-    quota = schedule.quota(iteration) if schedule else None
+    spent = previous.info.get("loss_tokens_so_far", 0) if previous else 0
+    quota = schedule.quota(iteration, spent) if schedule else None
 
     def work(out: Writer) -> None:
         harvest = _harvest(run, samples, verdicts, earlier, pool, quota, iteration)
@@ -35,6 +38,9 @@ def select_gold(
         out.table("gold", gold, Gold)
         fresh = [row for row in gold if row.reason != "replayed"]
         out.info.update(fresh=len(fresh), problems=len({row.problem_id for row in fresh}))
+        if quota is not None and arm.yoked:
+            unmet = quota.unmet(gold)
+            out.info.update(unmet=unmet, steps=quota.steps if "examples" in unmet else None)
 
     inputs = {"samples": samples, "verdicts": verdicts, **({"pool": pool} if pool else {})}
     yoke = {"yoke": schedule.digest, "quota": str(quota)} if schedule else {}
@@ -56,4 +62,5 @@ def _harvest(
         verdicts=stages.read(verdicts.folder, "verdicts", Verdict),
         earlier=[[row for row in rows if row.reason != "replayed"] for rows in gold],
         pool=stages.read(pool.folder, "pool", Gold) if pool else [],
+        loss_tokens=lambda rows: run.learner.loss_tokens(run.examples(rows)),
     )  # fmt: skip

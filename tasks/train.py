@@ -8,7 +8,6 @@ from axiom.records import Gold, LossStep
 from axiom.runtime import Runtime
 from axiom.seeds import derive
 from axiom.store import Handle, Writer
-from axiom.training import Example
 from tasks.stage import stage_task
 
 
@@ -22,42 +21,44 @@ def train(
     paused: bool = False,
     files: bool = True,
 ) -> Handle:
-    """`adapter/` and `losses.parquet`. Without gold, or when `paused`, the policy stays the previous one.
+    """`adapter/` and `losses.parquet`. What of the gold is too long is dropped and counted.
+
+    Without gold, or when `paused`, the policy stays the previous one.
 
     Without `files`, a finished stage will do whose adapter was pruned since.
     """
     experiment = run.experiment
     before: dict[str, Any] = previous.info if previous else {"adapter_folder": None, "step": 0}
+    steps = gold.info.get("steps")
 
     def work(out: Writer) -> None:
         rows = [] if paused else experiment.stages.read(gold.folder, "gold", Gold)
-        examples = [
-            Example(
-                prompt=run.learner.prompt(experiment.problems_by_id[row.problem_id]),
-                target=row.target,
-                weight=row.weight,
-            )
-            for row in rows
-        ]
+        examples = run.examples(rows)
+        lengths = run.learner.loss_tokens(examples) if examples else []
+        fitting = [example for example, length in zip(examples, lengths, strict=True) if length]
+        trained = {row.problem_id for row, length in zip(rows, lengths, strict=True) if length}
         losses: list[LossStep] = []
         if examples:
-            meter = Meter(iteration, "train", len(examples) * run.config.training.epochs, "examples")
+            meter = Meter(iteration, "train", len(fitting) * run.config.training.epochs, "examples")
             losses = run.learner.train(
-                examples, previous=run.policy(previous), out=out.directory("adapter"),
+                fitting or examples, previous=run.policy(previous), out=out.directory("adapter"),
                 seed=derive(run.config.seed, "train", iteration) % 2**31, iteration=iteration,
-                first_step=before["step"], on_step=lambda step: meter.step(step.examples, step.tokens),
+                first_step=before["step"], on_step=lambda step: meter.step(step.examples, step.tokens), steps=steps,
             )  # fmt: skip
         out.table("losses", losses, LossStep)
         out.info.update(
             adapter_folder=iteration_folder(iteration) if examples else before["adapter_folder"],
             step=losses[-1].step if losses else before["step"], tokens=sum(step.tokens for step in losses),
-            loss_tokens=sum(step.loss_tokens for step in losses), examples=len(examples),
+            loss_tokens=(loss_tokens := sum(step.loss_tokens for step in losses)),
+            loss_tokens_so_far=before.get("loss_tokens_so_far", 0) + loss_tokens,
+            examples=len(fitting), dropped=len(examples) - len(fitting), problems=len(trained),
+            longest=max(lengths, default=0), passes=sum(step.examples for step in losses) // max(1, len(fitting)),
             loss=sum(s.loss * s.loss_tokens for s in losses) / max(1, sum(s.loss_tokens for s in losses)),
         )  # fmt: skip
 
     inputs = {"gold": gold, **({"previous": previous} if previous else {})}
     return experiment.stages.run(
         "adapter", iteration_folder(iteration),
-        settings={**experiment.settings("seed", "model", "training", "modular"), "paused": paused},
+        settings={**experiment.settings("seed", "model", "training", "modular"), "paused": paused, "steps": steps},
         version=VERSIONS["adapter"], inputs=inputs, work=work, need_files=files,
     )  # fmt: skip

@@ -24,7 +24,7 @@ def verify(run: Runtime, problems: Handle, samples: Handle, purpose: Purpose, *,
         ahead = run.ahead(iteration, purpose)
         for verdict in ahead.verdicts() if ahead else run.judge(rows, purpose):
             found[verdict.sample_id] = verdict
-            if verdict.outcome is Outcome.PASSED:
+            if verdict.outcome is Outcome.PASSED and verdict.audit_passed is not False:
                 solved.add(problem_of[verdict.sample_id])
             meter.solved = len(solved)
             meter.step()

@@ -1,9 +1,10 @@
 """The arms: laws over the registry with small real rows, and the ledger that proves the yoke."""
 
 import dataclasses
+from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from axiom.arms import ARMS, Harvest, Quota
@@ -13,6 +14,7 @@ from axiom.errors import ConfigError
 from axiom.ledger import Entry, disagreement, totals
 from axiom.modular import make_modular_problems
 from axiom.records import Gold, Outcome, Sample, Verdict
+from axiom.seeds import stream
 
 CONFIG = ExperimentConfig(
     model=ModelConfig(kind="modular"), modular=ModularConfig(p=5), iterations=3,
@@ -122,6 +124,72 @@ def test_the_pool_decides_not_its_order():
     rows = pool([2, 1, 3])
     forwards, backwards = (draw(order, Quota(2, 2, 0), 5) for order in (rows, rows[::-1]))
     assert [row.problem_id for row in forwards] == [row.problem_id for row in backwards]
+
+
+lengths = st.lists(st.lists(st.integers(1, 300), min_size=1, max_size=4), min_size=1, max_size=25)
+"""Tokens of the programs of each problem."""
+
+
+@given(lengths, lengths, st.integers(1, 8), st.lists(st.integers(1, 40), min_size=1, max_size=6), st.integers(0, 99))
+@settings(deadline=None)
+def test_loss_tokens_follow_the_experts_whatever_the_programs_lengths(theirs, ours, size, rounds, seed):
+    """An expert that trains ever other amounts, and an arm whose programs are shorter or longer than all of its."""
+    rows = pool([len(programs) for programs in ours])
+    sizes = [tokens for programs in ours for tokens in programs]
+    length = dict(zip((row.sample_id for row in rows), sizes, strict=True))
+    expert = [tokens for programs in theirs for tokens in programs]
+    wanted = trained = 0
+    for examples in rounds:
+        drawn = [expert[n % len(expert)] for n in range(examples)]
+        wanted += sum(drawn)
+        quota = Quota(min(examples, len(theirs)), examples, 0, wanted - trained, -(-examples // size))
+        gold = draw(rows, quota, seed, sizes)
+        before, trained = trained, trained + sum(length[row.sample_id] for row in gold)
+        assert len(gold) >= quota.steps or not gold
+        if len(gold) > quota.steps:  # with one example a step there is nothing left to leave out
+            assert 2 * abs(wanted - trained) <= max(sizes), (quota, len(gold))
+        if 2 * abs(wanted - trained) > max(sizes):
+            assert trained > wanted, "more can always be trained"
+        if not quota.unmet(gold):
+            assert len({row.problem_id for row in gold}) == quota.problems
+            most = 2 * -(-quota.examples // quota.problems)
+            assert max(Counter(row.sample_id for row in gold).values()) <= most
+
+
+@given(st.integers(0, 99))
+@settings(deadline=None, max_examples=25)
+def test_where_lengths_overlap_neither_examples_nor_problems_give_way(seed):
+    """Programs 20 % longer than the expert's on average, as reference solutions are: tokens agree within 2 %."""
+    rng = stream(seed, "lengths")
+    expert = [[max(8, int(rng.gauss(50, 15))) for _ in range(3)] for _ in range(40)]
+    ours = [[max(8, int(rng.gauss(60, 18))) for _ in range(rng.randint(1, 3))] for _ in range(40)]
+    rows, sizes = pool([len(p) for p in ours]), [tokens for programs in ours for tokens in programs]
+    length = dict(zip((row.sample_id for row in rows), sizes, strict=True))
+    wanted = trained = 0
+    for solved in (10, 15, 22, 30, 34):
+        budget = sum(sum(programs[:2]) for programs in expert[:solved])
+        wanted += budget
+        quota = Quota(solved, 2 * solved, 0, wanted - trained, solved // 4)
+        gold = draw(rows, quota, seed, sizes)
+        assert quota.unmet(gold) == ()
+        trained += sum(length[row.sample_id] for row in gold)
+        assert abs(trained - wanted) <= 0.02 * wanted
+
+
+def test_rows_that_are_too_long_are_not_drawn_and_an_empty_pool_gives_none():
+    rows = pool([2, 2])
+    gold = draw(rows, Quota(2, 4, 0, 40, 1), 0, [10, 0, 0, 10])
+    assert Counter(row.sample_id for row in gold) == {"0.0": 2, "1.1": 2}
+    assert draw(rows, Quota(2, 4, 0, 40, 1), 0, [0, 0, 0, 0]) == []
+    assert draw([], Quota(2, 4, 0, 40, 1), 0, []) == []
+
+
+def test_a_pool_of_fewer_problems_says_what_it_cannot_meet():
+    gold = draw(pool([2, 1]), Quota(3, 6, 0, 60, 1), 0, [10, 10, 10])
+    assert Quota(3, 6, 0, 60, 1).unmet(gold) == ("problems",)
+    longer = draw(pool([2, 1, 1]), Quota(3, 6, 0, 60, 1), 0, [20, 20, 20, 20])
+    assert len(longer) == 3
+    assert Quota(3, 6, 0, 60, 1).unmet(longer) == ("examples",)
 
 
 def entry(**changed):

@@ -45,7 +45,7 @@ def test_many_families_over_many_iterations_are_drawn():
             optimizer_step=at,
             trained_tokens=at,
             generated_tokens=at,
-            gpu_seconds=0.0,
+            wall_seconds=0.0,
             split=split,
             family=f"family-{number}",
             difficulty=None,

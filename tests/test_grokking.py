@@ -108,7 +108,7 @@ def test_csv_round_trip(tmp_path):
 def test_from_metrics_takes_the_slice_asked_for():
     def metric(iteration, split, value, family=None, name=GREEDY):
         return Metric(
-            iteration=iteration, optimizer_step=0, trained_tokens=0, generated_tokens=0, gpu_seconds=0.0, split=split,
+            iteration=iteration, optimizer_step=0, trained_tokens=0, generated_tokens=0, wall_seconds=0.0, split=split,
             family=family, difficulty=None, name=name, value=value, low=None, high=None, n=50,
         )  # fmt: skip
 

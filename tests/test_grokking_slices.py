@@ -9,7 +9,7 @@ from axiom.records import Evaluation, Metric
 
 def metric(iteration, split, value, family=None, difficulty=None):
     return Metric(
-        iteration=iteration, optimizer_step=0, trained_tokens=0, generated_tokens=0, gpu_seconds=0.0, split=split,
+        iteration=iteration, optimizer_step=0, trained_tokens=0, generated_tokens=0, wall_seconds=0.0, split=split,
         family=family, difficulty=difficulty, name=GREEDY, value=value, low=None, high=None, n=20,
     )  # fmt: skip
 

@@ -63,7 +63,7 @@ def test_the_form_has_every_field_of_the_config_with_its_bounds():
 
 def metric(iteration: int, split: str, value: float) -> Metric:
     return Metric(
-        iteration=iteration, optimizer_step=0, trained_tokens=0, generated_tokens=0, gpu_seconds=0.0, split=split,
+        iteration=iteration, optimizer_step=0, trained_tokens=0, generated_tokens=0, wall_seconds=0.0, split=split,
         family=None, difficulty=None, name="accuracy", value=value, low=value - 0.1, high=value + 0.1, n=50,
     )  # fmt: skip
 

@@ -104,7 +104,7 @@ def test_generalised_means_reached_and_kept():
 def outcome(arm, seed, time, horizon=40.0, examples=10):
     ledger = (Entry(1, 100, 10, examples, 10, 30, 5, 0.01, 1, 1.0),)
     metric = Metric(
-        iteration=0, optimizer_step=0, trained_tokens=0, generated_tokens=0, gpu_seconds=0.0, split="val", family=None,
+        iteration=0, optimizer_step=0, trained_tokens=0, generated_tokens=0, wall_seconds=0.0, split="val", family=None,
         difficulty=None, name=GREEDY, value=0.5, low=0.0, high=1.0, n=10,
     )  # fmt: skip
     yoke = "" if arm == "expert_iteration" else "expert"

@@ -163,7 +163,7 @@ def test_batches_cover_every_example_once_an_epoch(model):
 
 def test_it_learns_and_records_each_step(model, tmp_path):
     steps = fit(model, tmp_path, TrainingConfig(learning_rate=3e-2, epochs=12))
-    assert [step.step for step in steps] == list(range(5, 5 + len(steps)))
+    assert [step.step for step in steps] == list(range(6, 6 + len(steps)))
     assert all(step.iteration == 1 and math.isfinite(step.loss) and step.grad_norm > 0 for step in steps)
     assert sum(step.examples for step in steps) == 12 * len(EXAMPLES)
     assert steps[-1].loss < steps[0].loss / 2

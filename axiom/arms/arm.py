@@ -10,14 +10,28 @@ from axiom.records import Gold, Problem, Sample, Verdict
 
 @dataclass(frozen=True)
 class Quota:
-    """What one round of the expert arm trained on: the yoke replays these counts.
+    """What one round of the expert arm trained on, which a yoked arm is to match.
 
-    `examples` rows of gold over `problems` distinct problems, of which `fresh` rows were sampled in that round.
+    `examples` rows of gold over `problems` distinct problems were trained, `fresh` of them sampled in that round, in
+    `steps` optimizer steps a pass. `loss_tokens` is the budget of one pass: what the expert arm has trained up to and
+    with this round less what this run has trained before it. None sets no budget.
     """
 
     problems: int
     examples: int
     fresh: int
+    loss_tokens: float | None = None
+    steps: int = 1
+
+    def unmet(self, gold: Sequence[Gold]) -> tuple[str, ...]:
+        """Counts in which the gold differs from the quota because the arm's data could not meet them."""
+        found = {"problems": len({row.problem_id for row in gold}), "examples": len(gold)}
+        return tuple(name for name, count in found.items() if count != getattr(self, name))
+
+
+def one_token_each(rows: Sequence[Gold]) -> list[int]:
+    """The loss tokens of rows whose target is a single token."""
+    return [1] * len(rows)
 
 
 @dataclass(frozen=True)
@@ -25,7 +39,8 @@ class Harvest:
     """All that a round's selection may look at.
 
     `earlier` is the gold of the rounds that replay reaches, newest first; `pool` what a pool arm draws from;
-    `quota` is None where the run is not yoked.
+    `quota` is None where the run is not yoked. `loss_tokens` counts the tokens of each row that have a loss, 0 where
+    the row is too long to be trained.
     """
 
     config: ExperimentConfig
@@ -36,14 +51,15 @@ class Harvest:
     earlier: Sequence[Sequence[Gold]]
     pool: Sequence[Gold]
     quota: Quota | None
+    loss_tokens: Callable[[Sequence[Gold]], list[int]] = one_token_each
 
 
 @dataclass(frozen=True)
 class Arm:
     """`policy` is whose samples these are; `draws` how many of each training problem in a round.
 
-    A pool arm fills its `pool` once, in round 1, and `select`s from it ever after. `yoked` says whether the ledger of
-    this arm must agree with the expert arm's.
+    A pool arm fills its `pool` once, in round 1, and `select`s from it ever after. A `yoked` arm replays the schedule
+    of the expert arm in a yoked study, and its ledger must agree with the expert arm's.
     """
 
     description: str

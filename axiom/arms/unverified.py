@@ -1,14 +1,13 @@
 """Train on what the current policy wrote, right or wrong: what verification is worth."""
 
 from axiom.arms.arm import Arm, Harvest, every_round
+from axiom.arms.yoke import lot
 from axiom.records import Gold
-from axiom.selection import select, with_replay
+from axiom.selection import with_replay
 
 
 def _select(harvest: Harvest) -> list[Gold]:
-    config = harvest.config.selection
-    fresh = select(harvest.samples, config, "unverified", problems=harvest.problems)
-    return with_replay(fresh, harvest.earlier, config)
+    return with_replay(lot(harvest, harvest.samples, "unverified"), harvest.earlier, harvest.config.selection)
 
 
 ARM = Arm("all samples of the current policy", "current", every_round, _select, yoked=False)

@@ -15,7 +15,7 @@ alt.data_transformers.disable_max_rows()  # the curves of a study have more than
 
 WIDTH, HEIGHT = 420, 220
 RISK_COLUMNS = 6
-CLOCKS = ("iteration", "optimizer_step", "trained_tokens", "generated_tokens", "gpu_seconds")
+CLOCKS = ("iteration", "optimizer_step", "trained_tokens", "generated_tokens", "wall_seconds")
 SOONER = ("expert", "other arm", "neither")
 Arms = Mapping[str, Sequence[Outcome]]
 _WHO_IS_SOONER = alt.Color(

@@ -12,7 +12,7 @@ from axiom.errors import ConfigError
 MIN_PAIRS = 6
 """With five pairs the smallest two-sided p value of a sign-flip test is 2 / 2^5 = 0.0625: never significant."""
 
-Clock = Literal["iteration", "optimizer_step", "trained_tokens", "generated_tokens", "gpu_seconds"]
+Clock = Literal["iteration", "optimizer_step", "trained_tokens", "generated_tokens", "wall_seconds"]
 
 
 class StudyConfig(Section):

@@ -37,11 +37,14 @@ def train(
     iteration: int,
     first_step: int,
     on_step: Callable[[LossStep], None] | None = None,
+    steps: int | None = None,
 ) -> list[LossStep]:
     """Train an adapter on `examples` and write it into the directory `out`; one LossStep for each optimizer step.
 
-    `previous` is where `continue` and `merge` start. `seed` names the streams of the adapter's start and of the
-    order of the examples; steps count from `first_step`. The prompt has no loss; the end-of-turn token does.
+    `previous` is where `continue` and `merge` start. `seed` names the streams of the adapter's start, of the order of
+    the examples and of dropout. `first_step` optimizer steps have been taken before; the first one here has the next
+    number. `steps` shares the examples of a pass out evenly to so many optimizer steps, instead of the batches that the
+    config asks for. The prompt has no loss; the end-of-turn token does.
     Raises ConfigError when nothing fits into `config.max_length` or `previous` belongs to another base model, and
     OutOfMemoryError when not even one example fits into memory.
     """
@@ -49,7 +52,7 @@ def train(
 
     return run(
         examples, model=model, config=config, previous=previous, out=out, seed=seed, iteration=iteration,
-        first_step=first_step, on_step=on_step,
+        first_step=first_step, on_step=on_step, steps=steps,
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -48,18 +49,28 @@ class Pack:
     lengths: tuple[int, ...]
 
 
-def encode(examples: Sequence[Example], tokenizer: Any, max_length: int) -> list[Encoded]:
-    """Examples as tokens with the end-of-turn token at their end; those longer than `max_length` are left out."""
+def encoded(examples: Sequence[Example], tokenizer: Any) -> list[Encoded]:
+    """Examples as tokens with the end-of-turn token at their end."""
     prompts = tokenizer([e.prompt for e in examples], add_special_tokens=False)["input_ids"] if examples else []
     targets = tokenizer([e.target for e in examples], add_special_tokens=False)["input_ids"] if examples else []
     end = tokenizer.eos_token_id
-    encoded = [
+    return [
         Encoded([*prompt, *target, end], len(prompt), example.weight)
         for example, prompt, target in zip(examples, prompts, targets, strict=True)
     ]
-    kept = [example for example in encoded if len(example.tokens) <= max_length]
-    if encoded and not kept:
-        shortest = min(len(example.tokens) for example in encoded)
+
+
+def loss_tokens(examples: Sequence[Example], tokenizer: Any, max_length: int) -> list[int]:
+    """Tokens of each example that have a loss in one pass; 0 for one that `max_length` leaves out."""
+    return [row.loss_tokens if len(row.tokens) <= max_length else 0 for row in encoded(examples, tokenizer)]
+
+
+def encode(examples: Sequence[Example], tokenizer: Any, max_length: int) -> list[Encoded]:
+    """The same without those longer than `max_length`. Raises ConfigError when none is left."""
+    rows = encoded(examples, tokenizer)
+    kept = [example for example in rows if len(example.tokens) <= max_length]
+    if rows and not kept:
+        shortest = min(len(example.tokens) for example in rows)
         raise ConfigError(
             f"training.max_length = {max_length} leaves out every example, the shortest has {shortest} tokens; raise it"
         )
@@ -67,14 +78,30 @@ def encode(examples: Sequence[Example], tokenizer: Any, max_length: int) -> list
 
 
 def optimizer_steps(
-    examples: Sequence[Encoded], size: int, epochs: int, seed: int, iteration: int
+    examples: Sequence[Encoded], size: int, epochs: int, seed: int, iteration: int, steps: int | None = None
 ) -> Iterator[list[Encoded]]:
-    """Batches of `size` examples, in an order of its own in each epoch; the last of an epoch may be smaller."""
+    """Batches of `size` examples, in an order of its own in each epoch; the last of an epoch may be smaller.
+
+    With `steps` an epoch has so many batches instead, or as many as there are examples, of sizes that differ by one.
+    """
     for epoch in range(epochs):
         order = list(examples)
         stream(seed, "order", iteration, epoch).shuffle(order)
-        for start in range(0, len(order), size):
-            yield order[start : start + size]
+        for start, end in pairwise(_bounds(len(order), size, steps)):
+            yield order[start:end]
+
+
+def _bounds(count: int, size: int, steps: int | None) -> list[int]:
+    """Where the batches of `count` examples begin, and where the last one ends."""
+    if steps is None:
+        return [*range(0, count, size), count]
+    batches = min(steps, count)
+    return [count * batch // batches for batch in range(batches + 1)] if batches else [0]
+
+
+def steps_in_all(count: int, size: int, epochs: int, steps: int | None = None) -> int:
+    """Batches that `optimizer_steps` makes of `count` examples."""
+    return epochs * (len(_bounds(count, size, steps)) - 1)
 
 
 def packs(batch: Sequence[Encoded], budget: int) -> list[Pack]:

@@ -13,10 +13,13 @@ from axiom.config import ModelConfig, TrainingConfig
 from axiom.errors import OutOfMemoryError
 from axiom.models import Policy, load_tokenizer
 from axiom.records import LossStep
+from axiom.seeds import derive
 from axiom.training import Example
-from axiom.training.batches import Encoded, Pack, encode, optimizer_steps, packs
+from axiom.training.batches import Encoded, Pack, encode, optimizer_steps, packs, steps_in_all
 from axiom.training.lora import Trainable, prepare, save_adapter
+from axiom.training.optimizer import Optimizer
 from axiom.training.passes import run_pass, to_device
+from axiom.training.schedule import factor
 
 log = logging.getLogger("axiom.training")
 
@@ -28,21 +31,31 @@ SMALLEST_PASS_TOKENS = 32
 
 def run(
     examples: Sequence[Example], *, model: ModelConfig, config: TrainingConfig, previous: Policy, out: Path, seed: int,
-    iteration: int, first_step: int, on_step: Callable[[LossStep], None] | None,
+    iteration: int, first_step: int, on_step: Callable[[LossStep], None] | None, steps: int | None,
 ) -> list[LossStep]:  # fmt: skip
     """See `axiom.training.train`."""
     trainable = prepare(model, config, previous, seed)
     encoded = encode(examples, load_tokenizer(model), config.max_length)
     trainer = _Trainer(trainable, config, longest=max((len(e.tokens) for e in encoded), default=0))
+    if config.optimizer == "kept" and config.mode == "continue" and previous.adapter is not None:
+        trainer.optimizer.go_on(previous.adapter)
     size = config.batch_size * config.gradient_accumulation
-    steps: list[LossStep] = []
-    batches = optimizer_steps(encoded, size, config.epochs, seed, iteration)
-    for taken in _one_behind(trainer.step(batch) for batch in batches):
-        steps.append(taken.record(iteration, first_step + len(steps), config.learning_rate))
-        if on_step is not None:
-            on_step(steps[-1])
+    total = steps_in_all(len(encoded), size, config.epochs, steps)
+    batches = optimizer_steps(encoded, size, config.epochs, seed, iteration, steps)
+    taken = (
+        trainer.step(batch, config.learning_rate * factor(config, number, total), derive(seed, "dropout", number))
+        for number, batch in enumerate(batches)
+    )
+    records: list[LossStep] = []
+    with torch.random.fork_rng():
+        for step in _one_behind(taken):
+            records.append(step.record(iteration, first_step + len(records) + 1))
+            if on_step is not None:
+                on_step(records[-1])
     save_adapter(trainable, model, out, previous.adapter if config.mode == "merge" else None)
-    return steps
+    if config.optimizer == "kept":
+        trainer.optimizer.save(out)
+    return records
 
 
 @dataclass(frozen=True)
@@ -50,13 +63,14 @@ class _Step:
     """An optimizer step that a GPU may still be at; `found_2` is its loss and the norm of its gradient."""
 
     batch: Sequence[Encoded]
+    learning_rate: float
     found_2: torch.Tensor
 
-    def record(self, iteration: int, number: int, learning_rate: float) -> LossStep:
+    def record(self, iteration: int, number: int) -> LossStep:
         """Waits for the step's end."""
         loss, norm = self.found_2.tolist()
         return LossStep(
-            iteration=iteration, step=number, loss=loss, learning_rate=learning_rate, examples=len(self.batch),
+            iteration=iteration, step=number, loss=loss, learning_rate=self.learning_rate, examples=len(self.batch),
             loss_tokens=sum(example.loss_tokens for example in self.batch),
             tokens=sum(len(example.tokens) for example in self.batch), grad_norm=norm,
         )  # fmt: skip
@@ -77,9 +91,7 @@ class _Trainer:
     def __init__(self, trainable: Trainable, config: TrainingConfig, longest: int) -> None:
         self.config = config
         self.model, self.factors, self.graphed = trainable.model, trainable.factors, trainable.graphed
-        self.optimizer = torch.optim.AdamW(
-            [trainable.factors.values_P], lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-        )
+        self.optimizer = Optimizer(trainable.factors.values_P, config)
         self.budget = pass_tokens(self.model)
         if longest > self.budget:
             log.warning("an example has %d tokens, memory holds %d: activations are recomputed", longest, self.budget)
@@ -88,21 +100,22 @@ class _Trainer:
         else:
             self.model.gradient_checkpointing_disable()
 
-    def step(self, batch: Sequence[Encoded]) -> _Step:
-        """One optimizer step over `batch`."""
-        loss = self._accumulate(batch)
+    def step(self, batch: Sequence[Encoded], learning_rate: float, dropout_seed: int) -> _Step:
+        """One optimizer step over `batch`; what dropout draws follows from `dropout_seed` alone."""
+        loss = self._accumulate(batch, dropout_seed)
         norm = torch.nn.utils.clip_grad_norm_([self.factors.values_P], self.config.max_grad_norm)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=False)  # captured passes add to this very tensor
-        return _Step(batch, torch.stack([loss, norm]))
+        self.optimizer.step(learning_rate)
+        self.optimizer.zero_gradient()
+        return _Step(batch, learning_rate, torch.stack([loss, norm]))
 
-    def _accumulate(self, batch: Sequence[Encoded]) -> torch.Tensor:
+    def _accumulate(self, batch: Sequence[Encoded], dropout_seed: int) -> torch.Tensor:
         """Gradients of the batch's mean loss; halves the passes and starts over when memory runs out."""
         while True:
+            torch.manual_seed(dropout_seed)
             try:
                 return torch.stack([self._pass(pack) for pack in packs(batch, self.budget)]).sum()
             except torch.OutOfMemoryError:
-                self.optimizer.zero_grad(set_to_none=False)
+                self.optimizer.zero_gradient()
                 if self.budget // 2 < SMALLEST_PASS_TOKENS or len(batch) == 1:
                     raise OutOfMemoryError(
                         f"one example of {max(len(e.tokens) for e in batch)} tokens does not fit into memory; "
