@@ -144,7 +144,7 @@ def test_loss_tokens_follow_the_experts_whatever_the_programs_lengths(theirs, ou
         wanted += sum(drawn)
         quota = Quota(min(examples, len(theirs)), examples, 0, wanted - trained, -(-examples // size))
         gold = draw(rows, quota, seed, sizes)
-        before, trained = trained, trained + sum(length[row.sample_id] for row in gold)
+        trained += sum(length[row.sample_id] for row in gold)
         assert len(gold) >= quota.steps or not gold
         if len(gold) > quota.steps:  # with one example a step there is nothing left to leave out
             assert 2 * abs(wanted - trained) <= max(sizes), (quota, len(gold))

@@ -12,10 +12,8 @@ from axiom.records import Gold
 
 
 def _pool(harvest: Harvest, expert: Sequence[Gold]) -> list[Gold]:
-    if not expert:
-        raise ConfigError(
-            "arm 'shuffled_replay' replays the gold of an expert run and there is none; set yoke to that run's name"
-        )
+    if not harvest.config.yoke:
+        raise ConfigError("arm 'shuffled_replay' replays the gold of an expert run; set yoke to that run's name")
     return [row.model_copy(update={"reason": "shuffled"}) for row in expert]
 
 
