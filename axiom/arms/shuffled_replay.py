@@ -12,7 +12,7 @@ from axiom.records import Gold
 
 
 def _pool(harvest: Harvest, expert: Sequence[Gold]) -> list[Gold]:
-    if not harvest.config.yoke:
+    if not (expert or harvest.config.yoke):
         raise ConfigError("arm 'shuffled_replay' replays the gold of an expert run; set yoke to that run's name")
     return [row.model_copy(update={"reason": "shuffled"}) for row in expert]
 
