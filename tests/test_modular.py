@@ -118,6 +118,20 @@ def test_two_rounds_of_five_steps_are_one_round_of_ten(tmp_path):
     assert together[-1].loss < together[0].loss
 
 
+def test_fresh_moments_begin_anew_each_round_and_the_schedule_is_recorded(tmp_path):
+    rows = examples(make_modular_problems(config())["train"])
+    losses = {}
+    for optimizer in ("kept", "fresh"):
+        learner = ModularLearner(config(training=TrainingConfig(optimizer=optimizer)))
+        half, _ = train(learner, rows, Policy("base", None), tmp_path / f"{optimizer}-a", 1)
+        losses[optimizer] = [step.loss for step in train(learner, rows, half, tmp_path / f"{optimizer}-b", 2)[1]]
+    assert losses["kept"][0] == losses["fresh"][0]
+    assert losses["kept"][-1] != pytest.approx(losses["fresh"][-1], rel=1e-3)
+    learner = ModularLearner(config(training=TrainingConfig(schedule="linear")))
+    _, taken = train(learner, rows, Policy("base", None), tmp_path / "linear", 1)
+    assert [step.learning_rate / SMALL.learning_rate for step in taken] == pytest.approx([1, 0.8, 0.6, 0.4, 0.2])
+
+
 def test_the_optimizer_is_that_of_torch():
     problems = make_modular_problems(config())["train"]
     pairs = torch.from_numpy(residues([problem.description for problem in problems]))

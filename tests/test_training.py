@@ -7,6 +7,8 @@ import random
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from peft import PeftModel
 from safetensors.torch import load_file
 from tiny_model import make_tiny_model
@@ -20,6 +22,7 @@ from axiom.training.batches import Encoded, encode, optimizer_steps, pack, packs
 from axiom.training.lora import prepare
 from axiom.training.loss import CHUNK_ELEMENTS, weighted_cross_entropy
 from axiom.training.passes import pad, run_pass, rung
+from axiom.training.schedule import factor
 
 EXAMPLES = [Example("def f(x):" + "x" * n, " return x" + "y" * (7 * n % 11), 1.0) for n in range(11)]
 BASE = Policy("base", None)
@@ -175,6 +178,77 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(model, tmp_path
     one, same, other = ((tmp_path / name / "adapter_model.safetensors").read_bytes() for name in "abc")
     assert one == same
     assert one != other
+
+
+def test_dropout_draws_from_the_seed_alone_and_leaves_other_streams_as_they_were(model, tmp_path):
+    config = TrainingConfig(learning_rate=1e-2, lora_dropout=0.5, epochs=2)
+    prepare(model, config, BASE, 0)  # peft draws weights, which are then replaced, when it makes the model
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        torch.manual_seed(len(list(tmp_path.iterdir())))
+        before = torch.random.get_rng_state()
+        fit(model, tmp_path / name, config, seed=seed)
+        assert torch.equal(torch.random.get_rng_state(), before)
+    one, same, other = ((tmp_path / name / "adapter_model.safetensors").read_bytes() for name in "abc")
+    assert one == same
+    assert one != other
+
+
+def in_two_rounds(model, folder, optimizer):
+    """Losses of two rounds of two steps, each over all examples at once."""
+    config = TrainingConfig(learning_rate=1e-2, batch_size=len(EXAMPLES), epochs=2, optimizer=optimizer)
+    first = fit(model, folder / "first", config)
+    again = fit(model, folder / "second", config, Policy("first", folder / "first"), iteration=2)
+    return [step.loss for step in (*first, *again)]
+
+
+def test_kept_moments_make_two_rounds_one_training_and_fresh_ones_do_not(model, tmp_path):
+    config = TrainingConfig(learning_rate=1e-2, batch_size=len(EXAMPLES), epochs=4)
+    together = [step.loss for step in fit(model, tmp_path / "together", config)]
+    assert in_two_rounds(model, tmp_path / "kept", "kept") == pytest.approx(together, rel=1e-4)
+    assert in_two_rounds(model, tmp_path / "fresh", "fresh")[3] != pytest.approx(together[3], rel=1e-4)
+    assert not (tmp_path / "fresh/first/optimizer.safetensors").exists()
+    for name in ("adapter_model", "optimizer"):
+        again = tmp_path / "again"
+        in_two_rounds(model, again, "kept")
+        assert (again / f"second/{name}.safetensors").read_bytes() == (
+            tmp_path / f"kept/second/{name}.safetensors"
+        ).read_bytes()
+
+
+def test_moments_of_another_adapter_are_refused(model, tmp_path):
+    fit(model, tmp_path / "one")
+    fit(model, tmp_path / "few", TrainingConfig(target_modules=("q_proj",)))
+    (tmp_path / "few/optimizer.safetensors").replace(tmp_path / "one/optimizer.safetensors")
+    with pytest.raises(ConfigError, match=r"holds moments of .* training.optimizer = 'fresh'"):
+        fit(model, tmp_path / "two", previous=Policy("one", tmp_path / "one"))
+
+
+@given(st.integers(1, 60), st.integers(0, 60), st.sampled_from(["constant", "linear", "cosine"]))
+def test_the_learning_rate_rises_then_falls_and_never_stands_at_zero(steps, warmup, schedule):
+    config = TrainingConfig(schedule=schedule, warmup_steps=warmup)
+    scales = [factor(config, step, steps) for step in range(steps)]
+    rise, fall = scales[:warmup], scales[warmup:]
+    assert all(0 < scale <= 1 for scale in scales)
+    assert rise == sorted(rise)
+    assert fall == sorted(fall, reverse=True)
+    assert len(rise) < warmup or not rise or rise[-1] == 1
+    assert not fall or fall[0] == 1
+    assert schedule != "constant" or set(fall) <= {1.0}
+    assert schedule == "constant" or len(fall) < 2 or fall[-1] < 1
+
+
+def test_each_step_records_the_rate_it_took(model, tmp_path):
+    config = TrainingConfig(learning_rate=1e-2, schedule="linear", warmup_steps=2, epochs=2, batch_size=4)
+    taken = fit(model, tmp_path, config.model_copy(update={"gradient_accumulation": 1}))
+    assert [step.learning_rate for step in taken] == pytest.approx([5e-3, 1e-2, 1e-2, 7.5e-3, 5e-3, 2.5e-3])
+
+
+def test_a_pass_is_shared_out_to_as_many_steps_as_are_asked_for(model, tmp_path):
+    config = TrainingConfig(learning_rate=1e-2, batch_size=4, gradient_accumulation=1, epochs=2)
+    taken = train(EXAMPLES, model=model, config=config, previous=BASE, out=tmp_path, seed=1, iteration=1, first_step=0,
+                  steps=2)  # fmt: skip
+    assert [step.examples for step in taken] == [5, 6, 5, 6]
+    assert [step.step for step in taken] == [1, 2, 3, 4]
 
 
 def test_peft_reads_the_adapter(model, tmp_path):

@@ -1,11 +1,14 @@
 """A causal language model of 50,000 random weights with a byte tokenizer, as a model directory."""
 # ruff: noqa: TID253
 
+import random
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from axiom.prompts import target
 
 
 def make_tiny_model(folder: Path, seed: int = 0) -> Path:
@@ -22,4 +25,37 @@ def make_tiny_model(folder: Path, seed: int = 0) -> Path:
         initializer_range=0.4, tie_word_embeddings=True,
     )  # fmt: skip
     LlamaForCausalLM(settings).save_pretrained(folder)
+    return folder
+
+
+WAYS = (
+    "    return list(filter(lambda x: x {}, nums))",
+    "    kept = []\n    for x in nums:\n        if x {}:\n            kept.append(x)\n    return kept",
+)
+"""Ways to write a filter, of unequal lengths and longer than a reference solution."""
+
+
+def make_tiny_programmer(folder: Path, steps: int = 250) -> Path:
+    """A tiny model that writes filters of numbers, right ones by chance, whatever it is asked; its prompt is short."""
+    make_tiny_model(folder)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    tokenizer.chat_template = "{{ messages[0]['content'][-12:] }}\n"
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    model = LlamaForCausalLM.from_pretrained(folder)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    rng = random.Random(0)
+    for step in range(steps):
+        bodies = [rng.choice(WAYS).format(f"{rng.choice('<>')} {number}") for number in range(10)]
+        programs = [f"def choose(nums: list[int]) -> list[int]:\n{body}" for body in bodies]
+        prompts = [f"{rng.randint(0, 99)}, {rng.randint(0, 9)}]) -> [{rng.randint(0, 9)}]"[-12:] for _ in programs]
+        texts = [f"{prompt}\n{target(program)}<end>" for prompt, program in zip(prompts, programs, strict=True)]
+        batch = tokenizer(texts, return_tensors="pt", padding=True)
+        labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
+        for group in optimizer.param_groups:
+            group["lr"] = 1e-2 * (1 - step / steps)
+        model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], labels=labels).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    model.save_pretrained(folder)
     return folder
