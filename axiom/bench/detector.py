@@ -11,7 +11,7 @@ from itertools import product
 
 import numpy as np
 
-from axiom.bench.curves import FAMILIES, observe
+from axiom.bench.curves import FAMILIES, Truth, observe
 from axiom.config import DetectionConfig
 from axiom.grokking import alarms, detect, literature, naive
 from axiom.seeds import derive
@@ -22,7 +22,7 @@ LENGTHS = (20, 50, 100)
 
 @dataclass(frozen=True)
 class Trial:
-    """One simulated curve. `times` are when each rule says the jump was, in evaluations; None where it saw none.
+    """One simulated curve. `jump`, and `times` that each rule gives it, are in evaluations; None where there is none.
 
     `alarm` is what stood at the end of the online run: raised and not revoked. `covered` is about the 95 % interval.
     """
@@ -64,11 +64,16 @@ def trial(family: str, evaluations: int, index: int, seed: int = 0) -> Trial:
         low, high = phases.t_generalise_low, phases.t_generalise_high
         covered = low is not None and high is not None and low <= truth.jump <= high
     online = alarms(curve, config)
-    times = {"naive": naive(curve, config), "literature": literature(curve), "axiom": ours}
+    times = {"naive": naive(curve, config), "literature": literature(curve), "axiom": _evaluation(truth, ours)}
     return Trial(
-        family, evaluations, truth.jump, times,
+        family, evaluations, _evaluation(truth, truth.jump), times,
         phases.kind, covered, bool(online) and online[-1].kind == "alarm",
     )  # fmt: skip
+
+
+def _evaluation(truth: Truth, time: float | None) -> float | None:
+    """A time as a fractional evaluation."""
+    return None if time is None else float(np.interp(time, truth.at, np.arange(len(truth.at))))
 
 
 def simulate(curves: int, lengths: Sequence[int] = LENGTHS, seed: int = 0, workers: int = 1) -> list[Trial]:

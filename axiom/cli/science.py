@@ -29,8 +29,9 @@ def detect(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="CURVE.csv|NAME",
-            help="CSV: iteration, train_accuracy, val_accuracy [, train_n, val_n]; or the name of an experiment.",
+            metavar="FILE|NAME",
+            help="CSV, TSV, JSON, JSONL or npz with iteration, step or epoch, train_accuracy (train_acc ...), "
+            "val_accuracy or test_accuracy [, train_n, val_n], as fractions or percent; or an experiment's name.",
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print every figure as JSON.")] = False,
@@ -43,10 +44,10 @@ def detect(
     """  # fmt: skip
     from axiom import grokking
 
-    if not source.endswith(".csv"):
-        _detect_slices(root, source, as_json)
+    if not grokking.is_table(source):
+        _detect_slices(root, source, as_json, out)
         return
-    read = grokking.read_csv(Path(source))
+    read = grokking.read_curve(Path(source))
     grokking.check_curve(read)
     found = grokking.detect(read)
     if out is not None:
@@ -62,12 +63,18 @@ def detect(
         console.print(found.sentence(), highlight=False, soft_wrap=True)
 
 
-def _detect_slices(root: str, name: str, as_json: bool) -> None:
+def _detect_slices(root: str, name: str, as_json: bool, out: Path | None) -> None:
     from axiom import grokking
     from axiom.experiment import Experiment
 
-    curves = _slices(Experiment.open(root, name))
-    found = {part: grokking.detect(curve) for part, curve in curves.items()}
+    experiment = Experiment.open(root, name)
+    curves = _slices(experiment)
+    found = {part: grokking.detect(curve, experiment.config.detection) for part, curve in curves.items()}
+    if out is not None:
+        from axiom import curve_charts
+
+        panels = {part: (curves[part], phases) for part, phases in found.items()}
+        curve_charts.save(curve_charts.gallery(panels, "iteration"), out)
     if as_json:
         print(json.dumps({part: dataclasses.asdict(phases) for part, phases in found.items()}, indent=1))
         return

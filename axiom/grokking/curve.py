@@ -1,9 +1,7 @@
-"""A pair of accuracy curves: the input of the detector, from a metrics table or a CSV file."""
+"""A pair of accuracy curves: the input of the detector, from arrays or from a metrics table."""
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +22,7 @@ ASSUMED_PROBLEMS = 200
 class Curve:
     """Train and validation accuracy over a run: five arrays of one length, one entry an evaluation.
 
-    `iteration` ascends evenly (the last step may be shorter); accuracies lie in 0..1; `*_n` counts the
+    `iteration` ascends, in steps of any size; accuracies lie in 0..1; `*_n` counts the
     answers that each pools.
     """
 
@@ -39,8 +37,8 @@ class Curve:
 
     @property
     def spacing(self) -> float:
-        """Iterations between two evaluations."""
-        return float(np.median(np.diff(self.iteration))) if len(self) > 1 else 1.0
+        """Iterations between the first two evaluations."""
+        return float(self.iteration[1] - self.iteration[0]) if len(self) > 1 else 1.0
 
     def part(self, start: int, end: int) -> "Curve":
         """Evaluations [start, end)."""
@@ -82,7 +80,7 @@ class Curve:
 
 
 def check_values(curve: Curve) -> None:
-    """Raise DataError with one sentence unless the values are finite, in range, ascending and evenly spaced."""
+    """Raise DataError with one sentence unless the values are finite, in range, ascending."""
     for name in ("iteration", "train_accuracy", "val_accuracy", "train_n", "val_n"):
         values = getattr(curve, name)
         holes = np.flatnonzero(~np.isfinite(values))
@@ -118,17 +116,6 @@ def _check_iterations(iteration: Floats) -> None:
                 f"iteration {iteration[row - 1]:g} in row {row} comes after {iteration[row - 2]:g}; the detector needs "
                 f"ascending iterations, so sort the rows"
             )
-    usual = np.median(steps) if len(steps) else 1.0
-    uneven = np.flatnonzero((steps[:-1] < 0.5 * usual) | (steps[:-1] > 1.5 * usual))
-    if len(steps) and steps[-1] > 1.5 * usual:
-        uneven = np.append(uneven, len(steps) - 1)
-    if len(uneven):
-        first = uneven[0]
-        raise DataError(
-            f"the curve has a gap: iteration {iteration[first + 1]:g} follows {iteration[first]:g} where the usual "
-            f"spacing is {usual:g}; the detector needs evenly spaced evaluations, so evaluate in between or thin out "
-            f"the rest"
-        )
 
 
 def check_curve(curve: Curve) -> None:
@@ -138,38 +125,3 @@ def check_curve(curve: Curve) -> None:
             f"the curve has {len(curve)} evaluations; the detector needs at least {MIN_EVALUATIONS} to tell a plateau "
             f"from a jump, so run longer or set [evaluation] every lower"
         )
-
-
-_REQUIRED = ("iteration", "train_accuracy", "val_accuracy")
-
-
-def read_csv(path: Path) -> Curve:
-    """The curve of a CSV file with columns iteration, train_accuracy, val_accuracy [, train_n, val_n].
-
-    Raises DataError with one sentence for a missing file or column, a cell that is no number, and as `check_values`.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"curve {str(path)!r} cannot be read as CSV: {error}") from None
-    header = rows[0].keys() if rows else ()
-    missing = [name for name in _REQUIRED if name not in header]
-    if missing:
-        raise DataError(
-            f"curve {str(path)!r} has no column {missing[0]!r}; it needs {', '.join(_REQUIRED)} "
-            f"and may have train_n, val_n"
-        )
-    names = [*_REQUIRED, *(name for name in ("train_n", "val_n") if name in header)]
-    return Curve.of(**{name: [_number(row[name], name, at) for at, row in enumerate(rows, 1)] for name in names})
-
-
-def _number(cell: str | None, name: str, row: int) -> float:
-    if cell is None or not cell.strip():
-        return float("nan")
-    try:
-        return float(cell)
-    except ValueError:
-        raise DataError(
-            f"{name} in row {row} is {cell!r}, which is no number; write it as a fraction like 0.25"
-        ) from None

@@ -1,8 +1,9 @@
-"""Binomial fits of a validation curve: constant, line, one logistic step, two steps, over-dispersion estimated.
+"""Binomial fits of a validation curve in time: constant, line, logistic steps, over-dispersion estimated.
 
-Shapes: K candidate shapes, T evaluations, Q levels. A shape is a weight matrix W_TQ whose rows sum to one; the
-accuracy it predicts is p_T = W_TQ @ level_Q with every level inside (0, 1), so p is too. For a given shape the
-binomial log-likelihood is concave in the levels and Fisher scoring finds them; shapes are searched on a grid.
+Shapes: K candidate shapes, T evaluations, Q levels, G times at which a fitted curve is read, D draws. A shape is a
+weight matrix W_TQ whose rows sum to one; the accuracy it predicts is p_T = W_TQ @ level_Q with every level inside
+(0, 1), so p is too. For a given shape the binomial log-likelihood is concave in the levels and Fisher scoring finds
+them; shapes are searched on a grid. `at` are the times of the T evaluations: they ascend, evenly or not.
 
 Over-dispersion is quasi-binomial (McCullagh & Nelder 1989, section 4.5): variances are `dispersion` times the
 binomial's, and the dispersion is integrated out under a scaled inverse chi-square prior at 1.
@@ -10,7 +11,6 @@ binomial's, and the dispersion is integrated out under a scaled inverse chi-squa
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,26 +25,24 @@ PRIOR_WEIGHT = 4.0
 BLOCK = 1 << 16
 """Predictions that are worked on together, K times T: they stay in the processor's cache, and a long run's thousands of
 shapes in no more memory than a short one's."""
-
-
-@dataclass(frozen=True)
-class Fit:
-    """Levels Q of the best shape, its deviance (2 × log-likelihood below saturation) and prediction T."""
-
-    levels: Floats
-    deviance: float
-    prediction: Floats
+CENTRES = 240
+"""Centres tried at most."""
+SKEWS = (1 / 3, 1.0, 3.0)
+"""How much slower a step may be before its centre than after it; half of the prior is on as slow."""
 
 
 @dataclass(frozen=True)
 class StepFit:
-    """A posterior over one logistic step, in units of evaluations, on a grid of K (centre, width) pairs.
+    """A posterior over one logistic step on a grid of K (centre, width, skew), the first two in units of time.
 
-    `deviance`, `low` and `high` (levels before and after) are those of the best levels at each pair.
+    `cell` is the distance between neighbouring centres. `deviance`, `low` and `high` (levels before and after) are
+    those of the best levels at each of them.
     """
 
     centre: Floats
+    cell: Floats
     width: Floats
+    skew: Floats
     low: Floats
     high: Floats
     deviance: Floats
@@ -53,16 +51,19 @@ class StepFit:
 
     def centre_quantile(self, probability: float) -> float:
         """Posterior quantile of the centre, spread evenly within a grid cell."""
-        values, where = np.unique(self.centre, return_inverse=True)
-        mass = np.bincount(where, self.posterior)
-        half = (values[1] - values[0]) / 2
-        return float(
-            np.interp(probability, np.concatenate([[0], np.cumsum(mass)]), np.append(values - half, values[-1] + half))
-        )
+        values, first, where = np.unique(self.centre, return_index=True, return_inverse=True)
+        mass = np.cumsum(np.bincount(where, self.posterior))
+        edges = np.append(values - self.cell[first] / 2, values[-1] + self.cell[first[-1]] / 2)
+        return float(np.interp(probability, np.concatenate([[0.0], mass]), edges))
 
-    def mean(self, values: NDArray[Any]) -> float:
-        """Posterior mean of a quantity given on the grid."""
-        return float(self.posterior @ values)
+    def draw(self, times: Floats, draws: int, rng: np.random.Generator) -> Floats:
+        """Curves D×G of the posterior at `times`; a centre is spread evenly within its grid cell."""
+        chosen = rng.permutation(
+            np.searchsorted(np.cumsum(self.posterior), (np.arange(draws) + rng.random(draws)) / draws)
+        ).clip(max=len(self.posterior) - 1)
+        centre = self.centre[chosen] + self.cell[chosen] * (rng.random(draws) - 0.5)
+        rises = step(centre, self.width[chosen], times, self.skew[chosen])
+        return self.low[chosen, None] + (self.high - self.low)[chosen, None] * rises
 
 
 def deviance(correct: Floats, n: Floats, p: Floats) -> Floats:
@@ -100,36 +101,51 @@ def fit_levels(weights_KTQ: Floats, correct: Floats, n: Floats, rounds: int = 6)
     return best_KQ, best_K
 
 
-def fit_shape(weights_TQ: Floats, correct: Floats, n: Floats) -> Fit:
-    """Best levels of a single shape."""
+def fit_shape(weights_TQ: Floats, correct: Floats, n: Floats) -> tuple[Floats, float]:
+    """Best levels Q of a single shape, and their deviance."""
     levels, found = fit_levels(weights_TQ[None], correct, n, rounds=12)
-    return Fit(levels[0], float(found[0]), weights_TQ @ levels[0])
+    return levels[0], float(found[0])
 
 
-def constant(length: int) -> Floats:
+def constant(at: Floats) -> Floats:
     """The shape of no change."""
-    return np.ones((length, 1))
+    return np.ones((len(at), 1))
 
 
-def line(length: int) -> Floats:
+def line(at: Floats) -> Floats:
     """The shape of even change from first to last evaluation."""
-    rise = np.linspace(0, 1, length)
+    rise = (at - at[0]) / (at[-1] - at[0])
     return np.stack([1 - rise, rise], -1)
 
 
-def step(centre: Floats, width: Floats, length: int) -> Floats:
-    """Logistic rises K×T with 10-90 % `width`, half-way at `centre`, over evaluations 0..T-1."""
-    at = np.arange(length)
-    return expit((at - centre[:, None]) * (WIDTH_PER_SCALE / width[:, None]))
+def step(centre: Floats, width: Floats, at: Floats, skew: Floats | float = 1.0) -> Floats:
+    """Logistic rises K×T with 10-90 % `width`, half-way at `centre`, before it `skew` times as slow as after it."""
+    away = at - centre[:, None]
+    slope = (WIDTH_PER_SCALE / width)[:, None]
+    half = np.sqrt(skew) * np.ones_like(width)
+    return expit(away * slope * np.where(away < 0, 1 / half[:, None], half[:, None]))
 
 
-def grid(length: int) -> tuple[Floats, Floats]:
-    """Candidate centres K and widths K, in evaluations, for curves of `length` evaluations."""
-    spacing = max(0.25, length / 240)
-    centres = np.arange(-0.5, length - 0.5 + 1e-9, spacing)
-    widths = np.geomspace(0.4, 2.0 * length, max(8, int(3 * np.log2(5 * length))))
-    centre, width = (axis.ravel() for axis in np.meshgrid(centres, widths, indexing="ij"))
-    return centre, width
+def between(index: Floats, at: Floats) -> Floats:
+    """Times of fractional evaluation indices; outside the curve at the distance of its first or last two."""
+    first, last = at[0] - (at[1] - at[0]), at[-1] + (at[-1] - at[-2])
+    return np.interp(index, np.arange(-1, len(at) + 1), np.concatenate([[first], at, [last]]))
+
+
+def grid(at: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Candidate centres K, the size of their cells K, widths K, all in time, and skews K.
+
+    Centres are even in evaluations, widths even in logarithm from less than the distance of two evaluations there.
+    """
+    length = len(at)
+    spacing = max(0.25, length / CENTRES)
+    index = np.arange(-0.5, length - 0.5 + 1e-9, spacing)
+    cells = between(index + spacing / 2, at) - between(index - spacing / 2, at)
+    count = max(8, int(3 * np.log2(5 * length)))
+    narrow, wide = 0.4 * cells / spacing, 2.0 * (at[-1] - at[0])
+    widths = (narrow[:, None] * (wide / narrow)[:, None] ** np.linspace(0, 1, count)).ravel()
+    centre, cell = (np.repeat(values, count * len(SKEWS)) for values in (between(index, at), cells))
+    return centre, cell, np.repeat(widths, len(SKEWS)), np.tile(SKEWS, len(widths))
 
 
 def blocks(shapes: int, length: int) -> Iterator[slice]:
@@ -138,10 +154,12 @@ def blocks(shapes: int, length: int) -> Iterator[slice]:
     return (slice(at, at + size) for at in range(0, shapes, size))
 
 
-def fit_steps(centre: Floats, width: Floats, correct: Floats, n: Floats, rounds: int = 6) -> tuple[Floats, Floats]:
+def fit_steps(
+    centre: Floats, width: Floats, at: Floats, correct: Floats, n: Floats, rounds: int = 6, skew: Floats | None = None
+) -> tuple[Floats, Floats]:
     """Levels K×2 and deviance K of logistic steps, block by block."""
-    length = len(n)
-    rises = (step(centre[part], width[part], length) for part in blocks(len(centre), length))
+    skew = np.ones_like(width) if skew is None else skew
+    rises = (step(centre[part], width[part], at, skew[part]) for part in blocks(len(centre), len(at)))
     fits = [fit_levels(np.stack([1 - block, block], -1), correct, n, rounds) for block in rises]
     return np.concatenate([levels for levels, _ in fits]), np.concatenate([found for _, found in fits])
 
@@ -157,20 +175,20 @@ def _screen(rises_KT: Floats, correct: Floats, n: Floats) -> Floats:
     return w @ (y - mean) ** 2 - np.where(gg > 1e-9 * total, gy**2 / np.maximum(gg, 1e-300), 0.0)
 
 
-def fit_step(correct: Floats, n: Floats) -> StepFit:
-    """The posterior over a single logistic step: centre uniform, width log-uniform, levels maximised."""
-    length = len(correct)
-    centre, width = grid(length)
-    parts = blocks(len(centre), length)
-    rough = np.concatenate([_screen(step(centre[part], width[part], length), correct, n) for part in parts])
-    keep = np.argsort(rough)[: max(400, len(rough) // 8)]
-    levels, found = fit_steps(centre[keep], width[keep], correct, n)
+def fit_step(at: Floats, correct: Floats, n: Floats) -> StepFit:
+    """The posterior over a single step: centre uniform over evaluations, width and skew log-uniform, best levels."""
+    centre, cell, width, skew = grid(at)
+    parts = blocks(len(centre), len(at))
+    rough = np.concatenate([_screen(step(centre[p], width[p], at, skew[p]), correct, n) for p in parts])
+    keep = np.argsort(rough)[: max(800, len(rough) // 16)]
+    levels, found = fit_steps(centre[keep], width[keep], at, correct, n, skew=skew[keep])
     weight = PRIOR_WEIGHT + len(correct) - 2
-    log_posterior = -0.5 * weight * np.log(PRIOR_WEIGHT + found)
+    log_posterior = -0.5 * weight * np.log(PRIOR_WEIGHT + found) - np.where(skew[keep] == 1.0, 0.0, np.log(2))
     posterior = np.exp(log_posterior - log_posterior.max())
     return StepFit(
-        centre[keep], width[keep], levels[:, 0], levels[:, 1], found, posterior / posterior.sum(), int(found.argmin())
-    )
+        centre[keep], cell[keep], width[keep], skew[keep], levels[:, 0], levels[:, 1], found,
+        posterior / posterior.sum(), int(found.argmin()),
+    )  # fmt: skip
 
 
 def dispersion(found: float, length: int, parameters: int) -> float:
@@ -178,51 +196,52 @@ def dispersion(found: float, length: int, parameters: int) -> float:
     return max(1.0, (PRIOR_WEIGHT + found) / (PRIOR_WEIGHT + max(1, length - parameters)))
 
 
-def second_step(one: StepFit, correct: Floats, n: Floats) -> tuple[int | None, float]:
-    """Where to cut the curve between two steps (None when BIC prefers one), and the dispersion of the chosen fit."""
+def second_step(one: StepFit, at: Floats, correct: Floats, n: Floats) -> tuple[int, float]:
+    """Where to cut the curve between two steps and the deviance that explains; (0, 0) when BIC prefers one step."""
     length = len(n)
-    best = _polished(one, correct, n)
-    noise = dispersion(best, length, 4)
     if length < 10:
-        return None, noise
-    found, first, second = _two_steps(one, correct, n)
-    noise_two = dispersion(found, length, 7)
-    if best - found <= 3 * np.log(length) * noise_two:
-        return None, noise
-    cut = int(np.clip(round((first + second) / 2), 4, length - 4))
-    return cut, noise_two
+        return 0, 0.0
+    found, first, second = _two_steps(one, at, correct, n)
+    gain = _polished(one, at, correct, n) - found
+    if gain <= 3 * np.log(length) * dispersion(found, length, 8):
+        return 0, 0.0
+    return int(np.clip(np.searchsorted(at, (first + second) / 2), 4, length - 4)), gain
 
 
-def _polished(one: StepFit, correct: Floats, n: Floats) -> float:
+def _polished(one: StepFit, at: Floats, correct: Floats, n: Floats) -> float:
     """The deviance of one step off the grid: with many problems an evaluation the grid alone is too coarse."""
     centre, width, best = float(one.centre[one.best]), float(one.width[one.best]), float(one.deviance[one.best])
-    reach = max(0.25, len(n) / 240)
+    reach = float(one.cell[one.best])
     for zoom in (1.0, 0.25):
         offsets, factors = np.linspace(-reach, reach, 7) * zoom, np.geomspace(0.75, 1.33, 7) ** zoom
         centres, widths = (a.ravel() for a in np.meshgrid(centre + offsets, width * factors, indexing="ij"))
-        _, found = fit_steps(centres, widths, correct, n)
-        at = int(found.argmin())
-        centre, width, best = float(centres[at]), float(widths[at]), min(best, float(found[at]))
+        skews = np.full_like(widths, one.skew[one.best])
+        _, found = fit_steps(centres, widths, at, correct, n, skew=skews)
+        here = int(found.argmin())
+        centre, width, best = float(centres[here]), float(widths[here]), min(best, float(found[here]))
     return best
 
 
-def _two_steps(one: StepFit, correct: Floats, n: Floats) -> tuple[float, float, float]:
+def _two_steps(one: StepFit, at: Floats, correct: Floats, n: Floats) -> tuple[float, float, float]:
     """Deviance and both centres of the best two steps found by moving one at a time."""
     length = len(n)
-    centres = np.arange(0.0, length - 1, max(0.5, length / 80))
-    centre, width = (a.ravel() for a in np.meshgrid(centres, np.geomspace(0.5, length / 2, 4), indexing="ij"))
-    rises = step(centre, width, length)
-    fixed = (float(one.centre[one.best]), float(one.width[one.best]))
-    best = (np.inf, *fixed)
+    index = np.arange(0.0, length - 1, max(0.5, length / 80))
+    narrow = 0.5 * (between(index + 0.5, at) - between(index - 0.5, at))
+    wide = (at[-1] - at[0]) / 2
+    widths = narrow[:, None] * (wide / narrow)[:, None] ** np.linspace(0, 1, 4)
+    centre, width = np.repeat(between(index, at), 4), widths.ravel()
+    rises = step(centre, width, at)
+    fixed = (float(one.centre[one.best]), float(one.width[one.best]), float(one.skew[one.best]))
+    best = (np.inf, fixed[0], fixed[0])
     for _ in range(3):
-        held = step(np.array([fixed[0]]), np.array([fixed[1]]), length)[0]
+        held = step(np.array([fixed[0]]), np.array([fixed[1]]), at, fixed[2])[0]
         early = (centre < fixed[0])[:, None]
         first, second = np.where(early, rises, held), np.where(early, held, rises)
         _, found = fit_levels(np.stack([1 - first, first * (1 - second), first * second], -1), correct, n, rounds=3)
-        at = int(found.argmin())
-        if found[at] >= best[0] - 1e-6:
+        here = int(found.argmin())
+        if found[here] >= best[0] - 1e-6:
             break
-        low, high = sorted((fixed[0], float(centre[at])))
-        best = (float(found[at]), low, high)
-        fixed = (float(centre[at]), float(width[at]))
+        low, high = sorted((fixed[0], float(centre[here])))
+        best = (float(found[here]), low, high)
+        fixed = (float(centre[here]), float(width[here]), 1.0)
     return best

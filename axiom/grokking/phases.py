@@ -1,11 +1,10 @@
-"""From a curve to its phases: memorised, plateau, transition, generalised; and what kind of curve that makes it.
+"""From a curve to its phases: memorised, plateau, jump, generalised; and what kind of curve that makes it.
 
-A run is memorised at the first evaluation from which train accuracy, pooled over a window, reaches a level. From
-there validation is fitted with one or two logistic steps (axiom.grokking.fit). A step is a transition when it
-is high enough, beats a constant and a line by BIC, and follows a plateau that was long and low enough.
+A run is memorised at the first evaluation from which train accuracy, pooled over a window, reaches a level. From there
+validation is fitted with a chain of logistic steps in time (`path`). What a jump is, `jump` says, of draws of that fit;
+it must also beat no change and even change by BIC, and the last evaluations say whether it lasted.
 """
 
-import itertools
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -14,6 +13,8 @@ import numpy as np
 from axiom.config import DetectionConfig
 from axiom.grokking import fit
 from axiom.grokking.curve import MIN_EVALUATIONS, Curve, Floats
+from axiom.grokking.jump import CONTRAST, Rise, reading_times, sudden
+from axiom.grokking.path import Path, fit_path, rise_end
 from axiom.records import Event
 
 Kind = Literal[
@@ -21,16 +22,18 @@ Kind = Literal[
 ]  # fmt: skip
 
 MIN_AFTER_MEMORISING = 8
-MIN_PLATEAU = 3.0
-"""Evaluations; and half the width of the step."""
-SURE = 0.6
-"""Posterior probability that plateau, height and gap are all as large as they must be."""
+COLLAPSED = 0.5
+"""Evaluations with less than this share of the median train accuracy since memorisation are left out of the fit."""
+SURE = 0.5
+"""Posterior probability of a jump from which there is one."""
 HOLD = 5
-"""Last evaluations that must stand on the step's upper level."""
+"""Last evaluations whose median must stand on the upper level; at least so many must follow the jump."""
 HELD_SHARE = 0.7
-"""Share of the step those may not fall below."""
+"""Share of the rise that the median may not fall below."""
 MAX_FINAL_GAP = 0.6
 """Of the plateau gap."""
+MIN_RESOLVED = 6
+"""Where fewer evaluations lie both before half of the rise and within the rise, no plateau can be told."""
 
 
 @dataclass(frozen=True)
@@ -43,17 +46,16 @@ class Step:
     width: float
     before: float
     after: float
-    plateau: float
-    plateau_gap: float
-    sudden: bool
 
 
 @dataclass(frozen=True)
 class Phases:
     """What a curve did. Times and widths in iterations, null where the thing did not happen.
 
-    `reason` says which condition decided. `delay_ratio` is t_generalise / t_memorise, the latter at least one
-    evaluation.
+    `reason` says which condition decided. `t_generalise` is when half of the rise since memorisation was gained,
+    `width` the time from its tenth to its ninth tenth, `plateau` the time before that, `step` its height. `plateau_gap`
+    is train less validation accuracy on the plateau, `final_gap` the median of that over the last evaluations.
+    `delay_ratio` is t_generalise / t_memorise, the latter at least one evaluation. `steps` are those of the fit.
     """
 
     kind: Kind
@@ -76,8 +78,8 @@ class Phases:
         """One plain sentence for the terminal."""
         if self.kind in ("grokking", "partial", "transient"):
             return (
-                f"{_TITLES[self.kind]}: memorised at iteration {self.t_memorise:g}, validation jumped by "
-                f"{self.step:.2f} at {self.t_generalise:.1f} (95 % {self.t_generalise_low:.1f} to "
+                f"{_TITLES[self.kind]}: memorised at iteration {self.t_memorise:g}, validation then rose by "
+                f"{self.step:.2f}, half of it by {self.t_generalise:.1f} (95 % {self.t_generalise_low:.1f} to "
                 f"{self.t_generalise_high:.1f}), {self.delay_ratio:.1f} times as late; {self.reason}"
             )
         return f"{_TITLES[self.kind]}: {self.reason}"
@@ -100,9 +102,7 @@ def memorised_at(curve: Curve, config: DetectionConfig) -> int | None:
     window = config.memorised_window
     if len(curve) < window:
         return None
-    ones = np.ones(window)
-    correct = np.convolve(curve.train_accuracy * curve.train_n, ones, "valid")
-    reached = np.flatnonzero(correct >= config.memorised_accuracy * np.convolve(curve.train_n, ones, "valid"))
+    reached = np.flatnonzero(_pooled(curve.train_accuracy, curve.train_n, window) >= config.memorised_accuracy - 1e-12)
     return int(reached[0]) if len(reached) else None
 
 
@@ -115,114 +115,131 @@ def detect(curve: Curve, config: DetectionConfig | None = None) -> Phases:
         reason = f"{length} evaluations so far, a verdict needs {MIN_EVALUATIONS}"
         return Phases("undetermined", length, reason, None if start is None else float(curve.iteration[start]))
     if start is None:
-        best = np.convolve(curve.train_accuracy, np.ones(3) / 3, "valid").max()
-        reason = f"train accuracy reached {best:.2f}, memorised means {config.memorised_accuracy:g}"
+        window = config.memorised_window
+        best = float(_pooled(curve.train_accuracy, curve.train_n, window).max())
+        reason = (
+            f"train accuracy, pooled over {window} evaluations, reached {best:.3g} at most, memorised means "
+            f"{config.memorised_accuracy:g}"
+        )
         return Phases("no_memorisation", length, reason)
     if length - start < MIN_AFTER_MEMORISING:
         reason = f"{length - start} evaluations after memorisation, a verdict needs {MIN_AFTER_MEMORISING}"
         return Phases("undetermined", length, reason, float(curve.iteration[start]))
-    steps, dispersion = _steps(curve, start, config)
-    return replace(_classify(curve, start, steps, config), dispersion=dispersion)
+    after = curve.part(start, length)
+    return replace(_classify(after, config), evaluations=length)
 
 
-def _steps(curve: Curve, start: int, config: DetectionConfig) -> tuple[tuple[Step, ...], float]:
-    """The steps after memorisation, in time, and the dispersion around them."""
-    correct = (curve.val_accuracy * curve.val_n)[start:]
-    n = curve.val_n[start:]
-    length = len(n)
-    one = fit.fit_step(correct, n)
-    cut, noise = fit.second_step(one, correct, n)
-    bounds = [0, length] if cut is None else [0, cut, length]
-    steps: list[Step] = []
-    plateau_from = 0.0
-    for low, high in itertools.pairwise(bounds):
-        found = one if cut is None else fit.fit_step(correct[low:high], n[low:high])
-        window = curve.part(start + low, start + high)
-        step, end = _step(window, found, max(0.0, plateau_from - low), noise, config)
-        steps.append(step)
-        plateau_from = low + max(0.0, end)
-    return tuple(steps), noise
+def _pooled(accuracy: Floats, n: Floats, window: int) -> Floats:
+    """Accuracies of every `window` evaluations in a row."""
+    ones = np.ones(window)
+    return np.convolve(accuracy * n, ones, "valid") / np.convolve(n, ones, "valid")
 
 
-def _step(
-    window: Curve, found: fit.StepFit, plateau_from: float, noise: float, config: DetectionConfig
-) -> tuple[Step, float]:
-    """The step fitted to a window of the curve, and where it ends, in evaluations of the window."""
-    rises = fit.step(found.centre, found.width, len(window))
-    before_K, after_K = (found.low + (found.high - found.low) * rises[:, at] for at in (0, -1))
-    plateau_K = found.centre - found.width / 2 - plateau_from
-    centre, width = found.centre_quantile(0.5), found.mean(found.width)
-    train = float(window.train_accuracy[: max(1, int(np.floor(centre)))].mean())
-    enough_K = (
-        (plateau_K >= MIN_PLATEAU)
-        & (plateau_K >= found.width / 2)
-        & (after_K - before_K >= config.min_step)
-        & (train - before_K >= config.min_plateau_gap)
-    )
-    step = Step(
-        time=_iteration(window, centre), low=_iteration(window, found.centre_quantile(0.025)),
-        high=_iteration(window, found.centre_quantile(0.975)), width=width * window.spacing,
-        before=found.mean(before_K), after=found.mean(after_K),
-        plateau=max(0.0, found.mean(plateau_K)) * window.spacing, plateau_gap=train - found.mean(before_K),
-        sudden=found.mean(enough_K) >= SURE and _beats_plain_shapes(found, window, noise),
+def _classify(curve: Curve, config: DetectionConfig) -> Phases:
+    """The phases of a curve that begins where it is memorised."""
+    stable = curve.train_accuracy >= COLLAPSED * np.median(curve.train_accuracy)
+    at, accuracy, n = (values[stable] for values in (curve.iteration, curve.val_accuracy, curve.val_n))
+    end = rise_end(accuracy, n)
+    path = fit_path(at[:end], accuracy[:end], n[:end])
+    times = reading_times(path.at)
+    rise = Rise(times, np.maximum.accumulate(path.draw(times), axis=1))
+    on_plateau = curve.iteration <= np.median(rise.crossing(0.1))
+    train = float(np.median(curve.train_accuracy[on_plateau]))
+    found = Phases(
+        "no_jump", len(curve), "", float(curve.iteration[0]), dispersion=_dispersion(path),
+        final_gap=_last(curve.train_accuracy - curve.val_accuracy),
+        steps=tuple(_step(part.step) for part in path.parts),
     )  # fmt: skip
-    return step, centre + width / 2
+    jumps = sudden(rise, curve.iteration, train - config.min_plateau_gap, config.min_step)
+    if jumps.mean() >= SURE and _beats_plain_shapes(path):
+        return _with_jump(curve, Rise(times, rise.best_DG[jumps]), train, found)
+    return _without_jump(curve, rise, found, config)
 
 
-def _beats_plain_shapes(found: fit.StepFit, window: Curve, noise: float) -> bool:
-    """Whether a step explains the window better than no change and even change, by BIC."""
-    length, n = len(window), window.val_n
-    correct = window.val_accuracy * n
-    best = found.deviance[found.best]
-    flat = fit.fit_shape(fit.constant(length), correct, n).deviance
-    even = fit.fit_shape(fit.line(length), correct, n).deviance
-    return bool(flat - best > 3 * np.log(length) * noise and even - best > 2 * np.log(length) * noise)
-
-
-def _iteration(curve: Curve, at: float) -> float:
-    """Iteration of a fractional evaluation index, extrapolated evenly."""
-    return float(curve.iteration[0] + (curve.iteration[-1] - curve.iteration[0]) * at / (len(curve) - 1))
-
-
-def _classify(curve: Curve, start: int, steps: tuple[Step, ...], config: DetectionConfig) -> Phases:
-    memorised = float(curve.iteration[start])
-    final_gap = _pooled(curve.train_accuracy, curve.train_n) - _pooled(curve.val_accuracy, curve.val_n)
-    found = Phases("no_jump", len(curve), "", memorised, final_gap=final_gap, steps=steps)
-    sudden = next((step for step in steps if step.sudden), None)
-    if sudden is None:
-        kind, reason = _without_jump(curve, start, steps, config)
-        return replace(found, kind=kind, reason=reason)
+def _with_jump(curve: Curve, rise: Rise, train: float, found: Phases) -> Phases:
+    before, after = float(rise.before.mean()), float(rise.after.mean())
+    tenth, half, held, most = (rise.crossing(share) for share in (0.1, 0.5, HELD_SHARE, 0.9))
+    low, time, high = (float(value) for value in np.quantile(half, [0.025, 0.5, 0.975]))
+    follow = int((curve.iteration > time).sum())
+    if follow < HOLD:
+        reason = f"validation rose by {after - before:.2f}, but only {_evaluations(follow)} after half of that"
+        return replace(found, kind="undetermined", reason=f"{reason}, and {HOLD} must tell whether it lasts")
+    gap, memorised = train - before, float(curve.iteration[0])
+    last = _last(curve.val_accuracy)
+    if last < before + HELD_SHARE * (after - before) and np.median(held) > curve.iteration[-HOLD]:
+        reason = f"validation was still rising in the last {HOLD} evaluations: by {after - before:.2f} so far"
+        return replace(found, kind="undetermined", reason=reason)
     found = replace(
-        found, t_generalise=sudden.time, t_generalise_low=sudden.low, t_generalise_high=sudden.high,
-        delay_ratio=sudden.time / max(memorised, curve.spacing), width=sudden.width, plateau=sudden.plateau,
-        plateau_gap=sudden.plateau_gap, step=sudden.after - sudden.before,
+        found, t_generalise=time, t_generalise_low=low, t_generalise_high=high,
+        delay_ratio=time / max(memorised, curve.spacing), width=float(np.median(most - tenth)),
+        plateau=float(np.median(tenth)) - memorised, plateau_gap=gap, step=after - before,
     )  # fmt: skip
-    needed = sudden.before + HELD_SHARE * (sudden.after - sudden.before)
-    last = _pooled(curve.val_accuracy, curve.val_n)
-    if last < needed:
-        return replace(found, kind="transient", reason=f"the last {HOLD} evaluations fell to {last:.2f}")
-    if final_gap > MAX_FINAL_GAP * sudden.plateau_gap:
-        reason = f"a gap of {final_gap:.2f} is left of {sudden.plateau_gap:.2f}"
-        return replace(found, kind="partial", reason=reason)
-    reason = f"the gap closed from {sudden.plateau_gap:.2f} to {max(0.0, final_gap):.2f} and stayed so"
+    ends = f"the median of the last {HOLD} evaluations is {last:.2f}"
+    if last < before + HELD_SHARE * (after - before):
+        return replace(found, kind="transient", reason=f"{ends}, so it did not last")
+    left = max(0.0, train - last)
+    if left > MAX_FINAL_GAP * gap:
+        return replace(found, kind="partial", reason=f"{ends}, {left:.2f} below train's {train:.2f} on the plateau")
+    reason = f"{ends}, so the gap to train's {train:.2f} on the plateau went from {gap:.2f} to {left:.2f}"
     return replace(found, kind="grokking", reason=reason)
 
 
-def _without_jump(curve: Curve, start: int, steps: tuple[Step, ...], config: DetectionConfig) -> tuple[Kind, str]:
-    rise = max(step.after - step.before for step in steps)
-    at_start = slice(start, start + 3)
-    gap = float(curve.train_accuracy[at_start].mean() - curve.val_accuracy[at_start].mean())
+def _without_jump(curve: Curve, rise: Rise, found: Phases, config: DetectionConfig) -> Phases:
+    height = float((rise.after - rise.before).mean())
+    gap = float((curve.train_accuracy - curve.val_accuracy)[:3].mean())
+    tenth, half, most = (float(np.median(rise.crossing(share))) for share in (0.1, 0.5, 0.9))
+    seen = int((curve.iteration <= half).sum())
+    within = int(((curve.iteration >= tenth) & (curve.iteration <= most)).sum())
     if gap < config.min_plateau_gap:
-        reason = f"the gap at memorisation is {gap:.2f}, a plateau needs {config.min_plateau_gap:g}"
-        return "concurrent", reason
-    if rise >= config.min_step:
-        return "gradual", f"validation rose by {rise:.2f} with no plateau before it"
-    reason = f"the largest rise of validation is {max(0.0, rise):.2f}, a jump needs {config.min_step:g}"
-    return "no_jump", reason
+        reason = f"the mean gap of the first three evaluations from memorisation on is {gap:.2f}, a plateau needs"
+        return replace(found, kind="concurrent", reason=f"{reason} {config.min_plateau_gap:g}")
+    if height < config.min_step:
+        reason = f"the fit of validation rises by {height:.2f} since then, a jump needs {config.min_step:g}"
+        return replace(found, kind="no_jump", reason=reason)
+    if max(seen, within) < MIN_RESOLVED:
+        reason = (
+            f"only {_evaluations(seen)} from memorisation at iteration {curve.iteration[0]:g} to half of the rise by "
+            f"{height:.2f}, too few to tell a plateau; evaluate more often before iteration {half:.4g}"
+        )
+        return replace(found, kind="undetermined", reason=reason)
+    reason = (
+        f"validation rose by {height:.2f} since memorisation, but no jump stands out: no rise by {config.min_step:g} "
+        f"is clearly {CONTRAST:g} times that of an equally long time before it"
+    )
+    return replace(found, kind="gradual", reason=reason)
 
 
-def _pooled(accuracy: Floats, n: Floats) -> float:
-    return float((accuracy * n)[-HOLD:].sum() / n[-HOLD:].sum())
+def _evaluations(count: int) -> str:
+    return f"{count} evaluation{'s lie' if count != 1 else ' lies'}"
+
+
+def _step(found: fit.StepFit) -> Step:
+    return Step(
+        found.centre_quantile(0.5), found.centre_quantile(0.025), found.centre_quantile(0.975),
+        float(found.posterior @ found.width), float(found.posterior @ found.low), float(found.posterior @ found.high),
+    )  # fmt: skip
+
+
+def _parameters(path: Path) -> int:
+    return 6 * len(path.parts) - 1  # centre, width, skew and two levels each, and the cuts
+
+
+def _dispersion(path: Path) -> float:
+    return fit.dispersion(path.deviance, len(path.at), _parameters(path))
+
+
+def _beats_plain_shapes(path: Path) -> bool:
+    """Whether the steps explain the curve better than no change and even change, by BIC."""
+    price = np.log(len(path.at)) * _dispersion(path)
+    plain = (fit.constant(path.at), fit.line(path.at))
+    return all(
+        fit.fit_shape(shape, path.correct, path.n)[1] - path.deviance > (_parameters(path) - shape.shape[1]) * price
+        for shape in plain
+    )
+
+
+def _last(values: Floats) -> float:
+    return float(np.median(values[-HOLD:]))
 
 
 def events(phases: Phases) -> list[Event]:
