@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from axiom.errors import DataError
-from axiom.prompts import extract_code
+from axiom.extraction import extract_code
 from axiom.records import Case
 from axiom.values import decode, encode
 from axiom.verification import Candidate, CandidateVerdict

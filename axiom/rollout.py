@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from axiom.config import ExperimentConfig
-from axiom.prompts import extract_code
+from axiom.extraction import extract_code
 from axiom.records import Problem, Purpose, Sample
 from axiom.sampling import Completion, Request
 from axiom.seeds import derive

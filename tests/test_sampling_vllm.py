@@ -12,9 +12,10 @@ import pytest
 
 from axiom.config import ModelConfig, ProblemsConfig, SamplingConfig, SandboxConfig, TrainingConfig, VLLMConfig
 from axiom.errors import ConfigError, EngineError
+from axiom.extraction import extract_code
 from axiom.models import Policy, load_tokenizer
 from axiom.problems import generate_splits
-from axiom.prompts import extract_code, render
+from axiom.prompts import render
 from axiom.records import Outcome
 from axiom.sampling import Request
 from axiom.sampling.engine_process import EngineProcess

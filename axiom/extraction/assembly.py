@@ -1,0 +1,210 @@
+"""From the piece that defines the function to a program: with what it needs from other pieces, and nothing else."""
+
+import ast
+import typing
+from collections.abc import Callable, Iterable, Sequence
+
+from axiom.extraction.definitions import method_owner
+from axiom.extraction.parsing import Parser, module_statements, names
+
+NOT_IMPORTED = "# not imported by the completion"
+"""Ends the line that gives a program the names of `typing` which it uses and does not import."""
+_ALSO_IN_COLLECTIONS = {"ChainMap", "Counter", "OrderedDict"}
+_EFFECTS = {"input", "open", "exit", "quit", "breakpoint"}
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
+def assemble(main: str, others: Callable[[], Sequence[str]], name: str, parse: Parser) -> str:
+    """`main` with what it lacks of `others` and of `typing`, and with a function that calls a method.
+
+    `others` gives the sources to borrow from, the likeliest first.
+    """
+    tree = parse(main)
+    assert tree is not None
+    program = main
+    if missing := _missing(main, tree):
+        helpers, future = _helpers(missing, others(), name, parse)
+        program = _led_by(program, helpers, future, parse)
+    if owner := method_owner(tree, name):
+        program += f"\n\n\ndef {name}(*args):\n    return {owner}().{name}(*args)"
+    return _with_typing(program, parse)
+
+
+def given(code: str) -> list[str]:
+    """The names of `typing` that a program was given."""
+    for line in code.split("\n"):
+        if line.startswith("from typing import ") and line.endswith(NOT_IMPORTED):
+            return line.removesuffix(NOT_IMPORTED).removeprefix("from typing import ").strip().split(", ")
+    return []
+
+
+def _missing(source: str, tree: ast.Module) -> set[str]:
+    """Names that a module uses and does not bind, or binds by a statement that already uses them."""
+    found = names(source)
+    if found is None:
+        return set()
+    missing = set(found.missing)
+    seen: set[str] = set()
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign | ast.AugAssign):
+            stores = _stored([statement])
+            uses = {node.id for node in ast.walk(statement.value) if isinstance(node, ast.Name)}
+            missing |= (stores if isinstance(statement, ast.AugAssign) else stores & uses) - seen
+        seen |= _bound(statement)
+    return missing
+
+
+def _helpers(missing: set[str], others: Sequence[str], name: str, parse: Parser) -> tuple[list[str], bool]:
+    """(statements that define `missing` and what they need in turn, whether one comes from a module of the future)."""
+    taken: dict[int, set[int]] = {}
+    index, sources = _index(others, parse), _Sources(others, parse)
+    waiting, asked = sorted(missing, reverse=True), set(missing)
+    while waiting:
+        wanted = waiting.pop()
+        for number, places in index.get(wanted, {}).items():
+            safe = [place for place in places if _is_safe(sources.statement(number, place), name)]
+            if any(wanted in _bound(sources.statement(number, place)) for place in safe):
+                taken.setdefault(number, set()).update(safe)
+                found = names("\n".join(sources.text(number, place) for place in safe))
+                new = sorted(found.missing - asked) if found else []
+                waiting += new
+                asked |= set(new)
+                break
+    order = [(number, place) for number in sorted(taken, reverse=True) for place in sorted(taken[number])]
+    future = any(_future_line(sources.tree(number)) for number in taken)
+    return [sources.text(number, place) for number, place in order], future
+
+
+class _Sources:
+    """Statements of several sources, by the number of the source and the place in it."""
+
+    def __init__(self, sources: Sequence[str], parse: Parser) -> None:
+        self._sources, self._parse = sources, parse
+        self._lines: dict[int, list[str]] = {}
+
+    def tree(self, number: int) -> ast.Module:
+        tree = self._parse(self._sources[number])
+        assert tree is not None
+        return tree
+
+    def statement(self, number: int, place: int) -> ast.stmt:
+        return self.tree(number).body[place]
+
+    def text(self, number: int, place: int) -> str:
+        if number not in self._lines:
+            self._lines[number] = self._sources[number].split("\n")
+        return _source(self._lines[number], self.statement(number, place))
+
+
+def _index(others: Sequence[str], parse: Parser) -> dict[str, dict[int, list[int]]]:
+    """For each name the sources that bind it, and the statements that bind or change it there."""
+    index: dict[str, dict[int, list[int]]] = {}
+    for number, other in enumerate(others):
+        tree = parse(other)
+        for place, statement in enumerate(tree.body if tree else []):
+            for name in _bound(statement) | _changed(statement):
+                index.setdefault(name, {}).setdefault(number, []).append(place)
+    return index
+
+
+def _is_safe(statement: ast.stmt, name: str) -> bool:
+    """Whether a statement defines without doing: no input, no call of the function itself, no endless loop."""
+    if isinstance(statement, _SCOPES):
+        return True
+    if isinstance(statement, ast.ImportFrom) and (statement.level or statement.module == "__future__"):
+        return False
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {*_EFFECTS, name}:
+            return False
+        if isinstance(node, ast.While) and isinstance(node.test, ast.Constant):
+            return False
+    return True
+
+
+def _bound(statement: ast.stmt) -> set[str]:
+    """The names that a statement of a module binds."""
+    return _stored(module_statements(ast.Module([statement], [])))
+
+
+def _stored(statements: Iterable[ast.stmt]) -> set[str]:
+    found: set[str] = set()
+    for statement in statements:
+        if isinstance(statement, _SCOPES):
+            found.add(statement.name)
+        elif isinstance(statement, ast.Import | ast.ImportFrom):
+            found |= {(alias.asname or alias.name).split(".")[0] for alias in statement.names}
+        elif isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.For | ast.With):
+            targets = _targets(statement)
+            found |= {node.id for target in targets for node in ast.walk(target) if _is_store(node)}  # type: ignore[attr-defined]
+    return found
+
+
+def _is_store(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+
+
+def _targets(statement: ast.stmt) -> list[ast.expr]:
+    if isinstance(statement, ast.Assign):
+        return statement.targets
+    if isinstance(statement, ast.With):
+        return [item.optional_vars for item in statement.items if item.optional_vars]
+    assert isinstance(statement, ast.AnnAssign | ast.AugAssign | ast.For)
+    return [statement.target]
+
+
+def _changed(statement: ast.stmt) -> set[str]:
+    """The names whose items or attributes a statement of a module sets, or whose methods it calls."""
+    found = set()
+    for inner in module_statements(ast.Module([statement], [])):
+        changed = _targets(inner) if isinstance(inner, ast.Assign | ast.AugAssign) else []
+        if isinstance(inner, ast.Expr) and isinstance(inner.value, ast.Call):
+            changed = [inner.value.func]
+        for target in changed:
+            if isinstance(target, ast.Subscript | ast.Attribute):
+                found |= {node.id for node in ast.walk(target.value) if isinstance(node, ast.Name)}
+    return found
+
+
+def _source(lines: list[str], statement: ast.stmt) -> str:
+    decorators = getattr(statement, "decorator_list", [])
+    start = min([statement.lineno, *(decorator.lineno for decorator in decorators)])
+    return "\n".join(lines[start - 1 : statement.end_lineno])
+
+
+def _future_line(tree: ast.Module) -> int:
+    """The last line of the imports from the future, 0 without one."""
+    imports = (node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module == "__future__")
+    return max((node.end_lineno or 0 for node in imports), default=0)
+
+
+def _led_by(program: str, helpers: list[str], future: bool, parse: Parser) -> str:
+    """`program` with `helpers` in front, behind the imports from the future that Python wants first."""
+    if not helpers:
+        return program
+    tree = parse(program)
+    assert tree is not None
+    lines = program.split("\n")
+    line = _future_line(tree)
+    head = lines[:line] or (["from __future__ import annotations"] if future else [])
+    unique = list(dict.fromkeys(helpers))  # two statements on one line are one
+    rest = "\n".join(lines[line:]).strip("\n")
+    return "\n\n\n".join(filter(None, ["\n".join(head), *unique, rest]))
+
+
+def _with_typing(program: str, parse: Parser) -> str:
+    """`program` with the names of `typing` that it uses without importing them, and a remark that says so."""
+    found = names(program)
+    used = found.missing & set(typing.__all__) if found else frozenset()
+    if not used:
+        return program
+    tree = parse(program)
+    if tree is None:
+        return program
+    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    used -= called & _ALSO_IN_COLLECTIONS
+    if not used:
+        return program
+    lines = program.split("\n")
+    line = _future_line(tree)
+    lines.insert(line, f"from typing import {', '.join(sorted(used))}  {NOT_IMPORTED}")
+    return "\n".join(lines)

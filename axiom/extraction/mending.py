@@ -1,0 +1,62 @@
+"""Other readings of a piece of text that does not parse as it stands: what a web page or a shell did to a program."""
+
+import os
+import re
+from collections.abc import Iterator
+
+_SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
+_QUOTES = str.maketrans("‘’‚‛“”„‟", "''''\"\"\"\"")
+_ODD = re.compile("[\u00a0\u00ad\u1680\u2000-\u200f\u202f\u205f\u2060\u3000\ufeff‘’‚‛“”„‟]")
+_PROMPT = re.compile(r"[ \t]*(?:>>>|In \[\d*\]:)(?: |$)")
+_CONTINUED = re.compile(r"[ \t]*(?:\.\.\.+:?)(?: |$)")
+_NUMBER = re.compile(r"[ \t]*(\d{1,6})(?:[ \t]*[:|.)│]|(?=[ \t]|$))(.*)")
+_HEADER = ("+++", "---", "@@", "diff ", "index ", "-", "\\ No newline")
+
+
+def dedent(text: str) -> str:
+    """`text` without common indentation and empty lines around it; nothing else of it changes."""
+    lines = text.split("\n")
+    margins = [line[: len(line) - len(line.lstrip(" \t"))] for line in lines if line.strip()]
+    margin = os.path.commonprefix(margins)  # noqa: RUF071  (of texts, character by character)
+    if margin:
+        text = "\n".join(line.removeprefix(margin) for line in lines)
+    return text.strip("\n").rstrip()
+
+
+def readings(text: str) -> Iterator[str]:
+    """What `text` may have been: with plain quotes and spaces, without prompts, line numbers or the signs of a diff."""
+    if _ODD.search(text):
+        yield plain(text)
+    lines = text.split("\n")
+    if any(map(_PROMPT.match, lines)):
+        yield dedent(_without_prompts(lines))
+    if numbered := _without_numbers(lines):
+        yield dedent(numbered)
+    if any(line.startswith("+") for line in lines):
+        yield dedent("\n".join(line[1:] for line in lines if not line.startswith(_HEADER)))
+
+
+def plain(text: str) -> str:
+    """Straight quotes for curly ones, ordinary spaces for wide ones, and no signs that cannot be seen."""
+    return _INVISIBLE.sub("", _SPACES.sub(" ", text)).translate(_QUOTES)
+
+
+def _without_prompts(lines: list[str]) -> str:
+    """What was typed at the prompts of a Python shell, without what it printed."""
+    typed, inside = [], False
+    for line in lines:
+        prompt = _PROMPT.match(line) or (_CONTINUED.match(line) if inside else None)
+        inside = prompt is not None
+        if prompt:
+            typed.append(line[prompt.end() :])
+    return "\n".join(typed)
+
+
+def _without_numbers(lines: list[str]) -> str:
+    """The lines without the numbers in front of them; nothing when they are not numbered one after the other."""
+    found = [_NUMBER.fullmatch(line) for line in lines if line.strip()]
+    numbers = [int(match[1]) for match in found if match]
+    if not numbers or len(numbers) < len(found) or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+        return ""
+    return "\n".join(match[2] for match in found if match)

@@ -1,0 +1,295 @@
+"""The extractor: golden completions judged in the sandbox, every form with every program and prose, linear work."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from axiom.config import SandboxConfig
+from axiom.extraction import extract_code, parsing
+from axiom.extraction import given as given_names
+from axiom.prompts import target
+from axiom.verification import Candidate, Verifier
+from tests.golden import golden
+
+GOLDEN = list(golden())
+REAL = [
+    json.loads(line) for line in (Path(__file__).parent / "data" / "completions.jsonl").read_text("utf-8").splitlines()
+]
+GOOD = "def f(x):\n    return x + 1"
+
+
+@pytest.fixture(scope="module")
+def verdicts():
+    codes = {one.name: extract_code(one.completion, one.entry_point) for one in GOLDEN}
+    candidates = [Candidate(one.name, codes[one.name], one.entry_point, one.cases) for one in GOLDEN]
+    with Verifier(SandboxConfig(workers=2)) as verifier:
+        return {found.candidate_id: found for found in verifier.verify(candidates)}
+
+
+def test_there_are_enough_golden_completions_of_enough_kinds():
+    assert len(GOLDEN) >= 150
+    assert len({one.name.partition("/")[0] for one in GOLDEN}) >= 25
+    assert len({one.name for one in GOLDEN}) == len(GOLDEN)
+
+
+@pytest.mark.parametrize("one", GOLDEN, ids=lambda one: one.name)
+def test_a_golden_completion_gets_the_verdict_of_a_careful_reader(one, verdicts):
+    found = verdicts[one.name]
+    assert found.outcome == one.outcome, f"{found.detail}\n{extract_code(one.completion, one.entry_point)}"
+
+
+@pytest.mark.parametrize("one", GOLDEN, ids=lambda one: one.name)
+def test_extracting_again_changes_nothing(one):
+    code = extract_code(one.completion, one.entry_point)
+    if one.outcome == "passed":
+        assert extract_code(code, one.entry_point) == code
+        assert extract_code(target(code), one.entry_point) == code
+
+
+def test_there_are_enough_real_completions():
+    assert len(REAL) >= 40
+    assert len({row["model"] for row in REAL}) >= 3  # as published, and as early and late rounds of training made it
+    assert len({row["temperature"] for row in REAL}) >= 4
+    assert len({row["completion"] for row in REAL}) == len(REAL)
+
+
+@pytest.mark.parametrize("row", REAL, ids=range(len(REAL)))
+def test_real_completions_give_the_code_on_record(row):
+    code = extract_code(row["completion"], row["entry_point"])
+    assert code == row["code"]
+    if row["defines"]:
+        assert any(getattr(node, "name", "") == row["entry_point"] for node in ast.parse(code).body)
+
+
+# Every form around every program and any prose
+
+PARTS = [
+    "import operator",
+    "K = 0\nfor i in (1, 2):\n    K += i",
+    "import sys\nsys.setrecursionlimit(5000)",
+    'TAGS = ["</s>", "<|end|>", "<think>", "</think>"]',
+    "TABLE = {\n    1: 'one',\n\n    2: 'two',\n}\nTABLE[3], rest = 'three', 4",
+    'def helper(x):\n    """Do it.\n\n    ```\n    helper(1)\n    ```\n    """\n    return x',
+    "class Box:\n    size = 3\n\n    def get(self):\n        return self.size",
+    "try:\n    import json\nexcept ImportError:\n    json = None",
+    "with open.__class__ and __import__('contextlib').suppress(KeyError):\n    pass",
+    "# a comment",
+    "while False:\n    pass\nelse:\n    w = 2",
+    "import functools\n\n\n@functools.cache\ndef cached(x):\n    # nothing\n\n    return x",
+    "async def later():\n    return 1",
+    "QUOTES = '“' \"it's\"",
+    "assert True, 'never (seen'",
+]
+LAST = [
+    "def f(x):\n    return x + 1",
+    'def f(x: int) -> int:\n    """Add one: f(1) is 2."""\n\n    if x:\n        return x + 1\n    return 1',
+    "f = lambda x: x + 1",
+    "class A:\n    def f(self, x):\n        return x + 1\n\n\nf = A().f",
+    "def g(x):\n    return x + 1\n\n\nf = g",
+    "if True:\n    def f(x):\n        return x + 1\nelse:\n    f = None",
+    "def f(x):\n    return x + 1\n\n\nif __name__ == '__main__':\n    print(f(1))",
+    "def f(x):\n    return x + 1\n\n\nprint(f(1))\nassert f(1) == 2",
+    "def f(x):\n    text = '''\n  \n```\n'''\n    return x + 1",
+]
+PROSE = [
+    "Sure! Here is the function:",
+    "It isn't hard, I'm sure :)",
+    "Explanation",
+    "The function `f(x)` returns x + 1.",
+    "- It adds one.",
+    "* input",
+    "1. Call it.",
+    "Time complexity: O(n)",
+    "Note: x",
+    "## Solution",
+    "**Answer**",
+    "f(2) -> 3",
+    "好的，下面是代码：",
+    "A list (of numbers",
+    "Let a = b, then c.",
+    "",
+]
+PROGRAMS = st.tuples(st.lists(st.sampled_from(PARTS), unique=True, max_size=4), st.sampled_from(LAST)).map(
+    lambda parts: "\n\n".join([*parts[0], parts[1]])
+)
+PROSES = st.lists(st.sampled_from(PROSE), max_size=4).map("\n\n".join)
+DRAFT = "def f(x):\n    return 'draft'"
+
+
+def indented(text, by):
+    return "\n".join(by + line if line.strip() else line for line in text.split("\n"))
+
+
+def prompted(code):
+    lines = code.split("\n")
+    starts = {node.lineno for node in ast.parse(code).body} | {
+        item.lineno for node in ast.parse(code).body for item in getattr(node, "decorator_list", [])
+    }
+    return "\n".join((">>> " if number in starts else "... ") + line for number, line in enumerate(lines, 1))
+
+
+INNER = {
+    "python": lambda p: f"```python\n{p}\n```",
+    "no language": lambda p: f"```\n{p}\n```",
+    "title": lambda p: f'```python title="a.py" {{1,2}}\n{p}\n```',
+    "pandoc": lambda p: f"```{{.python .numberLines}}\n{p}\n```",
+    "capital": lambda p: f"```Python3\n{p}\n```",
+    "tildes": lambda p: f"~~~py\n{p}\n~~~",
+    "five": lambda p: f"`````python\n{p}\n`````",
+    "markdown": lambda p: f"`````md\n# Text\n\n````python\n{p}\n````\n`````",
+    "after a colon": lambda p: f"Code: ```python\n{p}\n```",
+    "answer": lambda p: f"<answer>\n```python\n{p}\n```\n</answer>",
+    "code tag": lambda p: f"<code>\n{p}\n</code>",
+    "bare": lambda p: p,
+    "list": lambda p: "1. Do this:\n\n" + indented(f"```python\n{p}\n```", "   "),
+    "quote": lambda p: "\n".join(("> " + line).rstrip(" ") for line in f"```python\n{p}\n```".split("\n")),
+    "draft before": lambda p: f"```python\n{DRAFT}\n```\n\nBetter:\n\n```python\n{p}\n```",
+    "mistake after": lambda p: f"```python\n{p}\n```\n\nA common mistake:\n\n```python\n{DRAFT}\n```",
+    "usage before": lambda p: f"```python\nr = f(1)\n```\n\n```python\n{p}\n```",
+    "usage after": lambda p: f"```python\n{p}\n```\n\n```python\nprint(f(int(input())))\n```",
+    "numbers": lambda p: "```\n" + "\n".join(f"{n:3} {line}" for n, line in enumerate(p.split("\n"), 1)) + "\n```",
+    "diff": lambda p: "```diff\n@@ -0,0 +1 @@\n" + indented(p, "+").replace("\n\n", "\n+\n") + "\n```",
+    "doctest": lambda p: f"```python\n{prompted(p)}\n```",
+}
+OUTER = {
+    "as it is": lambda t: t,
+    "think": lambda t: f"<think>\n```python\n{DRAFT}\n```\n</think>\n\n{t}",
+    "thinking": lambda t: f"<thinking>{DRAFT}\n</thinking>\n{t}",
+    "opened before": lambda t: f"Let me see.\n\n{DRAFT}\n</think>\n\n{t}",
+    "magistral": lambda t: f"[THINK]\n```python\n{DRAFT}\n[/THINK]\n{t}",
+    "harmony": lambda t: (
+        f"<|channel|>analysis<|message|>{DRAFT}<|end|><|start|>assistant<|channel|>final<|message|>\n{t}"
+    ),
+    "end of turn": lambda t: f"{t}\n<|im_end|>\n<|im_start|>user\n{DRAFT}",
+    "thoughts behind": lambda t: f"{t}\n\n<think>\n{DRAFT}\n</think>",
+}
+WRAPPED = {
+    "as it is": lambda t: t,
+    "crlf": lambda t: t.replace("\n", "\r\n"),
+    "bom": lambda t: "\ufeff" + t,
+    "json": lambda t: json.dumps({"thought": "no", "answer": t}),
+    "tool call": lambda t: (
+        "<tool_call>\n" + json.dumps({"name": "python", "arguments": {"code": t}}) + "\n</tool_call>"
+    ),
+}
+CHANGES_STRINGS = {"list", "quote", "numbers", "diff", "doctest"}
+"""Forms that put something in front of each line, so that lines inside a string may lose spaces."""
+
+
+@settings(max_examples=600, deadline=None)
+@given(PROGRAMS, PROSES, PROSES, *(st.sampled_from(sorted(forms)) for forms in (INNER, OUTER, WRAPPED)))
+def test_wrapping_a_program_in_any_form_and_any_prose_gives_it_back(program, before, after, inner, outer, wrapped):
+    if inner in CHANGES_STRINGS and "'''" in program:
+        return
+    text = "\n\n".join(filter(None, [before, INNER[inner](program), after]))
+    code = extract_code(WRAPPED[wrapped](OUTER[outer](text)), "f")
+    assert ast.dump(ast.parse(code)) == ast.dump(ast.parse(program)), code
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(), st.text())
+def test_prose_without_fences_never_hides_a_fenced_function(before, after):
+    before, after = (text.translate(dict.fromkeys(map(ord, "`~<[◁"))) for text in (before, after))
+    code = extract_code(f"{before}\n```python\n{GOOD}\n```\n{after}", "f")
+    assert code == GOOD
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from([
+    "```", "~~~", "python", "\n", " ", "    ", "def f(x):", "return x", "<think>", "</think>", "<|end|>", '"""', "'''",
+    "> ", ">>> ", "... ", "{", '"', "f = ", "(", ")", "f", "class A:", "1. ", "+", "</s>", "<code>", "[THINK]", ":",
+    ",", "`", "<|channel|>final<|message|>", "\\", "#", "import f", "x", "“", "\u00a0", "@",
+    "from __future__ import annotations",
+]), max_size=40).map("".join) | st.text())  # fmt: skip
+def test_no_text_breaks_the_extractor(text):
+    assert isinstance(extract_code(text, "f"), str)
+
+
+def test_what_holds_no_function_comes_back_as_it_is():
+    assert extract_code("  I cannot do that.  ", "f") == "I cannot do that."
+    assert extract_code("```python\nprint(1)\n```", "f") == "print(1)"
+    assert extract_code("", "f") == ""
+
+
+def test_names_of_typing_are_given_and_the_program_says_so():
+    code = extract_code("```python\ndef f(x: List[int], y: Any) -> Optional[int]:\n    return x\n```", "f")
+    assert code.splitlines()[0] == "from typing import Any, List, Optional  # not imported by the completion"
+    assert given_names(code) == ["Any", "List", "Optional"]
+    assert given_names(GOOD) == []
+
+
+def test_nothing_is_put_before_a_program_that_it_does_not_need():
+    blocks = ["import math\nimport os\n\ndef g(x):\n    return math.sqrt(x)\n\ndef h(x):\n    return 1\n\nprint(g(4))",
+              "def f(x):\n    return g(x)"]  # fmt: skip
+    code = extract_code("\n\n".join(f"```python\n{block}\n```" for block in blocks), "f")
+    assert code == "import math\n\n\ndef g(x):\n    return math.sqrt(x)\n\n\ndef f(x):\n    return g(x)"
+
+
+def test_the_style_of_a_models_text_is_not_reported_to_the_user():
+    code = "from axiom.extraction import extract_code; print(extract_code(r'def f(s): return \"\\d\" is 1', 'f'))"
+    done = subprocess.run([sys.executable, "-W", "default", "-c", code], capture_output=True, text=True, check=True)
+    assert "def f" in done.stdout
+    assert done.stderr == ""
+
+
+# Work
+
+REPEATED = {
+    "assignments that stay open": "shift = (\n", "brackets": "f = [[[[\n", "blocks": "```python\nf = 1\n```\n",
+    "broken blocks": "```python\nf(\n```\n", "blocks that stay open": "```python\nf = (\n", "marks": "```\n",
+    "marks in thoughts": "```python\nf\n</think>\n", "thoughts": "<think>f</think>", "open thoughts": "<think>\n",
+    "quotes": ">  >  f", "strings": 'f = """\n', "strings over blocks": '```python\n# """\nf = """ \'\'\'\n```\n',
+    "data": '{"f": \n', "ends": "f <|end|> x ", "tags": "<b>f", "prose": "The function f adds one to x.\n",
+    "words": "f\n", "sums": "+ f", "functions": GOOD + "\n\n", "broken functions": "def f(x:\n    return x\n",
+    "decorators": "@f\n", "prompts": ">>> f = (\n", "signs of a diff": "+f = (\n", "curly quotes": "“f” = (\n",
+    "branches": "elif f:\n",
+    "indented": "Now f:\n    f = (\n", "helpers": "```python\ndef g(x):\n    return h(x)\n```\n",
+    "imports": "import f\n",
+}  # fmt: skip
+
+
+class Work:
+    """Counts the characters that are parsed and the calls that are made while one completion is read."""
+
+    def __init__(self, monkeypatch, text):
+        self.characters = self.calls = 0
+        real_tree, real_table = ast.parse, parsing.symtable.symtable
+
+        def count(real):
+            def counted(source, *rest):
+                self.characters += len(source)
+                return real(source, *rest)
+
+            return counted
+
+        with monkeypatch.context() as patch:
+            patch.setattr(parsing.ast, "parse", count(real_tree))
+            patch.setattr(parsing.symtable, "symtable", count(real_table))
+            sys.setprofile(self._event)
+            try:
+                extract_code(text, "f")
+            finally:
+                sys.setprofile(None)
+
+    def _event(self, frame, event, argument):
+        self.calls += event.endswith("call")
+
+
+@pytest.mark.parametrize("unit", REPEATED.values(), ids=REPEATED)
+def test_work_is_linear_in_the_size_of_the_completion(unit, monkeypatch):
+    small, large = (
+        Work(monkeypatch, unit * (size // len(unit)) + "\n```python\n" + GOOD + "\n```") for size in (8_000, 64_000)
+    )
+    assert large.characters <= (parsing.WORK + 2) * 64_000 + 30_000
+    assert large.calls <= 8 * small.calls * 1.25 + 2_000
+
+
+def test_a_program_behind_a_degenerate_text_is_found():
+    assert extract_code("shift = (\n" * 512 + GOOD, "f") == GOOD
+    assert extract_code(f"{GOOD}\n\n" + "and so on (\n" * 3000, "f") == GOOD
