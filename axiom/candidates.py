@@ -64,7 +64,7 @@ def write_verdicts(path: Path, verdicts: Sequence[CandidateVerdict]) -> None:
     if path.suffix == ".parquet":
         pq.write_table(pa.Table.from_pylist(rows, schema=_VERDICTS), path)
     else:
-        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
 
 def _rows(path: Path) -> Iterator[Any]:

@@ -400,7 +400,7 @@ def build_config(tree: Mapping[str, Any]) -> ExperimentConfig:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         known = ", ".join(sorted(str(p) for p in path.parent.glob("*.toml"))) or "none"
         raise ConfigError(f"preset {str(path)!r} does not exist; presets in that folder: {known}") from None

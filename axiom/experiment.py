@@ -52,6 +52,7 @@ class Experiment:
         Raises ConfigError when the name belongs to an experiment with another config.
         """
         experiment = cls(root, config)
+        experiment.folder.check_writable()
         if experiment.folder.exists("experiment.json"):
             known = cls.open(root, config.name)
             changed = differences(known.config, config)
@@ -101,13 +102,13 @@ class Experiment:
         try:
             lock.acquire(blocking=False)
         except Timeout:
-            who = holder.read_text() if holder.exists() else "an unknown process"
+            who = holder.read_text(encoding="utf-8") if holder.exists() else "an unknown process"
             raise LockedError(
                 f"experiment {self.config.name!r} is being written by {who}; wait for it, or end it and resume"
             ) from None
         try:
             now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-            holder.write_text(f"process {os.getpid()} on {socket.gethostname()} since {now}")
+            holder.write_text(f"process {os.getpid()} on {socket.gethostname()} since {now}", encoding="utf-8")
             self.sweep()
             yield
         finally:
@@ -231,7 +232,7 @@ def _git_commit() -> str | None:
             ["git", "describe", "--always", "--dirty", "--abbrev=12"],
             cwd=here,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=False,
         )
     except FileNotFoundError:
@@ -243,7 +244,7 @@ def _gpu() -> str | None:
     try:
         found = subprocess.run(
             ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"],
-            capture_output=True, text=True, check=False,
+            capture_output=True, encoding="utf-8", check=False,
         )  # fmt: skip
     except FileNotFoundError:
         return None

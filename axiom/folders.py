@@ -42,6 +42,21 @@ class Folder:
         """The full path of a file."""
         return f"{self.path.rstrip('/')}/{name}"
 
+    def check_writable(self) -> None:
+        """Raise ConfigError, writing nothing, where no file can be written here. An object store is not asked."""
+        if not self.local:
+            return
+        place = self.path
+        while not os.path.lexists(place):
+            place = os.path.dirname(place)
+        if not os.path.isdir(place):
+            number = errno.ENOTDIR
+        elif os.access(place, os.W_OK | os.X_OK):
+            return
+        else:
+            number = errno.EROFS if os.statvfs(place).f_flag & os.ST_RDONLY else errno.EACCES
+        raise _named(OSError(number, os.strerror(number)), place, "written")
+
     def names(self) -> list[str]:
         """What lies directly in the folder, sorted; empty if it does not exist."""
         with storage_errors(self.path, "read"):

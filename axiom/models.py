@@ -6,7 +6,6 @@ Everything that imports transformers or torch does so inside a function, so that
 import hashlib
 import importlib.util
 import json
-import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from axiom.config import ModelConfig
+from axiom.environment import cache_dir
 from axiom.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def load_tokenizer(config: ModelConfig) -> Any:
 def stop_tokens(model: Path, tokenizer: Any) -> frozenset[int]:
     """Tokens that end a turn: the generation config's and the tokenizer's own."""
     file = model / "generation_config.json"
-    listed = json.loads(file.read_text()).get("eos_token_id") if file.is_file() else None
+    listed = json.loads(file.read_text(encoding="utf-8")).get("eos_token_id") if file.is_file() else None
     tokens = listed if isinstance(listed, list) else [listed]
     return frozenset(token for token in (*tokens, tokenizer.eos_token_id) if token is not None)
 
@@ -130,7 +130,7 @@ def check_adapter(config: ModelConfig, adapter: Path) -> None:
     weights, settings = adapter / "adapter_model.safetensors", adapter / "adapter_config.json"
     if not (weights.is_file() and settings.is_file()):
         raise ConfigError(f"adapter {str(adapter)!r} lacks {weights.name} or {settings.name}; name a folder with both")
-    base = json.loads(settings.read_text()).get("base_model_name_or_path")
+    base = json.loads(settings.read_text(encoding="utf-8")).get("base_model_name_or_path")
     with safe_open(weights, "np") as file:
         mark = (file.metadata() or {}).get(FINGERPRINT_KEY)
     fits = mark == fingerprint(resolve_model(config.path)) if mark else base == config.path
@@ -139,11 +139,6 @@ def check_adapter(config: ModelConfig, adapter: Path) -> None:
             f"adapter {str(adapter)!r} was trained on {base!r}, not on model.path = {config.path!r}; "
             f"set model.path to its base or choose another adapter"
         )
-
-
-def cache_dir() -> Path:
-    """Where converted models live between runs."""
-    return Path(os.environ.get("AXIOM_CACHE_DIR") or Path.home() / ".cache" / "axiom")
 
 
 def _embedded_model() -> Path:

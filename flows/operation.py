@@ -2,15 +2,13 @@
 
 import os
 import socket
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from filelock import FileLock
 from prefect import get_run_logger, suspend_flow_run
 from prefect import runtime as prefect_runtime
 from prefect.client.orchestration import get_client
@@ -24,6 +22,7 @@ from axiom.models import resolve_device
 from axiom.progress import Progress, listen, report
 from axiom.runtime import Runtime, running
 from flows.outage import outliving_the_worker, patiently
+from flows.turn import turn
 
 LEASE_SECONDS = 60.0
 """A killed run's slot is free after this and the server's next look, 15 s later at most."""
@@ -77,7 +76,7 @@ def gpu(config: ExperimentConfig, operation: Operation) -> Iterator[None]:
     """Hold the GPU alone, if the run needs it.
 
     The server's slot queues runs where a person sees them, and its lease frees it a minute after a kill. While the
-    server is away a lease can lapse, so a lock of the operating system, which dies with its holder, has the last word.
+    server is away a lease can lapse, so a name that the operating system gives to one process has the last word.
     """
     if not needs_gpu(config, operation):
         yield
@@ -85,8 +84,12 @@ def gpu(config: ExperimentConfig, operation: Operation) -> Iterator[None]:
     name = slot()
     deployed = prefect_runtime.deployment.id is not None
     leased = concurrency(name, strict=True, lease_duration=LEASE_SECONDS, raise_on_lease_renewal_failure=False)
-    path = Path(tempfile.gettempdir()) / f"axiom-{name.replace(':', '-')}.lock"
-    with leased if deployed else nullcontext(), FileLock(path, mode=0o666):
+    holder = f"process {os.getpid()} with experiment {config.name!r} since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+
+    def waiting(other: str) -> None:
+        report(Progress(0, "queue", 0, 1, "", note=f"waiting for {name}, which {other} holds"))
+
+    with leased if deployed else nullcontext(), turn(name, holder, waiting):
         yield
 
 

@@ -145,7 +145,7 @@ def _deploy() -> list[str]:
     with get_client(sync_client=True) as client:
         before = client.read_deployments(limit=200)
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, encoding="utf-8", check=False)
     if done.returncode:
         raise InfrastructureError(f"`prefect deploy --all` failed: {(done.stdout + done.stderr)[-2000:]}")
     with get_client(sync_client=True) as client:

@@ -1,6 +1,8 @@
 """What operators read and fill in: the form, the artifacts, the waiting, without a server."""
 
 import asyncio
+import functools
+import os
 import subprocess
 import sys
 import time
@@ -144,27 +146,52 @@ def test_only_runs_on_a_gpu_hold_it_unless_told_otherwise():
     assert not operation.needs_gpu(language, operation.Operation())
 
 
-def test_a_second_holder_of_the_gpu_waits_for_the_first(tmp_path, monkeypatch):
-    """Without a server the lock of the operating system alone keeps two processes apart."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    code = (
-        "import time\nfrom axiom.config import ExperimentConfig\nfrom flows.operation import Operation, gpu\n"
-        "with gpu(ExperimentConfig(), Operation(gpu='always')):\n    print('held', flush=True); time.sleep(60)\n"
+HOLD = """
+import sys
+from axiom.config import ExperimentConfig
+from axiom.progress import listen
+from flows.operation import Operation, gpu
+config, told = ExperimentConfig(name="mine"), listen(lambda progress: print(progress.note, flush=True))
+with told, gpu(config, Operation(gpu="always")):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_second_holder_of_the_gpu_says_whom_it_waits_for_and_waits(tmp_path):
+    """Another user, with another temporary folder that cannot even be written; the first is killed, the rest leave."""
+    other = ["unshare", "--user", "--map-user=12345", "env", f"HOME={tmp_path}", f"TMPDIR={tmp_path}/no"]
+    card = f"CUDA_VISIBLE_DEVICES={os.getpid()}"  # one that no other test on this machine asks for
+    python = [sys.executable, "-c", HOLD]
+    start = functools.partial(
+        subprocess.Popen, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
     )
-    first = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=REPOSITORY, text=True)
-    second = None
+    first = start(["env", card, *python])
+    second = third = None
     try:
         assert first.stdout.readline() == "held\n"
-        second = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=REPOSITORY, text=True)
-        time.sleep(1)
+        second = start([*other, card, *python])
+        says = second.stdout.readline()
+        assert f"waiting for {operation.slot(os.getpid())}, which process {first.pid} with experiment 'mine'" in says
         first.kill()
-        killed = time.monotonic()
-        assert second.stdout.readline() == "held\n"
-        assert time.monotonic() - killed < 30
+        assert second.stdout.readline() == "held\n", "it said so once"
+        third = start(["env", card, *python])
+        assert f"which process {second.pid}" in third.stdout.readline()
+        second.stdin.close()
+        assert third.stdout.readline() == "held\n"
+        third.stdin.close()
+        assert (second.wait(30), third.wait(30)) == (0, 0)
     finally:
-        for process in filter(None, (first, second)):
+        for process in filter(None, (first, second, third)):
             process.kill()
             process.wait()
+
+
+def test_who_has_had_the_gpu_can_have_it_again(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", str(os.getpid()))
+    for _ in range(3):
+        with operation.gpu(ExperimentConfig(), operation.Operation(gpu="always")):
+            pass
 
 
 @pytest.mark.parametrize("asked", [TerminationSignal(signal=15), KeyboardInterrupt()])

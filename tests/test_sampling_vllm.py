@@ -1,5 +1,6 @@
 """The vLLM engine, the real one: it agrees with transformers, follows its adapter and survives its own death."""
 
+import dataclasses
 import importlib.util
 import os
 import re
@@ -17,7 +18,7 @@ from axiom.models import Policy, load_tokenizer
 from axiom.problems import generate_splits
 from axiom.prompts import render
 from axiom.records import Outcome
-from axiom.sampling import Request
+from axiom.sampling import Request, engine_process
 from axiom.sampling.engine_process import EngineProcess
 from axiom.sampling.transformers import TransformersSampler
 from axiom.training import Example, train
@@ -160,6 +161,24 @@ def test_a_death_is_noticed_within_ten_seconds():
     with pytest.raises(EngineError, match=r"died with status -9"):
         process.expect("ready", 60)
     assert time.monotonic() - began < 10
+
+
+def test_a_slow_engine_lives_and_a_hung_one_is_replaced(engine, prompts, monkeypatch):
+    """So short a silence that no completion ends within it: what an engine at work says in between must do."""
+    engine.use(BASE)
+    first, again = ([dataclasses.replace(r, seed=seed) for r in ask(prompts[:1], 2, 2.0, 300)] for seed in (7, 8))
+    next(engine.sample(ask(prompts[:1], limit=1)))  # the prompt is in the cache, so that each step is short
+    began = time.monotonic()
+    next(engine.sample(first))
+    monkeypatch.setattr(engine_process, "SILENCE_SECONDS", (time.monotonic() - began) / 3)
+    pid = engine.engines[0].process.pid
+    assert len(texts(engine, again)) == 2
+    assert engine.engines[0].process.pid == pid, "it was slow, not hung"
+    os.kill(pid, signal.SIGSTOP)
+    monkeypatch.setattr(engine_process, "SILENCE_SECONDS", 20.0)
+    assert len(texts(engine, ask(prompts[:1], limit=4))) == 1
+    assert engine.engines[0].process.pid != pid
+    assert not Path(f"/proc/{pid}").exists()
 
 
 def test_an_adapter_of_too_high_a_rank_is_refused(engine, prompts, tmp_path):

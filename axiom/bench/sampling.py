@@ -120,7 +120,9 @@ def _timed(sampler: Sampler, requests: Sequence[Request]) -> tuple[int, float]:
 
 def _baseline(name: str, kind: str, model: ModelConfig, requests: Sequence[Request]) -> Measured:
     script = [sys.executable, "-m", "axiom.bench.baselines", kind]
-    done = subprocess.run(script, input=as_json(model, list(requests)), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        script, input=as_json(model, list(requests)), capture_output=True, encoding="utf-8", check=False
+    )
     if done.returncode != 0:
         raise EngineError(f"baseline {kind} ended with status {done.returncode}: {done.stderr.strip()[-300:]}")
     answer = next(line for line in done.stdout.splitlines() if line.startswith('{"start"'))  # engines print as well

@@ -97,14 +97,16 @@ def _rate(run: Callable[[], bool], count: int) -> float:
 
 
 def _subprocess() -> bool:
-    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=10, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, encoding="utf-8", timeout=10, check=False
+    )
     return done.stdout.strip() == ANSWER
 
 
 def _bubblewrap() -> bool:
     command = ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--unshare-all", "--die-with-parent"]
     done = subprocess.run(
-        [*command, sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=10, check=False
+        [*command, sys.executable, "-c", SCRIPT], capture_output=True, encoding="utf-8", timeout=10, check=False
     )
     return done.stdout.strip() == ANSWER
 
@@ -132,7 +134,9 @@ def _forks(count: int) -> float:
         f"for _ in range({count}):\n    pid = os.fork()\n    if not pid:\n        os._exit(0)\n    os.waitpid(pid, 0)\n"
         f"print({count} / (time.perf_counter() - t))"
     )
-    return float(subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True).stdout)
+    return float(
+        subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, encoding="utf-8", check=True).stdout
+    )
 
 
 def budget(verifier: Verifier) -> Table:
@@ -151,7 +155,7 @@ def budget(verifier: Verifier) -> Table:
 def _system_calls(verifier: Verifier, pid: int) -> str:
     if shutil.which("strace") is None:
         return "not counted: install the system package strace"
-    tracer = subprocess.Popen(["strace", "-f", "-c", "-p", str(pid)], stderr=subprocess.PIPE, text=True)
+    tracer = subprocess.Popen(["strace", "-f", "-c", "-p", str(pid)], stderr=subprocess.PIPE, encoding="utf-8")
     time.sleep(0.5)
     _verified(verifier, 50)
     tracer.send_signal(signal.SIGINT)
@@ -229,11 +233,11 @@ def _held(verifier: Verifier) -> dict[str, int]:
 
 
 def _children(pid: int) -> list[str]:
-    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()
 
 
 def _resident(pid: str) -> int:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize() // 1024
+    return int(Path(f"/proc/{pid}/statm").read_text(encoding="utf-8").split()[1]) * resource.getpagesize() // 1024
 
 
 def stream(count: int) -> Table:

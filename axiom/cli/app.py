@@ -8,6 +8,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from axiom.cli.terminal import show_anything
+from axiom.environment import settle
 from axiom.errors import InfrastructureError, StorageError, UserError
 
 app = typer.Typer(
@@ -30,9 +32,12 @@ COMMAND_MODULES: tuple[str, ...] = (
 
 def main() -> None:
     """Entry point of `axiom`."""
+    show_anything()
     for name in COMMAND_MODULES:
         importlib.import_module(f"axiom.cli.{name}")
     try:
+        if moved := settle():
+            errors.print(escape(moved), highlight=False)
         left = app(prog_name="axiom", standalone_mode=False)
         sys.exit(left if isinstance(left, int) else 0)
     except _UsageError as error:

@@ -5,6 +5,7 @@ from types import TracebackType
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
@@ -62,7 +63,9 @@ class Display:
     def _line(self, progress: Progress) -> None:
         self._printed = time.monotonic()
         style = "dim" if progress.reused or progress.stage not in ("done", "stop") else "bold"
-        self._console.print(f"{self._title(progress)}: {progress.note}", style=style, highlight=False, soft_wrap=True)
+        self._console.print(
+            f"{self._title(progress)}: {progress.note}", style=style, highlight=False, markup=False, soft_wrap=True
+        )
 
     def _title(self, progress: Progress) -> str:
         return f"iteration {progress.iteration}/{self._iterations} · {progress.stage}"
@@ -79,9 +82,11 @@ def _rate(progress: Progress) -> str:
 
 def as_table(title: str, header: list[str], rows: list[list[str]]) -> Table:
     """A rich table, first column left, the others right."""
-    table = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(
+        title=escape(title), title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
     for number, name in enumerate(header):
         table.add_column(name, justify="left" if number == 0 else "right", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     return table

@@ -3,13 +3,16 @@
 import importlib.metadata
 import importlib.util
 import os
+import resource
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from axiom.cli.app import app, console
 from axiom.cli.run import Root
+from axiom.errors import ConfigError
 from axiom.experiment import DEFAULT_ROOT, provenance
 
 State = Literal["ok", "note", "missing"]
@@ -35,7 +38,7 @@ def doctor(root: Root = DEFAULT_ROOT) -> None:
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-    found = [*_machine(root), *_models(), *_engines(), *_sandbox(), *_prefect()]
+    found = [*_machine(root), *_surroundings(), *_models(), *_engines(), *_sandbox(), *_prefect()]
     for finding in found:
         remedy = f"\n→ {finding.remedy}" if finding.remedy else ""
         table.add_row(MARKS[finding.state], finding.part, escape(finding.detail + remedy))
@@ -54,17 +57,52 @@ def _machine(root: str) -> Iterator[Finding]:
     if not folder.local:
         yield Finding("store", "ok", f"{root}, an object store: experiments there are not locked")
         return
-    place = folder.path
-    while not os.path.exists(place):
-        place = os.path.dirname(place)
-    free = shutil.disk_usage(place).free / GIB
-    if not os.access(place, os.W_OK):
-        yield Finding(
-            "store", "missing", f"{folder.path} cannot be written", "choose another with --root or AXIOM_ROOT"
-        )
+    try:
+        folder.check_writable()
+    except ConfigError as error:
+        yield Finding("store", "missing", str(error), "choose another with --root or AXIOM_ROOT")
     else:
-        yield Finding("store", "ok" if free > 5 else "note", f"{folder.path}, {free:.0f} GiB free",
-                      "" if free > 5 else "an experiment of 100 iterations takes a few GiB")  # fmt: skip
+        yield _room("store", folder.path, 5, "an experiment of 100 iterations takes a few GiB")
+
+
+def _surroundings() -> Iterator[Finding]:
+    """What the process stands in: where it may keep files, how many it may open, what its terminal can show."""
+    from axiom import environment
+    from axiom.store import Folder
+
+    places = {"caches": environment.cache_dir(), "Prefect's files": environment.prefect_home()}
+    for part, place in places.items():
+        try:
+            Folder(str(place)).check_writable()
+        except ConfigError as error:
+            yield Finding(part, "missing", str(error), f"set {environment.VARIABLES[part]}")
+        else:
+            lost = place.is_relative_to(environment.temporary_folder())
+            yield Finding(
+                part, "note" if lost else "ok", f"{place}", "temporary: set HOME to keep them" if lost else ""
+            )
+    temporary, wanted = environment.temporary_folder(), os.environ.get("TMPDIR")
+    if wanted and not temporary.samefile(wanted if os.path.isdir(wanted) else os.sep):
+        yield Finding("temporary files", "note", f"TMPDIR = {wanted} cannot be written; {temporary} serves instead",
+                      "set TMPDIR to a folder with room")  # fmt: skip
+    else:
+        yield _room("temporary files", str(temporary), 1, "set TMPDIR to a folder with room")
+    files, needed = resource.getrlimit(resource.RLIMIT_NOFILE)[0], 256 + 8 * len(os.sched_getaffinity(0))
+    yield Finding("open files", "ok" if files >= needed else "note", f"at most {files}",
+                  "" if files >= needed else f"raise it: ulimit -n {needed}; or set sandbox.workers")  # fmt: skip
+    encoding = sys.stdout.encoding or "unknown"
+    shows = encoding.lower().replace("-", "") == "utf8"
+    yield Finding("terminal", "ok" if shows else "note", f"shows {encoding}",
+                  "" if shows else "some signs are replaced; PYTHONIOENCODING=utf-8 shows them if it can")  # fmt: skip
+
+
+def _room(part: str, place: str, wanted: float, remedy: str) -> Finding:
+    there = place
+    while not os.path.exists(there):
+        there = os.path.dirname(there)
+    free = shutil.disk_usage(there).free / GIB
+    return Finding(part, "ok" if free > wanted else "note", f"{place}, {free:.0f} GiB free",
+                   "" if free > wanted else remedy)  # fmt: skip
 
 
 def _models() -> Iterator[Finding]:

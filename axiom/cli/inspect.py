@@ -50,7 +50,7 @@ def inspect(
             raise DataError(
                 f"--where {where!r} does not work on the columns {', '.join(rows.columns)}: {error}"
             ) from None
-    console.print(f"{place.at(table + '.parquet')}: {rows.height} rows", highlight=False, soft_wrap=True)
+    console.print(f"{place.at(table + '.parquet')}: {rows.height} rows", highlight=False, markup=False, soft_wrap=True)
     for row in rows.head(limit).iter_rows(named=True):
         _print_row(row)
     if rows.height > limit:
@@ -101,7 +101,8 @@ def report(name: Name, root: Root = DEFAULT_ROOT) -> None:
     experiment = Experiment.open(root, name)
     if not experiment.folder.exists("metrics.parquet"):
         raise DataError(f"experiment {name!r} has no metrics yet; `axiom resume {name}` continues it")
-    console.print(write(experiment), highlight=False, soft_wrap=True)
+    experiment.folder.check_writable()
+    console.print(write(experiment), highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -113,15 +114,16 @@ def plot(
 ) -> None:
     """Draw one chart of an experiment into a file."""
     from axiom import charts
+    from axiom.cli.outputs import check_file, check_folder
     from axiom.experiment import Experiment
     from axiom.records import Metric
 
     known = {"accuracy": charts.accuracy, "gold": charts.gold, "outcomes": charts.outcomes, "families": charts.families}
     if chart not in known:
         raise DataError(f"no chart {chart!r}; choose one of {', '.join(known)}")
-    if out.suffix not in (".png", ".svg", ".json", ".html"):
-        raise DataError(f"--out {str(out)!r} must end in .png, .svg, .json or .html")
     experiment = Experiment.open(root, name)
+    check_folder("--out", out.absolute().parent)
+    check_file("--out", out, (".png", ".svg", ".json", ".html"))
     inline = {"inline": True} if out.suffix == ".html" else {}
     known[chart](experiment.stages.read("", "metrics", Metric)).save(str(out), scale_factor=2, **inline)
-    console.print(str(out), highlight=False, soft_wrap=True)
+    console.print(str(out), highlight=False, markup=False, soft_wrap=True)

@@ -75,8 +75,8 @@ def _path(model: str, shape: str | None) -> str:
     if shape is None:
         return model
     from axiom.bench.workload import SHAPES, shaped_model
+    from axiom.environment import cache_dir
     from axiom.errors import ConfigError
-    from axiom.models import cache_dir
 
     if shape not in SHAPES:
         raise ConfigError(f"--shape {shape!r} is not known; choose one of {', '.join(SHAPES)}")

@@ -69,13 +69,11 @@ def _bounds(text: str) -> tuple[int, int]:
 
 
 def _write(out: Path, names: list[str], bounds: tuple[int, int] | None, count: int, seed: int) -> None:
+    from axiom.cli.outputs import check_file
     from axiom.problems.bulk import write
 
-    if out.suffix not in (".parquet", ".jsonl"):
-        raise ConfigError(f"--out {str(out)!r} ends in {out.suffix!r}; name a .parquet or .jsonl file")
-    if not out.parent.is_dir():
-        raise ConfigError(f"--out {str(out)!r}: the folder {str(out.parent)!r} does not exist; create it first")
-    console.print(f"{write(out, names, bounds, count, seed)} problems written to {out}")
+    check_file("--out", out, (".parquet", ".jsonl"))
+    console.print(f"{write(out, names, bounds, count, seed)} problems written to {out}", markup=False)
 
 
 def _print(names: list[str], bounds: tuple[int, int] | None, count: int, seed: int, show: bool) -> None:

@@ -4,6 +4,7 @@ import os
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from axiom.cli.app import app, console
 from axiom.cli.workflow import interruptible, load_flow
@@ -108,7 +109,7 @@ def _summary(root: str, name: str, report: str) -> None:
     confidence = f"{experiment.config.evaluation.confidence:.0%}"
     console.print(as_table(f"Greedy accuracy with {confidence} Wilson intervals", *accuracy_rows(metrics)))
     console.print(f"[bold]Phases:[/] {verdict(experiment, metrics).sentence()}", highlight=False)
-    console.print(f"[bold]Report:[/] {report}", highlight=False, soft_wrap=True)
+    console.print(f"[bold]Report:[/] {escape(report)}", highlight=False, soft_wrap=True)
     console.print(f"Look inside: axiom inspect {name} --iteration 1 --stage samples", highlight=False, soft_wrap=True)
 
 
@@ -160,6 +161,8 @@ def list_experiments(root: Root = DEFAULT_ROOT) -> None:
         model = config.model.path if config.model.kind == "language" else "modular"
         rows.append([name, config.arm, str(config.seed), f"{max(0, done - 1)}/{config.iterations}", model])
     if not rows:
-        console.print(f"no experiments under {root!r} yet; start one with: axiom run deployments/quickstart.toml")
+        console.print(
+            f"no experiments under {root!r} yet; start one with: axiom run deployments/quickstart.toml", markup=False
+        )
         return
     console.print(as_table(f"Experiments under {root}", ["name", "arm", "seed", "iterations", "model"], rows))

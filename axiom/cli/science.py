@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 
 from axiom.cli.app import app, bench_app, console
+from axiom.cli.outputs import check_file, check_folder
 from axiom.cli.run import Root
 from axiom.cli.workflow import interruptible, load_flow
 from axiom.errors import ConfigError, DataError
@@ -44,6 +45,9 @@ def detect(
     """  # fmt: skip
     from axiom import grokking
 
+    if out is not None:
+        check_folder("--out", out.absolute().parent)
+        check_file("--out", out, (".png", ".svg", ".html", ".json"))
     if not grokking.is_table(source):
         _detect_slices(root, source, as_json, out)
         return
@@ -116,6 +120,7 @@ def control(
     from axiom import control as controls
     from axiom import curve_charts
 
+    check_folder("--out", out)
     table = Table("control", "recipe", "steps", "seconds", "should grok", "it", "verdict")
     outcomes = controls.run(seed=seed)
     for outcome in outcomes:
@@ -131,7 +136,7 @@ def control(
     chart = curve_charts.gallery(panels, "optimizer step")
     for suffix in ("png", "svg", "html"):
         curve_charts.save(chart, out / f"control.{suffix}")
-    console.print(f"charts: {out}/control.png, .svg, .html")
+    console.print(f"charts: {out}/control.png, .svg, .html", markup=False)
     if not all(outcome.as_expected for outcome in outcomes):
         raise typer.Exit(1)
 
@@ -200,7 +205,9 @@ def study(
         results = flow(path=str(path), root=root, shard=part - 1, shards=parts)
     for result in results:
         console.print(f"[bold]{result['name']}[/]: {result['phases']}", highlight=False)
-    console.print(f"{len(results)} runs of {config.seeds} seeds done; next: axiom compare {path}", highlight=False)
+    console.print(
+        f"{len(results)} runs of {config.seeds} seeds done; next: axiom compare {path}", highlight=False, markup=False
+    )
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -240,6 +247,7 @@ def compare(
     console.print(as_table("Arms", *reports.arm_rows(arms)))
     console.print(as_table("Ledger: sums over rounds, means over runs", *reports.ledger_rows(arms)))
     folder = out or Path("artifacts") / f"compare-{title}"
+    check_folder("--out", folder)
     try:
         found = compare_arms(arms, reading)
     except DataError:  # too few pairs for a verdict, but not for the charts
@@ -259,10 +267,10 @@ def _draw(
     made = charts.all_of(arms, found, reading.clock, reading.split)
     for name, chart in made.items():
         curve_charts.save(chart, folder / f"{name}.svg")
-    (folder / "report.html").write_text(report.page(title, arms, found, made))
-    (folder / "figures.json").write_text(report.figures(arms, found))
+    (folder / "report.html").write_text(report.page(title, arms, found, made), encoding="utf-8")
+    (folder / "figures.json").write_text(report.figures(arms, found), encoding="utf-8")
     report.measurements(arms).write_parquet(folder / "metrics.parquet", compression="zstd")
-    console.print(f"\nreport and charts: {folder}/report.html", highlight=False, soft_wrap=True)
+    console.print(f"\nreport and charts: {folder}/report.html", highlight=False, markup=False, soft_wrap=True)
 
 
 @bench_app.command("verifier")

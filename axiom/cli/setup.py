@@ -45,4 +45,6 @@ def pause(name: Name, root: Root = DEFAULT_ROOT) -> None:
     if experiment.folder.local and not experiment.is_locked():
         raise ConfigError(f"experiment {name!r} is not running; `axiom status {name}` says how it stands")
     experiment.folder.write_bytes(PAUSE, b"")
-    console.print(f"{name} pauses after its iteration; continue it with: axiom resume {name}", highlight=False)
+    console.print(
+        f"{name} pauses after its iteration; continue it with: axiom resume {name}", highlight=False, markup=False
+    )

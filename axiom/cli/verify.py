@@ -36,7 +36,7 @@ def verify(
         verdicts = sorted(verifier.verify(read_candidates(file)), key=lambda verdict: place[verdict.candidate_id])
         outcomes.update(verdict.outcome.value for verdict in verdicts)
         write_verdicts(out, verdicts)
-        console.print(f"{len(verdicts)} verdicts in {out}, isolation {verifier.tier}", highlight=False)
+        console.print(f"{len(verdicts)} verdicts in {out}, isolation {verifier.tier}", highlight=False, markup=False)
     for outcome, count in outcomes.most_common():
         console.print(f"  {outcome:<18}{count:>8}", highlight=False)
 

@@ -4,12 +4,13 @@ import importlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import typer
 
 from axiom.cli.app import errors
+from axiom.cli.outputs import check_folder
+from axiom.environment import prefect_home
 from axiom.errors import InfrastructureError
 
 START = "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"
@@ -29,7 +30,12 @@ INTERRUPTED = 130
 
 
 def load_flow(module: str, name: str) -> Callable[..., Any]:
-    """The flow, by name: the command line alone starts flows, and the library itself stays free of Prefect."""
+    """The flow, by name: the command line alone starts flows, and the library itself stays free of Prefect.
+
+    Raises DataError when Prefect could not keep its files, which it would tell only after minutes.
+    """
+    if not os.environ.get("PREFECT_API_URL"):
+        check_folder("PREFECT_HOME =", prefect_home())
     for variable, value in SETTINGS.items():
         os.environ.setdefault(variable, value)
     flow: Callable[..., Any] = getattr(importlib.import_module(module), name)
@@ -45,13 +51,14 @@ def interruptible(going_on: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        errors.print(f"interrupted; what is finished is kept, and {going_on} goes on from there", highlight=False)
+        errors.print(
+            f"interrupted; what is finished is kept, and {going_on} goes on from there", highlight=False, markup=False
+        )
         raise typer.Exit(INTERRUPTED) from None
     except RuntimeError as error:
         if "ephemeral Prefect API server" not in str(error):
             raise
-        home = os.environ.get("PREFECT_HOME", str(Path.home() / ".prefect"))
         raise InfrastructureError(
             f"the run's private Prefect server did not start within {os.environ[START]} s; see that "
-            f"PREFECT_HOME = {home} can be written, or name a server of yours by PREFECT_API_URL"
+            f"PREFECT_HOME = {prefect_home()} can be written, or name a server of yours by PREFECT_API_URL"
         ) from None

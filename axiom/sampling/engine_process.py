@@ -15,10 +15,13 @@ from typing import Any, Self
 
 from axiom.errors import EngineError
 
-START_SECONDS = 600.0
-"""An engine that is not ready by then is taken for dead; a first start compiles for up to a minute."""
+START_SECONDS = 1800.0
+"""An engine that is not ready by then is taken for hung: a first start compiles for up to a minute, and the weights of
+a large model may come over a slow network."""
 SILENCE_SECONDS = 300.0
 """An engine that says nothing for so long while it has work is taken for hung."""
+BEATS = 10
+"""Signs of life that an engine gives in that time while it computes, whether or not a completion has ended."""
 ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # the engine core in the worker itself: one process, one hop less
     "VLLM_NO_USAGE_STATS": "1",
@@ -45,6 +48,7 @@ class EngineProcess:
         theirs.close()
         self.socket = ours
         self.buffer = b""
+        self.heard = time.monotonic()
 
     def __enter__(self) -> Self:
         return self
@@ -57,14 +61,16 @@ class EngineProcess:
         self.socket.settimeout(SILENCE_SECONDS)
         try:
             self.socket.sendall(json.dumps(message).encode() + b"\n")
+        except TimeoutError:
+            raise self._hung(SILENCE_SECONDS) from None
         except OSError:
             raise self.death() from None
+        self.heard = time.monotonic()
 
-    def expect(self, key: str, seconds: float = SILENCE_SECONDS) -> Any:
+    def expect(self, key: str, seconds: float | None = None) -> Any:
         """The value of `key` in the next message that is no completion of a stream given up by its reader."""
-        deadline = time.monotonic() + seconds
         while True:
-            for message in self.receive(max(0.0, deadline - time.monotonic())):
+            for message in self.receive(seconds):
                 if key in message:
                     return message[key]
                 if "done" not in message:
@@ -72,22 +78,32 @@ class EngineProcess:
                         f"engine {self.name} answered {list(message)} where {key!r} was due; see {self.log.name}"
                     )
 
-    def receive(self, seconds: float) -> list[dict[str, Any]]:
-        """The messages that are there, waiting for the first."""
-        self.socket.settimeout(max(0.01, seconds))
+    def receive(self, seconds: float | None = None) -> list[dict[str, Any]]:
+        """The messages that are there, waiting for the first until the engine has been silent for too long.
+
+        A silence of `seconds` (`SILENCE_SECONDS`) counts from the last message either way.
+        """
+        limit = SILENCE_SECONDS if seconds is None else seconds
+        self.socket.settimeout(max(0.01, self.patience(limit)))
         try:
             data = self.socket.recv(1 << 20)
         except TimeoutError:
-            self.kill()
-            raise EngineError(
-                f"engine {self.name} was silent for {seconds:.0f} s and was ended; see {self.log.name}"
-            ) from None
+            raise self._hung(limit) from None
         except OSError:
             data = b""
         if not data:
             raise self.death()
+        self.heard = time.monotonic()
         *lines, self.buffer = (self.buffer + data).split(b"\n")
         return [json.loads(line) for line in lines]
+
+    def patience(self, limit: float | None = None) -> float:
+        """Seconds until the engine, if it stays silent, is taken for hung; below 0 afterwards."""
+        return self.heard + (SILENCE_SECONDS if limit is None else limit) - time.monotonic()
+
+    def _hung(self, seconds: float) -> EngineError:
+        self.kill()
+        return EngineError(f"engine {self.name} was silent for {seconds:.0f} s and was ended; see {self.log.name}")
 
     def death(self) -> EngineError:
         """End what is left of the process and tell how it died."""
@@ -109,6 +125,6 @@ class EngineProcess:
 
 def _last_words(log: Path) -> str:
     """The last line of the log that names an error, or its last line."""
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     errors = [line for line in lines if re.search(r"\w*(Error|Exception)\b.*:", line)]
     return (errors or lines or ["it left no message"])[-1][-300:]

@@ -44,7 +44,7 @@ def updates(adapter: Path, device: str) -> Iterator[tuple[str, torch.Tensor]]:
 
     It is computed on `device`: on the host it would hold a new policy up for seconds.
     """
-    settings = json.loads((adapter / "adapter_config.json").read_text())
+    settings = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
     special = [key for key in SPECIAL if settings.get(key)]
     if special:
         raise ConfigError(

@@ -17,8 +17,8 @@ from typing import Any
 from axiom.config import ModelConfig, SamplingConfig
 from axiom.errors import ConfigError, EngineError
 from axiom.models import Policy, check_adapter, load_tokenizer, resolve_device, resolve_model, stop_tokens
-from axiom.sampling import Completion, Request
-from axiom.sampling.engine_process import SILENCE_SECONDS, START_SECONDS, EngineProcess
+from axiom.sampling import Completion, Request, engine_process
+from axiom.sampling.engine_process import START_SECONDS, EngineProcess
 from axiom.sampling.vllm_plan import Plan, make_plan, out_of_memory
 
 log = logging.getLogger("axiom.sampling")
@@ -80,9 +80,9 @@ class VLLMSampler:
             self._submit(index, due)
         restarts = RESTARTS
         while due:
-            for index in self._ready():
+            for index in self._ready(due):
                 try:
-                    messages = self.engines[index].receive(SILENCE_SECONDS)
+                    messages = self.engines[index].receive()
                 except EngineError as error:
                     if restarts == 0:
                         raise
@@ -199,19 +199,20 @@ class VLLMSampler:
             for key, job in mine.items()
         ]  # fmt: skip
         seed = next(iter(mine.values())).request.seed
-        self.engines[index].send(op="sample", requests=payload, seed=seed, logprobs=self.sampling.vllm.logprobs)
+        self.engines[index].send(
+            op="sample", requests=payload, seed=seed, logprobs=self.sampling.vllm.logprobs,
+            beat_seconds=engine_process.SILENCE_SECONDS / engine_process.BEATS,
+        )  # fmt: skip
 
-    def _ready(self) -> list[int]:
-        """Engines that have something to say, or have died."""
+    def _ready(self, due: dict[int, _Job]) -> list[int]:
+        """Engines that have something to say, have died, or have work and are silent for too long."""
+        busy = sorted({job.engine for job in due.values()})
         with selectors.DefaultSelector() as selector:
-            for index, engine in enumerate(self.engines):
-                selector.register(engine.socket, selectors.EVENT_READ, index)
-            events = selector.select(SILENCE_SECONDS)
-        if not events:
-            raise EngineError(
-                f"no engine finished anything for {SILENCE_SECONDS:.0f} s; see {self.engines[0].log.name}"
-            )
-        return [key.data for key, _ in events]
+            for index in busy:
+                selector.register(self.engines[index].socket, selectors.EVENT_READ, index)
+            events = selector.select(max(0.0, min(self.engines[index].patience() for index in busy)))
+        ready = [key.data for key, _ in events]
+        return ready or [index for index in busy if self.engines[index].patience() <= 0]
 
     def _completions(self, rows: list[list[Any]], due: dict[int, _Job]) -> Iterator[Completion]:
         rows = [row for row in rows if row[0] in due]  # others belong to a stream that nobody read to its end
@@ -256,7 +257,10 @@ def engine_arguments(directory: Path, model: ModelConfig, sampling: SamplingConf
 
 
 def _check_rank(adapter: Path, sampling: SamplingConfig) -> None:
-    rank, limit = json.loads((adapter / "adapter_config.json").read_text())["r"], sampling.vllm.max_lora_rank
+    rank, limit = (
+        json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))["r"],
+        sampling.vllm.max_lora_rank,
+    )
     if rank > limit:
         raise ConfigError(
             f"adapter {str(adapter)!r} has rank {rank}, the engine takes {limit}; set sampling.vllm.max_lora_rank"

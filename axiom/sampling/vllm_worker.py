@@ -3,6 +3,7 @@
     {"op": "start", "arguments": {...}, "merged": bool}              {"ready": {"vllm": release, "pid": ...}}
     {"op": "use", "adapter": path or null}                           {"used": version}
     {"op": "sample", "requests": [{"key": ..., "ids": [...]}, ...]}  {"done": [[key, tokens, logprob, reason], ...]} ...
+                                                                     an empty list is a sign of life, none has ended yet
     {"op": "sleep"}                                                  {"slept": true}; the next `use` wakes the engine
 
 Run as `python -m axiom.sampling.vllm_worker FD PARENT`. The engine core runs in this very process, because a second hop
@@ -83,8 +84,8 @@ class Worker:
         if self.lora is not None:
             self.engine.add_lora(self.lora)
 
-    def on_sample(self, requests: list[dict[str, Any]], seed: int, logprobs: bool) -> None:
-        """Run the requests to their end; each step's finished ones go out together."""
+    def on_sample(self, requests: list[dict[str, Any]], seed: int, logprobs: bool, beat_seconds: float) -> None:
+        """Run the requests to their end; each step's finished ones go out together, or an empty list now and then."""
         import torch
         from vllm import SamplingParams
         from vllm.inputs import TokensPrompt
@@ -103,10 +104,12 @@ class Worker:
             )
             prompt = TokensPrompt(prompt_token_ids=request["ids"])
             self.engine.add_request(str(request["key"]), prompt, parameters, lora_request=self.lora)
+        told = time.monotonic()
         while self.engine.has_unfinished_requests():
             finished = [_row(output) for output in self.engine.step() if output.finished]
-            if finished:
+            if finished or time.monotonic() - told >= beat_seconds:
                 self.send(done=finished)
+                told = time.monotonic()
 
     def on_sleep(self) -> None:
         """Give the GPU's memory to the trainer; the weights wait in host memory."""

@@ -59,7 +59,7 @@ class StudyConfig(Section):
 def load_study(path: Path) -> StudyConfig:
     """The study in a TOML file, its preset's path resolved. Raises ConfigError with one sentence."""
     try:
-        tree = tomllib.loads(path.read_text())
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(
             f"study {str(path)!r} does not exist; name a TOML file with name, preset, arms, seeds"

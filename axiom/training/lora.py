@@ -114,7 +114,7 @@ def _start_anew(adapted: PeftModel, seed: int) -> None:
 
 
 def _check_settings(adapter: Path, config: TrainingConfig) -> None:
-    found = json.loads((adapter / SETTINGS).read_text())
+    found = json.loads((adapter / SETTINGS).read_text(encoding="utf-8"))
     for key, field in (("r", "lora_r"), ("lora_alpha", "lora_alpha")):
         if found[key] != getattr(config, field):
             raise ConfigError(
@@ -148,7 +148,7 @@ def save_adapter(trainable: Trainable, model: ModelConfig, out: Path, merged: Pa
     if merged is not None:
         earlier = load_file(merged / WEIGHTS)
         state = {name: _stacked(name, earlier[name], tensor) for name, tensor in state.items()}
-        ranks = json.loads((merged / SETTINGS).read_text())["r"] + settings.r
+        ranks = json.loads((merged / SETTINGS).read_text(encoding="utf-8"))["r"] + settings.r
         settings.lora_alpha, settings.r = settings.lora_alpha * ranks // settings.r, ranks
     state = {name: tensor.contiguous().cpu() for name, tensor in state.items()}
     mark = fingerprint(resolve_model(model.path))

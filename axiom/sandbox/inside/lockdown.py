@@ -24,7 +24,7 @@ _STACK_BYTES = 64 << 20
 _OPEN_FILES = 16
 _SOME_PID = 0x7EADBEEF  # stands in the prepared filter where the child's own will
 
-with open("/proc/self/uid_map") as _file:  # read now: later the root directory is empty
+with open("/proc/self/uid_map", encoding="ascii") as _file:  # read now: later the root directory is empty
     _MAPS_EVERYBODY = _file.read().split() == ["0", "0", "4294967295"]
 kernel = Kernel()
 

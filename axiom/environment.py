@@ -1,0 +1,98 @@
+"""What a process needs around it: a home to keep caches in, a folder for temporary files, a name of its user.
+
+Batch systems and containers run programs without some of these. The libraries that we use look for them when they are
+imported, so the command line settles them first; a variable that the user has set stays.
+"""
+
+import getpass
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from axiom.errors import ConfigError
+
+CACHES = {
+    "AXIOM_CACHE_DIR": ".cache/axiom",
+    "PREFECT_HOME": ".prefect",
+    "TORCHINDUCTOR_CACHE_DIR": ".cache/torchinductor",
+    "TRITON_CACHE_DIR": ".triton/cache",
+    "VLLM_CACHE_ROOT": ".cache/vllm",
+}  # fmt: skip
+"""Variables that name folders which are written, and where they lie in a home. Hugging Face's cache is not among them:
+models that a read-only home holds are to be found."""
+
+
+VARIABLES = {"caches": "AXIOM_CACHE_DIR", "Prefect's files": "PREFECT_HOME"}
+"""What names a folder that is not where it should be."""
+
+
+def settle() -> str | None:
+    """Make the environment one that every library can run in; returns a sentence if caches moved for it.
+
+    Raises ConfigError when no folder for temporary files can be written.
+    """
+    temporary_folder()
+    _name_the_user()
+    if home() is not None and os.access(str(home()), os.W_OK | os.X_OK):
+        return None
+    missing = [variable for variable in CACHES if not os.environ.get(variable)]
+    if home() is not None and not missing:
+        return None
+    place, why = shelter(), f"the home folder {home()} cannot be written" if home() else "there is no home folder"
+    if home() is None:
+        os.environ["HOME"] = str(place)
+    for variable in missing:
+        os.environ[variable] = str(place / CACHES[variable])
+    return (
+        f"{why}: caches and Prefect's files are kept in {place}; set HOME, or AXIOM_CACHE_DIR and PREFECT_HOME, "
+        "to keep them elsewhere"
+    )
+
+
+def home() -> Path | None:
+    """The user's home folder, if there is one."""
+    path = os.path.expanduser("~")
+    return Path(path) if os.path.isabs(path) and os.path.isdir(path) else None
+
+
+def cache_dir() -> Path:
+    """Where converted models live between runs: `AXIOM_CACHE_DIR`, else `~/.cache/axiom`."""
+    named = os.environ.get("AXIOM_CACHE_DIR")
+    return Path(named) if named else (home() or shelter()) / CACHES["AXIOM_CACHE_DIR"]
+
+
+def prefect_home() -> Path:
+    """Where Prefect keeps its database and settings: `PREFECT_HOME`, else `~/.prefect`."""
+    named = os.environ.get("PREFECT_HOME")
+    return Path(named).expanduser() if named else (home() or shelter()) / CACHES["PREFECT_HOME"]
+
+
+def temporary_folder() -> Path:
+    """Where temporary files go. Raises ConfigError when there is no such folder."""
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"no folder for temporary files can be written ({error.strerror or error}); set TMPDIR to one that can"
+        ) from None
+
+
+def shelter() -> Path:
+    """A folder of this user's alone among the temporary ones, in the place of a home that is missing."""
+    path = temporary_folder() / f"axiom-{os.getuid()}"
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+    except FileExistsError:  # a file of that name
+        return Path(tempfile.mkdtemp(prefix=path.name))
+    found = path.lstat()
+    ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
+    return path if ours else Path(tempfile.mkdtemp(prefix=path.name))
+
+
+def _name_the_user() -> None:
+    """Some libraries ask for the user's name, which a uid of a container or a namespace may lack."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["USER"] = f"uid-{os.getuid()}"
