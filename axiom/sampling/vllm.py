@@ -216,6 +216,8 @@ class VLLMSampler:
 
     def _completions(self, rows: list[list[Any]], due: dict[int, _Job]) -> Iterator[Completion]:
         rows = [row for row in rows if row[0] in due]  # others belong to a stream that nobody read to its end
+        if not rows:  # of which a tokenizer would make one text
+            return
         stops = set(self.stops)
         bodies = [tokens[:-1] if tokens and tokens[-1] in stops else tokens for _, tokens, _, _ in rows]
         texts = self.tokenizer.batch_decode(bodies, skip_special_tokens=True)
