@@ -223,7 +223,8 @@ class TrainingConfig(Section):
     """LoRA fine-tuning on the gold."""
 
     mode: Literal["continue", "restart", "merge"] = "continue"
-    """`continue` the last adapter, `restart` from the base model each iteration, or `merge` it into the base first."""
+    """`continue` the last adapter, `restart` from the base model each iteration, or `merge` it into the base first.
+    What was merged is saved with each adapter: its rank, and the disk it takes, grow by `lora_r` every iteration."""
     epochs: Annotated[int, Field(ge=1, le=1000)] = 1
     """Passes over the gold in one iteration."""
     learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 2e-4

@@ -5,6 +5,7 @@
     │   ├── ConfigError                 a preset, an option or a name
     │   ├── DataError                   a file the user handed in or an artifact of another shape
     │   └── LockedError                 somebody else is writing this experiment
+    ├── RegressionError                 a run that is known to learn does not: computed well, and the result is bad news
     └── InfrastructureError             a machine failed: retried, then the stage fails; never a verdict
         ├── SandboxError                a template died, a layer does not hold, a canary sang wrongly
         ├── EngineError                 the sampling engine crashed or hung
@@ -33,6 +34,10 @@ class DataError(UserError):
 
 class LockedError(UserError):
     """Another process is writing this experiment."""
+
+
+class RegressionError(AxiomError):
+    """A run that is known to learn no longer does. No machine failed: a second attempt would find the same."""
 
 
 class InfrastructureError(AxiomError):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from axiom.config import ExperimentConfig
+from axiom.errors import ConfigError
 from axiom.models import Policy
 from axiom.records import LossStep, Problem
 from axiom.sampling import Sampler
@@ -55,6 +56,12 @@ class LanguageLearner:
         self._config = config
         self._tokenizer = load_tokenizer(config.model)
         self.sampler, self.description = open_sampler(config.model, config.sampling)
+        if config.training.mode == "merge" and config.iterations > 1:
+            self.description += (
+                f"; training.mode = 'merge' adds {config.training.lora_r} to the adapter's rank in each iteration, up to "
+                f"{last_rank(config)} after {config.iterations}: the last adapter takes {config.iterations} times the "
+                "disk of the first"
+            )
 
     def prompt(self, problem: Problem) -> str:
         """The chat template's text up to where the model's turn begins."""
@@ -120,3 +127,26 @@ def check(config: ExperimentConfig) -> None:
         resolve_model(config.model.path)
         if config.model.adapter:
             check_adapter(config.model, Path(config.model.adapter))
+        _check_merged_rank(config)
+
+
+def _check_merged_rank(config: ExperimentConfig) -> None:
+    """Refuse a run whose merged adapters would outgrow the engine that samples through them."""
+    from axiom.sampling import choose_engine
+
+    rank, limit = last_rank(config), config.sampling.vllm.max_lora_rank
+    if config.training.mode != "merge" or rank <= limit or choose_engine(config.model, config.sampling)[0] != "vllm":
+        return
+    from axiom.sampling.vllm import weights_in_force
+
+    if weights_in_force(config.model, config.sampling) == "adapter":
+        raise ConfigError(
+            f"training.mode = 'merge' ends at rank {rank}, training.lora_r = {config.training.lora_r} for each of "
+            f"{config.iterations} iterations, and the engine takes {limit}; set sampling.vllm.weights = 'merged' or "
+            f"training.mode = 'continue'"
+        )
+
+
+def last_rank(config: ExperimentConfig) -> int:
+    """Rank of the last iteration's adapter."""
+    return config.training.lora_r * (max(1, config.iterations) if config.training.mode == "merge" else 1)

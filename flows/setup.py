@@ -74,14 +74,27 @@ def _pool(client: SyncPrefectClient, name: str, description: str) -> str:
     # Without one, each run starts in a temporary folder, which a quick retry was seen to lose under its feet.
     variables["working_dir"]["default"] = str(REPOSITORY)
     try:
-        kept = client.read_work_pool(name).base_job_template
-        update = WorkPoolUpdate(description=description, base_job_template=kept or template)
-        client.update_work_pool(name, update)
-        return f"work pool {name}: there"
+        kept = client.read_work_pool(name).base_job_template or template
+        moved = move_working_dir(kept)
+        client.update_work_pool(name, WorkPoolUpdate(description=description, base_job_template=kept))
+        return f"work pool {name}: there{moved}"
     except ObjectNotFound:
         pool = WorkPoolCreate(name=name, type="process", description=description, base_job_template=template)
         client.create_work_pool(pool)
         return f"work pool {name}: made"
+
+
+def move_working_dir(template: dict[str, Any]) -> str:
+    """Point a pool's template at this checkout if the folder that it names is gone; returns what to say of it.
+
+    A folder that an operator chose and that is there stays.
+    """
+    field = template.get("variables", {}).get("properties", {}).get("working_dir")
+    before = field and field.get("default")
+    if not before or Path(before).is_dir():
+        return ""
+    field["default"] = str(REPOSITORY)
+    return f"; its runs start in {REPOSITORY} now, as {before} is gone"
 
 
 def _slot(client: SyncPrefectClient, name: str) -> str:

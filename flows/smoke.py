@@ -1,5 +1,6 @@
 """A whole small experiment under a name of its own each day: does the loop still run, and does the learner learn?"""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,7 +8,7 @@ from prefect import flow
 
 from axiom.config import ExperimentConfig
 from axiom.credentials import Plain
-from axiom.errors import InfrastructureError
+from axiom.errors import RegressionError
 from axiom.evaluation import GREEDY
 from axiom.experiment import DEFAULT_ROOT, Experiment
 from axiom.records import Metric
@@ -27,12 +28,23 @@ def smoke(config: ExperimentConfig, root: Plain = DEFAULT_ROOT, least_gain: floa
     named = config.model_copy(update={"name": f"{config.name}-{datetime.now(UTC):%Y-%m-%d}"})
     result = experiment(named, root)
     metrics = Experiment.open(root, named.name).stages.read("", "metrics", Metric)
-    curve = [
-        row.value for row in metrics if (row.name, row.split, row.family, row.difficulty) == (GREEDY, "val", None, None)
-    ]
-    if curve[-1] - curve[0] < least_gain:
-        raise InfrastructureError(
-            f"validation accuracy went from {curve[0]:.2f} to {curve[-1]:.2f}, a rise below {least_gain}: the loop "
-            f"runs but no longer learns; compare {result['report']} with an earlier night's"
+    return {**result, "gain": gain(metrics, least_gain, result["report"])}
+
+
+def gain(metrics: Sequence[Metric], least: float, report: str) -> float:
+    """Rise of greedy validation accuracy from the first evaluation to the last.
+
+    Raises RegressionError when it is below `least`.
+    """
+    pooled = {
+        row.iteration: row.value
+        for row in metrics
+        if (row.name, row.split, row.family, row.difficulty) == (GREEDY, "val", None, None)
+    }
+    first, last = pooled[min(pooled)], pooled[max(pooled)]
+    if last - first < least:
+        raise RegressionError(
+            f"validation accuracy went from {first:.2f} to {last:.2f}, a rise below {least}: the loop runs but no "
+            f"longer learns; compare {report} with an earlier night's"
         )
-    return {**result, "gain": curve[-1] - curve[0]}
+    return last - first

@@ -6,6 +6,7 @@ import pytest
 from axiom.bench import detector, verifier
 from axiom.bench.curves import EARLY, FAMILIES, MARGIN, PLATEAU, rise, sampled
 from axiom.config import SandboxConfig
+from axiom.problems.humaneval import humaneval_problems
 from axiom.verification import Verifier
 
 
@@ -100,6 +101,16 @@ def test_hand_written_tests_and_generated_cases_are_judged_alike():
         low, high = row.interval
         assert low <= row.error <= high
     assert found["procedural"].wrong > 10
+
+
+def test_the_draw_of_hand_written_problems_is_the_seed_s_alone():
+    in_order = list(humaneval_problems())
+    first, again, other = (verifier.hand_written_problems(164, seed) for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+    assert sorted(p.problem_id for p in first) == sorted(p.problem_id for p in in_order)
+    assert verifier.hand_written_problems(5, 1) == first[:5]
+    assert list(humaneval_problems()) == in_order, "others read them in their order"
 
 
 def test_a_perfect_verifier_accepts_no_wrong_program_when_its_tests_are_the_fresh_inputs():

@@ -6,7 +6,8 @@ import sys
 import pytest
 from tiny_model import make_tiny_model
 
-from axiom.config import ModelConfig
+from axiom import learners
+from axiom.config import ExperimentConfig, ModelConfig
 from axiom.errors import ConfigError
 from axiom.models import fingerprint, load_tokenizer, resolve_device, resolve_model, stop_tokens
 
@@ -70,3 +71,30 @@ def test_the_embedded_model_is_converted_once_and_whole(tmp_path, monkeypatch):
     assert resolve_model("smollm2-135m") == folder
     assert {file.name: file.stat().st_mtime_ns for file in folder.iterdir()} == written
     assert [entry.name for entry in (tmp_path / "models").iterdir()] == [folder.name]
+
+
+def merging(iterations: int, **vllm) -> ExperimentConfig:
+    return ExperimentConfig.model_validate({
+        "iterations": iterations, "training": {"mode": "merge", "lora_r": 16}, "model": {"device": "cpu"},
+        "sampling": {"engine": "vllm", "vllm": vllm},
+    })  # fmt: skip
+
+
+def test_a_merged_adapter_that_outgrows_the_engine_is_refused_at_the_start():
+    assert [learners.last_rank(merging(count)) for count in (0, 1, 20)] == [16, 16, 320]
+    learners._check_merged_rank(merging(20, max_lora_rank=320))
+    learners._check_merged_rank(merging(100, weights="merged"))
+    with pytest.raises(ConfigError, match=r"ends at rank 336, .* 21 iterations, and the engine takes 320; set sampling"):
+        learners._check_merged_rank(merging(21, max_lora_rank=320))
+
+
+def test_what_merging_costs_is_said_at_the_start(tmp_path):
+    tree = {"path": str(make_tiny_model(tmp_path)), "device": "cpu"}
+    said = {
+        mode: learners.LanguageLearner(
+            ExperimentConfig.model_validate({"iterations": 20, "model": tree, "training": {"mode": mode}})
+        ).description
+        for mode in ("merge", "continue")
+    }
+    assert "adds 16 to the adapter's rank in each iteration, up to 320 after 20" in said["merge"]
+    assert "rank" not in said["continue"]

@@ -1,6 +1,7 @@
 """What operators read and fill in: the form, the artifacts, the waiting, without a server."""
 
 import asyncio
+import copy
 import functools
 import os
 import subprocess
@@ -17,13 +18,14 @@ from prefect.utilities.callables import parameter_schema
 from sqlalchemy import text
 
 from axiom.config import ExperimentConfig, load_config
-from axiom.errors import StorageError
+from axiom.errors import InfrastructureError, RegressionError, StorageError
 from axiom.records import Metric
 from flows import operation, pages, sqlite
 from flows.experiment import experiment
 from flows.outage import patiently
 from flows.report import report
-from flows.smoke import smoke
+from flows.setup import move_working_dir
+from flows.smoke import gain, smoke
 from tasks import stage
 
 REPOSITORY = Path(__file__).parents[1]
@@ -192,6 +194,40 @@ def test_who_has_had_the_gpu_can_have_it_again(monkeypatch):
     for _ in range(3):
         with operation.gpu(ExperimentConfig(), operation.Operation(gpu="always")):
             pass
+
+
+def measured(values: list[float], split: str = "val", family: str | None = None) -> list[Metric]:
+    return [
+        Metric(
+            iteration=i, optimizer_step=0, trained_tokens=0, generated_tokens=0, gpu_seconds=0.0, split=split,
+            family=family, difficulty=None, name="greedy_accuracy", value=value, low=0.0, high=1.0, n=10,
+        )
+        for i, value in enumerate(values)
+    ]  # fmt: skip
+
+
+def test_a_run_that_no_longer_learns_is_no_failure_of_a_machine():
+    others = measured([0.0, 1.0], split="train") + measured([0.0, 1.0], family="rpn")
+    assert gain([*others, *reversed(measured([0.1, 0.9, 0.4]))], 0.3, "page") == pytest.approx(0.3)
+    with pytest.raises(RegressionError, match=r"from 0.10 to 0.39, a rise below 0.3: .* compare page") as caught:
+        gain([*others, *measured([0.1, 0.9, 0.39])], 0.3, "page")
+    assert not isinstance(caught.value, InfrastructureError)
+    tried = []
+    with pytest.raises(RegressionError):
+        stage.retried(lambda: tried.append(1) or gain(measured([0.1, 0.1]), 0.3, "page"))
+    assert tried == [1]
+
+
+def test_a_pool_follows_a_checkout_that_moved_and_no_other_folder(tmp_path):
+    def pool(folder: str | None) -> dict:
+        return {"variables": {"properties": {"working_dir": {"default": folder}, "env": {"default": {"A": "b"}}}}}
+
+    moved = pool(str(tmp_path / "gone"))
+    assert f"{tmp_path / 'gone'} is gone" in move_working_dir(moved)
+    assert moved == pool(str(REPOSITORY))
+    for kept in (pool(str(tmp_path)), pool(None), {"variables": {"properties": {}}}, {}):
+        before = copy.deepcopy(kept)
+        assert (move_working_dir(kept), kept) == ("", before)
 
 
 @pytest.mark.parametrize("asked", [TerminationSignal(signal=15), KeyboardInterrupt()])

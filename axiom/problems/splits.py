@@ -34,7 +34,7 @@ def generate_splits(config: ProblemsConfig, seed: int) -> dict[str, list[Problem
     if config.humaneval:
         from axiom.problems.humaneval import humaneval_problems  # reads a package that only this needs
 
-        splits["humaneval"] = humaneval_problems()
+        splits["humaneval"] = list(humaneval_problems())
     return {name: problems for name, problems in splits.items() if problems}
 
 

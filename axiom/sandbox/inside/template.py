@@ -65,7 +65,7 @@ def main(options: str) -> None:
 def _be_the_first_to_go() -> None:
     """When memory runs out, the kernel is to end a candidate, and never the parent."""
     try:
-        with open("/proc/self/oom_score_adj", "w") as file:
+        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
             file.write("1000")
     except OSError:
         return  # a container without /proc: the kernel chooses by size
