@@ -84,7 +84,7 @@ def test_a_merged_adapter_that_outgrows_the_engine_is_refused_at_the_start():
     assert [learners.last_rank(merging(count)) for count in (0, 1, 20)] == [16, 16, 320]
     learners._check_merged_rank(merging(20, max_lora_rank=320))
     learners._check_merged_rank(merging(100, weights="merged"))
-    with pytest.raises(ConfigError, match=r"ends at rank 336, .* 21 iterations, and the engine takes 320; set sampling"):
+    with pytest.raises(ConfigError, match=r"ends at rank 336, .* 21 iterations, and the engine takes 320; set"):
         learners._check_merged_rank(merging(21, max_lora_rank=320))
 
 
