@@ -59,7 +59,7 @@ class LanguageLearner:
         if config.training.mode == "merge" and config.iterations > 1:
             self.description += (
                 f"; training.mode = 'merge' adds {config.training.lora_r} to the adapter's rank in each iteration, up "
-                f"to {last_rank(config)} after {config.iterations}: the last adapter takes {config.iterations} times the "
+                f"to {last_rank(config)} after {config.iterations}; the last takes {config.iterations} times the "
                 "disk of the first"
             )
 
