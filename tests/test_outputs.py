@@ -92,7 +92,7 @@ def test_a_path_with_brackets_is_printed_as_it_is(axiom, tmp_path):
     experiment = Experiment.create(str(tmp_path / "artifacts"), ExperimentConfig(name="old"))
     experiment.save()
     metric = Metric(
-        iteration=0, optimizer_step=0, trained_tokens=0, generated_tokens=0, gpu_seconds=0.0, split="train",
+        iteration=0, optimizer_step=0, trained_tokens=0, generated_tokens=0, wall_seconds=0.0, split="train",
         family=None, difficulty=None, name="greedy_accuracy", value=0.5, low=0.4, high=0.6, n=10,
     )  # fmt: skip
     write_parquet(experiment.folder, "metrics", [metric], Metric)

@@ -199,7 +199,7 @@ def test_who_has_had_the_gpu_can_have_it_again(monkeypatch):
 def measured(values: list[float], split: str = "val", family: str | None = None) -> list[Metric]:
     return [
         Metric(
-            iteration=i, optimizer_step=0, trained_tokens=0, generated_tokens=0, gpu_seconds=0.0, split=split,
+            iteration=i, optimizer_step=0, trained_tokens=0, generated_tokens=0, wall_seconds=0.0, split=split,
             family=family, difficulty=None, name="greedy_accuracy", value=value, low=0.0, high=1.0, n=10,
         )
         for i, value in enumerate(values)
