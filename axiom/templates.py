@@ -103,10 +103,8 @@ def read_program(prompt: str, completion: str, problem: Problem) -> str:
 
 def code_head(prompt: str, entry_point: str) -> str:
     """The end of a prompt that is a signature, with or without a docstring, to go on from; empty if there is none."""
-    starts = [
-        match.start() for match in re.finditer(rf"^(async )?def {re.escape(entry_point)}\(", prompt, re.MULTILINE)
-    ]
-    head = prompt[starts[-1] :] if starts else ""
+    signature = re.compile(rf"^(async )?def {re.escape(entry_point)}\(", re.MULTILINE)
+    head = prompt[max((match.start() for match in signature.finditer(prompt)), default=len(prompt)) :]
     return head if head and _asked(head) is not None else ""
 
 
@@ -217,6 +215,8 @@ def bos_text(tokenizer: Any) -> str:
 
 
 def _chat(config: PromptsConfig, tokenizer: Any) -> Template:
+    from jinja2 import TemplateError
+
     today = date.fromisoformat(config.date)
     arguments = {
         # Templates read the date from either; without these, prompts would change from day to day.
@@ -228,7 +228,7 @@ def _chat(config: PromptsConfig, tokenizer: Any) -> Template:
         messages = [{"role": role, "content": content} for role, content in system + turns]
         try:
             text: str = tokenizer.apply_chat_template(messages, tokenize=False, **settings, **arguments)
-        except Exception as error:
+        except (TemplateError, TypeError, ValueError, KeyError) as error:  # whatever a template's own code raises
             raise ConfigError(
                 f"the model's chat template refuses the prompt ({str(error).strip() or type(error).__name__}); "
                 f"change prompts.system or prompts.arguments, or set prompts.template = 'plain'"

@@ -25,6 +25,8 @@ class Request:
     top_p: float
     max_new_tokens: int
     seed: int
+    stop: tuple[str, ...] = ()
+    """Texts that end a completion; they are not part of it."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,12 @@ class Completion:
     token_count: int
     logprob: float | None
     finish_reason: Literal["stop", "length"]
+
+
+def stopped_at(text: str, stop: tuple[str, ...]) -> int | None:
+    """Where the first of the `stop` texts begins in `text`; None if it holds none."""
+    places = [place for place in map(text.find, stop) if place >= 0]
+    return min(places) if places else None
 
 
 class Sampler(Protocol):

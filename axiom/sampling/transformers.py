@@ -10,6 +10,7 @@ import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from axiom import attention
 from axiom.config import ModelConfig, SamplingConfig
 from axiom.errors import ConfigError
 from axiom.models import Policy, check_adapter, load_model, load_tokenizer, resolve_model, stop_tokens
-from axiom.sampling import Completion, Request
+from axiom.sampling import Completion, Request, stopped_at
 from axiom.sampling.choice import choose, uniforms
 from axiom.sampling.merging import Merger
 from axiom.sampling.slots import PromptCache, SlotCache
@@ -86,7 +87,7 @@ class TransformersSampler:
         room = max(len(s.prompt) + s.request.max_new_tokens for s in waiting)
         size = self._slots(len(waiting), room)
         with torch.inference_mode():
-            batch = _Batch(self.model, SlotCache(self.layers, size, room), size)
+            batch = _Batch(self.model, self.tokenizer, SlotCache(self.layers, size, room), size)
             prefix = self._shared_prefix([s.prompt for s in waiting])
         while waiting or batch.active:
             with torch.inference_mode():
@@ -147,17 +148,18 @@ class TransformersSampler:
     def _completion(self, sequence: Draft) -> Completion:
         stopped = sequence.tokens[-1] in self.stops
         text = self.tokenizer.decode(sequence.tokens[:-1] if stopped else sequence.tokens, skip_special_tokens=True)
+        place = stopped_at(text, sequence.request.stop)
         return Completion(
-            sequence.request.request_id, sequence.index, text, len(sequence.tokens), sequence.logprob,
-            "stop" if stopped else "length",
+            sequence.request.request_id, sequence.index, text[:place], len(sequence.tokens), sequence.logprob,
+            "stop" if stopped or place is not None else "length",
         )  # fmt: skip
 
 
 class _Batch:
     """The sequences that are being decoded; sequence `i` of `active` sits in slot `i`."""
 
-    def __init__(self, model: PreTrainedModel, cache: SlotCache, size: int) -> None:
-        self.model, self.cache, self.size = model, cache, size
+    def __init__(self, model: PreTrainedModel, tokenizer: Any, cache: SlotCache, size: int) -> None:
+        self.model, self.tokenizer, self.cache, self.size = model, tokenizer, cache, size
         self.active: list[Draft] = []
 
     def admit(self, sequences: list[Draft], prefix: PromptCache | None) -> None:
@@ -191,7 +193,8 @@ class _Batch:
         for sequence, token, logprob in zip(self.active, tokens, logprobs, strict=True):
             sequence.tokens.append(token)
             sequence.logprob += logprob
-            if token in stops or len(sequence.tokens) == sequence.request.max_new_tokens:
+            full = len(sequence.tokens) == sequence.request.max_new_tokens
+            if token in stops or full or self._stopped(sequence):
                 ended.append(sequence)
         for sequence in reversed(ended):
             self._remove(sequence)
@@ -205,6 +208,14 @@ class _Batch:
         uniform = torch.from_numpy(uniforms(keys, steps)).to(logits.device)
         tokens, logprobs = choose(logits, temperature, top_p, uniform)
         return tokens.tolist(), logprobs.tolist()
+
+    def _stopped(self, sequence: Draft) -> bool:
+        """Whether one of the request's stop texts ends in the tokens so far; a stop has no more tokens than bytes."""
+        stop = sequence.request.stop
+        if not stop:
+            return False
+        most = max(len(text.encode()) for text in stop)
+        return stopped_at(self.tokenizer.decode(sequence.tokens[-most:], skip_special_tokens=True), stop) is not None
 
     def _remove(self, sequence: Draft) -> None:
         """Free a slot by moving the last active sequence into it."""

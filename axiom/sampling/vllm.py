@@ -17,7 +17,7 @@ from typing import Any
 from axiom.config import ModelConfig, SamplingConfig
 from axiom.errors import ConfigError, EngineError
 from axiom.models import Policy, check_adapter, load_tokenizer, resolve_device, resolve_model, stop_tokens
-from axiom.sampling import Completion, Request, engine_process
+from axiom.sampling import Completion, Request, engine_process, stopped_at
 from axiom.sampling.engine_process import START_SECONDS, EngineProcess
 from axiom.sampling.vllm_plan import Plan, make_plan, out_of_memory
 
@@ -194,7 +194,7 @@ class VLLMSampler:
         payload = [
             {
                 "key": key, "ids": job.ids, "stops": self.stops, "temperature": job.request.temperature,
-                "top_p": job.request.top_p, "max_tokens": job.request.max_new_tokens,
+                "top_p": job.request.top_p, "max_tokens": job.request.max_new_tokens, "stop": list(job.request.stop),
             }
             for key, job in mine.items()
         ]  # fmt: skip
@@ -223,7 +223,8 @@ class VLLMSampler:
         texts = self.tokenizer.batch_decode(bodies, skip_special_tokens=True)
         for (key, tokens, logprob, reason), text in zip(rows, texts, strict=True):
             job = due.pop(key)
-            yield Completion(job.request.request_id, job.index, text, len(tokens), logprob, reason)
+            place = stopped_at(text, job.request.stop)
+            yield Completion(job.request.request_id, job.index, text[:place], len(tokens), logprob, reason)
 
 
 def _ask_to_use(engine: EngineProcess, policy: Policy) -> None:

@@ -99,7 +99,8 @@ class Worker:
                 max_tokens=request["max_tokens"],
                 stop_token_ids=request["stops"],
                 logprobs=0 if logprobs else None,
-                detokenize=False,
+                stop=request["stop"] or None,
+                detokenize=bool(request["stop"]),
                 output_kind=RequestOutputKind.FINAL_ONLY,
             )
             prompt = TokensPrompt(prompt_token_ids=request["ids"])
