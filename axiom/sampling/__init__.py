@@ -42,12 +42,15 @@ class Completion:
     token_count: int
     logprob: float | None
     finish_reason: Literal["stop", "length"]
+    stop: str | None = None
+    """The stop text that ended it; None where a token or the length did."""
+    thinking_tokens: int = 0
+    """Of its tokens those of the reasoning, where that had a budget of its own."""
 
 
-def stopped_at(text: str, stop: tuple[str, ...]) -> int | None:
-    """Where the first of the `stop` texts begins in `text`; None if it holds none."""
-    places = [place for place in map(text.find, stop) if place >= 0]
-    return min(places) if places else None
+def stopped_at(text: str, stop: tuple[str, ...]) -> tuple[int, str] | None:
+    """Place and text of the first of the `stop` texts in `text`; None if it holds none."""
+    return min(((text.find(one), one) for one in stop if one in text), default=None)
 
 
 class Sampler(Protocol):

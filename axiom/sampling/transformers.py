@@ -148,10 +148,10 @@ class TransformersSampler:
     def _completion(self, sequence: Draft) -> Completion:
         stopped = sequence.tokens[-1] in self.stops
         text = self.tokenizer.decode(sequence.tokens[:-1] if stopped else sequence.tokens, skip_special_tokens=True)
-        place = stopped_at(text, sequence.request.stop)
+        place, stop = stopped_at(text, sequence.request.stop) or (len(text), None)
         return Completion(
             sequence.request.request_id, sequence.index, text[:place], len(sequence.tokens), sequence.logprob,
-            "stop" if stopped or place is not None else "length",
+            "stop" if stopped or stop is not None else "length", stop,
         )  # fmt: skip
 
 

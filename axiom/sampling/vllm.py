@@ -223,8 +223,8 @@ class VLLMSampler:
         texts = self.tokenizer.batch_decode(bodies, skip_special_tokens=True)
         for (key, tokens, logprob, reason), text in zip(rows, texts, strict=True):
             job = due.pop(key)
-            place = stopped_at(text, job.request.stop)
-            yield Completion(job.request.request_id, job.index, text[:place], len(tokens), logprob, reason)
+            place, stop = stopped_at(text, job.request.stop) or (len(text), None)
+            yield Completion(job.request.request_id, job.index, text[:place], len(tokens), logprob, reason, stop)
 
 
 def _ask_to_use(engine: EngineProcess, policy: Policy) -> None:
