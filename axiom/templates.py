@@ -78,7 +78,7 @@ class Template:
         if self.name == "chat":
             return fenced(program)
         head = code_head(self.render(problem), problem.entry_point)
-        return (_body(program, head) or program.strip() + "\n") if head else fenced(program)
+        return (_body(program, head) or f"\n\n{program.strip()}\n") if head else fenced(program)
 
 
 def fenced(program: str) -> str:
@@ -120,7 +120,7 @@ def _asked(head: str) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
 
 
 def _body(program: str, head: str) -> str | None:
-    """The function's body with four spaces of indentation, or None if `program` is more than that function."""
+    """A line break and the function's body, or None if `program` is more than that function."""
     asked = _asked(head)
     body = ast.parse(program).body if _parses(program) else []
     function = body[0] if len(body) == 1 else None
@@ -133,8 +133,8 @@ def _body(program: str, head: str) -> str | None:
         return None
     lines = program.splitlines()[statements[0].lineno - 1 : statements[-1].end_lineno]
     if statements[0].col_offset == 4 and statements[0].lineno > function.lineno:
-        return "\n".join(lines) + "\n"
-    return textwrap.indent("\n".join(map(ast.unparse, statements)), " " * 4) + "\n"
+        return "\n".join(["", *lines, ""])
+    return "\n" + textwrap.indent("\n".join(map(ast.unparse, statements)), " " * 4) + "\n"
 
 
 def _names(arguments: ast.arguments) -> list[str]:
@@ -184,13 +184,16 @@ def digest(config: PromptsConfig) -> str:
 
 
 def plain_prompt(problem: Problem) -> str:
-    """Worked examples, then the problem as a function to complete; for a direct answer, a question."""
+    """Worked examples, then the problem as a function to complete; for a direct answer, a question.
+
+    It ends without a line break: many tokenizers have one token for the break and the indentation behind it.
+    """
     if problem.kind == "answer":
         return f"Question: {problem.description}\nAnswer:"
     lines = textwrap.wrap(problem.description, 96) if "\n" not in problem.description else [problem.description]
     doc = [*lines, "", *(line for call_, result in shown(problem) for line in (f">>> {call_}", result))]
     quoted = textwrap.indent("\n".join(doc).strip().replace("\\", "\\\\").replace('"""', '\\"\\"\\"'), " " * 4)
-    return f'{WORKED}{problem.signature}:\n    """{quoted.lstrip()}\n    """\n'
+    return f'{WORKED}{problem.signature}:\n    """{quoted.lstrip()}\n    """'
 
 
 def shown(problem: Problem) -> list[tuple[str, str]]:

@@ -13,8 +13,8 @@ END = "</think>"
 def draw(sampler: Sampler, requests: Sequence[Request], thinking_tokens: int) -> Iterator[Completion]:
     """Completions as they finish, each with at most `thinking_tokens` tokens before `</think>`; 0 sets no limit.
 
-    Reasoning that reaches the limit is ended with `</think>` there, and the answer of at most `max_new_tokens` tokens is
-    drawn after it. A completion that ends within the limit without any `</think>` is an answer without reasoning.
+    Reasoning that reaches the limit is ended with `</think>` there, and the answer of at most `max_new_tokens` tokens
+    is drawn after it. A completion that ends within the limit without any `</think>` is an answer without reasoning.
     Greedy requests stay greedy in both parts.
     """
     if thinking_tokens == 0:

@@ -50,12 +50,16 @@ class Pack:
 
 
 def encoded(examples: Sequence[Example], tokenizer: Any) -> list[Encoded]:
-    """Examples as tokens with the end-of-turn token at their end."""
+    """Examples as tokens, each with the token that ends it.
+
+    The prompt has the tokens that sampling gives it, and the target those that it has behind that prompt: a tokenizer
+    that begins each text with a space of its own puts none between them. Text of a special token in the target stays
+    text.
+    """
     prompts = tokenizer([e.prompt for e in examples], add_special_tokens=False)["input_ids"] if examples else []
-    targets = tokenizer([e.target for e in examples], add_special_tokens=False)["input_ids"] if examples else []
-    end = tokenizer.eos_token_id
+    targets = continuations([(e.prompt, e.target) for e in examples], tokenizer)
     return [
-        Encoded([*prompt, *target, end], len(prompt), example.weight)
+        Encoded([*prompt, *target, tokenizer.eos_token_id if example.end is None else example.end], len(prompt), example.weight)
         for example, prompt, target in zip(examples, prompts, targets, strict=True)
     ]
 
@@ -75,6 +79,38 @@ def encode(examples: Sequence[Example], tokenizer: Any, max_length: int) -> list
             f"training.max_length = {max_length} leaves out every example, the shortest has {shortest} tokens; raise it"
         )
     return kept
+
+
+ANCHOR_CHARACTERS = 32
+"""Text before a target that is tokenised with it."""
+
+
+def continuations(pairs: Sequence[tuple[str, str]], tokenizer: Any) -> list[list[int]]:
+    """Tokens of each text behind its prompt, from (prompt, text) pairs.
+
+    The end of the prompt and the text are tokenised together. Where a token would reach across the boundary, which
+    sampling cannot draw, the text is tokenised behind a bracket instead.
+    """
+    if not pairs:
+        return []
+    special = sorted(tokenizer.get_added_vocab(), key=len, reverse=True)
+    anchors = []
+    for prompt, _ in pairs:
+        cut = max((prompt.rfind(token) + len(token) for token in special if token in prompt), default=0)
+        anchors.append(prompt[max(cut, len(prompt) - ANCHOR_CHARACTERS) :])
+
+    def tokens(texts: list[str]) -> list[list[int]]:
+        ids: list[list[int]] = tokenizer(texts, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        return ids
+
+    found: list[list[int]] = []
+    for anchor, (_, text) in zip(anchors, pairs, strict=True):
+        for begin in (anchor, ")"):
+            first, joint = tokens([begin, begin + text]) if begin else ([], tokens([text])[0])
+            if joint[: len(first)] == first:
+                break
+        found.append(joint[len(first) :])
+    return found
 
 
 def optimizer_steps(
