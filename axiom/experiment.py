@@ -19,13 +19,14 @@ from axiom.config import ExperimentConfig, build_config
 from axiom.errors import ConfigError, DataError, LockedError
 from axiom.records import Problem
 from axiom.store import Folder, StageStore
+from axiom.templates import digest
 
 DEFAULT_ROOT = "artifacts"
 PAUSE = "pause"
 """File in an experiment's folder that asks its run to end after the iteration at hand."""
 
 VERSIONS = {
-    "problems": "5", "samples": "2", "verdicts": "2", "gold": "2", "adapter": "3", "evaluation": "1", "metrics": "2",
+    "problems": "5", "samples": "3", "verdicts": "2", "gold": "3", "adapter": "4", "evaluation": "1", "metrics": "2",
     "iteration": "1",
 }  # fmt: skip
 """Version of the code behind each stage. Raise one when the stage would compute something else from the same inputs."""
@@ -174,6 +175,7 @@ def identity(config: ExperimentConfig) -> dict[str, Any]:
     """The config as JSON without its name and the fields of execution."""
     tree = config.model_dump(mode="json")
     del tree["name"]
+    tree["prompts"]["digest"] = digest(config.prompts)
     for section, fields in EXECUTION.items():
         if fields is None:
             del tree[section]

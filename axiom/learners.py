@@ -10,7 +10,7 @@ from typing import Protocol
 from axiom.config import ExperimentConfig
 from axiom.errors import ConfigError
 from axiom.models import Policy
-from axiom.records import LossStep, Problem
+from axiom.records import Gold, LossStep, Problem
 from axiom.sampling import Sampler
 from axiom.training import Example
 
@@ -29,6 +29,13 @@ class Learner(Protocol):
 
     def prompt(self, problem: Problem) -> str:
         """The text the model completes: one function for sampling, training and evaluation."""
+
+    @property
+    def stop(self) -> tuple[str, ...]:
+        """Texts that end a completion, beside the end of turn."""
+
+    def example(self, problem: Problem, gold: Gold) -> Example:
+        """A row of gold as the trainer takes it, with the prompt of sampling."""
 
     def train(
         self, examples: Sequence[Example], previous: Policy, out: Path, seed: int, iteration: int, first_step: int,
@@ -52,10 +59,14 @@ class LanguageLearner:
     def __init__(self, config: ExperimentConfig) -> None:
         from axiom.models import load_tokenizer
         from axiom.sampling import open_sampler
+        from axiom.templates import make_template
 
         self._config = config
         self._tokenizer = load_tokenizer(config.model)
-        self.sampler, self.description = open_sampler(config.model, config.sampling)
+        self._template = make_template(config.prompts, self._tokenizer)
+        self.stop = config.sampling.stop or self._template.stops
+        self.sampler, engine = open_sampler(config.model, config.sampling)
+        self.description = f"{engine}\n{self._template.description}"
         if config.training.mode == "merge" and config.iterations > 1:
             self.description += (
                 f"; training.mode = 'merge' adds {config.training.lora_r} to the adapter's rank in each iteration, up "
@@ -64,10 +75,14 @@ class LanguageLearner:
             )
 
     def prompt(self, problem: Problem) -> str:
-        """The chat template's text up to where the model's turn begins."""
-        from axiom.prompts import render
+        """The template's text up to where the model goes on."""
+        return self._template.render(problem)
 
-        return render(problem, self._tokenizer)
+    def example(self, problem: Problem, gold: Gold) -> Example:
+        """The program in the template's form, or the model's own completion where `training.target` asks for it."""
+        own = gold.completion if self._config.training.target == "completion" else ""
+        target = own or self._template.completion(problem, gold.target)
+        return Example(self.prompt(problem), target, gold.weight, self._template.turn_end)
 
     def train(
         self, examples: Sequence[Example], previous: Policy, out: Path, seed: int, iteration: int, first_step: int,
@@ -121,10 +136,12 @@ def make_problems(config: ExperimentConfig) -> dict[str, list[Problem]]:
 def check(config: ExperimentConfig) -> None:
     """Raise ConfigError before anything is written when the model or the adapter to start from cannot be had."""
     if config.model.kind == "language":
-        from axiom.models import check_adapter, resolve_device, resolve_model
+        from axiom.models import check_adapter, load_tokenizer, resolve_device, resolve_model
+        from axiom.templates import make_template
 
         resolve_device(config.model)
         resolve_model(config.model.path)
+        make_template(config.prompts, load_tokenizer(config.model))
         if config.model.adapter:
             check_adapter(config.model, Path(config.model.adapter))
         _check_merged_rank(config)

@@ -18,7 +18,7 @@ from axiom import values
 from axiom.config import ExperimentConfig, ModularConfig
 from axiom.errors import ConfigError
 from axiom.models import Policy
-from axiom.records import Case, LossStep, Problem, Split
+from axiom.records import Case, Gold, LossStep, Problem, Split
 from axiom.sampling import Completion, Request
 from axiom.seeds import derive, stream
 from axiom.store import hash_json
@@ -250,6 +250,12 @@ class ModularLearner:
     def prompt(self, problem: Problem) -> str:
         """`3+11`."""
         return problem.description
+
+    stop = ()
+
+    def example(self, problem: Problem, gold: Gold) -> Example:
+        """The sum, as text."""
+        return Example(self.prompt(problem), gold.target, gold.weight)
 
     def train(
         self, examples: Sequence[Example], previous: Policy, out: Path, seed: int, iteration: int, first_step: int,

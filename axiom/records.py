@@ -107,7 +107,10 @@ class Problem(Record):
 
 
 class Sample(Record):
-    """One completion. `logprob` is the sum over its tokens; `policy_version` names the weights that wrote it."""
+    """One completion. `logprob` is the sum over its tokens; `policy_version` names the weights that wrote it.
+
+    `thinking_tokens` of the `token_count` are reasoning, counted where `sampling.thinking_tokens` gives it a budget.
+    """
 
     sample_id: str
     problem_id: str
@@ -122,11 +125,13 @@ class Sample(Record):
     seed: int
     temperature: float
     policy_version: str
+    thinking_tokens: int = 0
 
     SCHEMA: ClassVar[pa.Schema] = _schema(
         sample_id=pa.string(), problem_id=pa.string(), iteration=pa.int32(), purpose=pa.string(), index=pa.int32(),
         completion=pa.string(), code=pa.string(), token_count=pa.int32(), logprob_=pa.float64(),
         finish_reason=pa.string(), seed=pa.int64(), temperature=pa.float64(), policy_version=pa.string(),
+        thinking_tokens=pa.int32(),
     )  # fmt: skip
 
 
@@ -149,7 +154,11 @@ class Verdict(Record):
 
 
 class Gold(Record):
-    """A completion that trains the next policy. `iteration` is where it was sampled; `target` is what is learnt."""
+    """A program that trains the next policy. `iteration` is where it was sampled.
+
+    `target` is the program, or the bare answer. `completion` is the model's own text up to the program's end, empty for
+    what no model wrote; `training.target` says which of the two is learnt.
+    """
 
     sample_id: str
     problem_id: str
@@ -157,10 +166,11 @@ class Gold(Record):
     weight: float
     reason: str
     target: str
+    completion: str = ""
 
     SCHEMA: ClassVar[pa.Schema] = _schema(
         sample_id=pa.string(), problem_id=pa.string(), iteration=pa.int32(), weight=pa.float64(),
-        reason=pa.string(), target=pa.string(),
+        reason=pa.string(), target=pa.string(), completion=pa.string(),
     )  # fmt: skip
 
 

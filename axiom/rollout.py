@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from axiom.config import ExperimentConfig
-from axiom.extraction import extract_code
 from axiom.records import Problem, Purpose, Sample
 from axiom.sampling import Completion, Request
 from axiom.seeds import derive
+from axiom.templates import read_program
 
 GREEDY_INDEX = -1
 """Index of the greedy completion of a problem; drawn samples count from 0."""
@@ -14,7 +14,7 @@ GREEDY_INDEX = -1
 
 def requests(
     problems: Iterable[Problem], prompt: Callable[[Problem], str], config: ExperimentConfig, purpose: Purpose,
-    iteration: int, draws: int,
+    iteration: int, draws: int, stop: tuple[str, ...] = (),
 ) -> list[Request]:  # fmt: skip
     """`draws` of each problem at the config's temperature, and to evaluate the greedy one besides."""
     sampling = config.sampling
@@ -27,7 +27,7 @@ def requests(
                     Request(
                         request_id=f"{problem.problem_id}:{'greedy' if temperature == 0 else 'draw'}", prompt=text, n=n,
                         temperature=temperature, top_p=sampling.top_p, max_new_tokens=sampling.max_new_tokens,
-                        seed=derive(config.seed, "sample", purpose, iteration, problem.problem_id) % 2**31,
+                        seed=derive(config.seed, "sample", purpose, iteration, problem.problem_id) % 2**31, stop=stop,
                     )
                 )  # fmt: skip
     return made
@@ -38,13 +38,13 @@ def to_sample(
 ) -> Sample:
     """The row of one completion; the code is extracted here and nowhere else."""
     index = GREEDY_INDEX if request.temperature == 0 else completion.index
-    answer = problem.kind == "answer"
     return Sample(
         sample_id=f"{iteration}:{purpose}:{problem.problem_id}:{index}", problem_id=problem.problem_id,
         iteration=iteration, purpose=purpose, index=index, completion=completion.text,
-        code=completion.text if answer else extract_code(completion.text, problem.entry_point),
+        code=read_program(request.prompt, completion.text, problem),
         token_count=completion.token_count, logprob=completion.logprob, finish_reason=completion.finish_reason,
         seed=request.seed, temperature=request.temperature, policy_version=policy_version,
+        thinking_tokens=completion.thinking_tokens,
     )  # fmt: skip
 
 

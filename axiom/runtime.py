@@ -65,8 +65,8 @@ class Runtime:
 
     def examples(self, rows: Iterable[Gold]) -> list[Example]:
         """Gold as the trainer takes it, with the prompts of sampling."""
-        problems, prompt = self.experiment.problems_by_id, self.learner.prompt
-        return [Example(prompt(problems[row.problem_id]), row.target, row.weight) for row in rows]
+        problems = self.experiment.problems_by_id
+        return [self.learner.example(problems[row.problem_id], row) for row in rows]
 
     def judge(self, samples: Iterable[Sample | None], purpose: Purpose) -> Iterator[Verdict]:
         """A verdict for each sample, as they fall; gold is judged again on the second hidden cases."""

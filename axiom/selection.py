@@ -2,11 +2,11 @@
 
 import ast
 import itertools
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from axiom.config import SelectionConfig
-from axiom.prompts import target
 from axiom.records import Gold, Outcome, Problem, Sample, Verdict
 
 
@@ -44,7 +44,7 @@ def to_gold(sample: Sample, problem: Problem | None, reason: str) -> Gold:
     """The row that trains on a sample."""
     return Gold(
         sample_id=sample.sample_id, problem_id=sample.problem_id, iteration=sample.iteration, weight=1.0, reason=reason,
-        target=training_text(problem, sample.code) if problem else target(sample.code),
+        target=sample.code, completion=up_to_program(sample.completion, sample.code),
     )  # fmt: skip
 
 
@@ -68,9 +68,17 @@ def _functions(node: ast.stmt) -> list[str]:
     return []
 
 
-def training_text(problem: Problem, solution: str) -> str:
-    """What training teaches for a problem: the bare answer, or the program as a completion writes it."""
-    return solution if problem.kind == "answer" else target(solution)
+def up_to_program(completion: str, code: str) -> str:
+    """The completion up to the end of its program, with the fence that closes it."""
+    text = completion.replace("\r\n", "\n")
+    last = next((line.strip() for line in reversed(code.split("\n")) if line.strip()), "")
+    start = text.find(code.strip())
+    end = start + len(code.strip()) if start >= 0 else text.rfind(last) + len(last)
+    if end < len(last):
+        return completion
+    fence = re.match(r"[^\n]*(\n+[ \t>]*(```+|~~~+))?", text[end:])
+    assert fence is not None
+    return text[: end + fence.end()]
 
 
 def with_replay(fresh: Sequence[Gold], earlier: Sequence[Sequence[Gold]], config: SelectionConfig) -> list[Gold]:

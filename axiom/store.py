@@ -234,6 +234,10 @@ def read_parquet(data: bytes, record: type[Record], path: str) -> pa.Table:
         raise DataError(f"{path} is not a readable Parquet file ({error}); remove it and resume") from None
     table = table.rename_columns([record.FORMER.get(name, name) for name in table.column_names])
     missing = [name for name in record.SCHEMA.names if name not in table.column_names]
+    for name in [name for name in missing if not record.model_fields[name].is_required()]:
+        default = pa.scalar(record.model_fields[name].default, record.SCHEMA.field(name).type)
+        table = table.append_column(name, pa.repeat(default, len(table)))  # a run of before there was this column
+        missing.remove(name)
     if missing:
         raise DataError(
             f"{path} lacks the column {missing[0]!r} of a {record.__name__} row (it has: "

@@ -8,6 +8,7 @@ from axiom.progress import Meter
 from axiom.records import Purpose, Sample
 from axiom.rollout import in_order, requests, to_sample
 from axiom.runtime import Runtime
+from axiom.sampling.thinking import draw
 from axiom.store import Handle, Writer
 from tasks.stage import stage_task
 
@@ -22,13 +23,16 @@ def sample(run: Runtime, problems: Handle, policy: Handle | None, purpose: Purpo
 
     def work(out: Writer) -> None:
         chosen = experiment.problems["train"] if purpose == "train" else list(experiment.problems_by_id.values())
-        asked = {r.request_id: r for r in requests(chosen, run.learner.prompt, run.config, purpose, iteration, draws)}
+        asked = {
+            r.request_id: r
+            for r in requests(chosen, run.learner.prompt, run.config, purpose, iteration, draws, run.learner.stop)
+        }
         weights = run.policy(policy)
         run.learner.sampler.use(weights)
         meter = Meter(iteration, f"sample {purpose}", sum(r.n for r in asked.values()), "completions")
         rows = []
         with run.judge_ahead(iteration, purpose) as ahead:
-            for completion in run.learner.sampler.sample(list(asked.values())):
+            for completion in draw(run.learner.sampler, list(asked.values()), run.config.sampling.thinking_tokens):
                 request = asked[completion.request_id]
                 problem = experiment.problems_by_id[completion.request_id.rpartition(":")[0]]
                 rows.append(to_sample(completion, request, problem, iteration, purpose, weights.version))
@@ -50,7 +54,7 @@ def evaluation_drawn(run: Runtime, problems: Handle, policy: Handle, iteration: 
 def _identity(
     run: Runtime, problems: Handle, policy: Handle | None, purpose: Purpose, draws: int, iteration: int
 ) -> dict[str, Any]:
-    settings = run.experiment.settings("seed", "model", "sampling", "evaluation")
+    settings = run.experiment.settings("seed", "model", "prompts", "sampling", "evaluation")
     return {
         "stage": "samples" if purpose == "train" else "eval_samples",
         "folder": iteration_folder(iteration),

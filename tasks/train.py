@@ -59,6 +59,7 @@ def train(
     inputs = {"gold": gold, **({"previous": previous} if previous else {})}
     return experiment.stages.run(
         "adapter", iteration_folder(iteration),
-        settings={**experiment.settings("seed", "model", "training", "modular"), "paused": paused, "steps": steps},
+        settings=experiment.settings("seed", "model", "prompts", "training", "modular")
+        | {"paused": paused, "steps": steps},
         version=VERSIONS["adapter"], inputs=inputs, work=work, need_files=files,
     )  # fmt: skip

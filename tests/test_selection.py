@@ -2,12 +2,13 @@
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from axiom.config import SelectionConfig
 from axiom.records import Gold, Sample, Verdict
-from axiom.selection import accepted, fingerprint, select, with_replay
+from axiom.selection import accepted, fingerprint, select, up_to_program, with_replay
 
 
 def sample(problem: str, code: str, number: int = 0, iteration: int = 1) -> Sample:
@@ -76,3 +77,20 @@ def test_replay_reaches_back_as_far_as_asked_and_doubles_nothing():
         (5, "a", "verified"), (4, "b", "replayed"), (3, "c", "replayed"),
     ]  # fmt: skip
     assert with_replay(fresh, earlier, SelectionConfig(replay=0)) == fresh
+
+
+@pytest.mark.parametrize(
+    ("completion", "code", "kept"),
+    [
+        ("Sure!\n```python\ndef f(x):\n    return x\n```\nHope it helps.", "def f(x):\n    return x", 5),
+        ("def f(x):\n    return x\n\nprint(f(1))", "def f(x):\n    return x", 2),
+        (
+            "<think>return x</think>\n> ```python\n> def f(x):\n>     return x\n> ```\nmore",
+            "def f(x):\n    return x",
+            5,
+        ),
+        ("\n    return x\n\ndef g(): pass", "def f(x):\n    return x\n", 2),
+    ],
+)
+def test_a_completion_is_kept_up_to_the_end_of_its_program(completion, code, kept):
+    assert up_to_program(completion, code) == "\n".join(completion.split("\n")[:kept])

@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from axiom.arms.arm import Arm, Harvest, never
 from axiom.arms.yoke import from_pool
 from axiom.records import Gold
-from axiom.selection import training_text
 
 
 def _pool(harvest: Harvest, expert: Sequence[Gold]) -> list[Gold]:
     return [
         Gold(
             sample_id=f"reference:{problem.problem_id}", problem_id=problem.problem_id, iteration=0, weight=1.0,
-            reason="reference", target=training_text(problem, problem.reference_solution),
+            reason="reference", target=problem.reference_solution,
         )
         for problem in harvest.problems.values()
         if problem.split == "train"

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from axiom.config import ModelConfig, ProblemsConfig
+from axiom.config import ModelConfig, ProblemsConfig, PromptsConfig
 from axiom.models import load_tokenizer, resolve_model
 from axiom.problems import generate_splits
-from axiom.prompts import render, target
 from axiom.sampling import Request
+from axiom.templates import make_template
 from axiom.training import Example
 
 SHAPES: dict[str, dict[str, Any]] = {
@@ -41,20 +41,20 @@ def make_requests(
     model: ModelConfig, problems: int, samples: int, temperature: float, max_new_tokens: int
 ) -> list[Request]:
     """Requests for training problems of the original experiment's families."""
-    tokenizer = load_tokenizer(model)
+    template = make_template(PromptsConfig(), load_tokenizer(model))
     train = generate_splits(ProblemsConfig(train_size=problems, val_size=1, test_size=0), 0)["train"]
     return [
-        Request(problem.problem_id, render(problem, tokenizer), samples, temperature, 1.0, max_new_tokens, number)
+        Request(problem.problem_id, template.render(problem), samples, temperature, 1.0, max_new_tokens, number)
         for number, problem in enumerate(train)
     ]
 
 
 def make_examples(model: ModelConfig, problems: int, copies: int) -> list[Example]:
     """Prompts with their reference solutions, each `copies` times."""
-    tokenizer = load_tokenizer(model)
+    template = make_template(PromptsConfig(), load_tokenizer(model))
     train = generate_splits(ProblemsConfig(train_size=problems, val_size=1, test_size=0), 0)["train"]
-    examples = [Example(render(problem, tokenizer), target(problem.reference_solution), 1.0) for problem in train]
-    return examples * copies
+    pairs = [(template.render(problem), template.completion(problem, problem.reference_solution)) for problem in train]
+    return [Example(prompt, target, 1.0, template.turn_end) for prompt, target in pairs] * copies
 
 
 def as_json(model: ModelConfig, requests: list[Request]) -> str:

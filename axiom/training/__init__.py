@@ -19,11 +19,15 @@ ACTIVATION_BYTES = 12 * 2**30
 
 @dataclass(frozen=True)
 class Example:
-    """What to answer to a prompt. `weight` multiplies the loss of each of the target's tokens."""
+    """What to answer to a prompt. `weight` multiplies the loss of each of the target's tokens.
+
+    `end` is the token behind the target, which is learnt as well; None is the tokenizer's end of sequence.
+    """
 
     prompt: str
     target: str
     weight: float
+    end: int | None = None
 
 
 def train(

@@ -58,9 +58,10 @@ def encoded(examples: Sequence[Example], tokenizer: Any) -> list[Encoded]:
     """
     prompts = tokenizer([e.prompt for e in examples], add_special_tokens=False)["input_ids"] if examples else []
     targets = continuations([(e.prompt, e.target) for e in examples], tokenizer)
+    ends = [tokenizer.eos_token_id if example.end is None else example.end for example in examples]
     return [
-        Encoded([*prompt, *target, tokenizer.eos_token_id if example.end is None else example.end], len(prompt), example.weight)
-        for example, prompt, target in zip(examples, prompts, targets, strict=True)
+        Encoded([*prompt, *target, end], len(prompt), example.weight)
+        for example, prompt, target, end in zip(examples, prompts, targets, ends, strict=True)
     ]
 
 
