@@ -17,9 +17,9 @@ from filelock import FileLock, Timeout
 
 from axiom.config import ExperimentConfig, build_config
 from axiom.errors import ConfigError, DataError, LockedError
+from axiom.prompts import digest
 from axiom.records import Problem
 from axiom.store import Folder, StageStore
-from axiom.templates import digest
 
 DEFAULT_ROOT = "artifacts"
 PAUSE = "pause"

@@ -58,8 +58,8 @@ class LanguageLearner:
 
     def __init__(self, config: ExperimentConfig) -> None:
         from axiom.models import load_tokenizer
+        from axiom.prompts import make_template
         from axiom.sampling import open_sampler
-        from axiom.templates import make_template
 
         self._config = config
         self._tokenizer = load_tokenizer(config.model)
@@ -137,7 +137,7 @@ def check(config: ExperimentConfig) -> None:
     """Raise ConfigError before anything is written when the model or the adapter to start from cannot be had."""
     if config.model.kind == "language":
         from axiom.models import check_adapter, load_tokenizer, resolve_device, resolve_model
-        from axiom.templates import make_template
+        from axiom.prompts import make_template
 
         resolve_device(config.model)
         resolve_model(config.model.path)

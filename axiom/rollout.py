@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from axiom.config import ExperimentConfig
+from axiom.prompts import read_program
 from axiom.records import Problem, Purpose, Sample
 from axiom.sampling import Completion, Request
 from axiom.seeds import derive
-from axiom.templates import read_program
 
 GREEDY_INDEX = -1
 """Index of the greedy completion of a problem; drawn samples count from 0."""

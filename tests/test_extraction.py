@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from axiom.config import SandboxConfig
 from axiom.extraction import extract_code, parsing
 from axiom.extraction import given as given_names
-from axiom.prompts import target
+from axiom.prompts import fenced
 from axiom.verification import Candidate, Verifier
 from tests.golden import golden
 
@@ -49,7 +49,7 @@ def test_extracting_again_changes_nothing(one):
     code = extract_code(one.completion, one.entry_point)
     if one.outcome == "passed":
         assert extract_code(code, one.entry_point) == code
-        assert extract_code(target(code), one.entry_point) == code
+        assert extract_code(fenced(code), one.entry_point) == code
 
 
 def test_there_are_enough_real_completions():

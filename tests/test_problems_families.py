@@ -17,7 +17,7 @@ from axiom.problems.decks import candidates
 from axiom.problems.family import load
 from axiom.problems.inputs import STRATA, Quick
 from axiom.problems.space import canonical, parsed
-from axiom.prompts import call, messages
+from axiom.prompts import call, question
 from axiom.verification import Candidate, Verifier
 
 FAMILIES = sorted(GENERATORS)
@@ -85,12 +85,12 @@ def test_the_space_counts_and_indexes_every_variant_once(name):
 @pytest.mark.parametrize("name", FAMILIES)
 def test_prompts_hide_the_reference_and_the_hidden_cases(name):
     for problem in some(name, 6):
-        (message,) = messages(problem)
+        asked = question(problem)
         body = problem.reference_solution.split(":\n", 1)[1].strip()
-        assert body not in message["content"]
-        assert problem.signature in message["content"]
-        assert not any(call(problem.entry_point, case.args) + " ->" in message["content"] for case in problem.cases)
-        assert all(call(problem.entry_point, case.args) in message["content"] for case in problem.shown)
+        assert body not in asked
+        assert problem.signature in asked
+        assert not any(call(problem.entry_point, case.args) + " ->" in asked for case in problem.cases)
+        assert all(call(problem.entry_point, case.args) in asked for case in problem.shown)
 
 
 @pytest.mark.parametrize("name", FAMILIES)

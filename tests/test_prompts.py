@@ -1,15 +1,172 @@
-"""Prompts: one message for sampling, training and evaluation."""
+"""Prompts in every form: what the model goes on with is read back as the program."""
 
-from axiom.problems import generate
-from axiom.prompts import messages, render
+import ast
+
+import pytest
+
+from axiom import values
+from axiom.config import ProblemsConfig, PromptsConfig
+from axiom.errors import ConfigError
+from axiom.problems import generate_splits
+from axiom.problems.registry import GENERATORS
+from axiom.prompts import bos_text, code_head, digest, make_template, read_program
+
+CHATML = (
+    "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+SMALL = ProblemsConfig(difficulty=(1, 10), train_size=1, val_size=1, test_size=0)
+ONE_OF_EACH = [
+    generate_splits(SMALL.model_copy(update={"families": (name,)}), 3)["train"][0] for name in sorted(GENERATORS)
+]
 
 
-def test_one_message_serves_every_purpose():
-    class Tokenizer:
-        def apply_chat_template(self, chat, tokenize, add_generation_prompt):
-            assert not tokenize
-            assert add_generation_prompt
-            return f"<user>{chat[0]['content']}</user><assistant>"
+class Words:
+    """A tokenizer of whole characters with named special tokens."""
 
-    (problem,) = generate("list_sort", (1, 1), 1, 0)
-    assert render(problem, Tokenizer()) == f"<user>{messages(problem)[0]['content']}</user><assistant>"
+    def __init__(self, chat_template=None, bos=None, special=("<|im_start|>", "<|im_end|>", "<eos>")):
+        from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+        from transformers import PreTrainedTokenizerFast
+
+        letters = [chr(n) for n in (9, 10, *range(32, 127))]
+        raw = Tokenizer(models.WordLevel({c: n for n, c in enumerate([*letters, "?unknown"])}, "?unknown"))
+        raw.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
+        self.made = PreTrainedTokenizerFast(tokenizer_object=raw, eos_token="<eos>", bos_token=bos)
+        self.made.add_special_tokens({"additional_special_tokens": list(special)})
+        self.made.chat_template = chat_template
+        if bos:
+            self.made.add_bos_token = True
+            self.made.update_post_processor()
+
+
+def tokenizer(**settings):
+    return Words(**settings).made
+
+
+def results(program, problem):
+    scope = {"__name__": "candidate"}
+    exec(program, scope)
+    return [values.encode(scope[problem.entry_point](*values.decode(case.args))) for case in problem.cases]
+
+
+@pytest.mark.parametrize("form", ["chat", "plain", "file"])
+@pytest.mark.parametrize("problem", ONE_OF_EACH, ids=lambda p: p.family)
+def test_a_program_written_as_a_completion_is_read_back_and_right(form, problem, tmp_path):
+    own = tmp_path / "own.jinja"
+    own.write_text("# {{ description }}\n{% for call, result in examples %}# {{ call }} is {{ result }}\n{% endfor %}"
+                   "{{ signature }}:")  # fmt: skip
+    config = PromptsConfig(template=str(own) if form == "file" else form)
+    template = make_template(config, tokenizer(chat_template=CHATML if form == "chat" else None))
+    prompt, completion = template.render(problem), template.completion(problem, problem.reference_solution)
+    program = read_program(prompt, completion, problem)
+    assert results(program, problem) == [case.expected for case in problem.cases]
+    assert read_program(prompt, completion + "\ndef other():\n    return 1\n", problem)
+    assert problem.reference_solution.strip() not in prompt
+
+
+def test_a_model_without_a_chat_template_gets_the_plain_one_and_is_told_so():
+    template = make_template(PromptsConfig(), tokenizer())
+    assert template.name == "plain"
+    assert "no chat template" in template.description
+    assert make_template(PromptsConfig(), tokenizer(chat_template=CHATML)).name == "chat"
+    with pytest.raises(ConfigError, match="plain"):
+        make_template(PromptsConfig(template="chat"), tokenizer())
+
+
+def test_the_plain_prompt_ends_in_the_asked_function_and_its_worked_examples_are_right():
+    problem = ONE_OF_EACH[0]
+    prompt = make_template(PromptsConfig(template="plain"), tokenizer()).render(problem)
+    head = code_head(prompt, problem.entry_point)
+    assert prompt.endswith(head)
+    assert head.startswith(problem.signature)
+    scope: dict = {}
+    exec(prompt[: -len(head)], scope)
+    assert [scope["is_leap"](year) for year in (2000, 1900, 2024, 2023)] == [True, False, True, False]
+    assert scope["initials"]("ada lovelace") == "A.L."
+
+
+def test_a_body_ends_where_its_indentation_does_and_strings_do_not_count():
+    problem = ONE_OF_EACH[0]
+    prompt = make_template(PromptsConfig(template="plain"), tokenizer()).render(problem)
+    body = '\n    text = """\nleft margin\n"""\n    return text\n'
+    program = read_program(prompt, body + "\nprint('more')\nx = [\n", problem)
+    function = ast.parse(program).body[0]
+    assert ast.unparse(function.body[-1]) == "return text"
+    assert "more" not in program
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        "import math\n\n\ndef {name}(x):\n    return math.floor(x)\n",
+        "def help_(x):\n    return x\n\n\n{name} = help_\n",
+    ],
+)
+def test_a_program_that_is_more_than_the_function_is_written_whole(whole):
+    problem = ONE_OF_EACH[0]
+    template = make_template(PromptsConfig(template="plain"), tokenizer())
+    program = whole.format(name=problem.entry_point)
+    completion = template.completion(problem, program)
+    assert ast.dump(ast.parse(read_program(template.render(problem), completion, problem))) == ast.dump(
+        ast.parse(program)
+    )
+
+
+def test_the_date_in_a_template_is_the_configured_one():
+    dated = "{{ strftime_now('%d %b %Y') }} {{ date_string }} " + CHATML
+    prompt = make_template(PromptsConfig(date="2024-02-29"), tokenizer(chat_template=dated)).render(ONE_OF_EACH[0])
+    assert prompt.startswith("29 Feb 2024 29 Feb 2024 ")
+
+
+def test_a_system_prompt_and_arguments_reach_the_template():
+    asks = "{{ 'reasoning on' if enable_thinking else 'reasoning off' }} " + CHATML
+    config = PromptsConfig(system="Answer briefly.", arguments={"enable_thinking": True})
+    prompt = make_template(config, tokenizer(chat_template=asks)).render(ONE_OF_EACH[0])
+    assert prompt.startswith("reasoning on <|im_start|>system\nAnswer briefly.<|im_end|>")
+
+
+def test_a_template_that_refuses_is_one_sentence():
+    refuses = (
+        "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + CHATML
+    )
+    with pytest.raises(ConfigError, match="System role not supported"):
+        make_template(PromptsConfig(system="x"), tokenizer(chat_template=refuses))
+
+
+@pytest.mark.parametrize("ends", ["<|im_end|>", "<eos>"])
+def test_training_ends_a_turn_as_the_template_does(ends):
+    words = tokenizer(chat_template=CHATML.replace("<|im_end|>", ends))
+    assert make_template(PromptsConfig(), words).turn_end == words.convert_tokens_to_ids(ends)
+
+
+def test_training_ends_with_eos_where_the_template_has_no_token_for_it():
+    bare = "{% for m in messages %}{{ m.role + ': ' + m.content + '\n' }}{% endfor %}"
+    words = tokenizer(chat_template=bare)
+    assert make_template(PromptsConfig(), words).turn_end == words.eos_token_id
+
+
+def test_a_beginning_token_stands_before_a_plain_prompt_where_the_tokenizer_adds_one():
+    with_bos = tokenizer(bos="<|im_start|>")
+    assert bos_text(with_bos) == "<|im_start|>"
+    assert make_template(PromptsConfig(), with_bos).render(ONE_OF_EACH[0]).startswith("<|im_start|>def is_leap")
+    assert make_template(PromptsConfig(), tokenizer()).render(ONE_OF_EACH[0]).startswith("def is_leap")
+
+
+def test_a_template_file_that_is_wrong_is_one_sentence(tmp_path):
+    for text, word in (("{{ description", "not a Jinja"), ("{{ nonsense }}", "nonsense")):
+        (tmp_path / "t.jinja").write_text(text)
+        with pytest.raises(ConfigError, match=word):
+            make_template(PromptsConfig(template=str(tmp_path / "t.jinja")), tokenizer()).render(ONE_OF_EACH[0])
+    with pytest.raises(ConfigError, match="cannot be read"):
+        make_template(PromptsConfig(template=str(tmp_path / "none.jinja")), tokenizer())
+    with pytest.raises(ConfigError, match=r"prompts\.system"):
+        make_template(PromptsConfig(template="plain", system="x"), tokenizer())
+
+
+def test_the_digest_follows_the_text_of_the_file(tmp_path):
+    file = tmp_path / "t.jinja"
+    file.write_text("a")
+    first = digest(PromptsConfig(template=str(file)))
+    file.write_text("b")
+    assert digest(PromptsConfig(template=str(file))) != first
+    assert digest(PromptsConfig(template="plain")) == ""

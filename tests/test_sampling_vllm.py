@@ -11,12 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from axiom.config import ModelConfig, ProblemsConfig, SamplingConfig, SandboxConfig, TrainingConfig, VLLMConfig
+from axiom.config import (
+    ModelConfig,
+    ProblemsConfig,
+    PromptsConfig,
+    SamplingConfig,
+    SandboxConfig,
+    TrainingConfig,
+    VLLMConfig,
+)
 from axiom.errors import ConfigError, EngineError
 from axiom.extraction import extract_code
 from axiom.models import Policy, load_tokenizer
 from axiom.problems import generate_splits
-from axiom.prompts import render
+from axiom.prompts import make_template
 from axiom.records import Outcome
 from axiom.sampling import Request, engine_process
 from axiom.sampling.engine_process import EngineProcess
@@ -55,7 +63,8 @@ def problems():
 @pytest.fixture(scope="module")
 def prompts(problems):
     tokenizer = load_tokenizer(MODEL)
-    return [render(problem, tokenizer) for problem in problems]
+    render = make_template(PromptsConfig(), tokenizer).render
+    return [render(problem) for problem in problems]
 
 
 @pytest.fixture(scope="module")

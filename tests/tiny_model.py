@@ -8,7 +8,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from axiom.prompts import target
+from axiom.prompts import fenced
 
 
 def make_tiny_model(folder: Path, seed: int = 0) -> Path:
@@ -49,7 +49,7 @@ def make_tiny_programmer(folder: Path, steps: int = 250) -> Path:
         bodies = [rng.choice(WAYS).format(f"{rng.choice('<>')} {number}") for number in range(10)]
         programs = [f"def choose(nums: list[int]) -> list[int]:\n{body}" for body in bodies]
         prompts = [f"{rng.randint(0, 99)}, {rng.randint(0, 9)}]) -> [{rng.randint(0, 9)}]"[-12:] for _ in programs]
-        texts = [f"{prompt}\n{target(program)}<end>" for prompt, program in zip(prompts, programs, strict=True)]
+        texts = [f"{prompt}\n{fenced(program)}<end>" for prompt, program in zip(prompts, programs, strict=True)]
         batch = tokenizer(texts, return_tensors="pt", padding=True)
         labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
         for group in optimizer.param_groups:

@@ -88,10 +88,10 @@ def _print(names: list[str], bounds: tuple[int, int] | None, count: int, seed: i
 def _print_one(problem: "Problem", show: bool) -> None:
     from rich.syntax import Syntax
 
-    from axiom.prompts import call, messages
+    from axiom.prompts import call, question
 
     console.rule(f"{problem.family} · difficulty {problem.difficulty} · {problem.problem_id}", align="left")
-    console.print(messages(problem)[0]["content"], highlight=False, markup=False)
+    console.print(question(problem), highlight=False, markup=False)
     if show:
         console.print("\n[bold]Hidden cases[/]")
         for case in problem.cases:
