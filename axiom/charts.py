@@ -29,7 +29,9 @@ def frame(metrics: Sequence[Metric]) -> pl.DataFrame:
     return pl.DataFrame(Metric.to_table(metrics))
 
 
-def accuracy(metrics: Sequence[Metric], events: Sequence[Event] = (), x: str = "iteration") -> alt.LayerChart:
+def accuracy(
+    metrics: Sequence[Metric], events: Sequence[Event] = (), x: str = "iteration", confidence: float = 0.95
+) -> alt.LayerChart:
     """Greedy accuracy of each split with its interval as a band, and the detector's events as rules."""
     rows = frame(metrics).filter(
         (pl.col("name") == GREEDY) & pl.col("family").is_null() & pl.col("difficulty").is_null()
@@ -49,7 +51,7 @@ def accuracy(metrics: Sequence[Metric], events: Sequence[Event] = (), x: str = "
     verdict = [event for event in events if event.kind not in ONLINE]
     if verdict and x == "iteration":
         layers.append(_event_rules(verdict))
-    return _sized(alt.layer(*layers), "Accuracy per iteration, bands are 95 % Wilson intervals")
+    return _sized(alt.layer(*layers), f"Accuracy per iteration, bands are {100 * confidence:.4g} % Wilson intervals")
 
 
 def _event_rules(events: Sequence[Event]) -> alt.LayerChart | alt.FacetChart:

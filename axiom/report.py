@@ -66,7 +66,8 @@ def accuracy_rows(metrics: Sequence[Metric], name: str = GREEDY) -> tuple[list[s
 def _chart_sections(experiment: Experiment, metrics: Sequence[Metric], events: Sequence[Event]) -> Iterable[str]:
     from axiom import charts
 
-    made = [charts.accuracy(metrics, events), charts.families(metrics)]
+    confidence = experiment.config.evaluation.confidence
+    made = [charts.accuracy(metrics, events, confidence=confidence), charts.families(metrics)]
     if any(row.name == "gold" for row in metrics):
         made[1:1] = [charts.gold(metrics), charts.outcomes(metrics)]
         made.append(charts.loss(_losses(experiment)))

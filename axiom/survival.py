@@ -4,6 +4,7 @@ Kaplan-Meier and log-rank are scipy's; what is added is the restricted mean, the
 """
 
 import itertools
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,13 +16,15 @@ from scipy import stats
 Floats = NDArray[np.float64]
 EXACT_PAIRS = 16
 """Up to so many pairs every one of the 2^n sign patterns is tried."""
+EXACT_POWER = 10
+"""The same for a test whose power is simulated."""
 PATTERNS = 100_000
 """Random sign patterns beyond that."""
 
 
 @dataclass(frozen=True)
 class Survival:
-    """A Kaplan-Meier estimate: after each event `time`, the share still without the event and its 95 % interval.
+    """A Kaplan-Meier estimate: after each event `time`, the share still without the event and its interval.
 
     `at_risk` counts runs under observation just before each time.
     """
@@ -89,7 +92,7 @@ def sign_flip(differences: Sequence[float], seed: int = 0) -> float:
     """
     d = np.asarray(differences, float)
     if len(d) <= EXACT_PAIRS:
-        signs = np.array(list(itertools.product((1.0, -1.0), repeat=len(d))))
+        signs = _all_signs(len(d))
     else:
         signs = np.random.default_rng(seed).choice((1.0, -1.0), (PATTERNS, len(d)))
         signs[0] = 1.0
@@ -108,28 +111,47 @@ def bootstrap_mean(differences: Sequence[float], confidence: float = 0.95, seed:
     return float(found.low), float(found.high)
 
 
-def power(differences: Sequence[float], shift: float, alpha: float = 0.05, seed: int = 0, trials: int = 400) -> float:
+def fewest_pairs(alpha: float, comparisons: int = 1) -> int:
+    """Pairs from which a sign-flip test can reach `alpha` at all, as the first of Holm's steps over `comparisons`.
+
+    Its smallest two-sided p value is 2 / 2^n, which Holm multiplies by the number of comparisons.
+    """
+    return math.ceil(1 + math.log2(comparisons / alpha) - 1e-9)
+
+
+def power(
+    differences: Sequence[float], shift: float, alpha: float = 0.05, seed: int = 0, trials: int = 400,
+    pairs: int | None = None,
+) -> float:  # fmt: skip
     """Chance that the sign-flip test finds a mean difference of `shift`, at this spread and number of pairs.
 
-    Samples with replacement from the centred differences, adds the shift and tests; 1,000 sign patterns a test.
+    Samples `pairs` (as many as there are differences) with replacement from the centred differences, adds the shift and
+    tests: with all sign patterns of up to ten pairs, beyond with 1,000 of them.
     """
     d = np.asarray(differences, float)
+    n = pairs or len(d)
     rng = np.random.default_rng(seed)
-    draws = rng.choice(d - d.mean(), (trials, len(d))) + shift
-    signs = rng.choice((1.0, -1.0), (999, len(d)))
-    extreme = np.abs(draws @ signs.T) >= np.abs(draws.sum(1, keepdims=True)) - 1e-9 * np.abs(draws).sum(
-        1, keepdims=True
-    )
-    return float(((1 + extreme.sum(1)) / 1000 <= alpha).mean())
+    draws = rng.choice(d - d.mean(), (trials, n)) + shift
+    signs = _all_signs(n) if n <= EXACT_POWER else np.vstack([np.ones(n), rng.choice((1.0, -1.0), (999, n))])
+    slack = 1e-9 * np.abs(draws).sum(1, keepdims=True)
+    extreme = np.abs(draws @ signs.T) >= np.abs(draws.sum(1, keepdims=True)) - slack
+    return float((extreme.mean(1) <= alpha + 1e-9).mean())
+
+
+def _all_signs(pairs: int) -> Floats:
+    return np.array(list(itertools.product((1.0, -1.0), repeat=pairs)))
 
 
 def detectable(differences: Sequence[float], wanted: float = 0.8, alpha: float = 0.05, seed: int = 0) -> float:
-    """The smallest mean difference that the test finds with chance `wanted`; inf where pairs are too few."""
+    """The smallest mean difference that the test finds with chance `wanted`; inf where pairs are too few.
+
+    Differences that are all alike have no spread that could be taken for that of other runs: nan.
+    """
     spread = float(np.std(differences, ddof=1))
-    if 2.0 ** (1 - len(differences)) > alpha:
+    if len(differences) < fewest_pairs(alpha):
         return float("inf")
     if spread == 0:
-        return 0.0
+        return float("nan")
     low, high = 0.0, 20 * spread
     while high - low > 0.02 * spread:
         middle = (low + high) / 2

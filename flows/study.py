@@ -17,14 +17,17 @@ from flows.experiment import experiment
 def study(path: Plain, root: Plain = DEFAULT_ROOT, shard: int = 0, shards: int = 1) -> list[dict[str, Any]]:
     """Run every arm of every seed of shard `shard` of `shards`: workers that share a store take a shard each.
 
-    Returns what each experiment returned. Finished runs are reused.
+    Returns what each experiment returned, and what of its ledger forbids a verdict. Finished runs are reused.
     """
     config = load_study(Path(path))
     seeds = range(shard, config.seeds, shards)
     results = []
     for number, seed in enumerate(seeds):
+        entries: dict[str, list[ledger.Entry]] = {}
         for run in plan(config, seed):
             report(Progress(number, run.name, number, len(seeds), "seeds"))
-            results.append(experiment(run, root))
-            ledger.write(Experiment.open(root, run.name))
+            result = experiment(run, root)
+            entries[run.arm] = ledger.write(Experiment.open(root, run.name))
+            against = entries["expert_iteration"] if run.yoke else entries[run.arm]
+            results.append(result | {"ledger": ledger.disagreement(against, entries[run.arm], config.ledger_tolerance)})
     return results

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from tiny_model import make_tiny_programmer
 
+from axiom import survival
 from axiom.arms import ARMS
 from axiom.errors import ConfigError, DataError
 from axiom.evaluation import GREEDY
@@ -17,7 +19,21 @@ from axiom.experiment import Experiment
 from axiom.grokking import Curve
 from axiom.ledger import Entry, disagreement
 from axiom.records import Metric
-from axiom.study import Outcome, Reading, by_arm, compare, compare_arms, load_study, plan, read, run_name, stable_from
+from axiom.study import (
+    Outcome,
+    Reading,
+    by_arm,
+    charts,
+    compare,
+    compare_arms,
+    load_study,
+    plan,
+    read,
+    report,
+    run_name,
+    stable_from,
+)
+from axiom.study.power import plans, read_figures
 
 PRESET = """
 iterations = 4
@@ -53,6 +69,8 @@ def study_file(tmp_path):
     ("text", "says"),
     [
         (STUDY.replace("6", "5"), "at least 6"),
+        (STUDY + 'arms = ["expert_iteration", "frozen", "static_rft"]\n', "seeds = 6 .* with 2 arms .* at least 7"),
+        (STUDY + "confidence = 0.99\n", "cannot fall to 0.01 with fewer than 8"),
         (STUDY + 'arms = ["expert_iteration"]\n', "one more"),
         (STUDY + 'arms = ["static_rft", "frozen"]\n', "expert_iteration"),
         (STUDY + 'arms = ["expert_iteration", "magic"]\n', "arms"),
@@ -77,7 +95,8 @@ def test_a_missing_study_and_a_bad_setting(study_file, tmp_path):
 
 def test_the_expert_arm_of_a_seed_runs_first_and_the_others_replay_it(study_file):
     arms = '["static_rft", "frozen", "expert_iteration", "random_accept"]'
-    study = load_study(study_file(STUDY + f'arms = {arms}\n[settings]\n"sampling.temperature" = 2.5\n'))
+    text = STUDY.replace("6", "7") + f'arms = {arms}\n[settings]\n"sampling.temperature" = 2.5\n'
+    study = load_study(study_file(text))
     configs = plan(study, 3)
     assert configs[0].arm == "expert_iteration"
     assert {config.arm: config.yoke for config in configs} == {
@@ -86,7 +105,7 @@ def test_the_expert_arm_of_a_seed_runs_first_and_the_others_replay_it(study_file
     }  # fmt: skip
     assert {config.seed for config in configs} == {3}
     assert {config.sampling.temperature for config in configs} == {2.5}
-    assert len(study.runs()) == 24 == len(set(study.runs()))
+    assert len(study.runs()) == 28 == len(set(study.runs()))
     assert not any(config.yoke for config in plan(study.model_copy(update={"yoked": False}), 0))
 
 
@@ -103,8 +122,8 @@ def test_generalised_means_reached_and_kept():
     assert stable_from(curve([0.95, 0.95]), 0.9) is None
 
 
-def outcome(arm, seed, time, horizon=40.0, examples=10):
-    ledger = (Entry(1, 100, 10, examples, 10, 30, 5, 0.01, 1, 1.0),)
+def outcome(arm, seed, time, horizon=40.0, examples=10, unmet=()):
+    ledger = (Entry(1, 100, 10, examples, 10, 30, 5, 0.01, 1, 1.0, unmet=unmet),)
     metric = Metric(
         iteration=0, optimizer_step=0, trained_tokens=0, generated_tokens=0, wall_seconds=0.0, split="val", family=None,
         difficulty=None, name=GREEDY, value=0.5, low=0.0, high=1.0, n=10,
@@ -152,6 +171,96 @@ def test_disagreeing_ledgers_refuse_the_verdict_and_name_the_number():
     assert "No verdict" in found.paragraph()
 
 
+def test_examples_that_gave_way_to_tokens_are_declared_and_allow_a_verdict():
+    paragraph = compare(*arms(5.0, examples=14, unmet=("examples",)), "iteration", 0.02).paragraph()
+    assert "generalises sooner" in paragraph
+    assert "trained on 140 examples for 100 of expert_iteration" in paragraph
+    assert "loss tokens within 0.0%" in paragraph
+
+
+def test_where_no_run_generalised_nothing_is_said_of_times_or_power():
+    expert = [outcome("expert_iteration", seed, 99.0) for seed in range(8)]
+    found = compare(expert, [outcome("static_rft", seed, 99.0) for seed in range(8)], "trained_tokens", 0.02)
+    assert math.isnan(found.detectable)
+    assert "No run was seen to generalise within 40 trained tokens." in found.paragraph()
+    assert "Nothing follows" in found.paragraph()
+    assert not {"power", "nan", "0.00"} & set(found.paragraph().replace(".", " ").split())
+
+
+def test_equal_differences_say_nothing_of_power_but_decide():
+    expert = [outcome("expert_iteration", seed, 10.0) for seed in range(8)]
+    found = compare(expert, [outcome("static_rft", seed, 15.0) for seed in range(8)], "iteration", 0.02)
+    assert "nothing can be said of the difference" in found.paragraph()
+    assert "It follows that expert_iteration generalises sooner" in found.paragraph()
+    assert json.loads(report.figures({"x": []}, [found]), parse_constant=pytest.fail)
+
+
+def test_the_power_is_that_of_the_level_that_decides():
+    expert, static = arms(1.0, pairs=10)
+    others = {name: [dataclasses.replace(run, arm=name) for run in static] for name in ("static_rft", "frozen")}
+    alone, *both = (
+        compare(expert, static, "iteration", 0.02), *compare_arms({"expert_iteration": expert} | others, Reading())
+    )  # fmt: skip
+    differences = [b.time - a.time for a, b in zip(expert, static, strict=True)]
+    assert both[0].detectable == survival.detectable(differences, alpha=0.025) > alone.detectable
+    assert both[0].family_p == min(1.0, 2 * alone.p)
+    with pytest.raises(DataError, match=r"at least 7 pairs to reach p <= 0.05 among 2 comparisons"):
+        compare_arms({"expert_iteration": expert[:6]} | others, Reading())
+
+
+def test_the_confidence_is_that_of_the_interval_of_the_test_and_of_the_text():
+    narrow, wide = (compare(*arms(1.1), "iteration", 0.02, confidence=level) for level in (0.8, 0.99))
+    assert wide.low < narrow.low < narrow.high < wide.high
+    assert "(80 % bootstrap" in narrow.paragraph()
+    assert "(99 % bootstrap" in wide.paragraph()
+    assert 0.01 < narrow.p < 0.2
+    assert "It follows" in narrow.paragraph()
+    assert "It does not follow" in wide.paragraph()
+    groups = by_arm([run for runs in arms(3.0) for run in runs])
+    bands = [json.dumps(charts.survival(groups, "iteration", level).to_dict()) for level in (0.8, 0.99)]
+    assert "80 % intervals" in bands[0]
+    assert bands[0].replace("80 %", "99 %") != bands[1]
+
+
+@pytest.mark.parametrize("setting", ["patience = 3", "only_if_improved = true"])
+def test_a_study_refuses_arms_that_decide_for_themselves_how_long_they_train(study_file, setting):
+    study = load_study(study_file(STUDY + f'[settings]\n"training.{setting.replace(" =", chr(34) + " =")}\n'))
+    with pytest.raises(
+        ConfigError, match=r"cannot run with training\.(patience = 3|only_if_improved = true): each arm"
+    ):
+        plan(study, 0)
+
+
+def test_a_plan_shows_more_power_for_larger_effects_and_more_seeds(study_file):
+    study = load_study(study_file(STUDY.replace("6", "9")))
+    (found,) = plans(study)
+    assert found.fewest == 6
+    assert found.alpha == pytest.approx(0.05)
+    assert 9 in found.seeds
+    chances = np.array(found.chances)
+    assert (np.diff(chances, axis=0) >= -0.05).all()
+    assert (np.diff(chances, axis=1) >= -0.05).all()
+    at_16 = found.chances[found.effects.index(pytest.approx(0.75, abs=0.01))][found.seeds.index(16)]
+    assert at_16 == pytest.approx(0.80, abs=0.06), "a t test of 16 pairs finds 0.75 standard deviations with 80 %"
+
+
+def test_a_plan_from_a_pilot_is_in_its_units_and_a_dumb_pilot_is_refused(study_file, tmp_path):
+    study = load_study(study_file(STUDY))
+    expert, static = arms(2.0, pairs=5)
+    groups = by_arm([*expert, *static])
+    (tmp_path / "figures.json").write_text(report.figures(groups, []))
+    pilot = read_figures(tmp_path)
+    assert pilot["static_rft"] == pytest.approx([b.time - a.time for a, b in zip(expert, static, strict=True)])
+    (found,) = plans(study, pilot)
+    assert found.unit == "iterations"
+    assert found.effects[3] == pytest.approx(np.std(pilot["static_rft"]))
+    for nothing in ({"static_rft": [0.0, 0.0, 0.0]}, {"static_rft": [1.0]}, {"frozen": [1.0, 2.0]}):
+        with pytest.raises(DataError, match="tell nothing of the scatter"):
+            plans(study, nothing)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_figures(tmp_path / "absent")
+
+
 def test_five_pairs_and_one_arm_are_refused():
     with pytest.raises(DataError, match="at least 6 pairs"):
         compare(*arms(5.0, pairs=5), "iteration", 0.02)
@@ -165,8 +274,6 @@ def test_five_pairs_and_one_arm_are_refused():
 
 
 def test_charts_and_page_hold_every_arm(tmp_path):
-    from axiom.study import charts, report
-
     groups = by_arm([run for runs in arms(3.0) for run in runs])
     found = compare_arms(groups, Reading())
     made = charts.all_of(groups, found, "iteration", "val")

@@ -12,7 +12,17 @@ from lifelines.statistics import logrank_test
 from lifelines.utils import restricted_mean_survival_time
 from scipy import stats
 
-from axiom.survival import bootstrap_mean, detectable, holm, kaplan_meier, log_rank, power, restricted_mean, sign_flip
+from axiom.survival import (
+    bootstrap_mean,
+    detectable,
+    fewest_pairs,
+    holm,
+    kaplan_meier,
+    log_rank,
+    power,
+    restricted_mean,
+    sign_flip,
+)
 
 RUNS = st.lists(st.tuples(st.integers(1, 40), st.booleans()), min_size=1, max_size=30)
 
@@ -90,6 +100,26 @@ def test_five_pairs_can_never_be_significant_and_six_can():
     assert sign_flip([1.0] * 5) == 2 / 32
     assert sign_flip([1.0] * 6) == 2 / 64
     assert math.isinf(detectable([1.0, 2.0, 3.0, 1.0, 2.0]))
+
+
+def test_pairs_that_are_all_alike_say_nothing_of_power():
+    assert math.isnan(detectable([0.0] * 8))
+    assert math.isnan(detectable([3.0] * 8))
+
+
+@given(st.integers(1, 12), st.sampled_from([0.01, 0.05, 0.2]))
+def test_fewest_pairs_is_the_first_that_can_reach_the_level(comparisons, alpha):
+    n = fewest_pairs(alpha, comparisons)
+    assert comparisons * sign_flip([1.0] * n) <= alpha + 1e-12 if n <= 16 else True
+    assert comparisons * 2.0 ** (2 - n) > alpha
+
+
+@pytest.mark.parametrize("pairs", [8, 10])
+def test_power_of_few_pairs_is_that_of_the_exact_test(pairs):
+    d = np.random.default_rng(5).normal(0, 1.0, pairs)
+    rng = np.random.default_rng(0)
+    draws = rng.choice(d - d.mean(), (200, pairs)) + 1.0
+    assert power(d, 1.0, 0.01, trials=200) == np.mean([sign_flip(row) <= 0.01 for row in draws])
 
 
 def test_the_bootstrap_covers_the_true_mean_about_as_often_as_it_says():

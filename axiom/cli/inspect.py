@@ -124,6 +124,8 @@ def plot(
     experiment = Experiment.open(root, name)
     check_folder("--out", out.absolute().parent)
     check_file("--out", out, (".png", ".svg", ".json", ".html"))
+    metrics = experiment.stages.read("", "metrics", Metric)
+    bands = {"confidence": experiment.config.evaluation.confidence} if chart == "accuracy" else {}
     inline = {"inline": True} if out.suffix == ".html" else {}
-    known[chart](experiment.stages.read("", "metrics", Metric)).save(str(out), scale_factor=2, **inline)
+    known[chart](metrics, **bands).save(str(out), scale_factor=2, **inline)
     console.print(str(out), highlight=False, markup=False, soft_wrap=True)

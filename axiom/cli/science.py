@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from axiom.bench.detector import Trial
     from axiom.experiment import Experiment
     from axiom.grokking import Curve
-    from axiom.study import Comparison, Outcome, Reading
+    from axiom.study import Comparison, Outcome, Reading, StudyConfig
 
 Out = Annotated[Path | None, typer.Option(help="Draw the chart into this file: .png, .svg, .html or .json.")]
 
@@ -190,24 +190,74 @@ def study(
     shard: Annotated[
         str, typer.Option(help="I/N: run every N-th seed from the I-th on, so that workers can share.")
     ] = "1/1",
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Run nothing: print the chance to find differences of several sizes.")
+    ] = False,
+    pilot: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            help="With --plan: a study whose finished runs, or a folder of `axiom compare` whose figures, "
+            "say how pairs scatter.",
+        ),
+    ] = None,
     root: Root = DEFAULT_ROOT,
 ) -> None:
     """Run every arm over every seed; a second call continues where the first stopped.
 
     Example: axiom study deployments/h1-modular.toml --shard 2/4
-    """
+    """  # fmt: skip
     from axiom.study import load_study
 
     config = load_study(path)
+    if plan or pilot:
+        _show_plan(config, pilot, root)
+        return
     part, parts = _shard(shard)
     flow = load_flow("flows.study", "study")
     with interruptible("the same command"):
         results = flow(path=str(path), root=root, shard=part - 1, shards=parts)
     for result in results:
         console.print(f"[bold]{result['name']}[/]: {result['phases']}", highlight=False)
+        if result["ledger"]:
+            console.print(f"[bold red]{result['name']}[/]: no verdict, {result['ledger']}", highlight=False)
     console.print(
         f"{len(results)} runs of {config.seeds} seeds done; next: axiom compare {path}", highlight=False, markup=False
     )
+
+
+def _show_plan(config: "StudyConfig", pilot: Path | None, root: str) -> None:
+    from axiom.cli.display import as_table
+    from axiom.study import power
+
+    noise = None
+    if pilot is not None and pilot.suffix == ".toml":
+        noise = power.differences(_pilot_runs(pilot, root))
+    elif pilot is not None:
+        noise = power.read_figures(pilot)
+    for plan in power.plans(config, noise):
+        title = f"Chance to find that {plan.other} differs from expert_iteration; differences in {plan.unit}"
+        console.print(as_table(title, *power.rows(plan)))
+    console.print(
+        f"Each test is at {plan.alpha:.4g}, the first of Holm's steps over {config.comparisons} "
+        f"comparison{'s' if config.comparisons > 1 else ''}, which fewer than {plan.fewest} seeds cannot reach; the "
+        f"study has {config.seeds}.", highlight=False, soft_wrap=True,
+    )  # fmt: skip
+
+
+def _pilot_runs(path: Path, root: str) -> list[tuple[str, int, float, float]]:
+    """Arm, seed, time and horizon of the runs of a study that are finished."""
+    from axiom.experiment import Experiment, experiment_names
+    from axiom.study import load_study, read
+
+    study, found = load_study(path), []
+    for name in sorted(set(study.runs()) & set(experiment_names(root))):
+        try:
+            run = read(Experiment.open(root, name), study.reading())
+        except DataError:  # still running
+            continue
+        found.append((run.arm, run.seed, run.time, run.horizon))
+    return found
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -227,6 +277,9 @@ def compare(
     level: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Accuracy that counts as generalised; likewise.")
     ] = 0.9,
+    confidence: Annotated[
+        float, typer.Option(min=0.5, max=0.999, help="Of intervals, and 1 less the level of the tests; likewise.")
+    ] = 0.95,
     root: Root = DEFAULT_ROOT,
 ) -> None:
     """Compare arms over paired seeds: survival, paired test, power, and what follows from it.
@@ -240,9 +293,9 @@ def compare(
     if len(names) == 1 and names[0].endswith(".toml"):
         chosen = load_study(Path(names[0]))
         names, title = chosen.runs(), chosen.name
-        reading = Reading(chosen.split, chosen.generalised_accuracy, chosen.clock, chosen.ledger_tolerance)
+        reading = chosen.reading()
     else:
-        title, reading = names[0], Reading(split, level)
+        title, reading = names[0], Reading(split, level, confidence=confidence)
     arms = gather(root, names, reading)
     console.print(as_table("Arms", *reports.arm_rows(arms)))
     console.print(as_table("Ledger: sums over rounds, means over runs", *reports.ledger_rows(arms)))
@@ -264,7 +317,7 @@ def _draw(
     from axiom import curve_charts
     from axiom.study import charts, report
 
-    made = charts.all_of(arms, found, reading.clock, reading.split)
+    made = charts.all_of(arms, found, reading.clock, reading.split, reading.confidence)
     for name, chart in made.items():
         curve_charts.save(chart, folder / f"{name}.svg")
     (folder / "report.html").write_text(report.page(title, arms, found, made), encoding="utf-8")

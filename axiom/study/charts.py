@@ -8,6 +8,7 @@ import polars as pl
 
 from axiom.evaluation import GREEDY
 from axiom.study.compare import Comparison, pair
+from axiom.study.config import UNITS
 from axiom.study.outcome import Outcome
 from axiom.survival import kaplan_meier
 
@@ -15,7 +16,7 @@ alt.data_transformers.disable_max_rows()  # the curves of a study have more than
 
 WIDTH, HEIGHT = 420, 220
 RISK_COLUMNS = 6
-CLOCKS = ("iteration", "optimizer_step", "trained_tokens", "generated_tokens", "wall_seconds")
+CLOCKS = tuple(UNITS)
 SOONER = ("expert", "other arm", "neither")
 Arms = Mapping[str, Sequence[Outcome]]
 _WHO_IS_SOONER = alt.Color(
@@ -23,20 +24,20 @@ _WHO_IS_SOONER = alt.Color(
 )
 
 
-def survival(arms: Arms, clock: str) -> alt.VConcatChart:
+def survival(arms: Arms, clock: str, confidence: float = 0.95) -> alt.VConcatChart:
     """Share of runs that have not generalised for good, per arm, above the number of runs still at risk."""
     horizon = max(outcome.horizon for runs in arms.values() for outcome in runs)
     rows, risk = [], []
     for arm, runs in arms.items():
         times = [outcome.time for outcome in runs]
-        found = kaplan_meier(times, [outcome.observed for outcome in runs])
+        found = kaplan_meier(times, [outcome.observed for outcome in runs], confidence)
         points = zip((0.0, *found.time), (1.0, *found.share), (1.0, *found.low), (1.0, *found.high), strict=True)
         rows += [{"arm": arm, "time": t, "share": s, "low": a, "high": b} for t, s, a, b in points]
         rows.append(rows[-1] | {"time": horizon})
         marks = [horizon * k / RISK_COLUMNS for k in range(RISK_COLUMNS + 1)]
         risk += [{"arm": arm, "time": at, "runs": sum(time >= at for time in times)} for at in marks]
     base = alt.Chart(pl.DataFrame(rows)).encode(
-        alt.X("time:Q", title=clock.replace("_", " "), scale=alt.Scale(domain=[0, horizon])),
+        alt.X("time:Q", title=UNITS[clock], scale=alt.Scale(domain=[0, horizon])),
         _by_arm(arms),
     )
     line = base.mark_line(interpolate="step-after", strokeWidth=2.5).encode(
@@ -48,7 +49,9 @@ def survival(arms: Arms, clock: str) -> alt.VConcatChart:
         alt.Y("arm:N", title=None, sort=list(arms), axis=alt.Axis(ticks=False, domain=False, labelPadding=14)),
         text="runs:Q",
     )  # fmt: skip
-    above = alt.layer(band, line).properties(width=WIDTH, height=HEIGHT, title="Time to stable generalisation")
+    above = alt.layer(band, line).properties(
+        width=WIDTH, height=HEIGHT, title=f"Time to stable generalisation, bands are {100 * confidence:.4g} % intervals"
+    )
     return alt.vconcat(above, counts)
 
 
@@ -65,7 +68,7 @@ def incidence(arms: Arms, clock: str) -> alt.FacetChart:
     chart = alt.Chart(table, width=WIDTH / 2, height=HEIGHT / 2).mark_line(interpolate="step-after", strokeWidth=2)
     return (
         chart.encode(
-            alt.X("time:Q", title=clock.replace("_", " ")),
+            alt.X("time:Q", title=UNITS[clock]),
             alt.Y("share:Q", title="of all runs", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
             alt.Color("kind:N", title="kind of curve"),
         )
@@ -88,7 +91,7 @@ def slopes(arms: Arms, clock: str) -> alt.ConcatChart:
         panels.append(
             chart.encode(
                 alt.X("arm:N", title=None, sort=[expert, other], axis=alt.Axis(labelAngle=0)),
-                alt.Y("time:Q", title=clock.replace("_", " ")), _WHO_IS_SOONER, detail="seed:N",
+                alt.Y("time:Q", title=UNITS[clock]), _WHO_IS_SOONER, detail="seed:N",
             )
         )  # fmt: skip
     return alt.concat(*panels, columns=3, title="Paired runs, a line a seed")
@@ -112,11 +115,12 @@ def differences(comparisons: Sequence[Comparison]) -> alt.TopLevelMixin:
     base = alt.Chart(pl.DataFrame(rows), width=WIDTH, height=40 * len(rows)).encode(alt.Y("other:N", title=None))
     layers: list[alt.Chart | alt.LayerChart] = [
         alt.Chart(pl.DataFrame({"zero": [0.0]})).mark_rule(color="#999").encode(x="zero:Q"),
-        base.mark_rule(strokeWidth=2).encode(alt.X("low:Q", title=f"{comparisons[0].clock}s later"), alt.X2("high:Q")),
+        base.mark_rule(strokeWidth=2).encode(alt.X("low:Q", title=f"{comparisons[0].clock} later"), alt.X2("high:Q")),
         base.mark_point(filled=True, size=80).encode(x="difference:Q"),
         base.mark_text(dy=-12).encode(x="difference:Q", text="p:N"),
     ]
-    title = f"Restricted mean: how much later than {comparisons[0].expert}"
+    first = comparisons[0]
+    title = f"Restricted mean: how much later than {first.expert}, with {100 * first.confidence:.4g} % intervals"
     return alt.layer(*layers, title=title)
 
 
@@ -136,7 +140,7 @@ def curves(arms: Arms, split: str, clocks: Sequence[str] = CLOCKS) -> alt.Concat
     panels = []
     for clock in clocks:
         axes = (
-            alt.X(f"{clock}:Q", title=clock.replace("_", " ")),
+            alt.X(f"{clock}:Q", title=UNITS[clock]),
             alt.Y("accuracy:Q", title=None, axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
             _by_arm(arms),
         )
@@ -146,9 +150,14 @@ def curves(arms: Arms, split: str, clocks: Sequence[str] = CLOCKS) -> alt.Concat
     return alt.concat(*panels, columns=2, title=f"Accuracy on {split}")
 
 
-def all_of(arms: Arms, comparisons: Sequence[Comparison], clock: str, split: str) -> dict[str, alt.TopLevelMixin]:
+def all_of(
+    arms: Arms, comparisons: Sequence[Comparison], clock: str, split: str, confidence: float = 0.95
+) -> dict[str, alt.TopLevelMixin]:
     """Every chart by its name; paired charts only where there are two arms."""
-    made: dict[str, alt.TopLevelMixin] = {"survival": survival(arms, clock), "incidence": incidence(arms, clock)}
+    made: dict[str, alt.TopLevelMixin] = {
+        "survival": survival(arms, clock, confidence),
+        "incidence": incidence(arms, clock),
+    }
     if len(arms) > 1:
         made["slopes"] = slopes(arms, clock)
     if comparisons:

@@ -1,5 +1,6 @@
 """Runs of two arms, paired by seed, to a comparison: how much later, how surely, and what follows."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,20 +10,21 @@ from axiom import survival
 from axiom.arms import ARMS
 from axiom.errors import DataError
 from axiom.experiment import Experiment
-from axiom.ledger import disagreement
-from axiom.study.config import MIN_PAIRS
-from axiom.study.outcome import Outcome, Reading, read
-
-ALPHA = 0.05
+from axiom.ledger import disagreement, totals
+from axiom.study.config import UNITS, Reading
+from axiom.study.outcome import Outcome, read
 
 
 @dataclass(frozen=True)
 class Comparison:
     """Expert arm against another, over the seeds that both have.
 
-    `difference` is the mean of other less expert of min(time, horizon): positive where the expert is sooner. `refusal`
-    names the ledger's number that forbids a verdict, None where it stands. `family_p` is `p` adjusted for the
-    `family` of comparisons that are drawn together (Holm 1979), and decides.
+    `difference` is the mean of other less expert of min(time, horizon), in `clock`s: positive where the expert is
+    sooner. Intervals have the `confidence`. `refusal` names the ledger's number that forbids a verdict, None where it
+    stands. `family_p` is `p` adjusted for the `family` of comparisons that are drawn together (Holm 1979), and decides;
+    `detectable` is the difference that the first of Holm's steps finds with 80 % power, nan where the pairs say nothing
+    of it. `unmet` holds the totals, the expert's first, of counts that gave way to the yoked loss tokens, which differ
+    by the share `token_gap` over a whole run at most.
     """
 
     expert: str
@@ -44,21 +46,42 @@ class Comparison:
     unyoked: bool
     family: int
     family_p: float
+    confidence: float
+    unmet: dict[str, tuple[int, int]]
+    token_gap: float
+
+    @property
+    def observed(self) -> bool:
+        """Whether any run of either arm generalised."""
+        return self.expert_generalised + self.other_generalised > 0
 
     def paragraph(self) -> str:
         """What follows from the figures, and what does not."""
-        figures = (
+        return f"{self._figures()} {self._conclusion()}"
+
+    def _figures(self) -> str:
+        seen = (
             f"Over {self.pairs} paired seeds, {self.expert} generalised for good in {self.expert_generalised} runs and "
-            f"{self.other} in {self.other_generalised}. Restricted to {self.horizon:g} {self.clock}s the mean time was "
-            f"{self.expert_mean:.2f} against {self.other_mean:.2f}: a difference of {self.difference:+.2f} "
-            f"(95 % bootstrap {self.low:+.2f} to {self.high:+.2f}; sign-flip p = {self.p:.3g}{self._adjusted()}, "
-            f"log-rank p = {self.log_rank_p:.3g}). These pairs would have found a difference of "
-            f"{self.detectable:.2f} with 80 % power."
+            f"{self.other} in {self.other_generalised}."
         )
-        return f"{figures} {self._conclusion()}"
+        if not self.observed:
+            return f"{seen} No run was seen to generalise within {self.horizon:g} {self.clock}."
+        return (
+            f"{seen} Restricted to {self.horizon:g} {self.clock} the mean time was {self.expert_mean:.2f} against "
+            f"{self.other_mean:.2f}: a difference of {self.difference:+.2f} ({100 * self.confidence:.4g} % bootstrap "
+            f"{self.low:+.2f} to {self.high:+.2f}; sign-flip p = {self.p:.3g}{self._adjusted()}, log-rank p = "
+            f"{self.log_rank_p:.3g}). {self._power()}"
+        )
 
     def _adjusted(self) -> str:
         return f", {self.family_p:.3g} among {self.family} comparisons" if self.family > 1 else ""
+
+    def _power(self) -> str:
+        if math.isnan(self.detectable):
+            return "All pairs differ alike, so nothing can be said of the difference that they would have found."
+        if math.isinf(self.detectable):
+            return f"So few pairs cannot decide among {self.family} comparisons, whatever the difference."
+        return f"These pairs would have found a difference of {self.detectable:.2f} {self.clock} with 80 % power."
 
     def _conclusion(self) -> str:
         if self.refusal is not None:
@@ -66,43 +89,83 @@ class Comparison:
                 f"No verdict: the ledgers disagree ({self.refusal}), so the arms differ in more than where their data "
                 f"comes from. Whatever the p value says, it does not speak about the arms."
             )
-        caveat = (
-            " The arms were not yoked: they differ in the amount of training as well as in its source."
-            if self.unyoked
-            else ""
-        )
-        scope = f"This holds for this learner, these problems and this horizon, and for no other.{caveat}"
-        if self.family_p > ALPHA:
+        if not self.observed:
+            return f"Nothing follows on which of them is sooner, nor that they are alike. {self._scope()}"
+        if self.family_p > 1 - self.confidence + 1e-9:
+            unseen = (
+                f": a difference smaller than {self.detectable:.2f} {self.clock} could well have gone unseen"
+                if math.isfinite(self.detectable)
+                else ""
+            )
             return (
-                f"It does not follow that one arm generalises sooner, nor that they are alike: a difference smaller "
-                f"than {self.detectable:.2f} {self.clock}s could well have gone unseen. {scope}"
+                f"It does not follow that one arm generalises sooner, nor that they are alike{unseen}. {self._scope()}"
             )
         sooner, later = (self.expert, self.other) if self.difference > 0 else (self.other, self.expert)
-        return f"It follows that {sooner} generalises sooner than {later} here. Why it does is not answered. {scope}"
+        return (
+            f"It follows that {sooner} generalises sooner than {later} here. Why it does is not answered. "
+            f"{self._scope()}"
+        )
+
+    def _scope(self) -> str:
+        return f"This holds for this learner, these problems and this horizon, and for no other.{self._caveat()}"
+
+    def _caveat(self) -> str:
+        if self.unyoked:
+            return " The arms were not yoked: they differ in the amount of training as well as in its source."
+        agreed = f" Optimizer steps and learning rates agree, loss tokens within {self.token_gap:.1%}."
+        if not self.unmet:
+            return agreed
+        counts = " and ".join(f"{ours} {name} for {theirs}" for name, (theirs, ours) in self.unmet.items())
+        return (
+            f"{agreed} The programs of {self.other} are fewer or of other lengths, so that over all rounds it trained "
+            f"on {counts} of {self.expert}."
+        )
 
 
-def compare(expert: Sequence[Outcome], other: Sequence[Outcome], clock: str, tolerance: float) -> Comparison:
-    """The comparison of two arms. Raises DataError with fewer than six pairs."""
+def compare(
+    expert: Sequence[Outcome], other: Sequence[Outcome], clock: str, tolerance: float, confidence: float = 0.95,
+    family: int = 1,
+) -> Comparison:  # fmt: skip
+    """The comparison of two arms, one of a `family` of comparisons.
+
+    Raises DataError with fewer pairs than could ever decide.
+    """
     pairs = pair(expert, other)
     first, second = pairs[0]
-    if len(pairs) < MIN_PAIRS:
+    alpha = 1 - confidence
+    fewest = survival.fewest_pairs(alpha, family)
+    if len(pairs) < fewest:
         raise DataError(
-            f"{first.arm} and {second.arm} share {len(pairs)} seeds; the sign-flip test needs at least {MIN_PAIRS} "
-            f"pairs to reach p < {ALPHA}, so run more seeds"
+            f"{first.arm} and {second.arm} share {len(pairs)} seeds; the sign-flip test needs at least {fewest} "
+            f"pairs to reach p <= {alpha:.3g} among {family} comparison{'s' if family > 1 else ''}, so run more seeds"
         )
     horizon = min(outcome.horizon for both in pairs for outcome in both)
     ours, theirs = ([min(outcome.time, horizon) for outcome in arm] for arm in zip(*pairs, strict=True))
     seen = [[o.observed and o.time <= horizon for o in arm] for arm in zip(*pairs, strict=True)]
     differences = [after - before for before, after in zip(ours, theirs, strict=True)]
-    low, high = survival.bootstrap_mean(differences)
+    low, high = survival.bootstrap_mean(differences, confidence)
     p = survival.sign_flip(differences)
+    yoked = bool(second.yoke) and ARMS[second.arm].yoked
     return Comparison(
-        first.arm, second.arm, len(pairs), clock.replace("_", " "), horizon, float(np.mean(ours)),
-        float(np.mean(theirs)),
+        first.arm, second.arm, len(pairs), UNITS[clock], horizon, float(np.mean(ours)), float(np.mean(theirs)),
         sum(seen[0]), sum(seen[1]), float(np.mean(differences)), low, high, p,
-        survival.log_rank((ours, seen[0]), (theirs, seen[1])), survival.detectable(differences),
-        _refusal(pairs, tolerance), not (second.yoke and ARMS[second.arm].yoked), family=1, family_p=p,
+        survival.log_rank((ours, seen[0]), (theirs, seen[1])), survival.detectable(differences, alpha=alpha / family),
+        _refusal(pairs, tolerance), not yoked, family, min(1.0, family * p), confidence,
+        _unmet(pairs) if yoked else {}, _token_gap(pairs) if yoked else math.nan,
     )  # fmt: skip
+
+
+def _unmet(pairs: Sequence[tuple[Outcome, Outcome]]) -> dict[str, tuple[int, int]]:
+    """Totals over all rounds and runs of the counts that some round could not meet."""
+    names = dict.fromkeys(name for _, other in pairs for entry in other.ledger for name in entry.unmet)
+    sums = [[totals(outcome.ledger) for outcome in arm] for arm in zip(*pairs, strict=True)]
+    return {name: (int(sum(t[name] for t in sums[0])), int(sum(t[name] for t in sums[1]))) for name in names}
+
+
+def _token_gap(pairs: Sequence[tuple[Outcome, Outcome]]) -> float:
+    """The largest relative difference in a whole run's loss tokens."""
+    both = [[totals(outcome.ledger)["loss_tokens"] for outcome in pair_] for pair_ in pairs]
+    return max(abs(ours - theirs) / theirs if theirs else float(ours > 0) for theirs, ours in both)
 
 
 def pair(expert: Sequence[Outcome], other: Sequence[Outcome]) -> list[tuple[Outcome, Outcome]]:
@@ -149,6 +212,8 @@ def compare_arms(arms: Mapping[str, Sequence[Outcome]], reading: Reading) -> lis
         raise DataError(
             f"all {len(first)} runs are of arm {name}; a comparison needs two arms, so name runs of another"
         )
-    found = [compare(first, runs, reading.clock, reading.tolerance) for _, runs in others]
+    found = [
+        compare(first, runs, reading.clock, reading.tolerance, reading.confidence, len(others)) for _, runs in others
+    ]
     adjusted = survival.holm([comparison.p for comparison in found])
-    return [replace(c, family=len(found), family_p=p) for c, p in zip(found, adjusted, strict=True)]
+    return [replace(c, family_p=p) for c, p in zip(found, adjusted, strict=True)]

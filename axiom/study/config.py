@@ -1,6 +1,7 @@
 """STUDY.toml: which arms, over which seeds, of which experiment; and what counts as having generalised."""
 
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -8,11 +9,28 @@ from pydantic import Field, ValidationError, model_validator
 
 from axiom.config import Arm, ExperimentConfig, Fraction, Section, load_config
 from axiom.errors import ConfigError
-
-MIN_PAIRS = 6
-"""With five pairs the smallest two-sided p value of a sign-flip test is 2 / 2^5 = 0.0625: never significant."""
+from axiom.survival import fewest_pairs
 
 Clock = Literal["iteration", "optimizer_step", "trained_tokens", "generated_tokens", "wall_seconds"]
+UNITS: dict[str, str] = {
+    "iteration": "iterations", "optimizer_step": "optimizer steps", "trained_tokens": "trained tokens",
+    "generated_tokens": "generated tokens", "wall_seconds": "seconds",
+}  # fmt: skip
+"""What each clock counts, in the plural."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How runs are read: on which split, from which accuracy on they count as generalised, by which clock.
+
+    `tolerance` is the largest relative difference between ledgers that are to agree; `confidence` that of intervals.
+    """
+
+    split: str = "val"
+    level: float = 0.9
+    clock: Clock = "iteration"
+    tolerance: float = 0.02
+    confidence: float = 0.95
 
 
 class StudyConfig(Section):
@@ -27,7 +45,7 @@ class StudyConfig(Section):
     arms: tuple[Arm, ...] = ("expert_iteration", "static_rft")
     """What is compared; the expert arm runs first and every other is compared with it."""
     seeds: Annotated[int, Field(ge=1)] = 10
-    """Pairs: seeds 0, 1, ... of every arm. At least six for a verdict."""
+    """Pairs: seeds 0, 1, ... of every arm. Six can decide between two arms; each further arm needs more."""
     yoked: bool = True
     """Replay the expert arm's schedule in the arms that can."""
     split: str = "val"
@@ -37,19 +55,37 @@ class StudyConfig(Section):
     clock: Clock = "iteration"
     """Unit of the primary end point."""
     confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
+    """Of every interval; a comparison decides where its adjusted p value is at most 1 less this."""
     ledger_tolerance: Fraction = 0.02
-    """Largest relative difference in any round between a yoked arm's ledger and the expert arm's."""
+    """Largest relative difference in any round between a yoked arm's ledger and the expert arm's. Loss tokens may
+    differ by one example as well."""
 
     @model_validator(mode="after")
     def _enough(self) -> Self:
         if "expert_iteration" not in self.arms or len(set(self.arms)) < 2:
             raise ValueError(f"arms = {list(self.arms)} must hold expert_iteration and one more to compare it with")
-        if self.seeds < MIN_PAIRS:
+        fewest = fewest_pairs(self.alpha, self.comparisons)
+        if self.seeds < fewest:
             raise ValueError(
-                f"seeds = {self.seeds} gives {self.seeds} pairs; the sign-flip test needs at least {MIN_PAIRS} to "
-                f"reach p < 0.05, ten or more to find a difference of one standard deviation: set seeds higher"
+                f"seeds = {self.seeds} gives {self.seeds} pairs; with {self.comparisons} arms beside the expert's the "
+                f"adjusted p value cannot fall to {self.alpha:.3g} with fewer than {fewest}: set seeds to at least "
+                f"{fewest}, and to the number that `axiom study --plan` shows for the difference you look for"
             )
         return self
+
+    @property
+    def comparisons(self) -> int:
+        """Arms that are compared with the expert's."""
+        return len(self.arms) - 1
+
+    @property
+    def alpha(self) -> float:
+        """The level of all comparisons together."""
+        return 1.0 - self.confidence
+
+    def reading(self) -> Reading:
+        """How its runs are read."""
+        return Reading(self.split, self.generalised_accuracy, self.clock, self.ledger_tolerance, self.confidence)
 
     def runs(self) -> list[str]:
         """Names of all runs."""
@@ -88,9 +124,20 @@ def plan(study: StudyConfig, seed: int) -> list[ExperimentConfig]:
     expert = run_name(study, "expert_iteration", seed)
     configs = []
     for arm in sorted(study.arms, key=lambda arm: arm != "expert_iteration"):
-        replays = study.yoked and (ARMS[arm].yoked or arm == "random_accept")
+        replays = study.yoked and ARMS[arm].yoked
         changed = study.settings | {
             "name": run_name(study, arm, seed), "arm": arm, "seed": seed, "yoke": expert if replays else "",
         }  # fmt: skip
         configs.append(load_config(study.preset, (), **changed))
+        _refuse_resting(study, configs[-1])
     return configs
+
+
+def _refuse_resting(study: StudyConfig, config: ExperimentConfig) -> None:
+    for field in ("patience", "only_if_improved"):
+        value = getattr(config.training, field)
+        if value:
+            raise ConfigError(
+                f"study {study.name!r} cannot run with training.{field} = {str(value).lower()}: each arm would decide "
+                f"for itself how long it trains; leave it out of {study.preset} or set it off in [settings]"
+            )

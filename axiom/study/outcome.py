@@ -11,7 +11,7 @@ from axiom.experiment import Experiment
 from axiom.grokking import Curve, detect
 from axiom.grokking.curve import Floats
 from axiom.records import Metric
-from axiom.study.config import Clock
+from axiom.study.config import Clock, Reading
 
 WINDOW = 3
 """Evaluations that are pooled."""
@@ -36,19 +36,6 @@ class Outcome:
     ledger: tuple[ledger.Entry, ...]
 
 
-@dataclass(frozen=True)
-class Reading:
-    """How runs are read: on which split, from which accuracy on they count as generalised, by which clock.
-
-    `tolerance` is the largest relative difference between ledgers that are to agree.
-    """
-
-    split: str = "val"
-    level: float = 0.9
-    clock: Clock = "iteration"
-    tolerance: float = 0.02
-
-
 def stable_from(curve: Curve, level: float) -> int | None:
     """Index of the first evaluation from which pooled accuracy reaches `level` and never again falls well below it."""
     if len(curve) < WINDOW:
@@ -67,8 +54,14 @@ def read(experiment: Experiment, reading: Reading) -> Outcome:
     config = experiment.config
     metrics = experiment.stages.read("", "metrics", Metric) if experiment.folder.exists("metrics.parquet") else []
     curve = Curve.from_metrics(metrics, split)
-    if not len(curve) or curve.iteration[-1] < config.iterations:
-        reached = int(curve.iteration[-1]) if len(curve) else 0
+    reached = int(curve.iteration[-1]) if len(curve) else 0
+    if reached < config.iterations and _ran_out_of_patience(curve, config.training.patience):
+        raise DataError(
+            f"run {config.name!r} was stopped by training.patience = {config.training.patience} after iteration "
+            f"{reached} of {config.iterations}, so nobody knows whether it would have generalised later; compare runs "
+            f"without patience"
+        )
+    if not len(curve) or reached < config.iterations:
         raise DataError(
             f"run {config.name!r} has {split} accuracies up to iteration {reached} of {config.iterations}; "
             f"finish it with `axiom resume {config.name}` before comparing it"
@@ -80,6 +73,11 @@ def read(experiment: Experiment, reading: Reading) -> Outcome:
         at is not None, float(clocks[-1]), detect(curve, config.detection).kind, float(curve.val_accuracy[-1]),
         tuple(metrics), tuple(ledger.read(experiment)),
     )  # fmt: skip
+
+
+def _ran_out_of_patience(curve: Curve, patience: int) -> bool:
+    """Whether the last so many evaluations brought no gain."""
+    return bool(patience) and len(curve) - 1 - int(np.argmax(curve.val_accuracy)) >= patience
 
 
 def clock_readings(metrics: list[Metric], split: str, clock: Clock) -> Floats:

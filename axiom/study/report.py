@@ -2,6 +2,7 @@
 
 import html
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from axiom.survival import restricted_mean
 if TYPE_CHECKING:
     import polars as pl
 
-LEDGER_COLUMNS = (*ledger.COMPARED, "drawn", "seconds")
+LEDGER_COLUMNS = ledger.SHOWN
 
 
 def arm_rows(arms: Mapping[str, Sequence[Outcome]]) -> tuple[list[str], list[list[str]]]:
@@ -70,7 +71,12 @@ def figures(arms: Mapping[str, Sequence[Outcome]], comparisons: Sequence[Compari
         for group in arms.values()
         for run in group
     ]
-    return json.dumps({"comparisons": [asdict(found) for found in comparisons], "runs": runs}, indent=1)
+    return json.dumps({"comparisons": [_finite(asdict(found)) for found in comparisons], "runs": runs}, indent=1)
+
+
+def _finite(figures: dict[str, Any]) -> dict[str, Any]:
+    """What JSON has no number for as null: what could not be told."""
+    return {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in figures.items()}
 
 
 def measurements(arms: Mapping[str, Sequence[Outcome]]) -> "pl.DataFrame":
