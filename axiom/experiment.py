@@ -9,12 +9,13 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from axiom.computed_with import Facts, changed, facts
 from axiom.config import ExperimentConfig, build_config
 from axiom.errors import ConfigError, DataError, LockedError
 from axiom.prompts import digest
@@ -44,7 +45,7 @@ class Experiment:
     def __init__(self, root: str, config: ExperimentConfig) -> None:
         self.root, self.config = root, config
         self.folder = Folder(root).join(config.name)
-        self.stages = StageStore(self.folder)
+        self.stages = StageStore(self.folder, code_and_packages)
 
     @classmethod
     def create(cls, root: str, config: ExperimentConfig) -> "Experiment":
@@ -88,8 +89,26 @@ class Experiment:
             old = json.loads(self.folder.read_bytes("experiment.json"))
             if old.get("config") == record["config"]:
                 return
-            record |= {key: old[key] for key in ("created", "fork") if key in old}
+            record |= {key: old[key] for key in ("created", "fork", "computed_with") if key in old}
         self.folder.write_bytes("experiment.json", json.dumps(record, indent=1).encode())
+
+    def settle(self) -> None:
+        """Note the weights, the engine and the device that the run begins with.
+
+        Raises ConfigError when it began with others: its iterations would not be of one experiment.
+        """
+        record = json.loads(self.folder.read_bytes("experiment.json"))
+        begun = record.get("computed_with")
+        if begun is None:
+            record["computed_with"] = self.facts
+            self.folder.write_bytes("experiment.json", json.dumps(record, indent=1).encode())
+            return
+        found = changed(begun, self.facts)
+        if found is not None:
+            raise ConfigError(
+                f"experiment {self.config.name!r} cannot go on: {found}; put back what it began with, or start another "
+                f"with --experiment or `axiom fork`"
+            )
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -134,10 +153,16 @@ class Experiment:
         for name in self.folder.join("iterations").names():
             self.folder.join("iterations", name).sweep()
 
+    @cached_property
+    def facts(self) -> Facts:
+        """What it is computed with on this machine."""
+        return facts(self.config)
+
     def settings(self, *sections: str) -> dict[str, Any]:
-        """What of the config's sections decides a stage's result."""
+        """What of the config's sections decides a stage's result, with the facts in place of names and `auto`."""
         tree = identity(self.config)
-        return {name: tree[name] for name in sections}
+        known = self.facts if {"model", "sampling"} & set(sections) else {}
+        return {name: tree[name] | known[name] if name in known else tree[name] for name in sections}
 
     @cached_property
     def inherited(self) -> int:
@@ -198,8 +223,9 @@ def differences(old: ExperimentConfig, new: ExperimentConfig) -> dict[str, tuple
     return {key: (before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)}
 
 
-def provenance() -> dict[str, Any]:
-    """Versions and hardware, for experiment.json."""
+@lru_cache(maxsize=1)
+def code_and_packages() -> dict[str, Any]:
+    """The version of this code and of the packages that it computes with, as this process began with them."""
     packages = (
         "axiom-rl",
         "torch",
@@ -218,28 +244,34 @@ def provenance() -> dict[str, Any]:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
+    return {"code": _git_commit(), "python": platform.python_version(), "packages": versions}
+
+
+def provenance() -> dict[str, Any]:
+    """Versions and hardware, for experiment.json."""
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "code": _git_commit(),
-        "python": platform.python_version(),
-        "packages": versions,
+        **code_and_packages(),
         "hardware": {"machine": platform.machine(), "cpus": os.cpu_count(), "gpu": _gpu()},
     }
 
 
-def _git_commit() -> str | None:
-    here = Path(__file__).parent
+def _git_commit(here: Path = Path(__file__).parent) -> str | None:
+    """The commit of the checkout that holds this package as its `axiom`; None for an installed package.
+
+    A repository that merely surrounds the place of installation is not asked for its own version.
+    """
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=here, capture_output=True, encoding="utf-8", check=False)
+        return done.stdout.strip()
+
     try:
-        found = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            cwd=here,
-            capture_output=True,
-            encoding="utf-8",
-            check=False,
-        )
+        if git("ls-files", "--full-name", "__init__.py") != "axiom/__init__.py":
+            return None
+        return git("describe", "--always", "--dirty", "--abbrev=12") or None
     except FileNotFoundError:
         return None
-    return found.stdout.strip() or None
 
 
 def _gpu() -> str | None:

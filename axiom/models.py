@@ -17,6 +17,8 @@ from axiom.errors import ConfigError
 if TYPE_CHECKING:
     import torch
 
+WEIGHT_SUFFIXES = (".safetensors", ".bin", ".gguf", ".pt", ".pth")
+"""Files that hold weights."""
 FINGERPRINT_KEY = "base_fingerprint"
 """Key in the safetensors metadata of an adapter that names the weights it was trained on."""
 
@@ -106,7 +108,7 @@ def fingerprint(model: Path) -> str:
     reading gigabytes.
     """
     digest = hashlib.sha256()
-    for file in sorted(model.glob("*.safetensors")):
+    for file in sorted(file for file in model.iterdir() if file.suffix in WEIGHT_SUFFIXES):
         size = file.stat().st_size
         digest.update(f"{file.name} {size}".encode())
         with file.open("rb") as stream:

@@ -161,6 +161,7 @@ def running(experiment: Experiment) -> Iterator[Runtime]:
     key = experiment.root, experiment.config.name
     with experiment.locked():
         experiment.save()
+        experiment.settle()
         runtime = _running[key] = Runtime(experiment)
         try:
             yield runtime

@@ -52,6 +52,8 @@ class Manifest(BaseModel):
     inputs: dict[str, str]
     files: dict[str, FileEntry]
     info: dict[str, Any]
+    made: dict[str, Any] = {}
+    """The code and the packages that computed it; empty in manifests of earlier versions."""
     pruned: tuple[str, ...] = ()
     """Files deleted since; the digest still speaks of them."""
 
@@ -131,10 +133,11 @@ class Writer:
 
 
 class StageStore:
-    """The stages of one experiment."""
+    """The stages of one experiment. `made` tells the code and packages that compute a stage now."""
 
-    def __init__(self, root: Folder) -> None:
+    def __init__(self, root: Folder, made: Callable[[], dict[str, Any]] = dict) -> None:
         self.root = root
+        self._made = made
         self._verified: dict[str, str] = {}
 
     def manifest(self, stage: str, folder: str) -> Manifest | None:
@@ -168,7 +171,9 @@ class StageStore:
             files = writer.publish()
             writer.info["seconds"] = round(time.perf_counter() - start, 3)
             writer.info["storage_seconds"] = round(writer.storage_seconds, 3)
-        manifest = Manifest(stage=stage, folder=folder, key=key, inputs=digests, files=files, info=writer.info)
+        manifest = Manifest(
+            stage=stage, folder=folder, key=key, inputs=digests, files=files, info=writer.info, made=self._made()
+        )
         place.write_bytes(f"{stage}.manifest.json", manifest.model_dump_json(indent=1).encode())
         return _handle(manifest, reused=False)
 

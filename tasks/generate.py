@@ -22,7 +22,8 @@ def generate(run: Runtime, *, iteration: int = 0) -> Handle:
         for split, problems in splits.items():
             out.table(split, problems, Problem)
 
+    settings = run.experiment.settings("seed", "problems", "modular") | {"kind": run.config.model.kind}
     return run.experiment.stages.run(
-        "problems", "problems", settings=run.experiment.settings("seed", "problems", "model", "modular"),
+        "problems", "problems", settings=settings,
         version=VERSIONS["problems"], inputs={}, work=work,
     )  # fmt: skip

@@ -2,16 +2,26 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tiny_model import make_tiny_model
 
 from axiom.config import ExperimentConfig, load_config
 from axiom.errors import ConfigError, DataError, LockedError
-from axiom.experiment import EXECUTION, Experiment, differences, experiment_names, identity
+from axiom.experiment import (
+    EXECUTION,
+    Experiment,
+    _git_commit,
+    code_and_packages,
+    differences,
+    experiment_names,
+    identity,
+)  # fmt: skip
 
 
 def saved(root: Path, *overrides: str) -> Experiment:
@@ -109,3 +119,104 @@ def test_the_lock_sweeps_what_killed_writers_left(tmp_path):
         (tmp_path / "one" / place / ".tmp-dead").mkdir(parents=True)
     with experiment.locked():
         assert not list((tmp_path / "one").rglob(".tmp-*"))
+
+
+def begun(folder: Path, model: Path, **changed: object) -> Experiment:
+    """An experiment of the tiny model, on the way as a run begins it."""
+    config = load_config(None, [], name="words", **{"model.path": str(model), "model.device": "cpu"} | changed)
+    experiment = Experiment.create(str(folder), config)
+    experiment.save()
+    experiment.settle()
+    return experiment
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return make_tiny_model(tmp_path_factory.mktemp("model"))
+
+
+def keys(experiment: Experiment) -> str:
+    return json.dumps(experiment.settings("model", "sampling"))
+
+
+def test_weights_count_by_their_content_and_not_by_their_place(tmp_path, tiny):
+    here = begun(tmp_path / "a", tiny)
+    moved = shutil.copytree(tiny, tmp_path / "moved")
+    assert keys(begun(tmp_path / "b", moved)) == keys(here)
+    with (moved / "model.safetensors").open("r+b") as file:
+        file.seek(-3, os.SEEK_END)
+        last = file.read(1)
+        file.seek(-3, os.SEEK_END)
+        file.write(bytes([last[0] ^ 1]))
+    assert keys(begun(tmp_path / "c", moved)) != keys(here)
+    with pytest.raises(ConfigError, match=r"'words' cannot go on: model.path was '\w{16}' and is '\w{16}'"):
+        begun(tmp_path / "b", moved)
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "pytorch_model.bin", "weights.gguf"])
+def test_every_file_that_decides_what_a_model_computes_counts(tmp_path, tiny, name):
+    model = shutil.copytree(tiny, tmp_path / "model")
+    (model / name).touch()
+    before = keys(begun(tmp_path / "a", model))
+    (model / name).write_bytes((model / name).read_bytes() + b" ")
+    assert keys(begun(tmp_path / "b", model)) != before
+    (model / "notes.md").write_text("nothing that computes")
+    assert keys(begun(tmp_path / "b", model)) == keys(begun(tmp_path / "b", model))
+
+
+def test_an_adapter_to_start_from_counts_by_its_content(tmp_path, tiny):
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_model.safetensors").write_bytes(b"one")
+    first = begun(tmp_path / "a", tiny, **{"model.adapter": str(adapter)})
+    assert keys(first) != keys(begun(tmp_path / "b", tiny))
+    (adapter / "adapter_model.safetensors").write_bytes(b"two")
+    with pytest.raises(ConfigError, match=r"model\.adapter was"):
+        begun(tmp_path / "a", tiny, **{"model.adapter": str(adapter)})
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"sampling.vllm.max_model_len": 128}, "sampling.max_model_len was 2048 and is 128"),
+        ({"sampling.vllm.weights": "merged"}, "sampling.weights was 'adapter' and is 'merged'"),
+        ({"sampling.engine": "transformers"}, "sampling.engine was 'vllm' and is 'transformers'"),
+    ],
+)
+def test_a_run_does_not_change_its_engine_half_way(tmp_path, tiny, changed, says):
+    engine = {"sampling.engine": "vllm"}
+    first = keys(begun(tmp_path, tiny, **engine))
+    with pytest.raises(ConfigError, match=says):
+        begun(tmp_path, tiny, **engine | changed)
+    assert keys(begun(tmp_path / "other", tiny, **engine | changed)) != first
+    begun(tmp_path, tiny, **engine, **{"sampling.vllm.replicas": 2, "sampling.batch_size": 4})
+
+
+def test_what_an_engine_does_not_read_does_not_count(tmp_path, tiny):
+    first = begun(tmp_path, tiny, **{"sampling.engine": "transformers"})
+    later = begun(tmp_path, tiny, **{"sampling.engine": "auto", "sampling.vllm.max_model_len": 128})
+    assert keys(first) == keys(later)
+
+
+def test_each_stage_names_the_code_that_computed_it(tmp_path):
+    experiment = saved(tmp_path)
+    experiment.stages.run("s", "x", settings=1, version="1", inputs={}, work=lambda out: None)
+    made = experiment.stages.manifest("s", "x").made
+    assert made == code_and_packages()
+    assert made["packages"]["torch"]
+
+
+def test_a_repository_around_an_installed_package_is_not_its_version(tmp_path):
+    def package(*names: str) -> Path:
+        folder = tmp_path.joinpath(*names, "axiom")
+        folder.mkdir(parents=True)
+        (folder / "__init__.py").touch()
+        return folder
+
+    own, vendored, installed = package(), package("vendor"), package("venv", "site-packages")
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c", "-C", str(tmp_path)]
+    for command in (["init", "-q"], ["add", "axiom", "vendor"], ["commit", "-qm", "x"]):
+        subprocess.run([*git, *command], check=True)
+    assert _git_commit(own)
+    assert _git_commit(vendored) is None
+    assert _git_commit(installed) is None

@@ -12,6 +12,14 @@ from axiom.errors import ConfigError
 from axiom.models import fingerprint, load_tokenizer, resolve_device, resolve_model, stop_tokens
 
 
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "weights.gguf"])
+def test_the_fingerprint_reads_weights_of_every_format(tmp_path, name):
+    (tmp_path / name).write_bytes(b"one")
+    before = fingerprint(tmp_path)
+    (tmp_path / name).write_bytes(b"two")
+    assert fingerprint(tmp_path) != before
+
+
 def test_a_model_folder_is_itself(tmp_path):
     assert resolve_model(str(make_tiny_model(tmp_path))) == tmp_path
 
