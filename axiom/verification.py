@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from axiom.config import SandboxConfig
 from axiom.errors import DataError
-from axiom.problems.direct import SOLVED, is_direct, score
+from axiom.problems.direct import is_direct, scored
 from axiom.records import Case, Comparison, Outcome, Problem, Sample, Verdict
 from axiom.sandbox.host import Program, Run, Template
 from axiom.sandbox.judge import judge
@@ -71,6 +71,11 @@ class Verifier:
         self._pool.close()
 
     @property
+    def without(self) -> tuple[str, ...]:
+        """The isolation layers that the config goes without."""
+        return self._config.without
+
+    @property
     def tier(self) -> str:
         """The isolation in force: the layers that hold, joined by `+`."""
         return self._pool.tier
@@ -104,10 +109,10 @@ class Verifier:
 
 
 class AnswersOnly(Verifier):
-    """A verifier for problems of kind `answer` alone: they are compared in this process, so no template is started."""
+    """A verifier for answers that are compared as text and literals alone, so no template is started."""
 
     def __init__(self) -> None:
-        pass
+        self._config = SandboxConfig()
 
     def close(self) -> None:
         """Nothing to end."""
@@ -170,7 +175,7 @@ def verify_samples(
 
     The same code for the same problem is run once. With `audit`, every pass is verified again on the cases it gives,
     and the verdict's `audit_passed` says how that went (null where it gives none).
-    Problems of kind `answer` need no sandbox.
+    Problems of kind `answer` run no program; the scorers of datasets have a template of their own.
     """
     yield from _SampleRun(problems, verifier, audit).verdicts(iter(samples))
 
@@ -223,7 +228,7 @@ class _SampleRun:
     def _candidate(self, sample: Sample) -> Candidate | None:
         problem = self._problems[sample.problem_id]
         if problem.kind == "answer":
-            self._ready.append(answer_verdict(problem, sample))
+            self._ready.append(answer_verdict(problem, sample, self._verifier.without))
             return None
         key = hashlib.sha256(f"{problem.problem_id}\0{sample.code}".encode("utf-8", "surrogatepass")).hexdigest()
         if key in self._waiting:
@@ -262,17 +267,22 @@ def _as_verdict(sample_id: str, seen: _Seen) -> Verdict:
     )  # fmt: skip
 
 
-def answer_verdict(problem: Problem, sample: Sample) -> Verdict:
-    """Judge a completion that is itself the answer: by its dataset's own scorer, else as literal or text."""
+def answer_verdict(problem: Problem, sample: Sample, without: tuple[str, ...] = ()) -> Verdict:
+    """Judge a completion that is itself the answer: by its dataset's scorer in the sandbox, else as literal or text.
+
+    `without` names the isolation layers that the scorer's sandbox goes without.
+    """
     text = (sample.code or sample.completion).strip()
     if is_direct(problem.family):
-        passed = score(problem, text) >= SOLVED
+        found = scored(problem, text, without)
+        outcome, detail = found.outcome, found.detail
     else:
         expected = decode(problem.expected_output)
         passed = (type(expected) is str and text == expected.strip()) or same_literal(text, expected)
+        outcome, detail = (Outcome.PASSED if passed else Outcome.WRONG_ANSWER), ""
     return Verdict(
-        sample_id=sample.sample_id, outcome=Outcome.PASSED if passed else Outcome.WRONG_ANSWER,
-        cases_passed=int(passed), cases_total=1, cpu_ms=0.0, wall_ms=0.0, detail="" if passed else f"got {text[:200]}",
+        sample_id=sample.sample_id, outcome=outcome, cases_passed=int(outcome == Outcome.PASSED), cases_total=1,
+        cpu_ms=0.0, wall_ms=0.0, detail="" if outcome == Outcome.PASSED else detail or f"got {text[:200]}",
     )  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 """Direct answers: problems of the package reasoning-gym, `reasoning_gym:<dataset>`, judged by its own scorers.
 
+The scorers run in the sandbox (`axiom.problems.scoring`): some evaluate the text they are given.
+
 The package seeds item i of a dataset with seed + i, so that two datasets with near seeds share items. Here every
 problem is the first item of a dataset of its own, whose seed is derived by name.
 """
@@ -13,15 +15,22 @@ from typing import Any
 from axiom import seeds, values
 from axiom.errors import ConfigError
 from axiom.problems.building import Plan
-from axiom.records import Case, Problem
+from axiom.problems.scoring import Scored, portable, scorer
+from axiom.records import Case, Outcome, Problem
 
 PREFIX = "reasoning_gym:"
-SOLVED = 1.0
-"""Score from which an answer counts as right; the scorers give less for what is merely close."""
-
 MOST_DRAWS = 200
 """Draws for one new question before the dataset counts as exhausted."""
 
+REFUSED = {
+    "composite": "it is a mixture that names no dataset by itself",
+    "game_of_life_halting": "its scorer calls every text right",
+    "knight_swap": "its curriculum makes settings that it refuses itself",
+}
+"""Datasets that no experiment can use, and why."""
+
+_NOT_A_NUMBER = re.compile(r"(?<![a-z])nan(?![a-hk-z])", re.IGNORECASE)
+"""Scorers that measure a distance take it for none."""
 _TAGGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
 
 
@@ -40,6 +49,8 @@ def check_dataset(family: str) -> None:
             f"unknown dataset {dataset!r} in family {family!r}; reasoning-gym has {len(known)}, the nearest are "
             f"{', '.join(near)}"
         )
+    if dataset in REFUSED:
+        raise ConfigError(f"family {family!r} cannot be used: {REFUSED[dataset]}; name another dataset")
 
 
 class DirectDeck:
@@ -68,15 +79,24 @@ class DirectDeck:
         )
 
 
-def score(problem: Problem, completion: str) -> float:
-    """What the dataset's own scorer gives the answer in `completion`: 0 to 1, and SOLVED is right.
+def score(problem: Problem, completion: str, without: tuple[str, ...] = ()) -> float:
+    """What the dataset's own scorer gives the answer in `completion`: 0 to 1, and `SOLVED` is right."""
+    return scored(problem, completion, without).value
 
-    The answer is what stands in `<answer>` tags, or else the whole completion, stripped.
+
+def scored(problem: Problem, completion: str, without: tuple[str, ...] = ()) -> Scored:
+    """The scorer's word on the answer in `completion`, from the sandbox, whose layers `without` names are left out.
+
+    The answer is what stands in the last `<answer>` tags, or else the whole completion, stripped.
+    Raises SandboxError when the machine fails.
     """
     tagged = _TAGGED.findall(completion)
+    text = (tagged[-1] if tagged else completion).strip()
+    if _NOT_A_NUMBER.search(text) and not _NOT_A_NUMBER.search(problem.reference_solution):
+        return Scored(0.0, Outcome.WRONG_ANSWER, "nan is no answer")
     variant = json.loads(problem.variant)
-    dataset, entry = _entry(problem.family.removeprefix(PREFIX), variant["difficulty"], variant["seed"])
-    return float(dataset.score_answer((tagged[-1] if tagged else completion).strip(), entry))
+    parts = _parts(problem.family.removeprefix(PREFIX), variant["difficulty"], variant["seed"])
+    return scorer(without).score(parts, text)
 
 
 def _problem(family: str, difficulty: int, seed: int, plan: Plan) -> Problem:
@@ -92,7 +112,11 @@ def _problem(family: str, difficulty: int, seed: int, plan: Plan) -> Problem:
     )  # fmt: skip
 
 
-@functools.lru_cache(4096)
+@functools.lru_cache(512)
+def _parts(name: str, difficulty: int, seed: int) -> bytes:
+    return portable(name, *_entry(name, difficulty, seed))
+
+
 def _entry(name: str, difficulty: int, seed: int) -> tuple[Any, dict[str, Any]]:
     """A dataset of one item, and the item. Its curriculum, where it has one, is set to `difficulty` of 10."""
     from reasoning_gym.factory import create_curriculum, has_curriculum

@@ -11,6 +11,7 @@ import json
 import marshal
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from typing import Any
 import axiom.values
 from axiom.errors import SandboxError
 from axiom.sandbox.inside.harness import HEADER_SIZE, LENGTH_SIZE
-from axiom.sandbox.inside.template import TICKET_SIZE
+from axiom.sandbox.inside.template import ITSELF, TICKET_SIZE
 from axiom.sandbox.packing import pack
 
 _HERE = Path(__file__).parent
@@ -33,7 +34,7 @@ _BOOT = (
 )
 _ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C", "TZ": "UTC"}
 """The same order of sets, text and time everywhere. Emptied before the first candidate."""
-_START_SECONDS = 30.0
+_START_SECONDS = 120.0
 _REPORT_SIZE = 256
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
@@ -65,6 +66,11 @@ class Run:
     answer: bytes
     overflowed: bool
 
+    @property
+    def killed_from_outside(self) -> bool:
+        """Neither the template nor the child itself can have ended it so."""
+        return self.status & 0x7F == signal.SIGKILL and self.ended_by == ITSELF
+
 
 @dataclass(slots=True)
 class _Job:
@@ -92,8 +98,10 @@ def _library() -> int:
 class Template:
     """One template process, and the jobs it has been given but not finished."""
 
-    def __init__(self, without: Sequence[str] = (), rich: bool = False) -> None:
+    def __init__(self, without: Sequence[str] = (), rich: bool = False, modules: Sequence[str] = ()) -> None:
         """Start it and wait until it is locked down. `rich` loads every extension module a candidate may have.
+
+        `modules` are installed ones that its candidates may use as well.
 
         Raises SandboxError when it dies on the way.
         """
@@ -103,7 +111,7 @@ class Template:
         self.rich = rich
         self.finished = self.checked = 0
         self._next_ticket = 0
-        self.process = _spawn(theirs.fileno(), stop, without, rich)
+        self.process = _spawn(theirs.fileno(), stop, without, rich, modules)
         theirs.close()
         os.close(stop)
         self.layers: dict[str, tuple[bool, str]] = self._hello()
@@ -246,11 +254,14 @@ def _channel() -> tuple[socket.socket, socket.socket, int]:
     return ours, theirs, null
 
 
-def _spawn(control: int, stop: int, without: Sequence[str], rich: bool) -> "subprocess.Popen[bytes]":
+def _spawn(
+    control: int, stop: int, without: Sequence[str], rich: bool, modules: Sequence[str]
+) -> "subprocess.Popen[bytes]":
     descriptors = [control, stop, _library()]
     options = {
         "values": axiom.values.__file__, "harness": str(_HERE / "inside/harness.py"), "without": list(without),
-        "descriptors": descriptors, "rich": rich,
+        "descriptors": descriptors, "rich": rich, "modules": list(modules),
+        "path": list(map(os.path.abspath, sys.path)),
     }  # fmt: skip
     return subprocess.Popen(
         [sys.executable, "-s", "-P", "-S", "-B", "-c", _BOOT, str(_HERE), json.dumps(options)],

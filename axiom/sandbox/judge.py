@@ -64,6 +64,13 @@ def needs_rich(run: Run) -> bool:
     return bool(records) and records[-1][0] == b"N"
 
 
+def answers(run: Run) -> list[bytes]:
+    """The canonical text of every case's value; none when the run did not end as it should."""
+    records = _records(run.answer)
+    values = [payload for tag, _, payload in records[:-1] if tag == b"V"]
+    return values if not run.status and _complete(records, len(values), run.answer) else []
+
+
 Record = tuple[bytes, int, bytes]
 
 

@@ -34,7 +34,6 @@ JOBS_BETWEEN_CANARIES = 1000
 JOBS_OF_A_TEMPLATE = 20_000
 MAX_ATTEMPTS = 3
 MAX_DEFERRED = 64
-_SIGKILL = 9
 _END: Any = object()
 _RICH_IMPORT = re.compile(rf"^[ \t]*(?:import|from)[ \t]+(?:{'|'.join(RICH)})\b", re.MULTILINE)
 """Code that says so is sent to a rich template at once; code that does not say so finds out in a lean one."""
@@ -192,12 +191,11 @@ class Pool:
             self._tick()
 
     def _settle(self, template: Template, task: Task, run: Run) -> Iterator[tuple[Any, Run | Quarantined]]:
-        killed_from_outside = run.status & 0x7F == _SIGKILL and run.ended_by == ITSELF
         if task.withdrawn:
             return
         if not run.answer.startswith(READY) and not task.alone and run.ended_by != ITSELF:
             self._deferred.append(task)  # too slow even to begin: the machine is busy
-        elif not run.answer.startswith(READY) or killed_from_outside:
+        elif not run.answer.startswith(READY) or run.killed_from_outside:
             yield from self._retry(template, task, may_blame=run.answer.startswith(READY))
         elif task.canary is not None:
             if judge(run, EXPECTED).outcome != task.canary.outcome:

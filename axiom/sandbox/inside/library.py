@@ -7,6 +7,7 @@ useful ones beforehand.
 
 import _sitebuiltins
 import marshal
+import os
 import sys
 from collections.abc import Callable
 from importlib.machinery import ModuleSpec
@@ -76,6 +77,14 @@ class Library:
         body = self._body[offset : offset + length]
         code = marshal.loads(body) if is_bytecode else compile(bytes(body), f"<{module.__name__}>", "exec", 0, True)
         exec(code, module.__dict__)
+
+
+def load_installed(names: list[str], path: list[str]) -> None:
+    """Import installed modules by the parent's module path. Children can import no other ones."""
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # a fork takes no threads along
+    sys.path.extend(path)
+    for name in names:
+        __import__(name)
 
 
 def preload(rich: bool) -> None:

@@ -36,6 +36,8 @@ def main(options: str) -> None:
     settings = json.loads(options)
     _be_the_first_to_go()
     _place(settings["descriptors"])
+    if settings["modules"]:
+        library.load_installed(settings["modules"], settings["path"])
     library.preload(settings["rich"])
     encode = _private_encoder(settings["values"])
     harness = _private_module("harness", settings["harness"])
