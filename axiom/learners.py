@@ -12,7 +12,7 @@ from axiom.errors import ConfigError
 from axiom.models import Policy
 from axiom.records import Gold, LossStep, Problem
 from axiom.sampling import Sampler
-from axiom.training import Example
+from axiom.training import Example, Kept
 
 OnStep = Callable[[LossStep], None]
 
@@ -61,7 +61,7 @@ class LanguageLearner:
         from axiom.prompts import make_template
         from axiom.sampling import open_sampler
 
-        self._config = config
+        self._config, self._kept = config, Kept()
         self._tokenizer = load_tokenizer(config.model)
         self._template = make_template(config.prompts, self._tokenizer)
         self.stop = config.sampling.stop or self._template.stops
@@ -90,17 +90,18 @@ class LanguageLearner:
     ) -> list[LossStep]:  # fmt: skip
         """LoRA fine-tuning, `axiom.training.train`, once the engine has left it the memory it needs."""
         from axiom.models import resolve_model
-        from axiom.training import bytes_to_train, release, train
+        from axiom.training import bytes_to_train, train
 
         asleep = self.sampler.make_room(bytes_to_train(resolve_model(self._config.model.path)))
         try:
             return train(
                 examples, model=self._config.model, config=self._config.training, previous=previous, out=out, seed=seed,
                 iteration=iteration, first_step=first_step, on_step=on_step, steps=steps,
+                kept=self._kept,
             )  # fmt: skip
         finally:
             if asleep:
-                release()  # the engine wakes to the memory that it had
+                self._kept.release()  # the engine wakes to the memory that it had
 
     def loss_tokens(self, examples: Sequence[Example]) -> list[int]:
         """Those of the target and its end."""
@@ -109,8 +110,9 @@ class LanguageLearner:
         return loss_tokens(examples, self._tokenizer, self._config.training.max_length)
 
     def close(self) -> None:
-        """End the sampler and its processes."""
+        """End the sampler and its processes, and free the trainer's model."""
         self.sampler.close()
+        self._kept.release()
 
 
 def open_learner(config: ExperimentConfig) -> Learner:

@@ -313,17 +313,17 @@ def test_running_out_of_memory_halves_the_pass_and_keeps_the_batch(model, tmp_pa
     expected = fit(model, tmp_path / "whole")
     real = loop.run_pass
 
-    def small_machine(inner, factors, item):
+    def small_machine(inner, factors, item, path):
         if len(item.ids_T) > 60:
             raise torch.OutOfMemoryError("no room")
-        return real(inner, factors, item)
+        return real(inner, factors, item, path)
 
     monkeypatch.setattr(loop, "run_pass", small_machine)
     found = fit(model, tmp_path / "halved")
     assert [step.examples for step in found] == [step.examples for step in expected]
     assert [step.loss for step in found] == pytest.approx([step.loss for step in expected], rel=1e-4)
 
-    def no_machine(inner, factors, item):
+    def no_machine(inner, factors, item, path):
         raise torch.OutOfMemoryError("no room")
 
     monkeypatch.setattr(loop, "run_pass", no_machine)

@@ -10,7 +10,7 @@ from typing import Any
 
 from axiom.config import ModelConfig, TrainingConfig
 from axiom.models import Policy, load_model, load_tokenizer
-from axiom.training import Example, train
+from axiom.training import Example, Kept, train
 
 Run = Callable[[], None]
 Way = Callable[[ModelConfig, Sequence[Example], TrainingConfig], Run]
@@ -62,11 +62,13 @@ def _seconds(run: Run) -> float:
 
 
 def _axiom(model: ModelConfig, examples: Sequence[Example], config: TrainingConfig) -> Run:
+    kept = Kept()
+
     def run() -> None:
         with tempfile.TemporaryDirectory() as folder:
             train(
                 examples, model=model, config=config, previous=Policy("base", None), out=Path(folder), seed=0,
-                iteration=1, first_step=0,
+                iteration=1, first_step=0, kept=kept,
             )  # fmt: skip
 
     return run

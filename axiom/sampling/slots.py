@@ -66,8 +66,9 @@ class SlotCache(Cache):
         pick, place = torch.tensor(source), torch.tensor(slots)
         for layer, (new_keys, new_values) in enumerate(zip(prompts.keys, prompts.values, strict=True)):
             if self.keys[layer].numel() == 0:
-                shape = (self.slots, new_keys.shape[1], self.room, new_keys.shape[3])
-                self.keys[layer], self.values[layer] = new_keys.new_zeros(shape), new_values.new_zeros(shape)
+                self.keys[layer], self.values[layer] = (
+                    new.new_zeros(self.slots, new.shape[1], self.room, new.shape[3]) for new in (new_keys, new_values)
+                )
             length = new_keys.shape[2]
             self.keys[layer][place, :, :length] = new_keys[pick]
             self.values[layer][place, :, :length] = new_values[pick]

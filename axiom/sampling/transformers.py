@@ -6,29 +6,36 @@ weights, because a separate one would cost every token of every sequence.
 """
 # ruff: noqa: TID253  (imported only when this engine is chosen)
 
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
-from transformers import DynamicCache, PreTrainedModel
-from transformers.cache_utils import DynamicLayer
+from transformers import (
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    PreTrainedModel,
+    StoppingCriteriaList,
+)
 
 from axiom import attention
 from axiom.config import ModelConfig, SamplingConfig
-from axiom.errors import ConfigError
 from axiom.models import Policy, check_adapter, load_model, load_tokenizer, resolve_model, stop_tokens
+from axiom.proof import Way, prove
 from axiom.sampling import Completion, Request, stopped_at
 from axiom.sampling.choice import choose, uniforms
-from axiom.sampling.merging import Merger
+from axiom.sampling.merging import Merger, originals, put_in_force
 from axiom.sampling.slots import PromptCache, SlotCache
 from axiom.seeds import derive
 
 PREFILL_TOKENS = 2048
 """Prompt tokens read in one forward pass."""
+OWN_ROWS = 32
+"""Sequences that a model's own `generate` draws together unless `sampling.batch_size` says otherwise."""
 
 
 @dataclass
@@ -48,10 +55,35 @@ class Draft:
         """Where the token to be fed next stands."""
         return len(self.prompt) - 1 + len(self.tokens)
 
+    def append(self, token: int, logprob: float, ending: "Ending") -> bool:
+        """Add a token; whether the sequence ends with it."""
+        self.tokens.append(token)
+        self.logprob += logprob
+        return ending(self)
+
     @property
     def last(self) -> int:
         """The token to be fed next."""
         return self.tokens[-1] if self.tokens else self.prompt[-1]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What ends a sequence beside its limit: the tokens `stops`, and the stop texts of its request."""
+
+    stops: frozenset[int]
+    tokenizer: Any
+
+    def __call__(self, sequence: Draft) -> bool:
+        """Whether the sequence ends with its last token."""
+        if sequence.tokens[-1] in self.stops or len(sequence.tokens) == sequence.request.max_new_tokens:
+            return True
+        stop = sequence.request.stop
+        if not stop:
+            return False
+        most = max(len(text.encode()) for text in stop)  # a stop has no more tokens than bytes
+        text = self.tokenizer.decode(sequence.tokens[-most:], skip_special_tokens=True)
+        return stopped_at(text, stop) is not None
 
 
 class TransformersSampler:
@@ -62,40 +94,25 @@ class TransformersSampler:
     def __init__(self, model: ModelConfig, sampling: SamplingConfig) -> None:
         self.config = model
         self.batch_size = sampling.batch_size
+        (proof,) = prove(model, None, sampling)
+        assert proof.checked().way is not None
+        self.way: Way = proof.way or "recompute"
         self.tokenizer = load_tokenizer(model)
         self.model = load_model(model)
-        _refuse_other_caches(self.model)
-        self.model.set_attn_implementation(attention.NAME)
-        self.stops = stop_tokens(resolve_model(model.path), self.tokenizer)
-        self.layers = self.model.config.num_hidden_layers
-        self.originals: dict[str, torch.Tensor] = {}
-        self.merger = Merger(self._original, str(self.model.device))
+        self.ending = Ending(stop_tokens(resolve_model(model.path), self.tokenizer), self.tokenizer)
+        self.merger = Merger(originals(dict(self.model.named_parameters()).__getitem__), str(self.model.device))
 
     def use(self, policy: Policy) -> None:
         """Merge the policy's adapter into the base weights, or put those back."""
         if policy.adapter is not None:
             check_adapter(self.config, policy.adapter)
         with torch.inference_mode():
-            for name, weight in self.merger.weights(policy.adapter):
-                self.model.get_parameter(name).copy_(weight)
+            put_in_force(self.model, self.merger, policy.adapter)
 
     def sample(self, requests: Sequence[Request]) -> Iterator[Completion]:
         """Completions as they finish."""
-        waiting = deque(self._sequences(requests))
-        if not waiting:
-            return
-        room = max(len(s.prompt) + s.request.max_new_tokens for s in waiting)
-        size = self._slots(len(waiting), room)
-        with torch.inference_mode():
-            batch = _Batch(self.model, self.tokenizer, SlotCache(self.layers, size, room), size)
-            prefix = self._shared_prefix([s.prompt for s in waiting])
-        while waiting or batch.active:
-            with torch.inference_mode():
-                if waiting and (not batch.active or size - len(batch.active) >= max(1, size // 8)):
-                    batch.admit([waiting.popleft() for _ in range(min(len(waiting), size - len(batch.active)))], prefix)
-                ended = batch.step(self.stops)
-            for sequence in ended:
-                yield self._completion(sequence)
+        for sequence in decode(self.model, self._sequences(requests), self.ending, self.way, self.batch_size):
+            yield self._completion(sequence)
 
     def make_room(self, bytes_needed: int) -> bool:
         """Nothing to give: the weights stay, and the cache lives only while sampling."""
@@ -103,14 +120,7 @@ class TransformersSampler:
 
     def close(self) -> None:
         """Forget the weights."""
-        del self.model
-        self.originals.clear()
-
-    def _original(self, name: str) -> torch.Tensor:
-        """A base weight; copied when it is first asked for, which is before it is first overwritten."""
-        if name not in self.originals:
-            self.originals[name] = self.model.get_parameter(name).clone()
-        return self.originals[name]
+        del self.model, self.merger
 
     def _sequences(self, requests: Sequence[Request]) -> list[Draft]:
         """One sequence for each completion, those of a prompt together, long prompts first."""
@@ -125,28 +135,8 @@ class TransformersSampler:
             for index in range(request.n)
         ]
 
-    def _slots(self, wanted: int, room: int) -> int:
-        """Sequences decoded together: as configured, or what a third of the free memory holds, at most 128."""
-        if self.batch_size:
-            return min(wanted, self.batch_size)
-        settings = self.model.config
-        heads = settings.num_key_value_heads or settings.num_attention_heads
-        size = getattr(settings, "head_dim", None) or settings.hidden_size // settings.num_attention_heads
-        per_slot = 2 * self.layers * heads * size * room * self.model.dtype.itemsize
-        return max(1, min(wanted, _most_rows(self.model.device), _free_bytes(self.model.device) // 3 // per_slot))
-
-    def _shared_prefix(self, prompts: list[list[int]]) -> PromptCache | None:
-        """The cache of the tokens that every prompt begins with, read once."""
-        low, high = min(prompts)[:-1], max(prompts)[:-1]
-        length = 0
-        while length < min(len(low), len(high)) and low[length] == high[length]:
-            length += 1
-        if length == 0:
-            return None
-        return _read(self.model, [low[:length]], None)
-
     def _completion(self, sequence: Draft) -> Completion:
-        stopped = sequence.tokens[-1] in self.stops
+        stopped = sequence.tokens[-1] in self.ending.stops
         text = self.tokenizer.decode(sequence.tokens[:-1] if stopped else sequence.tokens, skip_special_tokens=True)
         place, stop = stopped_at(text, sequence.request.stop) or (len(text), None)
         return Completion(
@@ -155,11 +145,121 @@ class TransformersSampler:
         )  # fmt: skip
 
 
+def decode(
+    model: PreTrainedModel, sequences: Sequence[Draft], ending: Ending, way: Way, batch_size: int = 0
+) -> Iterator[Draft]:
+    """The sequences as they end, those of a batch together; `batch_size` 0 chooses one from the memory at hand."""
+    if not sequences:
+        return iter(())
+    model.set_attn_implementation(attention.NAME if way == "slots" else "eager")
+    if way == "slots":
+        return _in_slots(model, deque(sequences), ending, batch_size)
+    return _without_padding(model, sequences, ending, batch_size or OWN_ROWS, use_cache=way == "cache")
+
+
+def _in_slots(model: PreTrainedModel, waiting: deque[Draft], ending: Ending, batch_size: int) -> Iterator[Draft]:
+    room = max(len(s.prompt) + s.request.max_new_tokens for s in waiting)
+    with torch.inference_mode():
+        prefix = _shared_prefix(model, [s.prompt for s in waiting])
+        size = min(len(waiting), batch_size or _most_slots(prefix or _read(model, [waiting[0].prompt[:1]], None), room))
+        batch = _Batch(model, SlotCache(_layers(model), size, room), size)
+    while waiting or batch.active:
+        with torch.inference_mode():
+            if waiting and (not batch.active or size - len(batch.active) >= max(1, size // 8)):
+                batch.admit([waiting.popleft() for _ in range(min(len(waiting), size - len(batch.active)))], prefix)
+            ended = batch.step(ending)
+        yield from ended
+
+
+def _most_slots(example: PromptCache, room: int) -> int:
+    """Sequences of `room` tokens whose cache a third of the free memory holds, at most 128 on a CPU."""
+    tensors = [*example.keys, *example.values]
+    per_slot = sum(tensor[0, :, 0].numel() * tensor.itemsize for tensor in tensors) * room
+    device = tensors[0].device
+    return max(1, min(_most_rows(device), _free_bytes(device) // 3 // per_slot))
+
+
+def _shared_prefix(model: PreTrainedModel, prompts: list[list[int]]) -> PromptCache | None:
+    """The cache of the tokens that every prompt begins with, read once."""
+    low, high = min(prompts)[:-1], max(prompts)[:-1]
+    length = 0
+    while length < min(len(low), len(high)) and low[length] == high[length]:
+        length += 1
+    return _read(model, [low[:length]], None) if length else None
+
+
+def _without_padding(
+    model: PreTrainedModel, sequences: Sequence[Draft], ending: Ending, most_rows: int, use_cache: bool
+) -> Iterator[Draft]:
+    """Batches of prompts of one length: through the model's own `generate`, or with a whole forward pass a token."""
+    by_length: dict[int, list[Draft]] = {}
+    for sequence in sequences:
+        by_length.setdefault(len(sequence.prompt), []).append(sequence)
+    for equal in by_length.values():
+        for start in range(0, len(equal), most_rows):
+            rows = equal[start : start + most_rows]
+            attention.reset_rotary(model)
+            with torch.inference_mode():
+                (_generate if use_cache else _recompute)(model, rows, ending)
+            yield from rows
+
+
+def _generate(model: Any, rows: list[Draft], ending: Ending) -> None:
+    chooser = _Chooser(rows, ending)
+    ids = torch.tensor([row.prompt for row in rows], device=model.device)
+    model.generation_config = GenerationConfig()  # a released one may hold penalties, which are not the policy's
+    model.generate(
+        ids, attention_mask=torch.ones_like(ids), logits_processor=LogitsProcessorList([chooser]), do_sample=False,
+        stopping_criteria=StoppingCriteriaList([chooser.finished]), pad_token_id=0, use_cache=True,
+        max_new_tokens=max(row.request.max_new_tokens for row in rows),
+    )  # fmt: skip
+
+
+def _recompute(model: Any, rows: list[Draft], ending: Ending) -> None:
+    active = list(rows)
+    while active:
+        ids = torch.tensor([row.prompt + row.tokens for row in active], device=model.device)
+        tokens, logprobs = _choose(active, model(input_ids=ids, use_cache=False).logits[:, -1])
+        given = zip(active, tokens, logprobs, strict=True)
+        active = [row for row, token, logprob in given if not row.append(token, logprob, ending)]
+
+
+class _Chooser(LogitsProcessor):
+    """Chooses each row's token as the slots do, and leaves `generate` nothing else to choose."""
+
+    def __init__(self, rows: Sequence[Draft], ending: Ending) -> None:
+        self.rows, self.ending = rows, ending
+        self.done = [False] * len(rows)
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        tokens, logprobs = _choose(self.rows, scores)
+        for place, (row, token, logprob) in enumerate(zip(self.rows, tokens, logprobs, strict=True)):
+            if not self.done[place]:
+                self.done[place] = row.append(token, logprob, self.ending)
+        chosen = torch.full_like(scores, float("-inf"))
+        chosen[torch.arange(len(tokens)), torch.tensor(tokens, device=scores.device)] = 0.0
+        return chosen
+
+    def finished(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
+        """Whether each row has ended, in the form that `generate` asks for it."""
+        return torch.tensor(self.done, device=input_ids.device)
+
+
+def _choose(rows: Sequence[Draft], logits: torch.Tensor) -> tuple[list[int], list[float]]:
+    keys = np.array([s.key for s in rows], dtype=np.uint64)
+    steps = np.array([len(s.tokens) for s in rows], dtype=np.uint64)
+    settings = [[s.request.temperature for s in rows], [s.request.top_p for s in rows]]
+    temperature, top_p = torch.tensor(settings, device=logits.device)
+    uniform = torch.from_numpy(uniforms(keys, steps)).to(logits.device)
+    tokens, logprobs = choose(logits, temperature, top_p, uniform)
+    return tokens.tolist(), logprobs.tolist()
+
+
 class _Batch:
     """The sequences that are being decoded; sequence `i` of `active` sits in slot `i`."""
 
-    def __init__(self, model: PreTrainedModel, tokenizer: Any, cache: SlotCache, size: int) -> None:
-        self.model, self.tokenizer, self.cache, self.size = model, tokenizer, cache, size
+    def __init__(self, model: PreTrainedModel, cache: SlotCache, size: int) -> None:
+        self.model, self.cache, self.size = model, cache, size
         self.active: list[Draft] = []
 
     def admit(self, sequences: list[Draft], prefix: PromptCache | None) -> None:
@@ -175,47 +275,26 @@ class _Batch:
             source = [row for row, prompt in enumerate(group) for _ in by_prompt[prompt]]
             self.cache.fill(cache, source, [s.slot for prompt in group for s in by_prompt[prompt]])
 
-    def step(self, stops: frozenset[int]) -> list[Draft]:
+    def step(self, ending: Ending) -> list[Draft]:
         """Add one token to every active sequence; take out and return those that end with it."""
         device = self.model.device
         positions = torch.tensor([s.position for s in self.active])
         span = int(positions.max()) + 1
         self.cache.begin_step(positions.to(device), span)
-        mask = torch.zeros(len(positions), 1, 1, span, dtype=self.model.dtype)
-        mask.masked_fill_((torch.arange(span) > positions[:, None])[:, None, None], float("-inf"))
-        logits = self.model(
-            input_ids=torch.tensor([[s.last] for s in self.active], device=device),
-            position_ids=positions[:, None].to(device), attention_mask=mask.to(device),
-            past_key_values=self.cache, use_cache=True, logits_to_keep=1,
-        ).logits[:, -1]  # fmt: skip
-        tokens, logprobs = self._choose(logits)
+        with attention.layout(attention.Rows(positions[:, None].to(device), span)):
+            logits = self.model(
+                input_ids=torch.tensor([[s.last] for s in self.active], device=device),
+                position_ids=positions[:, None].to(device), past_key_values=self.cache, use_cache=True,
+                logits_to_keep=1,
+            ).logits[:, -1]  # fmt: skip
+        tokens, logprobs = _choose(self.active, logits)
         ended = []
         for sequence, token, logprob in zip(self.active, tokens, logprobs, strict=True):
-            sequence.tokens.append(token)
-            sequence.logprob += logprob
-            full = len(sequence.tokens) == sequence.request.max_new_tokens
-            if token in stops or full or self._stopped(sequence):
+            if sequence.append(token, logprob, ending):
                 ended.append(sequence)
         for sequence in reversed(ended):
             self._remove(sequence)
         return ended
-
-    def _choose(self, logits: torch.Tensor) -> tuple[list[int], list[float]]:
-        keys = np.array([s.key for s in self.active], dtype=np.uint64)
-        steps = np.array([len(s.tokens) for s in self.active], dtype=np.uint64)
-        settings = [[s.request.temperature for s in self.active], [s.request.top_p for s in self.active]]
-        temperature, top_p = torch.tensor(settings, device=logits.device)
-        uniform = torch.from_numpy(uniforms(keys, steps)).to(logits.device)
-        tokens, logprobs = choose(logits, temperature, top_p, uniform)
-        return tokens.tolist(), logprobs.tolist()
-
-    def _stopped(self, sequence: Draft) -> bool:
-        """Whether one of the request's stop texts ends in the tokens so far; a stop has no more tokens than bytes."""
-        stop = sequence.request.stop
-        if not stop:
-            return False
-        most = max(len(text.encode()) for text in stop)
-        return stopped_at(self.tokenizer.decode(sequence.tokens[-most:], skip_special_tokens=True), stop) is not None
 
     def _remove(self, sequence: Draft) -> None:
         """Free a slot by moving the last active sequence into it."""
@@ -229,20 +308,21 @@ class _Batch:
 def _read(model: PreTrainedModel, prompts: list[list[int]], prefix: PromptCache | None) -> PromptCache:
     """Keys and values of `prompts`, padded on the right, which begin with what `prefix` holds."""
     start = prefix.keys[0].shape[2] if prefix is not None else 0
-    cache = PromptCache(model.config.num_hidden_layers, prefix)
+    cache = PromptCache(_layers(model), prefix)
     length = max(1, max(map(len, prompts)) - start)
     ids = torch.zeros(len(prompts), length, dtype=torch.long)
     for row, prompt in enumerate(prompts):
         ids[row, : max(0, len(prompt) - start)] = torch.tensor(prompt[start:], dtype=torch.long)
-    positions = torch.arange(start, start + length)
-    mask = torch.zeros(length, start + length, dtype=model.dtype)
-    mask.masked_fill_(torch.arange(start + length) > positions[:, None], float("-inf"))
-    device = model.device
-    model.get_decoder()(
-        input_ids=ids.to(device), position_ids=positions[None].to(device),
-        attention_mask=mask[None, None].to(device), past_key_values=cache, use_cache=True,
-    )  # fmt: skip
+    positions = torch.arange(start, start + length, device=model.device)[None]
+    with attention.layout(attention.Rows(positions, start + length)):
+        model.get_decoder()(
+            input_ids=ids.to(model.device), position_ids=positions, past_key_values=cache, use_cache=True
+        )
     return cache
+
+
+def _layers(model: PreTrainedModel) -> int:
+    return int(model.config.get_text_config().num_hidden_layers)
 
 
 def _by_budget(prompts: list[tuple[int, ...]]) -> Iterator[list[tuple[int, ...]]]:
@@ -257,16 +337,6 @@ def _by_budget(prompts: list[tuple[int, ...]]) -> Iterator[list[tuple[int, ...]]
         yield group
 
 
-def _refuse_other_caches(model: PreTrainedModel) -> None:
-    kinds = {type(layer) for layer in DynamicCache(config=model.config).layers}
-    if kinds - {DynamicLayer}:
-        names = ", ".join(sorted(kind.__name__ for kind in kinds))
-        raise ConfigError(
-            f"model.path = {model.config.name_or_path!r} keeps caches of the kind {names}, which the transformers "
-            f"engine cannot batch; set sampling.engine = 'vllm'"
-        )
-
-
 def _most_rows(device: torch.device) -> int:
     return 128 if device.type == "cpu" else 1024
 
@@ -274,4 +344,4 @@ def _most_rows(device: torch.device) -> int:
 def _free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return psutil.virtual_memory().available  # the page cache included, which gives way

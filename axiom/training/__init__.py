@@ -5,9 +5,11 @@
 Importing this package loads neither torch nor peft.
 """
 
+import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from axiom.config import ModelConfig, TrainingConfig
 from axiom.models import Policy, weight_bytes
@@ -15,6 +17,24 @@ from axiom.records import LossStep
 
 ACTIVATION_BYTES = 12 * 2**30
 """GPU memory that training takes beside the weights: its widest pass at a 1.5B model, and some room."""
+
+
+class Kept:
+    """What a trainer keeps between calls of `train`: the model and, on a GPU, its captured passes."""
+
+    def __init__(self) -> None:
+        self.held: dict[Any, Any] = {}
+
+    def release(self) -> None:
+        """Free it; the next call of `train` loads the model anew."""
+        if not self.held:
+            return
+        import torch
+
+        self.held.clear()
+        gc.collect()  # captured passes and the model refer to each other
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
 
 @dataclass(frozen=True)
@@ -42,13 +62,15 @@ def train(
     first_step: int,
     on_step: Callable[[LossStep], None] | None = None,
     steps: int | None = None,
+    kept: Kept | None = None,
 ) -> list[LossStep]:
     """Train an adapter on `examples` and write it into the directory `out`; one LossStep for each optimizer step.
 
     `previous` is where `continue` and `merge` start. `seed` names the streams of the adapter's start, of the order of
     the examples and of dropout. `first_step` optimizer steps have been taken before; the first one here has the next
     number. `steps` shares the examples of a pass out evenly to so many optimizer steps, instead of the batches that the
-    config asks for. The prompt has no loss; the end-of-turn token does.
+    config asks for. The prompt has no loss; the end-of-turn token does. `kept` is the caller's and spares
+    the next call loading.
     Raises ConfigError when nothing fits into `config.max_length` or `previous` belongs to another base model, and
     OutOfMemoryError when not even one example fits into memory.
     """
@@ -56,17 +78,10 @@ def train(
 
     return run(
         examples, model=model, config=config, previous=previous, out=out, seed=seed, iteration=iteration,
-        first_step=first_step, on_step=on_step, steps=steps,
+        first_step=first_step, on_step=on_step, steps=steps, kept=kept,
     )  # fmt: skip
 
 
 def bytes_to_train(model: Path) -> int:
     """GPU memory that training the model in the directory `model` takes."""
     return weight_bytes(model) + ACTIVATION_BYTES
-
-
-def release() -> None:
-    """Give back what is kept between calls of `train`: the model and, on a GPU, its captured passes."""
-    from axiom.training.lora import forget
-
-    forget()

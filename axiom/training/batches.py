@@ -48,6 +48,17 @@ class Pack:
     offsets_S: torch.Tensor
     lengths: tuple[int, ...]
 
+    def sequences(self) -> Iterator["Pack"]:
+        """Each sequence as a pack of its own, with its share of the weights."""
+        ends = torch.tensor(self.lengths).cumsum(0).tolist()
+        for length, end in zip(self.lengths, ends, strict=True):
+            start = end - length
+            mine = (self.sources_N >= start) & (self.sources_N < end)
+            yield Pack(
+                self.ids_T[start:end], self.positions_T[start:end], self.sources_N[mine] - start, self.targets_N[mine],
+                self.weights_N[mine], torch.tensor([0, length], dtype=torch.int32), (length,),
+            )  # fmt: skip
+
 
 def encoded(examples: Sequence[Example], tokenizer: Any) -> list[Encoded]:
     """Examples as tokens, each with the token that ends it.

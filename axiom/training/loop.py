@@ -14,11 +14,11 @@ from axiom.errors import OutOfMemoryError
 from axiom.models import Policy, load_tokenizer
 from axiom.records import LossStep
 from axiom.seeds import derive
-from axiom.training import Example
+from axiom.training import Example, Kept
 from axiom.training.batches import Encoded, Pack, encode, optimizer_steps, packs, steps_in_all
 from axiom.training.lora import Trainable, prepare, save_adapter
 from axiom.training.optimizer import Optimizer
-from axiom.training.passes import run_pass, to_device
+from axiom.training.passes import recompute, run_pass, to_device
 from axiom.training.schedule import factor
 
 log = logging.getLogger("axiom.training")
@@ -32,9 +32,10 @@ SMALLEST_PASS_TOKENS = 32
 def run(
     examples: Sequence[Example], *, model: ModelConfig, config: TrainingConfig, previous: Policy, out: Path, seed: int,
     iteration: int, first_step: int, on_step: Callable[[LossStep], None] | None, steps: int | None,
+    kept: Kept | None = None,
 ) -> list[LossStep]:  # fmt: skip
     """See `axiom.training.train`."""
-    trainable = prepare(model, config, previous, seed)
+    trainable = prepare(model, config, previous, seed, kept)
     encoded = encode(examples, load_tokenizer(model), config.max_length)
     trainer = _Trainer(trainable, config, longest=max((len(e.tokens) for e in encoded), default=0))
     if config.optimizer == "kept" and config.mode == "continue" and previous.adapter is not None:
@@ -91,14 +92,15 @@ class _Trainer:
     def __init__(self, trainable: Trainable, config: TrainingConfig, longest: int) -> None:
         self.config = config
         self.model, self.factors, self.graphed = trainable.model, trainable.factors, trainable.graphed
+        self.path = trainable.path
         self.optimizer = Optimizer(trainable.factors.values_P, config)
         self.budget = pass_tokens(self.model)
         if longest > self.budget:
             log.warning("an example has %d tokens, memory holds %d: activations are recomputed", longest, self.budget)
             self.graphed = None  # recomputing draws on state that a graph cannot capture
-            self.model.gradient_checkpointing_enable({"use_reentrant": False})
+            recompute(self.model, True)
         else:
-            self.model.gradient_checkpointing_disable()
+            recompute(self.model, False)
 
     def step(self, batch: Sequence[Encoded], learning_rate: float, dropout_seed: int) -> _Step:
         """One optimizer step over `batch`; what dropout draws follows from `dropout_seed` alone."""
@@ -128,7 +130,7 @@ class _Trainer:
     def _pass(self, pack: Pack) -> torch.Tensor:
         if self.graphed is not None:
             return self.graphed(pack)
-        return run_pass(self.model, self.factors, to_device(pack, self.model.device))
+        return run_pass(self.model, self.factors, to_device(pack, self.model.device), self.path)
 
 
 def pass_tokens(model: Any) -> int:

@@ -2,24 +2,25 @@
 # ruff: noqa: TID253  (imported only by the training loop, which is itself imported lazily)
 
 import copy
-import gc
 import json
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
-from peft.tuners.lora import Linear as LoraLinear
+from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file, save_file
 
 from axiom import attention
 from axiom.config import ModelConfig, TrainingConfig
 from axiom.errors import ConfigError
 from axiom.models import FINGERPRINT_KEY, Policy, check_adapter, fingerprint, load_model, resolve_model
-from axiom.sampling.merging import Merger, checkpoint_reader
+from axiom.proof import TrainPath, prove
+from axiom.sampling.merging import Merger, originals
 from axiom.seeds import derive
+from axiom.training import Kept
 from axiom.training.lowrank import ADAPTER, Factors, fuse_norms
 from axiom.training.passes import GraphedPasses
 
@@ -28,10 +29,11 @@ WEIGHTS, SETTINGS = "adapter_model.safetensors", "adapter_config.json"
 
 @dataclass(frozen=True)
 class Trainable:
-    """The base model with an adapter, and on a GPU its captured passes."""
+    """The base model with an adapter, the way its passes are computed, and on a GPU the captured ones."""
 
     adapted: PeftModel
     factors: Factors
+    path: TrainPath
     graphed: GraphedPasses | None
     merger: Merger
 
@@ -41,12 +43,15 @@ class Trainable:
         return self.adapted.get_base_model()
 
 
-def prepare(model: ModelConfig, config: TrainingConfig, previous: Policy, seed: int) -> Trainable:
+def prepare(
+    model: ModelConfig, config: TrainingConfig, previous: Policy, seed: int, kept: Kept | None = None
+) -> Trainable:
     """The base model with the adapter to be trained in its starting state.
 
     That is the previous adapter in the mode `continue`, else a fresh one; `merge` adds the previous one to the base.
+    What `kept` holds is used again.
     """
-    trainable = _trainable(model, _Lora.of(config))
+    trainable = _opened(model, config, kept or Kept())
     trainable.factors.gradient_P.zero_()
     merged = previous.adapter if config.mode == "merge" else None
     if previous.adapter is not None:
@@ -58,58 +63,61 @@ def prepare(model: ModelConfig, config: TrainingConfig, previous: Policy, seed: 
         _check_settings(previous.adapter, config)
         set_peft_model_state_dict(trainable.adapted, load_file(previous.adapter / WEIGHTS), ADAPTER)
     else:
-        _start_anew(trainable.adapted, derive(seed, "adapter"))
-    trainable.adapted.train()
+        start_anew(trainable.adapted, derive(seed, "adapter"))
     return trainable
 
 
-@dataclass(frozen=True)
-class _Lora:
-    """The part of the training config that decides the adapter's shape."""
-
-    r: int
-    alpha: int
-    dropout: float
-    targets: str | tuple[str, ...]
-
-    @classmethod
-    def of(cls, config: TrainingConfig) -> "_Lora":
-        return cls(config.lora_r, config.lora_alpha, config.lora_dropout, config.target_modules)
-
-
-@lru_cache(maxsize=1)
-def _trainable(model: ModelConfig, lora: _Lora) -> Trainable:
-    """Kept between iterations: loading and capturing anew would cost as much as a small round of training."""
-    base = load_model(model)
-    base.set_attn_implementation(attention.NAME)
-    adapted = get_peft_model(base, _settings(lora), adapter_name=ADAPTER)
-    fuse_norms(base)
-    factors = Factors([layer for layer in adapted.modules() if isinstance(layer, LoraLinear)], base.dtype)
-    graphed = GraphedPasses(base, factors) if base.device.type == "cuda" else None
-    device = str(base.device)
-    merger = Merger(checkpoint_reader(resolve_model(model.path), device), device)
-    return Trainable(adapted, factors, graphed, merger)
+def _opened(model: ModelConfig, config: TrainingConfig, kept: Kept) -> Trainable:
+    """Loading and capturing anew would cost as much as a small round of training."""
+    (proof,) = prove(model, config, None)
+    path = proof.checked().path
+    assert path is not None
+    key = (model, path, config.lora_r, config.lora_alpha, config.lora_dropout, config.target_modules)
+    if key not in kept.held:
+        kept.release()
+        with torch.random.fork_rng():  # peft draws factors, which are drawn anew from the seed
+            kept.held[key] = quickened(adapt(load_model(model), config), path)
+    found = kept.held[key]
+    assert isinstance(found, Trainable)
+    return found
 
 
-def forget() -> None:
-    """Free the model that is kept between iterations."""
-    _trainable.cache_clear()
-    gc.collect()  # captured passes and the model refer to each other
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+def adapt(base: Any, config: TrainingConfig) -> PeftModel:
+    """The model with peft's layers, all its own code, and no dropout but the adapter's."""
+    base.set_attn_implementation("eager")
+    adapted = get_peft_model(base, lora_config(config), adapter_name=ADAPTER).eval()
+    for layer in adapted.modules():
+        if isinstance(layer, LoraLayer):
+            layer.lora_dropout.train()
+    return adapted
+
+
+def quickened(adapted: PeftModel, path: TrainPath) -> Trainable:
+    """Put the quick parts of `path` in the place of the model's own; a later call replaces an earlier one's."""
+    base: Any = adapted.get_base_model()
+    for layer in base.modules():
+        layer.__dict__.pop("forward", None)
+    base.set_attn_implementation(attention.NAME if path.packed else "eager")
+    if path.fused:
+        fuse_norms(base)
+    factors = Factors(adapted, base.dtype, path.fused)
+    graphed = GraphedPasses(base, factors, path) if base.device.type == "cuda" and path.captured else None
+    merger = Merger(originals(partial(_base_weight, base)), str(base.device))
+    return Trainable(adapted, factors, path, graphed, merger)
 
 
 def _base_weight(model: Any, name: str) -> torch.nn.Parameter:
     module, _, leaf = name.rpartition(".")
     layer = model.get_submodule(module)
-    return getattr(layer.get_base_layer() if isinstance(layer, LoraLinear) else layer, leaf)
+    return getattr(layer.get_base_layer() if isinstance(layer, LoraLayer) else layer, leaf)
 
 
-def _start_anew(adapted: PeftModel, seed: int) -> None:
+def start_anew(adapted: PeftModel, seed: int) -> None:
+    """Fresh factors, drawn from `seed`: their update is zero."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         for layer in adapted.modules():
-            if isinstance(layer, LoraLinear):
+            if isinstance(layer, LoraLayer):
                 layer.reset_lora_parameters(ADAPTER, init_lora_weights=True)
 
 
@@ -125,13 +133,10 @@ def _check_settings(adapter: Path, config: TrainingConfig) -> None:
 
 def lora_config(config: TrainingConfig) -> LoraConfig:
     """Peft's settings for `config`."""
-    return _settings(_Lora.of(config))
-
-
-def _settings(lora: _Lora) -> LoraConfig:
-    targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
+    targets = config.target_modules if isinstance(config.target_modules, str) else list(config.target_modules)
     return LoraConfig(
-        r=lora.r, lora_alpha=lora.alpha, lora_dropout=lora.dropout, task_type="CAUSAL_LM", target_modules=targets
+        r=config.lora_r, lora_alpha=config.lora_alpha, lora_dropout=config.lora_dropout, task_type="CAUSAL_LM",
+        target_modules=targets,
     )  # fmt: skip
 
 

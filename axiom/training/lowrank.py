@@ -5,7 +5,8 @@ Axes: P values of all factors, T tokens, I inputs, O outputs, R rank.
 """
 # ruff: noqa: TID253  (imported only by the training loop, which is itself imported lazily)
 
-from collections.abc import Sequence
+import copy
+import inspect
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -31,25 +32,30 @@ class Factors:
 
     `values_P` is trained, in float32; `gradient_P` is its gradient. A pass multiplies with `used_P`, a copy in the
     model's dtype, and adds to `found_P`, the gradient of that. The parameters of the layers become views of `values_P`
-    and their gradients of `gradient_P`, so whoever reads or writes them sees the same.
+    and their gradients of `gradient_P`, so whoever reads or writes them sees the same. All that
+    peft trains is in there; with `fused`, the layers that `is_plain` names compute as below, the others as peft does.
     """
 
-    def __init__(self, layers: Sequence[LoraLinear], dtype: torch.dtype) -> None:
-        sides: list[Any] = [side[ADAPTER] for layer in layers for side in (layer.lora_A, layer.lora_B)]
-        self.parameters: tuple[torch.nn.Parameter, ...] = tuple(side.weight for side in sides)
+    def __init__(self, adapted: torch.nn.Module, dtype: torch.dtype, fused: bool = True) -> None:
+        trained = {name: weight for name, weight in adapted.named_parameters() if weight.requires_grad}
+        self.names, self.parameters = tuple(trained), tuple(trained.values())
         values_P = torch.cat([weight.detach().flatten() for weight in self.parameters])
         self.values_P = torch.nn.Parameter(values_P)
         self.gradient_P = self.values_P.grad = torch.zeros_like(values_P)
-        self.used_P = torch.empty_like(values_P, dtype=dtype)
+        self.used_P = values_P.to(dtype, copy=True)
         self.found_P = torch.zeros_like(self.used_P)
         for weight, value, gradient in zip(
             self.parameters, self._cut(values_P), self._cut(self.gradient_P), strict=True
         ):
             weight.data, weight.grad = value, gradient
+        place = {id(weight): number for number, weight in enumerate(self.parameters)}
         used, found = self._cut(self.used_P), self._cut(self.found_P)
-        for place, layer in enumerate(layers):
-            at = slice(2 * place, 2 * place + 2)
-            setattr(layer, "forward", partial(_adapted, layer, _Views(*used[at], *found[at])))  # noqa: B010
+        layers: Any = adapted.modules() if fused else ()
+        for layer in layers:
+            if is_plain(layer):
+                a, b = (place[id(side[ADAPTER].weight)] for side in (layer.lora_A, layer.lora_B))
+                views = _Views(used[a], used[b], found[a], found[b])
+                setattr(layer, "forward", partial(_adapted, layer, views))  # noqa: B010
 
     def _cut(self, whole_P: torch.Tensor) -> list[torch.Tensor]:
         parts = whole_P.split([weight.numel() for weight in self.parameters])
@@ -113,11 +119,37 @@ def _adapted(layer: Any, views: _Views, x: torch.Tensor, *_: Any, **__: Any) -> 
     return out.view(*x.shape[:-1], -1)
 
 
+def is_plain(layer: Any) -> bool:
+    """Whether `_adapted` computes what peft's layer does: a linear base layer, and nothing beside its two factors."""
+    return (
+        type(layer) is LoraLinear
+        and type(layer.get_base_layer()) is torch.nn.Linear
+        and not (layer.fan_in_fan_out or layer.lora_bias[ADAPTER] or layer.lora_variant)
+    )
+
+
 def fuse_norms(model: torch.nn.Module) -> None:
     """Let every root-mean-square norm be one kernel forward and two backward, where transformers takes about 25."""
     for layer in model.modules():
-        if hasattr(layer, "variance_epsilon"):  # transformers' mark of a norm like T5's, as in Llama and Qwen
+        if _is_rms_norm(layer):
             setattr(layer, "forward", partial(_normed, layer))  # noqa: B010  (an instance's own forward)
+
+
+def _is_rms_norm(layer: Any) -> bool:
+    """Whether the fused kernel gives the layer's own numbers, tried on a copy with other weights.
+
+    `variance_epsilon` is transformers' mark of a norm like T5's, as in Llama and Qwen, but other norms bear it as well.
+    """
+    weights = list(layer.named_parameters())
+    if not hasattr(layer, "variance_epsilon") or [name for name, _ in weights] != ["weight"]:
+        return False
+    if weights[0][1].ndim != 1 or len(inspect.signature(layer.forward).parameters) != 1:
+        return False
+    trial, generator = copy.deepcopy(layer).float().cpu(), torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        trial.weight.copy_(torch.randn(trial.weight.shape, generator=generator))
+        x = torch.randn(3, *trial.weight.shape, generator=generator)
+        return torch.allclose(trial(x), _normed(trial, x), rtol=1e-4, atol=1e-5)
 
 
 def _normed(layer: Any, x: torch.Tensor) -> torch.Tensor:

@@ -6,11 +6,15 @@ thousands of kernels. So on a GPU a pass is captured once for each size and repl
 # ruff: noqa: TID253  (imported only by the training loop, which is itself imported lazily)
 
 from dataclasses import fields, replace
+from functools import partial
 from typing import Any
 
 import torch
+from torch.utils.checkpoint import checkpoint
+from transformers.modeling_layers import GradientCheckpointingLayer
 
-from axiom.attention import Segments
+from axiom.attention import Segments, layout, reset_rotary
+from axiom.proof import QUICK, TrainPath
 from axiom.training.batches import Pack
 from axiom.training.loss import weighted_cross_entropy
 from axiom.training.lowrank import Factors
@@ -23,27 +27,77 @@ TOKENS_OF_A_SEQUENCE = 64
 """Packs of longer sequences than this on average differ in nothing but T and N."""
 
 
-def run_pass(model: Any, factors: Factors, pack: Pack) -> torch.Tensor:
-    """Add the gradient of the pack's weighted loss to that of the factors; returns that loss."""
+def run_pass(model: Any, factors: Factors, pack: Pack, path: TrainPath = QUICK, captured: bool = False) -> torch.Tensor:
+    """Add the gradient of the pack's weighted loss to that of the factors; returns that loss.
+
+    Without `path.packed` the sequences of the pack go through the model one after another.
+    """
     factors.before_pass()
-    on_gpu = pack.ids_T.is_cuda
-    segments = Segments(pack.lengths, pack.offsets_S if on_gpu else None, len(pack.ids_T))
-    hidden_TD = model.get_decoder()(
-        input_ids=pack.ids_T[None], position_ids=pack.positions_T[None], use_cache=False, segments=segments
-    ).last_hidden_state[0]
-    head_VD = model.get_output_embeddings().weight
-    chosen_ND = hidden_TD.index_select(0, pack.sources_N)
-    loss = weighted_cross_entropy(chosen_ND, head_VD, pack.targets_N, pack.weights_N)
-    loss.backward()
+    total = pack.weights_N.new_zeros(())
+    if path.packed:
+        with layout(_segments(pack, path.longest, captured)):
+            loss = _loss(model, pack, path.own_head, pack.positions_T)
+            loss.backward()
+            total += loss.detach()
+    else:
+        for alone in pack.sequences():
+            reset_rotary(model)
+            loss = _loss(model, alone, path.own_head, None)
+            loss.backward()
+            total += loss.detach()
     factors.after_pass()
-    return loss.detach()
+    return total
+
+
+def evaluate(model: Any, pack: Pack, path: TrainPath) -> float:
+    """The weighted loss of a packed pass, without a gradient."""
+    with torch.no_grad(), layout(_segments(pack, path.longest, False)):
+        return float(_loss(model, pack, path.own_head, pack.positions_T))
+
+
+def _segments(pack: Pack, longest: int, captured: bool) -> Segments:
+    offsets_S = pack.offsets_S if pack.ids_T.is_cuda else None
+    return Segments(
+        None if captured else pack.lengths, offsets_S, len(pack.ids_T) if captured else max(longest, *pack.lengths)
+    )
+
+
+def _loss(model: Any, pack: Pack, own_head: bool, positions_T: torch.Tensor | None) -> torch.Tensor:
+    """The weighted loss of a pass.
+
+    A pack needs positions, and a mask of ones, which keeps transformers from looking for the sequences itself; a
+    sequence alone is what a model expects without being told.
+    """
+    given: dict[str, Any] = {"input_ids": pack.ids_T[None], "use_cache": False}
+    if positions_T is not None:
+        given |= {"position_ids": positions_T[None], "attention_mask": torch.ones_like(pack.ids_T[None])}
+    if own_head:
+        logits_TV = model(**given).logits[0]
+        logits_NV = logits_TV.index_select(0, pack.sources_N).float()
+        losses_N = torch.nn.functional.cross_entropy(logits_NV, pack.targets_N, reduction="none")
+        return (losses_N * pack.weights_N).sum()
+    hidden_TD = model.get_decoder()(**given).last_hidden_state[0]
+    chosen_ND = hidden_TD.index_select(0, pack.sources_N)
+    return weighted_cross_entropy(chosen_ND, model.get_output_embeddings().weight, pack.targets_N, pack.weights_N)
+
+
+def recompute(model: Any, on: bool) -> None:
+    """Keep no activations inside a layer, and compute them again on the way back.
+
+    Transformers does so in training mode only, in which a model's own dropout acts as well.
+    """
+    for layer in model.modules():
+        if isinstance(layer, GradientCheckpointingLayer):
+            layer.__dict__.pop("forward", None)
+            if on:
+                setattr(layer, "forward", partial(checkpoint, layer.forward, use_reentrant=False))  # noqa: B010
 
 
 class GraphedPasses:
     """Passes over one model, captured for each size they come in. The graphs share their memory."""
 
-    def __init__(self, model: Any, factors: Factors) -> None:
-        self.model, self.factors = model, factors
+    def __init__(self, model: Any, factors: Factors, path: TrainPath) -> None:
+        self.model, self.factors, self.path = model, factors, path
         self.graphs: dict[tuple[int, ...], tuple[torch.cuda.CUDAGraph, Pack, torch.Tensor]] = {}
         self.memory: Any = None
 
@@ -66,11 +120,11 @@ class GraphedPasses:
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(WARM_UPS):
-                run_pass(self.model, self.factors, static)
+                run_pass(self.model, self.factors, static, self.path, captured=True)
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=self.memory):
-            loss = run_pass(self.model, self.factors, static)
+            loss = run_pass(self.model, self.factors, static, self.path, captured=True)
         self.memory = graph.pool()
         self.factors.gradient_P.copy_(kept_P)
         return graph, static, loss

@@ -1,0 +1,75 @@
+"""Tiny configurations of the causal language models that transformers ships, with random weights."""
+# ruff: noqa: TID253
+
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+VOCABULARY = 257
+SIZES: dict[str, Any] = {
+    "vocab_size": VOCABULARY, "hidden_size": 32, "d_model": 32, "n_embd": 32, "embedding_size": 32, "emb_dim": 32,
+    "dim": 32, "intermediate_size": 48, "ffn_dim": 48, "n_inner": 48, "ffn_hidden_size": 48, "encoder_ffn_dim": 48,
+    "decoder_ffn_dim": 48, "dim_ff": 48, "d_inner": 48, "dff": 48, "feed_forward_size": 48, "n_positions": 256,
+    "n_ctx": 256, "num_hidden_layers": 2, "num_layers": 2, "n_layer": 2, "n_layers": 2, "decoder_layers": 2,
+    "encoder_layers": 2, "num_attention_heads": 4, "n_head": 4, "n_heads": 4, "num_heads": 4,
+    "decoder_attention_heads": 4, "encoder_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8,
+    "attention_head_dim": 8, "kv_channels": 8, "rotary_dim": 4, "max_position_embeddings": 256, "max_seq_len": 256,
+    "sliding_window": 6, "attention_chunk_size": 7, "window_size": 6, "use_sliding_window": True,
+    "max_window_layers": 1, "hidden_size_per_layer_input": 8, "vocab_size_per_layer_input": VOCABULARY,
+    "q_lora_rank": 12, "kv_lora_rank": 8, "qk_rope_head_dim": 4, "qk_nope_head_dim": 8, "qk_head_dim": 12,
+    "v_head_dim": 6, "num_experts": 4, "num_local_experts": 4, "n_routed_experts": 4, "moe_num_experts": 4,
+    "num_experts_per_tok": 2, "num_experts_per_token": 2, "moe_k": 2, "moe_topk": 2, "n_group": 1, "topk_group": 1,
+    "moe_intermediate_size": 16, "n_shared_experts": 1, "shared_expert_intermediate_size": 16,
+    "moe_shared_expert_intermediate_size": 16, "first_k_dense_replace": 1, "expert_ffn_hidden_size": 16,
+    "zero_expert_num": 1, "index_n_heads": 2, "index_head_dim": 8, "index_topk": 64, "mamba_n_heads": 8,
+    "mamba_d_head": 8, "mamba_n_groups": 1, "mamba_d_state": 8, "mamba_expand": 2, "mamba_chunk_size": 4,
+    "mamba_num_heads": 8, "mamba_head_dim": 8, "ssm_state_size": 8, "state_size": 8, "n_groups": 1, "chunk_size": 4,
+    "lru_width": 32, "conv_dim": 32, "linear_num_key_heads": 2, "linear_num_value_heads": 2, "linear_key_head_dim":
+    8, "linear_value_head_dim": 8, "block_size": 8, "attention_window_size": 6, "num_global_layers": 1,
+    "is_decoder": True, "logits_scaling": 4.0, "logit_scale": 0.25, "residual_multiplier": 0.5,
+    "embedding_multiplier": 3.0, "attn_logit_softcapping": 2.0, "final_logit_softcapping": 2.0, "pad_token_id": 0,
+    "bos_token_id": 1, "eos_token_id": 2,
+}  # fmt: skip
+HYBRID = ["linear_attention", "full_attention", "linear_attention", "full_attention"]
+PARTICULAR: dict[str, dict[str, Any]] = {
+    "bamba": {"num_hidden_layers": 3, "attn_layer_indices": [1]},
+    "granitemoehybrid": {"num_hidden_layers": 3, "layer_types": ["mamba", "attention", "mamba"]},
+    "jamba": {"num_hidden_layers": 4, "attn_layer_period": 2, "attn_layer_offset": 1, "expert_layer_period": 2},
+    "qwen3_next": {"num_hidden_layers": 4, "layer_types": HYBRID},
+    "qwen3_5_text": {"num_hidden_layers": 4, "layer_types": HYBRID},
+    "qwen3_5_moe_text": {"num_hidden_layers": 4, "layer_types": HYBRID},
+    "qwen4_exp_text": {"num_hidden_layers": 4, "layer_types": HYBRID},
+    "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
+    "mamba2": {"num_heads": 8},
+    "zaya": {"num_experts_per_tok": 1},
+    "xmod": {"default_language": "en_XX"},
+}
+
+
+def tiny_config(model_type: str, **changes: Any) -> PretrainedConfig:
+    """The configuration of `model_type` with every size small that it has."""
+    plain = AutoConfig.for_model(model_type)
+    names = set(plain.to_dict()) | set(plain.attribute_map)
+    sizes = {key: value for key, value in SIZES.items() if key in names}
+    if "kv_lora_rank" in names:  # latent attention has as many key heads as query heads
+        sizes |= {"num_key_value_heads": 4, "head_dim": 4}
+    sizes |= PARTICULAR.get(model_type, {})
+    return AutoConfig.for_model(model_type, **(sizes | changes))
+
+
+def tiny_model(config: PretrainedConfig, seed: int = 0) -> Any:
+    """The model with every parameter random, those that begin as zeros or ones too."""
+    torch.manual_seed(seed)
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").float().eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.is_floating_point():
+                parameter.add_(
+                    0.2 * torch.randn_like(parameter) if parameter.ndim == 1 else 0.1 * torch.randn_like(parameter)
+                )
+    return model
+
+
+MODEL_TYPES = tuple(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
