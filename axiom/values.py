@@ -73,6 +73,22 @@ def same(left: Any, right: Any) -> bool:
     return encode(left) == encode(right)
 
 
+def close(left: Any, right: Any) -> bool:
+    """Equal in type, and in value but for floats, which may differ by 1e-6, relative or absolute."""
+    if type(left) is not type(right):
+        return False
+    if isinstance(right, float):
+        both_nan = math.isnan(left) and math.isnan(right)
+        return both_nan or math.isclose(left, right, rel_tol=1e-6, abs_tol=1e-6)
+    if isinstance(right, complex):
+        return close(left.real, right.real) and close(left.imag, right.imag)
+    if isinstance(right, list | tuple):
+        return len(left) == len(right) and all(map(close, left, right))
+    if isinstance(right, dict):
+        return left.keys() == right.keys() and all(close(left[key], right[key]) for key in right)
+    return same(left, right)
+
+
 def _pack(value: Any) -> Any:
     kind = type(value)
     if kind in _PLAIN:

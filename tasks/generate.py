@@ -1,9 +1,11 @@
 """Config to problems, with the proof that no two splits share one."""
 
+import sys
+
 from axiom.experiment import VERSIONS
 from axiom.learners import make_problems
 from axiom.problems import prove_disjoint
-from axiom.problems.audit import audit_rates
+from axiom.problems.audit import audit_rates, below_usual
 from axiom.records import Problem
 from axiom.runtime import Runtime
 from axiom.store import Handle, Writer
@@ -12,13 +14,16 @@ from tasks.stage import stage_task
 
 @stage_task("generate")
 def generate(run: Runtime, *, iteration: int = 0) -> Handle:
-    """`problems/<split>.parquet`, `problems/proof.json` and the cheats that hidden cases reject in `audit.json`."""
+    """`problems/<split>.parquet`, `proof.json`, and in `audit.json` the share of planted wrong programs they reject."""
 
     def work(out: Writer) -> None:
         run.prepare()  # engines start in processes of their own, meanwhile
         splits = make_problems(run.config)
         out.json("proof", prove_disjoint(splits))
-        out.json("audit", audit_rates(run.config.problems.families) if run.config.model.kind == "language" else [])
+        rates = audit_rates(splits)
+        out.json("audit", rates)
+        for sentence in below_usual(rates):
+            print(sentence, file=sys.stderr, flush=True)
         for split, problems in splits.items():
             out.table(split, problems, Problem)
 

@@ -1,15 +1,32 @@
 """Splits that never meet, drawn evenly, and what is said when they cannot be had."""
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from axiom import values
 from axiom.config import ProblemsConfig, build_config
 from axiom.errors import ConfigError, DataError
-from axiom.problems import GENERATORS, check_families, generate, generate_splits, prove_disjoint
+from axiom.problems import (
+    GENERATORS,
+    audit_cases,
+    bounded,
+    check_families,
+    family_named,
+    generate,
+    generate_splits,
+    prove_disjoint,
+)
+from axiom.problems.building import Plan, build
 from axiom.problems.bulk import write
+from axiom.problems.composition import joined
+from axiom.problems.decks import Dealt, candidates
+from axiom.problems.family import load
+from axiom.problems.overlap import solves, subject
 from axiom.problems.space import permutation
-from axiom.records import Problem
+from axiom.records import Problem, Split
 from axiom.seeds import stream
 
 EASY = ("list_sort", "list_filter", "list_aggregate", "string_transform", "arithmetic", "rpn", "parentheses")
@@ -40,24 +57,128 @@ def test_small_splits_are_even_over_families_and_difficulties(splits):
         assert abs(2 * low - len(families)) <= len(EASY) + 8  # rpn and arithmetic have few variants at difficulty 1
 
 
-def test_the_proof_compares_every_pair(splits):
+def test_the_proof_tries_every_ordered_pair_of_splits(splits):
     rows = prove_disjoint(splits)
-    assert len(rows) == 7 * 6 // 2
+    assert {(row["programs_of"], row["problems_of"]) for row in rows} == set(itertools.permutations(splits, 2))
     assert all(row["shared"] == 0 for row in rows)
-    assert {row["compared"] for row in rows} == {"calls", "variants and behaviours"}
+    for row in rows:
+        cases = {row["programs_of"], row["problems_of"]} == {"train", "ood_cases"}
+        assert row["compared"] == ("calls" if cases else "programs")
+        assert cases or row["tried"] == row["pairs"] <= row["programs"] * row["problems"]
+    (row,) = (row for row in rows if (row["programs_of"], row["problems_of"]) == ("train", "val"))
+    assert (row["programs"], row["problems"]) == (42, 21)
+    same = sum(one.family == other.family for one in splits["train"] for other in splits["val"])
+    assert row["pairs"] > same == 42 * 21 // len(EASY)
 
 
-def test_overlap_by_variant_names_the_pair(splits):
-    leaked = splits | {"val": [*splits["val"], splits["train"][3].model_copy(update={"split": "val"})]}
-    with pytest.raises(DataError, match=f"problem {splits['train'][3].problem_id} of train .* same variant"):
+def judged(program: Problem, problem: Problem) -> bool:
+    """Whether the plain reference program passes every hidden case, found without the code under test."""
+    run = load(program.reference_solution, program.entry_point)
+    try:
+        return all(values.encode(run(*values.decode(case.args))) == case.expected for case in problem.cases)
+    except Exception:  # noqa: BLE001 (a program may break in any way on another's call)
+        return False
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"difficulty": (1, 2)},
+        {"families": ("arithmetic", "rpn"), "difficulty": (3, 5), "train_size": 120, "val_size": 40, "test_size": 40},
+        {"families": ("parentheses", "string_count", "anagram", "palindrome"), "difficulty": (1, 6), "ood_size": 10,
+         "ood_families": ("word_count",)},
+        {"families": ("list_sort+list_aggregate", "list_aggregate"), "difficulty": (1, 9), "train_size": 60},
+        {"families": ("primes", "digit_sums", "coin_change"), "difficulty": (3, 10), "hidden_cases": 4},
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("seed", [0, 1])
+def test_no_program_of_a_split_solves_a_problem_of_another(changes, seed):
+    made = generate_splits(config(**changes), seed)
+    for left, right in itertools.permutations(made, 2):
+        if {left, right} != {"train", "ood_cases"}:
+            pairs = itertools.product(made[left], made[right])
+            assert [(a.problem_id, b.problem_id) for a, b in pairs if a.family == b.family and judged(a, b)] == []
+    prove_disjoint(made)
+
+
+def problem_of(family: str, names: dict, split: Split = "train") -> Problem:
+    made = build(family_named(family), names, Plan(split, 0))
+    assert made is not None
+    return made[0]
+
+
+RPN = {"order": "usual", "numerals": "decimal", "value": "same", "finish": "times_3"}
+SUM = {"keep": "even", "map": "square", "aggregate": "sum", "finish": "none"}
+SORTED = {"keep": "all", "key": "value", "direction": "ascending", "ties": "stable", "part": "all", "unique": "no"}
+
+
+def planted() -> dict[str, tuple[Problem, Problem]]:
+    """A program of the first solves the second. Only in the first pair does the second solve the first as well."""
+    equal = problem_of("rpn", RPN | {"operators": "+"}), problem_of("rpn", RPN | {"operators": "+"}, "val")
+    general = problem_of("rpn", RPN | {"operators": "+-"}), problem_of("rpn", RPN | {"operators": "-"}, "val")
+    composed = problem_of("list_sort+list_aggregate", joined(SORTED, SUM), "ood_composed")
+    across = problem_of("list_aggregate", SUM), composed
+    return {"equal": equal, "general": general, "composed": across}
+
+
+@pytest.mark.parametrize("kind", ["equal", "general", "composed"])
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_proof_finds_a_planted_problem_whichever_split_has_the_program(splits, kind, turned):
+    program, problem = planted()[kind]
+    left, right = ("val", "train") if turned else ("train", "val")
+    leaked = splits | {
+        left: [*splits[left], program.model_copy(update={"split": left})],
+        right: [*splits[right], problem.model_copy(update={"split": right})],
+    }
+    with pytest.raises(DataError, match="the program of the first solves the second") as failure:
         prove_disjoint(leaked)
+    for one, split in ((program, left), (problem, right)):
+        assert f"problem {one.problem_id} of {split} ({one.family} {{" in str(failure.value)
+    assert "\n" not in str(failure.value)
 
 
-def test_overlap_by_behaviour_is_found_under_another_name(splits):
-    problem = next(p for p in splits["train"] if p.family == "list_aggregate")
-    disguised = problem.model_copy(update={"variant": problem.variant.replace('"none"', '"plus_1"')})
-    with pytest.raises(DataError, match="same behaviour"):
-        prove_disjoint({"train": [problem], "val": [disguised]})
+def test_the_general_program_is_not_solved_by_the_special_one():
+    general, special = planted()["general"]
+    assert judged(general, special)
+    assert not judged(special, general)
+    with pytest.raises(DataError, match=f"{general.problem_id} of test .* and problem {special.problem_id} of val"):
+        prove_disjoint({"val": [special], "test": [general.model_copy(update={"split": "test"})]})
+
+
+@pytest.mark.parametrize("kind", ["equal", "general", "composed"])
+def test_what_another_split_solves_or_is_solved_by_is_not_dealt(kind):
+    for first, second in (planted()[kind], planted()[kind][::-1]):
+        dealt = Dealt()
+        assert dealt.admit(first.model_copy(update={"split": "val"}))
+        assert not dealt.admit(second.model_copy(update={"split": "train"}))
+        assert dealt.admit(second.model_copy(update={"split": "val"}))
+
+
+def test_an_endless_program_solves_nothing_and_ends():
+    small = problem_of("gcd_lcm", {"a": "same", "b": "same", "question": "count", "finish": "none"})
+    large = problem_of("gcd_lcm", {"a": "same", "b": "same", "question": "gcd", "finish": "none"}, "val")
+    assert prove_disjoint({"train": [small], "val": [large]})
+    assert not solves(subject(small), subject(large))
+
+
+@pytest.mark.parametrize("name", sorted(GENERATORS))
+def test_a_bounded_program_passes_its_own_problem_with_steps_to_spare(name, monkeypatch):
+    monkeypatch.setattr(bounded, "MOST_STEPS", bounded.MOST_STEPS // 10)
+    family = GENERATORS[name]
+    turns = zip(candidates(family, family.difficulties, 4), itertools.cycle((1, 3)), strict=False)
+    made = (build(family, names, Plan("train", 0, stretch=stretch)) for names, stretch in turns)
+    for problem, _ in itertools.islice(filter(None, made), 12):
+        assert solves(subject(problem), subject(problem)), problem.description
+
+
+def test_a_sampled_proof_tries_every_program_and_says_how_many_pairs(splits):
+    rows = prove_disjoint(splits, most_pairs=100)
+    (row,) = (row for row in rows if (row["programs_of"], row["problems_of"]) == ("train", "val"))
+    assert row["programs"] <= row["tried"] < 200 < row["pairs"]
+    assert prove_disjoint(splits, most_pairs=100) == rows
+    shared = splits | {"val": [one.model_copy(update={"split": "val"}) for one in splits["train"]]}
+    with pytest.raises(DataError, match="are not held out from each other"):
+        prove_disjoint(shared, most_pairs=400)
 
 
 def test_unseen_cases_are_those_of_trained_variants(splits):
@@ -131,6 +252,22 @@ def test_more_problems_than_distinct_behaviours_says_so_too():
     family = GENERATORS["anagram"]
     with pytest.raises(ConfigError, match=r"has no more than \d+ distinct problems at difficulty 1 to 2"):
         list(generate("anagram", (1, 2), family.space.count(1) + family.space.count(2), 0))
+
+
+@pytest.mark.parametrize("hidden", [4, 16, 46, 64])
+def test_the_second_hidden_set_is_as_large_as_the_first(hidden):
+    families = ("coin_change", "fizzbuzz", "primes", "parentheses") if hidden < 46 else ("digit_sums", "parentheses")
+    made = generate_splits(config(families=families, difficulty=(3, 6), train_size=16, val_size=8, test_size=0,
+                                  hidden_cases=hidden, ood_size=4), 3)  # fmt: skip
+    for problem in itertools.chain.from_iterable(made.values()):
+        second = audit_cases(problem)
+        assert len({case.args for case in second}) == hidden
+        assert {case.args for case in second}.isdisjoint(case.args for case in (*problem.shown, *problem.cases))
+
+
+def test_more_hidden_cases_than_a_family_has_calls_is_refused_before_the_run():
+    with pytest.raises(ConfigError, match=r"'coin_change' has no more than 0 distinct .* lower .* hidden_cases"):
+        generate_splits(config(families=("coin_change",), difficulty=(3, 3), hidden_cases=64), 0)
 
 
 @given(st.integers(0, 300), st.integers())

@@ -220,7 +220,7 @@ def _print_rates(rates: "Sequence[Rates]") -> None:
     for rate in rates:
         table.add_row(rate.family, str(rate.problems), str(rate.constants), str(rate.tables), str(rate.mutants),
                       f"{rate.rejection:.2%}", str(rate.valid_forms), f"{rate.acceptance:.1%}")  # fmt: skip
-    planted = sum(rate.constants + rate.tables + rate.mutants for rate in rates)
+    planted = sum(rate.planted for rate in rates)
     rejected = sum(rate.rejected for rate in rates) / max(1, planted)
     forms = sum(rate.valid_forms for rate in rates)
     accepted = sum(rate.accepted for rate in rates) / max(1, forms)

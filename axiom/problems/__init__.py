@@ -8,8 +8,9 @@ audit_cases       a second hidden set for one problem
 """
 
 from axiom.problems.bulk import generate
+from axiom.problems.proof import prove_disjoint
 from axiom.problems.registry import GENERATORS, check_families, family_named
-from axiom.problems.splits import audit_cases, generate_splits, prove_disjoint
+from axiom.problems.splits import audit_cases, generate_splits
 
 __all__ = [
     "GENERATORS",

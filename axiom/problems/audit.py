@@ -9,19 +9,28 @@ import itertools
 import re
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from scipy.stats import fisher_exact
 
 from axiom import seeds, values
 from axiom.problems.building import size_at
 from axiom.problems.bulk import generate
 from axiom.problems.family import load
 from axiom.problems.inputs import STRATA, Quick
+from axiom.problems.measured import MEASURED, Measured
 from axiom.problems.mutation import edits, guarded, wrapped
-from axiom.problems.registry import GENERATORS, family_named
+from axiom.problems.registry import family_named
 from axiom.problems.space import parsed
 from axiom.records import Case, Problem
+
+AUDITED = 4
+"""Problems of each family that an experiment audits: about a second."""
+
+UNLIKELY = 0.01
+"""Chance below which a rate counts as lower than usual."""
 
 PROBED = 150
 """Fresh inputs on which a mutant must differ somewhere to count as a cheat."""
@@ -46,9 +55,14 @@ class Rates:
     refused: tuple[str, ...] = ()
 
     @property
+    def planted(self) -> int:
+        """Cheats of every kind."""
+        return self.constants + self.tables + self.mutants
+
+    @property
     def rejection(self) -> float:
         """Share of the planted cheats that the hidden cases reject."""
-        return self.rejected / max(1, self.constants + self.tables + self.mutants)
+        return self.rejected / max(1, self.planted)
 
     @property
     def acceptance(self) -> float:
@@ -57,29 +71,68 @@ class Rates:
 
     def row(self) -> dict[str, Any]:
         """The rates as a JSON-able row."""
-        planted = self.constants + self.tables + self.mutants
-        return {"family": self.family, "problems": self.problems, "cheats": planted, "rejection": self.rejection,
-                "valid_forms": self.valid_forms, "acceptance": self.acceptance}  # fmt: skip
+        usual = MEASURED.get(self.family)
+        return {"family": self.family, "problems": self.problems, "cheats": self.planted, "rejection": self.rejection,
+                "usual": usual.rejected / usual.cheats if usual else None, "valid_forms": self.valid_forms,
+                "acceptance": self.acceptance}  # fmt: skip
 
 
-def audit_rates(families: Sequence[str], problems_each: int = 3, seed: int = 0) -> list[dict[str, Any]]:
-    """One row for each family of printed programs: how many cheats its hidden cases reject, how many valid forms pass.
+def audit_rates(splits: Mapping[str, Sequence[Problem]], each: int = AUDITED) -> list[dict[str, Any]]:
+    """One row for each family: how many cheats the hidden cases of these problems reject, how many valid forms pass.
 
-    Trusted code alone runs, in this process: our reference solutions and our edits of them.
+    `each` problems of a family are audited, spread over its problems in train, val and test. Trusted code alone runs,
+    in this process: our reference solutions and our edits of them.
     """
-    return [audit(name, problems_each, seed).row() for name in families if name in GENERATORS]
+    families: dict[str, list[Problem]] = {}
+    for split in ("train", "val", "test"):
+        for problem in splits.get(split, ()):
+            if problem.kind == "program":
+                families.setdefault(problem.family, []).append(problem)
+    return [audit_problems(name, _spread(families[name], each)).row() for name in sorted(families)]
+
+
+def _spread(problems: Sequence[Problem], count: int) -> list[Problem]:
+    """At most `count` problems, evenly spaced from the first to the last."""
+    count = min(count, len(problems))
+    return [problems[place * len(problems) // count] for place in range(count)]
+
+
+def below_usual(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """A sentence for each family whose hidden cases reject fewer cheats than they usually do.
+
+    A rate is below the usual one if Fisher's exact test says so: chance gives such a difference in less than one of a
+    hundred audits.
+    """
+    for row in rows:
+        if row["usual"] is not None and _odds(row, MEASURED[row["family"]]) < UNLIKELY:
+            yield (
+                f"the hidden cases of {row['family']} reject {row['rejection']:.1%} of {row['cheats']} planted wrong "
+                f"programs, below the family's usual {row['usual']:.1%}; raise [problems] hidden_cases"
+            )
+
+
+def _odds(row: Mapping[str, Any], usual: Measured) -> float:
+    """The chance of so low a rate if these hidden cases rejected cheats as often as the family's do."""
+    rejected = round(row["rejection"] * row["cheats"])
+    table = [[rejected, row["cheats"] - rejected], [usual.rejected, usual.cheats - usual.rejected]]
+    return float(fisher_exact(table, alternative="less").pvalue)
 
 
 def audit(family: str, problems: int, seed: int, run: Run | None = None) -> Rates:
-    """Plant cheats and valid forms in `problems` problems of `family`, over its whole range of difficulty.
+    """`audit_problems` on new problems of `family`, over its whole range of difficulty."""
+    made = list(generate(family, family_named(family).difficulties, problems, seed))
+    return audit_problems(family, made, run)
+
+
+def audit_problems(family: str, problems: Sequence[Problem], run: Run | None = None) -> Rates:
+    """Plant cheats and valid forms in problems of `family`.
 
     `run` judges a program; without it, programs run in this process.
     """
     judge, judge_form = run or passes, run or _keeps
-    member = family_named(family)
     counts: Counter[str] = Counter()
     survivors, refused = [], []
-    for problem in generate(family, member.difficulties, problems, seed):
+    for problem in problems:
         for kind, code in cheats(problem):
             counts[kind] += 1
             if judge(code, problem.entry_point, problem.cases):
@@ -92,7 +145,7 @@ def audit(family: str, problems: int, seed: int, run: Run | None = None) -> Rate
                 counts["accepted"] += 1
             else:
                 refused.append(f"{name} {problem.problem_id}")
-    return Rates(family, problems, counts["constant"], counts["table"], counts["mutant"], counts["rejected"],
+    return Rates(family, len(problems), counts["constant"], counts["table"], counts["mutant"], counts["rejected"],
                  counts["forms"], counts["accepted"], tuple(survivors), tuple(refused))  # fmt: skip
 
 

@@ -1,23 +1,28 @@
 """A variant becomes a problem: description, printed reference, cases, and the fingerprint of its behaviour."""
 
+import functools
 import hashlib
-from collections.abc import Callable, Container, Hashable, Iterable, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from axiom import seeds
-from axiom.problems.drawing import Drawing, packed, text
+from axiom.problems.bounded import bounded, restart
+from axiom.problems.drawing import PATIENT, Drawing, text
 from axiom.problems.family import Family
 from axiom.problems.inputs import STRATA, Quick
 from axiom.problems.outline import load_shared
-from axiom.problems.space import Names, Variant, canonical, difficulty_of
-from axiom.records import Problem, Split
+from axiom.problems.space import Names, Variant, canonical, difficulty_of, parsed
+from axiom.records import Case, Problem, Split
 
 PROBES = 24
-"""Calls on the common probe set. Two variants that agree on all of them count as one."""
+"""Calls on the probe set of a family whose variants all take the same arguments."""
 
-MOST_KEPT = 2_000
-"""Probe sets kept, one for each language of inputs."""
+LANGUAGES = 24
+"""Variants, of different input languages if the family tells them, that share in the probe set of any other family."""
+
+PROBES_EACH = 6
+"""Calls of each of them."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +47,14 @@ def build(
     """The problem of a variant and the fingerprint of its behaviour, or None for a variant that is too monotonous.
 
     No call whose encoded arguments are in `avoid` is among its cases. A variant whose fingerprint is in `known` is None
-    as well. Too monotonous means that no mix of inputs was found in which no answer fills more than half of the cases.
+    as well. Too monotonous means that no mix of inputs was found in which no answer fills more than half of the cases,
+    neither for the hidden cases nor for the second hidden set.
     Raises AxiomError when the interpreter and the printed function disagree: then one of the two is wrong.
     """
     variant = family.space.variant(names)
     source = family.printed(variant)
     run = load_shared(source, family.entry_point)
-    mark = fingerprint(family, variant, run)
+    mark = fingerprint(family, source)
     if mark in known:
         return None
     name, difficulty = canonical(names), difficulty_of(variant)
@@ -69,34 +75,67 @@ def build(
         comparison="exact", shown=shown, cases=hidden, reference_solution=source,
         input_data=hidden[0].args, expected_output=hidden[0].expected,
     )  # fmt: skip
+    if drawing.scarce and not second_cases(family, problem, plan.stretch):
+        return None
     return problem, mark
 
 
-def fingerprint(family: Family, variant: Variant, run: Callable[..., Any]) -> str:
-    """Hash of the behaviour on the common probe set: the calls and their results."""
-    behaviour = [family.parameters, *[key + text(run(*args)) for key, args in probes(family, variant)]]
+def second_cases(family: Family, problem: Problem, stretch: int = 1) -> tuple[Case, ...]:
+    """A second hidden set of the same size, or nothing where the variant has too few further calls.
+
+    It comes from another stream and has no call of the first set or of the prompt.
+    """
+    variant, source = family.space.variant(parsed(problem.variant)), problem.reference_solution
+    rng = Quick(seeds.derive(0, "audit", problem.problem_id))
+    taken = {case.args for case in (*problem.shown, *problem.cases)}
+    run, size = load_shared(source, problem.entry_point), size_at(problem.difficulty, stretch)
+    drawing = Drawing(family, variant, source, run, rng, size, taken)
+    cases = drawing.cases(len(problem.cases), STRATA, attempts=PATIENT)
+    return cases if len(cases) == len(problem.cases) else ()
+
+
+def fingerprint(family: Family, source: str) -> str:
+    """Hash of a printed program's results on the probe set of its family: two that agree there count as one variant.
+
+    A program that breaks or does not end on a call meant for another variant shows that too.
+    """
+    run = bounded(source, family.entry_point)
+    behaviour = [family.parameters, *(_result(run, args) for args in probes(family))]
     return hashlib.sha256("\0".join(behaviour).encode()).hexdigest()[:32]
 
 
-def probes(family: Family, variant: Variant) -> Sequence[tuple[str, list[Any]]]:
-    """The probe set: the same stream for every variant, so that equal input languages meet equal inputs.
+def _result(run: Callable[..., Any], args: list[Any]) -> str:
+    restart()
+    try:
+        return text(run(*args))
+    except Exception:  # noqa: BLE001 (a program may break in any way on another variant's arguments)
+        return "-"
 
-    References do not change their arguments, so one set serves every variant of the same language.
+
+@functools.cache
+def probes(family: Family) -> Sequence[list[Any]]:
+    """The probe set of a family: calls from the input languages of many of its variants, the same for all of them.
+
+    References do not change their arguments, so one set serves every variant.
     """
-    if family.language is None:
-        return _draw_probes(family, variant)
-    key = family, family.language(variant)
-    if key not in _KEPT:
-        if len(_KEPT) == MOST_KEPT:
-            _KEPT.clear()
-        _KEPT[key] = _draw_probes(family, variant)
-    return _KEPT[key]
-
-
-_KEPT: dict[tuple[Family, Hashable], Sequence[tuple[str, list[Any]]]] = {}
-
-
-def _draw_probes(family: Family, variant: Variant) -> Sequence[tuple[str, list[Any]]]:
     rng = Quick(seeds.derive(0, "probes", family.parameters))
-    drawn = (family.sample(variant, rng, STRATA[index % len(STRATA)], 8) for index in range(PROBES))
-    return [(packed(args), args) for args in drawn]
+    variants = list(_languages(family, rng))
+    count = PROBES if len(variants) == 1 else PROBES_EACH * len(variants)
+    each = count // len(variants)
+    return [family.sample(variants[place // each], rng, STRATA[place % len(STRATA)], 8) for place in range(count)]
+
+
+def _languages(family: Family, rng: Quick) -> Iterator[Variant]:
+    """Up to LANGUAGES variants over all difficulties, of different input languages."""
+    levels = [level for level in range(1, 11) if family.space.count(level)]
+    met: set[Hashable] = set()
+    for attempt in range(20 * LANGUAGES):
+        level = levels[attempt % len(levels)]
+        names = family.space.names(level, rng.randrange(family.space.count(level)))
+        variant = family.space.variant(names)
+        language = family.language(variant) if family.language else canonical(names)
+        if language not in met:
+            met.add(language)
+            yield variant
+        if len(met) == LANGUAGES:
+            return

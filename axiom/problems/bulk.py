@@ -43,7 +43,7 @@ def _exactly(problems: Iterator[Problem], family: str, difficulty: tuple[int, in
     for dealt, problem in enumerate(problems, 1):  # noqa: B007 (needed after the loop)
         yield problem
     if dealt < count:
-        raise exhausted(family, difficulty, dealt)
+        raise exhausted(family, difficulty, dealt, Plan("train", 0).hidden)
 
 
 def write(
@@ -96,7 +96,7 @@ class _Deal:
             if following is not None:
                 following.feed(IN_FLIGHT - len(self.waiting))
             if not self.waiting:
-                raise exhausted(self.family, self.difficulty, self.dealt)
+                raise exhausted(self.family, self.difficulty, self.dealt, Plan("train", 0).hidden)
             data, marks = self.waiting.pop(0).result()
             yield pa.ipc.open_stream(data).read_all().filter(pa.array([self._new(mark) for mark in marks], pa.bool_()))
         for future in self.waiting:

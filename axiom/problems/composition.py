@@ -84,7 +84,7 @@ def _chain(first: Family, second: Family) -> Family:
     return Family(
         name=f"{first.name}{JOINT}{second.name}", title=f"{first.title}, then: {second.title}", entry_point="combined",
         parameters=first.parameters, returns=second.returns, axes=_axes(first, second), describe=describe,
-        program=program, solve=solve, sample=sample,
+        program=program, solve=solve, sample=sample, accepts_any=first.accepts_any,
     )  # fmt: skip
 
 
@@ -117,7 +117,7 @@ def _pair(first: Family, second: Family) -> Family:
     return Family(
         name=f"{first.name}{JOINT}{second.name}", title=f"{first.title}, and: {second.title}", entry_point="combined",
         parameters=parameters, returns="list", axes=_axes(first, second), describe=describe, program=program,
-        solve=solve, sample=sample,
+        solve=solve, sample=sample, accepts_any=first.accepts_any and second.accepts_any,
     )  # fmt: skip
 
 

@@ -1,28 +1,57 @@
-"""Variants dealt in random order, each once: what one split has taken, no other gets."""
+"""Variants dealt in random order, each once, and never one that the program of another split's problem solves."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from axiom import seeds
 from axiom.errors import ConfigError
 from axiom.problems.building import Plan, build
 from axiom.problems.direct import DirectDeck, is_direct
 from axiom.problems.family import Family
+from axiom.problems.overlap import Groups, Subject, subject
 from axiom.problems.registry import family_named
 from axiom.problems.space import Names, permutation
 from axiom.records import Problem
 
 
+class Dealt:
+    """The problems that the splits hold so far. A further one is admitted only where it keeps the splits apart.
+
+    `marks` holds the fingerprints of all of them, and the questions of direct answers.
+    """
+
+    def __init__(self) -> None:
+        self.marks: set[str] = set()
+        self._splits: defaultdict[str, Groups] = defaultdict(Groups)
+
+    def admit(self, problem: Problem, beside: Collection[str] = ()) -> bool:
+        """Whether a problem and those of all other splits, but the ones `beside` it, do not solve each other.
+
+        If so it is one of its split's from now on.
+        """
+        one = subject(problem)
+        others = [groups for split, groups in self._splits.items() if split != problem.split and split not in beside]
+        if any(next(groups.clashes(one), None) for groups in others):
+            return False
+        self.add(one)
+        return True
+
+    def add(self, one: Subject) -> None:
+        """Take a problem without asking."""
+        self._splits[one.problem.split].add(one)
+
+
 class Deck:
     """The variants of one family in random order, a pile for each difficulty, none dealt twice.
 
-    A variant that behaves like one already dealt, by this deck or by another that shares `seen`, is discarded.
+    A variant that behaves like one already dealt is discarded, and so is one that `dealt` does not admit.
     """
 
     def __init__(
-        self, family: Family, bounds: tuple[int, int], seed: int, seen: set[str], purpose: str = "difficulty"
+        self, family: Family, bounds: tuple[int, int], seed: int, dealt: Dealt, purpose: str = "difficulty"
     ) -> None:
-        self.family, self.bounds, self.seen, self.dealt = family, bounds, seen, 0
+        self.family, self.bounds, self._dealt, self._count = family, bounds, dealt, 0
         levels = range(bounds[0], bounds[1] + 1)
         self._piles = {level: pile(family, level, seed, purpose) for level in levels}
         self._turns = itertools.cycle(list(self._piles))
@@ -35,21 +64,22 @@ class Deck:
         while self._piles:
             level = next(self._turns)
             for names in self._piles.get(level, ()):
-                made = build(self.family, names, plan)
-                if made is None or made[1] in self.seen:
+                made = build(self.family, names, plan, known=self._dealt.marks)
+                if made is None or not self._dealt.admit(made[0]):
                     continue
-                self.seen.add(made[1])
-                self.dealt += 1
+                self._dealt.marks.add(made[1])
+                self._count += 1
                 return made[0]
             self._piles.pop(level, None)
-        raise exhausted(self.family.name, self.bounds, self.dealt)
+        raise exhausted(self.family.name, self.bounds, self._count, plan.hidden)
 
 
-def exhausted(family: str, bounds: tuple[int, int], dealt: int) -> ConfigError:
-    """What to say when no distinct variant is left."""
+def exhausted(family: str, bounds: tuple[int, int], dealt: int, hidden: int) -> ConfigError:
+    """What to say when no variant is left that is distinct and that no other split's program solves."""
     return ConfigError(
-        f"family {family!r} has no more than {dealt} distinct problems at difficulty {bounds[0]} to {bounds[1]}; "
-        f"widen the difficulty, name more families or ask for fewer problems"
+        f"family {family!r} has no more than {dealt} distinct problems at difficulty {bounds[0]} to {bounds[1]} with "
+        f"two sets of {hidden} hidden cases and apart from the other splits; widen the difficulty, name more families, "
+        f"ask for fewer problems or lower [problems] hidden_cases"
     )
 
 
@@ -93,11 +123,11 @@ def first_new(made: Iterable[tuple[Problem, str] | None], count: int) -> Iterato
         yield pair[0]
 
 
-def deck_of(family: str, bounds: tuple[int, int], seed: int, seen: set[str]) -> "Deck | DirectDeck":
+def deck_of(family: str, bounds: tuple[int, int], seed: int, dealt: Dealt) -> "Deck | DirectDeck":
     """The deck of a family, or of a reasoning-gym dataset. Raises ConfigError for an unknown one."""
     if is_direct(family):
-        return DirectDeck(family, bounds, seed, seen)
-    return Deck(family_named(family), bounds, seed, seen)
+        return DirectDeck(family, bounds, seed, dealt.marks)
+    return Deck(family_named(family), bounds, seed, dealt)
 
 
 def deal(decks: Sequence["Deck | DirectDeck"], plan: Plan, count: int) -> list[Problem]:

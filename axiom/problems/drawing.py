@@ -19,6 +19,9 @@ from axiom.records import Case
 ATTEMPTS = 5
 """Draws for each case wanted before a variant counts as too monotonous to test."""
 
+PATIENT = 40
+"""The same for a second hidden set, which a variant with calls to spare never fails to give."""
+
 SPARE = 6
 """Calls drawn and not chosen that are tried before further ones."""
 
@@ -121,11 +124,14 @@ class Drawing:
     ) -> None:  # fmt: skip
         self.family, self.variant, self.source, self.run = family, variant, source, run
         self.rng, self.size, self.taken = rng, size, taken
+        self.scarce = False  # whether new calls or varied answers were hard to find
         blind = family.accepts_any and family.language is one_language  # else the sampler knows the boundaries
         self._hints = Hints(source) if blind else None
 
-    def cases(self, count: int, strata: tuple[str, ...], sharpened: bool = False) -> tuple[Case, ...]:
-        """Up to `count` cases, no answer on more than half of them.
+    def cases(
+        self, count: int, strata: tuple[str, ...], sharpened: bool = False, attempts: int = ATTEMPTS
+    ) -> tuple[Case, ...]:
+        """Up to `count` cases, no answer on more than half of them, from at most `attempts` draws for each.
 
         An answer may come twice, and more often only once that leaves too few cases: varied answers tell programs
         apart. If `sharpened`, calls that tell further wrong programs take the place of some that tell none.
@@ -133,9 +139,10 @@ class Drawing:
         hand = _Hand(count, max(1, (count + 1) // 2), [], [], {})
         met: set[str] = set()
         easy = count + count // 4
-        for attempt in range(count * ATTEMPTS):
+        for attempt in range(count * attempts):
             if attempt == easy:
                 hand.fill()
+                self.scarce = self.scarce or not hand.full
             if hand.full:
                 break
             stratum = strata[attempt % len(strata)]

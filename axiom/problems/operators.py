@@ -4,7 +4,9 @@ import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from axiom.problems.space import Option
+from axiom.problems.family import function
+from axiom.problems.space import Option, Variant
+from axiom.problems.vocabulary import MAPS
 
 PLAIN: dict[str, Option] = {
     "+": Option(0, "", "a + b", lambda a, b: a - (-b)),
@@ -66,6 +68,12 @@ class Algebra:
         """Every operator, in the order of the levels."""
         return "".join(self.levels)
 
+    @functools.cached_property
+    def commutes(self) -> bool:
+        """Whether the operands of each operator may be exchanged."""
+        pairs = ((3, 8), (-5, 2), (7, 0), (4, 4))
+        return all(run(a, b) == run(b, a) for run in self.run.values() for a, b in pairs)
+
     def apply_lines(self, a: str = "a", b: str = "b") -> list[str]:
         """Body of a function that applies `op` to a and b."""
         lines = []
@@ -123,6 +131,23 @@ NUMERALS: dict[str, Option] = {
     "hexadecimal": Option(2, "Numbers are written in hexadecimal, in lower case.", "int({}, 16)", (16, "x")),
 }
 """How numbers are written; `run` is the base and the format code."""
+
+
+VALUES: dict[str, Option] = {"same": Option(0, "", "", lambda x: x)} | {
+    name: Option(
+        one.cost, f"Calculate with {one.words.format('the numbers')} in place of the numbers.", one.code, one.run
+    )
+    for name, one in MAPS.items() if name != "same"
+}  # fmt: skip
+"""What is calculated with in place of each number that is written; `code` is empty where it is the number itself."""
+
+
+def reading(v: Variant) -> tuple[str, str]:
+    """Code that reads a token, with a place for it, and the function that this code needs, if any."""
+    number: str = v["numerals"].code
+    if not v["value"].code:
+        return number, ""
+    return "read({})", function("def read(token)", f"x = {number.format('token')}", f"return {v['value'].code}")
 
 
 @functools.cache

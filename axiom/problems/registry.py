@@ -57,7 +57,7 @@ def check_families(config: ProblemsConfig) -> None:
         if is_direct(name):
             continue  # its questions are not counted in advance
         low, high = config.range_of(name)
-        known = sum(GENERATORS[name].space.count(level) for level in range(low, high + 1))
+        known = sum(family_named(name).space.count(level) for level in range(low, high + 1))
         if share > known:
             raise ConfigError(
                 f"family {name!r} has {known} variants at difficulty {low} to {high}, fewer than its share of {share} "

@@ -4,22 +4,19 @@ The kernel's account comes first (who killed it and with what), then the channel
 Exact comparison is of bytes: the child writes canonical text, so equal text is equal type and value.
 """
 
-import math
 import signal
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from axiom.records import Outcome
 from axiom.sandbox.host import Run
 from axiom.sandbox.inside.harness import HEADER_SIZE, OUT_OF_MEMORY
 from axiom.sandbox.inside.template import CPU_LIMIT, WALL_LIMIT
-from axiom.values import decode, same
+from axiom.values import close, decode
 
 READY = b"R" + bytes(HEADER_SIZE - 1)
 _HEADER = struct.Struct("<cHI")
-_TOLERANCE = 1e-6
 _SHOWN = 200
 
 _ENDINGS = {
@@ -141,19 +138,4 @@ def _is_close(payload: bytes, answer: bytes) -> bool:
         got = decode(payload.decode("utf-8", "surrogatepass"))
     except ValueError:
         return False
-    return _close(got, decode(answer.decode("utf-8", "surrogatepass")))
-
-
-def _close(got: Any, want: Any) -> bool:
-    if type(got) is not type(want):
-        return False
-    if isinstance(want, float):
-        same_nan = math.isnan(got) and math.isnan(want)
-        return same_nan or math.isclose(got, want, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
-    if isinstance(want, complex):
-        return _close(got.real, want.real) and _close(got.imag, want.imag)
-    if isinstance(want, list | tuple):
-        return len(got) == len(want) and all(map(_close, got, want))
-    if isinstance(want, dict):
-        return got.keys() == want.keys() and all(_close(got[key], want[key]) for key in want)
-    return same(got, want)
+    return close(got, decode(answer.decode("utf-8", "surrogatepass")))

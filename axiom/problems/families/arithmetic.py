@@ -8,7 +8,7 @@ from typing import Any
 
 from axiom.problems.family import Family, function
 from axiom.problems.inputs import huge
-from axiom.problems.operators import NUMERALS, TELLING, Algebra, algebras, weighted
+from axiom.problems.operators import NUMERALS, TELLING, VALUES, Algebra, algebras, reading, weighted
 from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import FINISH
 
@@ -27,13 +27,8 @@ _CHAINS = {
     "right": Option(2, "from right to left", "", "right"),
 }
 _BRACKETS = {"no": Option(0, "", "", False), "yes": Option(2, "There may be round brackets.", "", True)}
-_SIGNS = {"unsigned": Option(0, "", "", False), "signed": Option(0, "Numbers may be negative, such as -7.", "", True)}
-_LAYOUT = {
-    "spaced": Option(0, "Tokens are separated by single spaces.", "expression.split()"),
-    "padded": Option(
-        1, "Tokens are separated by one or more spaces, and there may be spaces at both ends.", "expression.split()"
-    ),
-}
+
+_TOKENS = "Tokens are separated by single spaces. Numbers may be negative, such as -7."
 
 
 def describe(v: Variant) -> str:
@@ -47,9 +42,9 @@ def describe(v: Variant) -> str:
         notes.append(v["brackets"].words)
     parts = [
         opening,
-        v["layout"].words,
+        _TOKENS,
         v["numerals"].words,
-        v["signs"].words,
+        v["value"].words,
         *notes,
         "Return its value.",
         v["finish"].words,
@@ -71,10 +66,15 @@ def _binding(algebra: Algebra, grouping: str) -> str:
 
 
 def program(v: Variant) -> str:
+    read, reader = reading(v)
+    main = _main(v, read)
+    return f"{reader}\n\n\n{main}" if reader else main
+
+
+def _main(v: Variant, read: str) -> str:
     algebra: Algebra = v["operators"].run
-    read = v["numerals"].code
     if "grouping" not in v:
-        body = [f"a, op, b = {v['layout'].code}", f"a, b = {read.format('a')}, {read.format('b')}"]
+        body = ["a, op, b = expression.split()", f"a, b = {read.format('a')}, {read.format('b')}"]
         if len(algebra.symbols) == 1:
             code = algebra.code[algebra.symbols]
             if v["finish"].words:
@@ -96,7 +96,7 @@ def _fold(v: Variant, algebra: Algebra, read: str) -> str:
     number = read.format("tokens[i + 1]" if forward else "tokens[i - 1]")
     return function(
         FAMILY.signature,
-        f"tokens = {v['layout'].code}",
+        "tokens = expression.split()",
         f"value = {read.format('tokens[0]' if forward else 'tokens[-1]')}",
         f"for i in {steps}:",
         f"    value = apply(tokens[i], {'value, ' + number if forward else number + ', value'})",
@@ -117,7 +117,7 @@ def _climb(v: Variant, algebra: Algebra, read: str) -> str:
         f"    left = apply(op, left, {tighter})", "return left",
     )  # fmt: skip
     main = function(
-        FAMILY.signature, f"tokens = {v['layout'].code}\n\n{parse}\n", f"return {v['finish'].code.format(whole)}"
+        FAMILY.signature, f"tokens = expression.split()\n\n{parse}\n", f"return {v['finish'].code.format(whole)}"
     )
     return f"LEVEL = {level}\n\n\n{main}"
 
@@ -125,7 +125,8 @@ def _climb(v: Variant, algebra: Algebra, read: str) -> str:
 def solve(v: Variant, expression: str) -> int:
     algebra: Algebra = v["operators"].run
     base, right = v["numerals"].run[0], "grouping" in v and v["grouping"].run == "right"
-    items = [t if t in algebra.run or t in "()" else int(t, base) for t in expression.split()]
+    change = v["value"].run
+    items = [t if t in algebra.run or t in "()" else change(int(t, base)) for t in expression.split()]
     while "(" in items:
         end = items.index(")")
         start = max(place for place in range(end) if items[place] == "(")
@@ -151,7 +152,7 @@ def _swept(items: list[Any], algebra: Algebra, right: bool) -> int:
 def _language(v: Variant) -> tuple[object, ...]:
     """What `sample` looks at."""
     nested = "brackets" in v and v["brackets"].run
-    return v["operators"].run.symbols, "grouping" in v, nested, v["layout"].words, v["numerals"].run, v["signs"].run
+    return v["operators"].run.symbols, "grouping" in v, nested, v["numerals"].run
 
 
 def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[str]:
@@ -170,11 +171,7 @@ def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[str]
         _bracket(rng, numbers, 0, count)
     tokens = [""] * (2 * count - 1)
     tokens[::2], tokens[1::2] = numbers, operators
-    text = " ".join(tokens)
-    if "one or more" in v["layout"].words:
-        text = text.replace(" ", rng.choice(("  ", "   ")), rng.randint(0, 2 * count))  # the first few gaps are wider
-        text = rng.choice(("", " ", "  ")) + text + rng.choice(("", "", " ", "  "))
-    return [text]
+    return [" ".join(tokens)]
 
 
 def _set_divisors(v: Variant, rng: random.Random, stratum: str, numbers: list[str], operators: Sequence[str]) -> None:
@@ -182,7 +179,7 @@ def _set_divisors(v: Variant, rng: random.Random, stratum: str, numbers: list[st
     for place, operator in enumerate(operators, 1):
         if operator == "/":
             zero = stratum == "zero" and rng.random() < 0.6
-            numbers[place] = "0" if zero else rng.choice(_written(v["numerals"].run[1], "typical", v["signs"].run))
+            numbers[place] = "0" if zero else rng.choice(_written(v["numerals"].run[1], "typical"))
 
 
 def _bracket(rng: random.Random, numbers: list[str], start: int, end: int) -> None:
@@ -199,25 +196,25 @@ def _bracket(rng: random.Random, numbers: list[str], start: int, end: int) -> No
 
 
 def _numerals(v: Variant, rng: random.Random, stratum: str, count: int) -> list[str]:
-    code, signed = v["numerals"].run[1], v["signs"].run
-    numbers = rng.choices(_written(code, stratum, signed), k=count)
+    code = v["numerals"].run[1]
+    numbers = rng.choices(_written(code, stratum), k=count)
     if stratum == "big":
         for place in range(count):
             if rng.random() < 0.7:
-                sign = "-" if signed and rng.random() < 0.3 else ""
+                sign = "-" if rng.random() < 0.3 else ""
                 numbers[place] = sign + format(huge(rng), code)
     return numbers
 
 
 @functools.cache
-def _written(code: str, stratum: str, signed: bool) -> Sequence[str]:
+def _written(code: str, stratum: str) -> Sequence[str]:
     """The numbers of a stratum, huge ones apart, each as often as it is likely."""
     unsigned = (0, 0, 1, 2, 7, 9) if stratum in ("zero", "empty") else range(1, 10 if stratum == "small" else 41)
-    negative = 0 if not signed else 8 if stratum == "negative" else 3
+    negative = 8 if stratum == "negative" else 3
     return [format(n * sign, code) for n in unsigned for sign in (1,) * (10 - negative) + (-1,) * negative]
 
 
-_SHARED = {"numerals": NUMERALS, "signs": _SIGNS, "layout": _LAYOUT, "finish": FINISH}
+_SHARED = {"numerals": NUMERALS, "value": VALUES, "finish": FINISH}
 
 FAMILY = Family(
     name="arithmetic",

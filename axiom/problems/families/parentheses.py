@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from axiom.problems.family import Family, function
-from axiom.problems.space import Option, Variant
+from axiom.problems.space import Option, Variant, numbers
 from axiom.problems.vocabulary import FINISH
 
 _KINDS = ("()", "[]", "{}", "<>")
@@ -46,12 +46,12 @@ _OTHERS = {
     "letters": Option(1, "Lower-case letters are ignored; no other characters may appear.", "", "letters"),
 }
 _QUESTIONS = {
-    "valid": Option(0, "Return 1 if the brackets in s are balanced, else 0.", "1", lambda s: 1),
-    "pairs": Option(1, "Return the number of pairs if the brackets in s are balanced, else -1.", "pairs", lambda s: s["pairs"]),
-    "depth": Option(1, "Return the greatest nesting depth if the brackets in s are balanced (0 without brackets), else -1.",
+    "valid": Option(0, "Return 1 if the brackets in s are balanced, else {otherwise}.", "1", lambda s: 1),
+    "pairs": Option(1, "Return the number of pairs if the brackets in s are balanced, else {otherwise}.", "pairs", lambda s: s["pairs"]),
+    "depth": Option(1, "Return the greatest nesting depth if the brackets in s are balanced (0 without brackets), else {otherwise}.",
                     "depth", lambda s: s["depth"]),
-    "top": Option(1, "Return the number of outermost pairs if the brackets in s are balanced, else -1.", "outer", lambda s: s["outer"]),
-    "empty": Option(1, "Return the number of pairs with nothing at all between them if the brackets in s are balanced, else -1.",
+    "top": Option(1, "Return the number of outermost pairs if the brackets in s are balanced, else {otherwise}.", "outer", lambda s: s["outer"]),
+    "empty": Option(1, "Return the number of pairs with nothing at all between them if the brackets in s are balanced, else {otherwise}.",
                     "empty", lambda s: s["empty"]),
 }  # fmt: skip
 
@@ -63,9 +63,10 @@ _OF_A_BIT = {name: option for name, option in _FINISH.items() if not name.starts
 """What changes an answer that is 0 or 1."""
 
 _ANSWERS = (
-    {"question": {"valid": _QUESTIONS["valid"]}, "finish": _OF_A_BIT},
-    {"question": {name: option for name, option in _QUESTIONS.items() if name != "valid"}, "finish": _FINISH},
-)
+    {"question": {"valid": _QUESTIONS["valid"]}, "otherwise": numbers(0, 0) | numbers(1, -1, 2, 10, -7), "finish": _OF_A_BIT},
+    {"question": {name: option for name, option in _QUESTIONS.items() if name != "valid"},
+     "otherwise": numbers(0, -1) | numbers(1, -2, -10, 100, 1000), "finish": _FINISH},
+)  # fmt: skip
 _ONE = {name: option for name, option in _ALPHABETS.items() if " " not in name}
 _LAWS = (
     {"kinds": {name: option for name, option in _ALPHABETS.items() if name not in _ONE}, "rule": _RULES, "depth": _DEPTHS},
@@ -82,7 +83,7 @@ def describe(v: Variant) -> str:
     if "difference" in v:
         return f"Return {v['difference'].words}. {finish}".strip()
     kinds = v["kinds"].run
-    parts = [f"The brackets are {v['kinds'].words}.", v["question"].words, v["others"].words,
+    parts = [f"The brackets are {v['kinds'].words}.", v["question"].words.format(otherwise=v["otherwise"].words), v["others"].words,
              v["rule"].words.format(first=kinds[0]), v["depth"].words,
              "A string that breaks a rule is not balanced." if v["rule"].words or v["depth"].words or v["others"].run is not True else "",
              finish]  # fmt: skip
@@ -106,7 +107,7 @@ def program(v: Variant) -> str:
 def _reading(v: Variant) -> list[str]:
     """Lines that answer the question, without what is done to the answer."""
     answer, others = v["question"].code, v["others"].run
-    failure = f"return {0 if answer == '1' else -1}"
+    failure = f"return {v['otherwise'].code}"
     lines = [
         f"pairs_of = {dict(v['kinds'].run)!r}",
         "stack = []",
@@ -166,9 +167,7 @@ def solve(v: Variant, s: str) -> int:
         plus, minus = v["difference"].run
         return v["finish"].run(sum((c == plus) - (c == minus) for c in s))
     facts = _read(v, s)
-    if v["question"].code == "1":
-        return v["finish"].run(0 if facts is None else 1)
-    return v["finish"].run(-1 if facts is None else v["question"].run(facts))
+    return v["finish"].run(v["otherwise"].run if facts is None else v["question"].run(facts))
 
 
 def _read(v: Variant, s: str) -> dict[str, int] | None:

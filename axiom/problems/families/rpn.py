@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from axiom.problems.family import Family, function
 from axiom.problems.inputs import huge
-from axiom.problems.operators import NUMERALS, TELLING, Algebra, algebras, weighted
-from axiom.problems.space import Option, Variant
+from axiom.problems.operators import NUMERALS, TELLING, VALUES, Algebra, algebras, reading, weighted
+from axiom.problems.space import Axes, Option, Variant
 from axiom.problems.vocabulary import FINISH
 
 _PAIRS = [(0, ("+",)), (0, ("-",)), (0, ("*",)), (0, ("@",)), (1, ("/",)), (1, ("+-",)), (1, ("+*",)), (1, ("-*",)),
@@ -78,13 +78,18 @@ def describe(v: Variant) -> str:
         )
         notes += [f"{'; '.join(_WORDS[name] for name in v['commands'].run)}."] if v["commands"].run else []
         ending = f"{v['missing'].words} {v['surplus'].words}".strip()
-    parts = [opening, v["numerals"].words, rule, *notes, ending, v["finish"].words]
+    parts = [opening, v["numerals"].words, v["value"].words, rule, *notes, ending, v["finish"].words]
     return " ".join(part for part in parts if part)
 
 
 def program(v: Variant) -> str:
+    read, reader = reading(v)
+    main = _main(v, read)
+    return f"{reader}\n\n\n{main}" if reader else main
+
+
+def _main(v: Variant, read: str) -> str:
     algebra: Algebra = v["operators"].run
-    read = v["numerals"].code
     if "surplus" not in v:
         names = "b, a, op" if v["order"].run else "a, b, op"
         body = [f"{names} = expression.split()", f"a, b = {read.format('a')}, {read.format('b')}"]
@@ -126,7 +131,7 @@ def solve(v: Variant, expression: str) -> int:
     stack: list[int] = []
     for token in expression.split(" "):
         if token not in apply and token not in _RUN:
-            stack.append(int(token, base))
+            stack.append(v["value"].run(int(token, base)))
             continue
         needed = _NEEDS.get(token, 2)
         if filler is not None and len(stack) < needed:
@@ -214,7 +219,16 @@ def _written(code: str, stratum: str) -> Sequence[str]:
     return [format(n, code) for n in numbers]
 
 
-_SHARED = {"order": _ORDER, "numerals": NUMERALS, "finish": FINISH}
+def _products(operators: dict[str, Option], **axes: dict[str, Option]) -> tuple[Axes, Axes]:
+    """The axes for operators that hang on the order of their operands, and for those that do not."""
+    shared = {**axes, "numerals": NUMERALS, "value": VALUES, "finish": FINISH}
+    commuting = {name: option for name, option in operators.items() if option.run.commutes}
+    others = {name: option for name, option in operators.items() if name not in commuting}
+    return (
+        {"operators": others, "order": _ORDER, **shared},
+        {"operators": commuting, "order": {"usual": _ORDER["usual"]}, **shared},
+    )
+
 
 FAMILY = Family(
     name="rpn",
@@ -223,8 +237,8 @@ FAMILY = Family(
     parameters="expression: str",
     returns="int",
     axes=(
-        {"operators": algebras(_PAIRS), **_SHARED},
-        {"operators": algebras(_SETS), "surplus": _SURPLUS, "missing": _MISSING, "commands": _COMMANDS, **_SHARED},
+        *_products(algebras(_PAIRS)),
+        *_products(algebras(_SETS), surplus=_SURPLUS, missing=_MISSING, commands=_COMMANDS),
     ),
     describe=describe,
     program=program,
