@@ -11,13 +11,12 @@ from scipy.stats import binom
 from axiom import problems, values
 from axiom.config import SandboxConfig
 from axiom.problems import GENERATORS, audit_cases, generate
-from axiom.problems.audit import audit, audit_rates, cheats
+from axiom.problems.audit import audit, audit_rates, below_usual, cheats
 from axiom.problems.building import Plan, build, fingerprint, size_at
-from axiom.problems.counting import distinct
 from axiom.problems.decks import candidates
 from axiom.problems.family import load
 from axiom.problems.inputs import STRATA, Quick
-from axiom.problems.measured import MEASURED
+from axiom.problems.measured import Measured
 from axiom.problems.space import parsed
 from axiom.prompts import call, question
 from axiom.verification import Candidate, Verifier
@@ -124,22 +123,6 @@ def test_a_higher_difficulty_means_a_larger_reference(name):
     assert all(later > 0.93 * earlier for earlier, later in itertools.pairwise(means)), sizes
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", FAMILIES)
-def test_so_many_variants_behave_differently(name):
-    """What the list prints is what a count finds."""
-    printed = MEASURED[name]
-    tried, counted = distinct(GENERATORS[name])
-    assert (tried, counted) == (printed.tried, printed.distinct)
-    assert printed.distinct >= (20_000 if name in ORIGINAL else 1_500)
-
-
-@pytest.mark.parametrize("name", FAMILIES)
-def test_what_was_counted_is_the_space_as_it_is(name):
-    assert MEASURED[name].combinations == GENERATORS[name].variants
-    assert (20_000 if name in ORIGINAL else 1_500) <= MEASURED[name].distinct <= MEASURED[name].combinations
-
-
 DENSER = {
     "knapsack": "fewer items where each may be taken several times: the number of choices grows",
     "fizzbuzz": "smaller numbers where the answer is about all numbers up to them",
@@ -196,7 +179,27 @@ def test_the_audit_of_one_family_counts_every_plant():
     assert rate.mutants >= 20
     assert rate.rejected + len(rate.survivors) == rate.constants + rate.tables + rate.mutants
     assert rate.acceptance == 1.0, rate.refused
-    assert audit_rates(["list_sort"], 2, 2) == [rate.row()]
+    assert rate.row()["cheats"] == rate.planted
+
+
+def test_an_experiment_audits_its_own_problems_and_says_what_they_let_through():
+    problem = some("list_sort", 1, 2)[0]
+    weak = problem.model_copy(update={"cases": problem.cases[:1] * 4})
+    strong, slack = audit_rates({"val": [problem]}), audit_rates({"train": [weak], "ood_cases": [problem]})
+    assert [row["problems"] for row in (*strong, *slack)] == [1, 1]
+    assert strong[0]["rejection"] > slack[0]["rejection"]
+    usual = {"list_sort": Measured(1, 1, 1, 1000, 998)}
+    assert list(below_usual(strong, usual)) == []
+    (sentence,) = below_usual(slack, usual)
+    assert "the hidden cases of list_sort reject" in sentence
+    assert "below the family's usual 99.8%" in sentence
+    assert list(below_usual(slack, {})) == []
+
+
+def test_the_audited_problems_are_spread_over_the_splits():
+    made = some("caesar", 6, 2)
+    rates = audit_rates({"train": made[:4], "val": made[4:]}, each=3)
+    assert [row["cheats"] for row in rates] == [sum(1 for one in made[::2] for _ in cheats(one))]
 
 
 def test_references_of_every_family_pass_in_the_sandbox():

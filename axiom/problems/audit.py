@@ -97,17 +97,18 @@ def _spread(problems: Sequence[Problem], count: int) -> list[Problem]:
     return [problems[place * len(problems) // count] for place in range(count)]
 
 
-def below_usual(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """A sentence for each family whose hidden cases reject fewer cheats than they usually do.
+def below_usual(rows: Iterable[Mapping[str, Any]], usual: Mapping[str, Measured] = MEASURED) -> Iterator[str]:
+    """A sentence for each family whose hidden cases reject fewer cheats than they usually do, by `usual`.
 
     A rate is below the usual one if Fisher's exact test says so: chance gives such a difference in less than one of a
     hundred audits.
     """
     for row in rows:
-        if row["usual"] is not None and _odds(row, MEASURED[row["family"]]) < UNLIKELY:
+        known = usual.get(row["family"])
+        if known is not None and _odds(row, known) < UNLIKELY:
             yield (
                 f"the hidden cases of {row['family']} reject {row['rejection']:.1%} of {row['cheats']} planted wrong "
-                f"programs, below the family's usual {row['usual']:.1%}; raise [problems] hidden_cases"
+                f"programs, below the family's usual {known.rejected / known.cheats:.1%}; raise [problems] hidden_cases"
             )
 
 
