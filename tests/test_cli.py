@@ -1,15 +1,19 @@
 """The command line: each mistake is one sentence on stderr and exit code 2, and leaves nothing behind."""
 
+import importlib
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import typer
 
-from axiom.cli.app import main
+from axiom.cli.app import COMMAND_MODULES, app, main
 from axiom.config import load_config
 from axiom.experiment import Experiment
 from axiom.records import Problem, Sample
@@ -141,26 +145,39 @@ def test_list_and_status_of_a_fresh_experiment(root, monkeypatch, capsys):
     assert "axiom resume quickstart" in out
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        ["run"],
-        ["resume"],
-        ["status"],
-        ["list"],
-        ["inspect"],
-        ["report"],
-        ["doctor"],
-        ["plot"],
-        ["bench", "pipeline"],
-        ["problems"],
-    ],
-)
-def test_help_of_every_command_explains_each_option(monkeypatch, capsys, command):
-    code, out, _ = axiom(monkeypatch, capsys, *command, "--help")
+def commands(group: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command there is, with its words; a group that runs by itself is one as well."""
+    for name, command in getattr(group, "commands", {}).items():
+        yield (*above, name), command
+        yield from commands(command, (*above, name))
+
+
+for module in COMMAND_MODULES:
+    importlib.import_module(f"axiom.cli.{module}")
+COMMANDS = dict(commands(typer.main.get_command(app)))
+
+
+def test_there_are_the_commands_that_the_readme_names():
+    assert {("run",), ("resume",), ("verify",), ("detect",), ("bench", "sandbox"), ("problems", "audit")} <= set(
+        COMMANDS
+    )
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_help_of_every_command_explains_each_option(monkeypatch, capsys, words):
+    monkeypatch.setenv("COLUMNS", "300")
+    code, out, _ = axiom(monkeypatch, capsys, *words, "--help")
     assert code == 0
-    assert "Usage" in out
-    assert len(out) > 200
+    said = " ".join(out.replace("│", " ").split())
+    command = COMMANDS[words]
+    assert " ".join(command.help.split("\n\n")[0].split()) in said
+    for parameter in command.params:
+        if parameter.name == "help":
+            continue
+        assert parameter.help, f"{' '.join(words)}: {parameter.name} has no help"
+        assert parameter.help.split(". ")[0].split(":")[0].strip() in said, parameter.name
+        if parameter.param_type_name == "option":
+            assert parameter.opts[0] in said
 
 
 @pytest.mark.slow

@@ -4,8 +4,10 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from axiom.config import ExperimentConfig, all_keys, build_config, load_config
 from axiom.errors import ConfigError
@@ -23,9 +25,43 @@ def test_every_preset_loads(preset):
         assert load_config(preset).name
 
 
-def test_every_key_can_be_set():
-    for key in all_keys():
-        assert key.split(".")[0] in ExperimentConfig.model_fields
+def leaves(section: BaseModel, above: str = "") -> dict[str, Any]:
+    """Every value of the tree by its dotted key."""
+    found: dict[str, Any] = {}
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        found |= leaves(value, f"{above}{name}.") if isinstance(value, BaseModel) else {above + name: value}
+    return found
+
+
+OTHERS = {
+    "name": '"another"', "arm": '"unverified"', "yoke": '"expert"', "problems.families": '["rpn"]',
+    "problems.ood_families": '["queens"]', "problems.difficulty": "[4, 6]", "problems.ood_difficulty": "[8, 9]",
+    "problems.difficulty_by_family": "{ rpn = [2, 4] }", "problems.harder_difficulty": "[8, 9]",
+    "model.kind": '"modular"', "model.path": '"smollm2-135m"', "model.adapter": '"folder"', "model.device": '"cpu"',
+    "model.dtype": '"float32"', "sampling.engine": '"transformers"', "sampling.vllm.weights": '"merged"',
+    "sampling.vllm.max_lora_rank": "32", "sandbox.without": '["landlock"]', "training.mode": '"restart"',
+    "training.target_modules": '["q_proj"]', "training.schedule": '"cosine"', "evaluation.pass_at": "[1, 2]",
+    "evaluation.confidence": "0.9", "sampling.vllm.sleep": '"never"', "training.optimizer": '"fresh"',
+}  # fmt: skip
+"""TOML of another value, for what is no number."""
+
+
+@pytest.mark.parametrize("key", all_keys())
+def test_every_key_can_be_set(key):
+    before = leaves(ExperimentConfig())
+    assert set(before) == set(all_keys())
+    config = load_config(None, [f"{key}={OTHERS.get(key) or _another(before[key])}"])
+    after = leaves(config)
+    assert {name for name in before if before[name] != after[name]} == {key}, "this one and no other"
+    assert build_config(config.model_dump(mode="json")) == config
+
+
+def _another(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(not value).lower()
+    assert isinstance(value, (int, float)), f"add the key of {value!r} to OTHERS"
+    return str(value / 2 if isinstance(value, float) and value else value + 1 - 0.5 * isinstance(value, float))
 
 
 def test_later_sources_win():

@@ -34,6 +34,7 @@ path = "smollm2-135m"
 engine = "transformers"
 samples_per_problem = 4
 max_new_tokens = 40
+batch_size = 8
 [selection]
 replay = 1
 [training]
@@ -44,6 +45,10 @@ learning_rate = 5e-4
 samples_per_problem = 2
 pass_at = [1, 2]
 """
+
+
+TIMED = ("verdicts", "eval_verdicts", "metrics", "iteration")
+"""Stages whose tables hold seconds, or handles of such; every other one has the same bytes whenever it is computed."""
 
 
 def start(folder: Path, *command: str) -> subprocess.Popen[str]:
@@ -126,6 +131,7 @@ def test_a_second_run_computes_nothing(undisturbed, preset):
 def test_killed_at_many_moments_it_resumes_to_the_same_artifacts(tmp_path, preset, undisturbed):
     reference, _ = undisturbed
     seen: set[str] = set()
+    kills = 0
     process = start(tmp_path, "run", str(preset))
     manifests = tmp_path / "artifacts" / "tiny"
     for _ in range(4):
@@ -140,19 +146,17 @@ def test_killed_at_many_moments_it_resumes_to_the_same_artifacts(tmp_path, prese
             break
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+        kills += 1
         process = start(tmp_path, "resume", "tiny")
     finish(process)
     resumed = Experiment.open(str(tmp_path / "artifacts"), "tiny")
-    assert len(seen) >= 3, "it was killed at least once"
+    assert kills >= 2
     assert stage_names(resumed) == stage_names(reference)
-    compared = 0
     for stage, folder in stage_names(reference):
         ours, theirs = resumed.stages.manifest(stage, folder), reference.stages.manifest(stage, folder)
         assert resumed.stages.intact(ours), (stage, folder)
-        if stage in ("problems", "gold", "evaluation") and ours.inputs == theirs.inputs:
+        if stage not in TIMED:
             assert ours.digest == theirs.digest, (stage, folder)
-            compared += 1
-    assert compared >= 1
     assert not list(manifests.rglob(".tmp-*"))
     for number in (1, 2):
         assert_follows_from_its_inputs(resumed, f"iterations/{number:04d}")

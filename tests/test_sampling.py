@@ -79,17 +79,24 @@ def test_what_a_sequence_is_batched_with_does_not_change_it(model):
     assert len({c.text for c in alone.values()}) > len(PROMPTS), "the samples of one prompt differ"
 
 
-def test_logprob_sums_over_the_tokens_at_temperature_one(model):
-    reference, tokenizer = load_model(model), load_tokenizer(model)
-    for completion in sampler(model).sample(ask(n=2, temperature=1.3, limit=12)):
-        prompt = tokenizer(PROMPTS[int(completion.request_id)])["input_ids"]
-        body = tokenizer(completion.text)["input_ids"] + ([0] if completion.finish_reason == "stop" else [])
-        if len(body) != completion.token_count:
-            continue  # bytes that are no text do not survive decoding
+def test_logprob_sums_over_the_tokens_at_temperature_one(model, monkeypatch):
+    reference, tokenizer, engine = load_model(model), load_tokenizer(model), sampler(model)
+    tokens, complete = {}, engine._completion
+
+    def noted(draft):  # the text would not do: bytes that are no text do not survive decoding
+        tokens[draft.request.request_id, draft.index] = list(draft.tokens)
+        return complete(draft)
+
+    monkeypatch.setattr(engine, "_completion", noted)
+    found = answers(engine, ask(n=2, temperature=1.3, limit=12))
+    for key, completion in found.items():
+        prompt, body = tokenizer(PROMPTS[int(completion.request_id)])["input_ids"], tokens[key]
+        assert len(body) == completion.token_count
         with torch.inference_mode():
             logits = reference(torch.tensor([prompt + body])).logits[0].log_softmax(-1)
         expected = sum(float(logits[len(prompt) - 1 + i, token]) for i, token in enumerate(body))
         assert completion.logprob == pytest.approx(expected, abs=1e-3)
+    assert len({completion.logprob for completion in found.values()}) == 2 * len(PROMPTS)
 
 
 def test_limits_of_one_batch_are_each_request_s_own(model):
