@@ -1,10 +1,12 @@
 """The config: the original experiment's defaults, and one sentence for each mistake."""
 
+import contextlib
+import json
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import BaseModel
@@ -35,33 +37,42 @@ def leaves(section: BaseModel, above: str = "") -> dict[str, Any]:
 
 
 OTHERS = {
-    "name": '"another"', "arm": '"unverified"', "yoke": '"expert"', "problems.families": '["rpn"]',
-    "problems.ood_families": '["queens"]', "problems.difficulty": "[4, 6]", "problems.ood_difficulty": "[8, 9]",
-    "problems.difficulty_by_family": "{ rpn = [2, 4] }", "problems.harder_difficulty": "[8, 9]",
-    "model.kind": '"modular"', "model.path": '"smollm2-135m"', "model.adapter": '"folder"', "model.device": '"cpu"',
-    "model.dtype": '"float32"', "sampling.engine": '"transformers"', "sampling.vllm.weights": '"merged"',
-    "sampling.vllm.max_lora_rank": "32", "sandbox.without": '["landlock"]', "training.mode": '"restart"',
-    "training.target_modules": '["q_proj"]', "training.schedule": '"cosine"', "evaluation.pass_at": "[1, 2]",
-    "evaluation.confidence": "0.9", "sampling.vllm.sleep": '"never"', "training.optimizer": '"fresh"',
+    "arm": '"unverified"', "problems.families": '["rpn"]', "problems.ood_families": '["queens"]',
+    "problems.difficulty": "[4, 6]", "problems.ood_difficulty": "[8, 9]", "problems.harder_difficulty": "[8, 9]",
+    "problems.difficulty_by_family": "{ rpn = [2, 4] }", "sandbox.without": '["landlock"]',
+    "evaluation.pass_at": "[1, 2]", "evaluation.confidence": "0.9", "prompts.arguments": "{ enable_thinking = false }",
+    "prompts.date": '"2025-01-31"', "sampling.vllm.max_lora_rank": "32",
 }  # fmt: skip
-"""TOML of another value, for what is no number."""
+"""TOML of another value, where none of the usual ones will do."""
 
 
 @pytest.mark.parametrize("key", all_keys())
 def test_every_key_can_be_set(key):
     before = leaves(ExperimentConfig())
     assert set(before) == set(all_keys())
-    config = load_config(None, [f"{key}={OTHERS.get(key) or _another(before[key])}"])
-    after = leaves(config)
-    assert {name for name in before if before[name] != after[name]} == {key}, "this one and no other"
-    assert build_config(config.model_dump(mode="json")) == config
+    accepted = []
+    for value in [OTHERS[key]] if key in OTHERS else _others(key, before[key]):
+        with contextlib.suppress(ConfigError):
+            accepted.append(load_config(None, [f"{key}={value}"]))
+    assert accepted, f"add a value of {key} to OTHERS"
+    for config in accepted:
+        after = leaves(config)
+        assert {name for name in before if before[name] != after[name]} == {key}, "this one and no other"
+        assert build_config(config.model_dump(mode="json")) == config
 
 
-def _another(value: Any) -> str:
+def _others(key: str, value: Any) -> list[str]:
+    """TOML of values that are not this one: of the same type, or from the list that the field's type is."""
+    section: Any = ExperimentConfig
+    *above, name = key.split(".")
+    for part in above:
+        section = section.model_fields[part].annotation
+    listed = [json.dumps(other) for other in get_args(section.model_fields[name].annotation) if isinstance(other, str)]
     if isinstance(value, bool):
-        return str(not value).lower()
-    assert isinstance(value, (int, float)), f"add the key of {value!r} to OTHERS"
-    return str(value / 2 if isinstance(value, float) and value else value + 1 - 0.5 * isinstance(value, float))
+        return [str(not value).lower()]
+    if isinstance(value, (int, float)):
+        return [str(value / 2 if isinstance(value, float) and value else value + 1 - 0.5 * isinstance(value, float))]
+    return [text for text in (listed or ['"another"', '["another"]']) if text != json.dumps(value)]
 
 
 def test_later_sources_win():
