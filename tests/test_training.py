@@ -3,7 +3,10 @@
 
 import json
 import math
+import os
 import random
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -369,3 +372,26 @@ def test_the_base_model_in_memory_is_never_trained(model, tmp_path):
     for name, tensor in inside.items():
         plain = name.replace(".base_layer", "")
         assert "lora_" in name or torch.equal(tensor, fresh[plain])
+
+
+TRAINED = """
+import sys
+from pathlib import Path
+from axiom.config import ModelConfig, TrainingConfig
+from axiom.models import Policy
+from axiom.training import Example, train
+train(
+    [Example("a", "b", 1.0)], model=ModelConfig(path=sys.argv[1], device="cpu"), config=TrainingConfig(),
+    previous=Policy("base", None), out=Path(sys.argv[2]), seed=1, iteration=1, first_step=0,
+)
+"""
+
+
+def test_every_process_writes_the_same_bytes(tmp_path):
+    model = make_tiny_model(tmp_path / "model")
+    written = []
+    for order in "12":  # of sets, which is each process's own
+        command = [sys.executable, "-c", TRAINED, str(model), str(tmp_path / order)]
+        subprocess.run(command, env=os.environ | {"PYTHONHASHSEED": order, "OMP_NUM_THREADS": "1"}, check=True)
+        written.append({path.name: path.read_bytes() for path in (tmp_path / order).iterdir()})
+    assert written[0] == written[1]

@@ -161,6 +161,8 @@ def save_adapter(trainable: Trainable, model: ModelConfig, out: Path, merged: Pa
     save_file(state, out / WEIGHTS, {FINGERPRINT_KEY: mark})
     settings.base_model_name_or_path = model.path
     settings.inference_mode = True
+    if not isinstance(settings.target_modules, str):  # a set, whose order is each process's own
+        settings.target_modules = sorted(settings.target_modules or ())
     settings.save_pretrained(str(out))
 
 
