@@ -1,30 +1,109 @@
-"""The files of `axiom verify`: candidates in, verdicts out, as JSONL or Parquet.
+"""The files of `axiom verify`: candidates in, as JSONL, Parquet or CSV; verdicts out, as JSONL or Parquet.
 
-Every row is checked before anything runs; one that is not well formed is named by its number, counting from 1.
+Every row is checked before anything runs; one that is not well formed is named by its number, counting from 1. Text is
+UTF-8 whatever the locale says, with or without a byte order mark.
 """
 
-import dataclasses
-import functools
+import csv
 import json
-from collections.abc import Callable, Iterator, Sequence
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
-from axiom.errors import DataError
-from axiom.extraction import extract_code
-from axiom.records import Case
-from axiom.values import decode, encode
+from axiom.config import CpuSeconds, Mebibytes
+from axiom.errors import DataError, StorageError
+from axiom.extraction import extract_code, given
+from axiom.records import Case, Comparison
+from axiom.values import encode, parse, unpack
 from axiom.verification import Candidate, CandidateVerdict
 
-_COLUMNS = {"candidate_id", "code", "completion", "entry_point", "cases", "timeout_s", "memory_mb"}
+FORMATS = (".jsonl", ".parquet")
 _VERDICTS = pa.schema([
     pa.field("candidate_id", pa.string(), False), pa.field("outcome", pa.string(), False),
     pa.field("cases_passed", pa.int32(), False), pa.field("cases_total", pa.int32(), False),
     pa.field("wall_ms", pa.float64(), False), pa.field("detail", pa.string(), False),
 ])  # fmt: skip
+_LONGEST_FIELD = 2**31 - 1  # of a CSV file, in characters
+_SHOWN = 80
+
+
+def _not_empty(text: str) -> str:
+    if not text:
+        raise ValueError("it must not be empty")
+    return text
+
+
+def _read_cases(cases: Any) -> tuple[Case, ...]:
+    """Cases as plain values, or as JSON text where a column cannot hold mixed types."""
+    if isinstance(cases, str):
+        try:
+            cases = parse(cases)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"text that is not JSON: {error}") from None
+    if not isinstance(cases, list) or not cases:
+        raise ValueError('it must be a list of at least one {"args": [...], "expected": ...}')
+    return tuple(_read_case(case, number) for number, case in enumerate(cases))
+
+
+def _read_case(case: Any, number: int) -> Case:
+    if not isinstance(case, dict) or case.keys() != {"args", "expected"}:
+        raise ValueError(f'case {number} is not {{"args": [...], "expected": ...}}')
+    args, expected = case["args"], case["expected"]
+    try:
+        if isinstance(args, str) and isinstance(expected, str):  # as in the problem files of axiom
+            args, expected = parse(args), parse(expected)
+        args, expected = unpack(args), unpack(expected)
+        texts = encode(args), encode(expected)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValueError(f"case {number} has a value that cannot be read: {error}") from None
+    if type(args) is not list:
+        raise ValueError(f"case {number} has args of type {type(args).__name__}; it must be a list of arguments")
+    return Case(args=texts[0], expected=texts[1])
+
+
+class _Row(BaseModel):
+    """One row of a file of candidates."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    candidate_id: Annotated[str, AfterValidator(_not_empty)]
+    entry_point: Annotated[str, AfterValidator(_not_empty)]
+    cases: Annotated[tuple[Case, ...], BeforeValidator(_read_cases)]
+    code: str | None = None
+    completion: str | None = None
+    timeout_s: CpuSeconds | None = None
+    memory_mb: Mebibytes | None = None
+
+    @model_validator(mode="after")
+    def _has_one_text(self) -> Self:
+        if (self.code is None) == (self.completion is None):
+            raise ValueError("must have either code or completion")
+        return self
+
+    def candidate(self, comparison: Comparison) -> Candidate:
+        """The row as the verifier takes it; the program of a completion is extracted here."""
+        code = extract_code(self.completion, self.entry_point) if self.completion is not None else self.code
+        assert code is not None
+        return Candidate(
+            self.candidate_id, code, self.entry_point, self.cases, comparison, self.timeout_s, self.memory_mb
+        )
+
+
+_ROW = TypeAdapter(_Row)
 
 
 def check_candidates(path: Path) -> dict[str, int]:
@@ -33,111 +112,186 @@ def check_candidates(path: Path) -> dict[str, int]:
     Raises DataError naming the first row that is not.
     """
     numbers: dict[str, int] = {}
-    for number, candidate in enumerate(read_candidates(path), 1):
-        first = numbers.setdefault(candidate.candidate_id, number)
+    for number, row in enumerate(_checked_rows(path), 1):
+        first = numbers.setdefault(row.candidate_id, number)
         if first != number:
-            raise DataError(f"{path}: row {number} repeats candidate_id {candidate.candidate_id!r} of row {first}")
+            raise DataError(f"{path}: row {number} repeats candidate_id {row.candidate_id!r} of row {first}")
     return numbers
 
 
-def read_candidates(path: Path) -> Iterator[Candidate]:
-    """The candidates of a JSONL or Parquet file, one after the other. Raises DataError at a row not well formed."""
+def read_candidates(path: Path, comparison: Comparison = "exact") -> Iterator[Candidate]:
+    """The candidates of a file, one after the other. Raises DataError at a row that is not well formed."""
+    for row in _checked_rows(path):
+        yield row.candidate(comparison)
+
+
+def _checked_rows(path: Path) -> Iterator[_Row]:
+    is_text = path.suffix.lower() == ".csv"
     for number, row in enumerate(_rows(path), 1):
-        yield _candidate(row, functools.partial(_fault, path, number))
+        if not isinstance(row, dict):
+            kind = type(row).__name__
+            raise DataError(
+                f"{path}: row {number} is a {kind}; it must be an object with the columns of `axiom verify --help`"
+            )
+        try:
+            yield _ROW.validate_python(
+                {name: value for name, value in row.items() if value is not None}, strict=not is_text
+            )
+        except ValidationError as error:
+            raise DataError(f"{path}: row {number} {_sentence(error)}") from None
 
 
-def _fault(path: Path, number: int, fault: str) -> DataError:
-    return DataError(f"{path}: row {number} {fault}")
+def _sentence(error: ValidationError) -> str:
+    """What is wrong with a row, as the end of a sentence about it."""
+    first = error.errors(include_url=False)[0]
+    where, value = ".".join(map(str, first["loc"])), _short(first["input"])
+    if first["type"] == "extra_forbidden":
+        return f"has the unknown column {where!r}; known: {', '.join(sorted(_Row.model_fields))}"
+    if first["type"] == "missing":
+        return f"has no {where}; see the columns of `axiom verify --help`"
+    if first["type"] == "value_error":
+        reason = str(first["ctx"]["error"])
+        return f"has {where} {value}: {reason}" if where else reason
+    return f"has {where} {value}: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 
-def check_output(path: Path) -> None:
-    """Refuse, before anything runs, a file that could not be written."""
-    if path.suffix not in {".jsonl", ".parquet"}:
-        raise DataError(f"--out {path} must end in .jsonl or .parquet")
-    if not path.absolute().parent.is_dir():
-        raise DataError(f"--out {path}: the folder {path.absolute().parent} does not exist; make it first")
+def _short(value: Any) -> str:
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer beyond Python's limit, a value nested too deeply
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
 
 
-def write_verdicts(path: Path, verdicts: Sequence[CandidateVerdict]) -> None:
-    """Write one row for each verdict: candidate_id, outcome, cases_passed, cases_total, wall_ms, detail."""
-    rows = [{name: dataclasses.asdict(verdict)[name] for name in _VERDICTS.names} for verdict in verdicts]
-    if path.suffix == ".parquet":
-        pq.write_table(pa.Table.from_pylist(rows, schema=_VERDICTS), path)
-    else:
-        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+# Formats
 
 
 def _rows(path: Path) -> Iterator[Any]:
     if not path.is_file():
-        raise DataError(f"{path} does not exist; name a JSONL or Parquet file of candidates")
-    if path.suffix == ".parquet":
-        try:
-            for batch in pq.ParquetFile(path).iter_batches(1024):
-                yield from batch.to_pylist()
-        except pa.ArrowException as error:
-            raise DataError(f"{path} is not a Parquet file: {error}") from None
-        return
-    with path.open(encoding="utf-8") as lines:
-        try:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    yield _parsed(line, functools.partial(_fault, path, number))
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path} is not UTF-8 text: {error}") from None
-
-
-def _parsed(line: str, fault: Callable[[str], DataError]) -> Any:
+        raise DataError(f"{path} does not exist; name a JSONL, Parquet or CSV file of candidates")
     try:
-        return json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise fault(f"is not JSON: {error}") from None
+        yield from {".parquet": _parquet, ".csv": _csv}.get(path.suffix.lower(), _jsonl)(path)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text: {error}") from None
 
 
-def _candidate(row: Any, fault: Callable[[str], DataError]) -> Candidate:
-    if not isinstance(row, dict):
-        raise fault(f"is a {type(row).__name__}; it must be an object with the columns of `axiom verify --help`")
-    row = {name: value for name, value in row.items() if value is not None}
-    if unknown := sorted(set(row) - _COLUMNS):
-        raise fault(f"has the unknown column {unknown[0]!r}; known: {', '.join(sorted(_COLUMNS))}")
-    entry_point = _text(row, "entry_point", fault)
-    if ("code" in row) == ("completion" in row):
-        raise fault("must have either code or completion")
-    code = _text(row, "code", fault) if "code" in row else extract_code(_text(row, "completion", fault), entry_point)
-    timeout_s, memory_mb = row.get("timeout_s"), row.get("memory_mb")
-    if timeout_s is not None and not (type(timeout_s) in (int, float) and 0 < timeout_s <= 600):
-        raise fault(f"has timeout_s {timeout_s!r}; it must be a number of seconds above 0 and at most 600")
-    if memory_mb is not None and not (type(memory_mb) is int and 32 <= memory_mb <= 65536):
-        raise fault(f"has memory_mb {memory_mb!r}; it must be a whole number from 32 to 65536")
-    return Candidate(
-        _text(row, "candidate_id", fault), code, entry_point, _cases(row.get("cases"), fault),
-        timeout_s=timeout_s, memory_mb=memory_mb,
-    )  # fmt: skip
+def _jsonl(path: Path) -> Iterator[Any]:
+    number = 0
+    with path.open(encoding="utf-8-sig") as lines:
+        for line in lines:
+            if line.strip():
+                number += 1
+                try:
+                    yield parse(line)
+                except (ValueError, RecursionError) as error:
+                    raise DataError(f"{path}: row {number} is not JSON: {error}") from None
 
 
-def _text(row: dict[str, Any], name: str, fault: Callable[[str], DataError]) -> str:
-    value = row.get(name)
-    if not isinstance(value, str) or (not value and name not in {"code", "completion"}):
-        raise fault(f"has {name} {value!r}; it must be text")
+def _csv(path: Path) -> Iterator[dict[str, str]]:
+    """Rows of text; an empty field is one that is not there, but for a program."""
+    csv.field_size_limit(_LONGEST_FIELD)
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        try:
+            for number, row in enumerate(csv.DictReader(lines, strict=True), 1):
+                if None in row:
+                    raise DataError(f"{path}: row {number} has more fields than the header has columns")
+                kept = {name: text for name, text in row.items() if text}
+                yield kept if kept.keys() & {"code", "completion"} or "code" not in row else {**kept, "code": ""}
+        except csv.Error as error:
+            raise DataError(f"{path} is not CSV: {error}") from None
+
+
+def _parquet(path: Path) -> Iterator[dict[str, Any]]:
+    """Rows by Arrow type. A null field of a struct inside a case is a key that the dictionary does not have."""
+    try:
+        for batch in pq.ParquetFile(path).iter_batches(1024):
+            columns = {name: column.to_pylist() for name, column in zip(batch.schema.names, batch.columns, strict=True)}
+            if "cases" in columns:
+                kind = batch.schema.field("cases").type
+                columns["cases"] = [_cases_of(value, kind) for value in columns["cases"]]
+            for values in zip(*columns.values(), strict=True):
+                yield dict(zip(columns, values, strict=True))
+    except pa.ArrowException as error:
+        raise DataError(f"{path} is not a Parquet file: {error}") from None
+
+
+def _cases_of(cases: Any, kind: pa.DataType) -> Any:
+    if not isinstance(cases, list) or not pa.types.is_struct(kind.value_type):
+        return cases
+    fields = list(kind.value_type)
+    return [case and {field.name: _plain(case[field.name], field.type) for field in fields} for case in cases]
+
+
+def _plain(value: Any, kind: pa.DataType) -> Any:
+    """A value of an Arrow type as Python's own: maps and structs as dictionaries, whole decimals as integers."""
+    if value is None:
+        return None
+    if pa.types.is_struct(kind):
+        return {field.name: _plain(value[field.name], field.type) for field in kind if value[field.name] is not None}
+    if pa.types.is_map(kind):
+        return {_plain(key, kind.key_type): _plain(item, kind.item_type) for key, item in value}
+    if isinstance(value, list):
+        return [_plain(item, kind.value_type) for item in value]
+    if isinstance(value, Decimal) and value == value.to_integral_value():
+        return int(value)
     return value
 
 
-def _cases(cases: Any, fault: Callable[[str], DataError]) -> tuple[Case, ...]:
-    """Cases as plain JSON values, or as JSON text in a Parquet column that cannot hold mixed types."""
-    if isinstance(cases, str):
-        cases = _parsed(cases, lambda reason: fault(f"has cases that are text but {reason}"))
-    if not isinstance(cases, list) or not cases:
-        raise fault('needs cases: a list of at least one {"args": [...], "expected": ...}')
-    return tuple(_case(case, index, fault) for index, case in enumerate(cases))
+# Verdicts
 
 
-def _case(case: Any, index: int, fault: Callable[[str], DataError]) -> Case:
-    if not isinstance(case, dict) or case.keys() != {"args", "expected"}:
-        raise fault(f'has case {index} that is not {{"args": [...], "expected": ...}}')
+def check_output(path: Path, source: Path) -> None:
+    """Refuse, before anything runs, a file that could not be written, or that is the file of the candidates."""
+    if path.suffix not in FORMATS:
+        raise DataError(f"--out {path} must end in {' or '.join(FORMATS)}")
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise DataError(f"--out {path}: the folder {folder} does not exist; make it first")
+    if path.exists() and source.exists() and path.samefile(source):
+        raise DataError(f"--out {path} is the file of the candidates; name another, or they are lost")
+    if path.is_dir():
+        raise DataError(f"--out {path} is a folder; name a file")
+    target = path.resolve()
     try:
-        args, expected = (decode(json.dumps(case[name])) for name in ("args", "expected"))
-        texts = encode(args), encode(expected)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise fault(f"has case {index} with a value that cannot be read: {error}") from None
-    if type(args) is not list:
-        raise fault(f"has case {index} whose args is a {type(args).__name__}; it must be a list of arguments")
-    return Case(args=texts[0], expected=texts[1])
+        if target.exists():
+            target.open("ab").close()
+        tempfile.TemporaryFile(dir=target.parent).close()
+    except OSError as error:
+        raise DataError(f"--out {path} cannot be written ({error.strerror}); name a file in another folder") from None
+
+
+def check_names(path: Path, names: Iterable[str]) -> None:
+    """Refuse a candidate_id that the format of `path` cannot hold."""
+    for name in names if path.suffix == ".parquet" else ():
+        if any("\ud800" <= sign <= "\udfff" for sign in name):
+            raise DataError(f"Parquet cannot hold candidate_id {name!r}; write the verdicts to a .jsonl file")
+
+
+def write_verdicts(path: Path, verdicts: Sequence[CandidateVerdict], notes: Mapping[str, str]) -> None:
+    """Write one row for each verdict: candidate_id, outcome, cases_passed, cases_total, wall_ms, detail.
+
+    `notes` are put behind the detail of their candidate. Raises StorageError, and then leaves an older file as it was.
+    """
+    rows = [{name: getattr(verdict, name) for name in _VERDICTS.names} for verdict in verdicts]
+    for row in rows:
+        row["detail"] = "; ".join(filter(None, [row["detail"], notes.get(row["candidate_id"], "")]))
+    target = path.resolve()
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        if path.suffix == ".parquet":
+            pq.write_table(pa.Table.from_pylist(rows, schema=_VERDICTS), part)
+        else:
+            text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            part.write_bytes(text.encode("utf-8", "backslashreplace"))  # a lone surrogate as JSON writes it
+        part.replace(target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise StorageError(f"--out {path} could not be written: {error.strerror}") from None
+
+
+def note(candidate: Candidate) -> str:
+    """What the verdict must say about how the program came to be; empty for one that runs as it was written."""
+    names = given(candidate.code)
+    return f"given from typing: {', '.join(names)}" if names else ""

@@ -31,6 +31,8 @@ Difficulty = Annotated[int, Field(ge=1, le=10)]
 DifficultyRange = tuple[Difficulty, Difficulty]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=0)]
+CpuSeconds = Annotated[float, Field(gt=0.0, le=600.0)]
+Mebibytes = Annotated[int, Field(ge=32, le=65536)]
 
 
 def _arm_exists(name: str) -> str:
@@ -221,14 +223,14 @@ class SandboxConfig(Section):
 
     workers: Count = 0
     """Sandbox templates side by side; 0 is one for each core, as far as open files (`ulimit -n`) allow."""
-    cpu_seconds: Annotated[float, Field(gt=0.0, le=600.0)] = 0.5
+    cpu_seconds: CpuSeconds = 0.5
     """CPU time of one candidate over all its cases; this is the limit that decides.
 
     A reference solution takes 1 to 2 ms, the slowest of HumanEval's 108 ms. The sampling of an iteration ends with
     waiting for its last endless program, so a longer limit is paid in every iteration."""
     wall_factor: Annotated[float, Field(ge=1.0, le=100.0)] = 2.0
     """Wall-clock backstop for candidates that sleep, in multiples of `cpu_seconds`; one that still computes goes on."""
-    memory_mb: Annotated[int, Field(ge=32, le=65536)] = 512
+    memory_mb: Mebibytes = 512
     """Address space of one candidate, in MiB."""
     output_kb: Annotated[int, Field(ge=1, le=65536)] = 256
     """Bytes of results one candidate may return, in KiB; it may print four times as much."""

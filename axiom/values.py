@@ -43,7 +43,7 @@ def decode(text: str) -> Any:
     Raises ValueError for any other text.
     """
     try:
-        return _unpack(parse(text))
+        return unpack(parse(text))
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
@@ -115,13 +115,14 @@ def _pack(value: Any) -> Any:
     raise TypeError(f"no JSON form for a value of type {kind.__name__}")
 
 
-def _unpack(value: Any) -> Any:
+def unpack(value: Any) -> Any:
+    """The value of plain JSON with tags in it. Raises ValueError, RecursionError when it is nested too deeply."""
     if isinstance(value, list):
-        return [_unpack(item) for item in value]
+        return [unpack(item) for item in value]
     if not isinstance(value, dict):
         return value
     if TAG not in value:
-        return {key: _unpack(item) for key, item in value.items()}
+        return {key: unpack(item) for key, item in value.items()}
     tag = value[TAG]
     if not isinstance(tag, str) or tag not in _MAKE or value.keys() != {TAG, "v"}:
         raise ValueError(f'{_short(value)} needs a tag "{TAG}", one of {", ".join(_MAKE)}, and its value "v"')
@@ -138,7 +139,7 @@ def _unpack(value: Any) -> Any:
 def _items(value: dict[str, Any]) -> list[Any]:
     if not isinstance(value["v"], list):
         raise ValueError(f'{_short(value)} needs a list as its value "v"')
-    return [_unpack(item) for item in value["v"]]
+    return [unpack(item) for item in value["v"]]
 
 
 def _dict(pairs: list[Any]) -> dict[Any, Any]:

@@ -515,8 +515,8 @@ ROW = {"candidate_id": "a", "code": RIGHT, "entry_point": "f", "cases": [{"args"
     [
         ({"candidate_id": None}, "candidate_id"),
         ({"code": None}, "either code or completion"),
-        ({"cases": []}, "needs cases"),
-        ({"cases": [{"args": 1, "expected": 2}]}, "args is a int"),
+        ({"cases": []}, "cases .*at least one"),
+        ({"cases": [{"args": 1, "expected": 2}]}, "args of type int"),
         ({"cases": [{"args": [1]}]}, "case 0"),
         ({"timeout_s": -1}, "timeout_s"),
         ({"memory_mb": 1.5}, "memory_mb"),

@@ -1,44 +1,99 @@
 """`axiom verify` and `axiom bench sandbox`: judge programs from a file, and measure how fast that goes."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from axiom.cli.app import app, bench_app, console
+from axiom.config import SandboxConfig
+from axiom.records import Comparison
+
+if TYPE_CHECKING:
+    from axiom.verification import CandidateVerdict, Verifier
+
+_LIMITS = SandboxConfig()
+_INTERRUPTED = 130
 
 
 @app.command()
 def verify(
-    file: Annotated[Path, typer.Argument(help="Candidates, one a row: JSONL or Parquet.")],
+    file: Annotated[Path, typer.Argument(help="Candidates, one a row: .jsonl, .parquet or .csv.")],
     out: Annotated[Path, typer.Option(help="Verdicts, one a row: .jsonl or .parquet.")],
+    comparison: Annotated[
+        Comparison, typer.Option(help="`exact`, or `close`: floats within 1e-6, relative or absolute.")
+    ] = "exact",
     workers: Annotated[int, typer.Option(help="Sandbox templates side by side; 0 is one for each core.")] = 0,
-    timeout_s: Annotated[float, typer.Option(help="CPU seconds of a candidate that names none.")] = 2.0,
-    memory_mb: Annotated[int, typer.Option(help="Address space of a candidate that names none, in MiB.")] = 512,
+    timeout_s: Annotated[float, typer.Option(help="CPU seconds of a candidate that names none.")] = _LIMITS.cpu_seconds,
+    memory_mb: Annotated[
+        int, typer.Option(help="Address space of a candidate that names none, in MiB.")
+    ] = _LIMITS.memory_mb,
     without: Annotated[list[str] | None, typer.Option(help="An isolation layer to go without, by name.")] = None,
 ) -> None:
     """Run candidates in the sandbox and write a verdict for each row.
 
     Columns in: candidate_id, code (or completion), entry_point, cases: a list of {"args": [...], "expected": ...};
-    optionally timeout_s, memory_mb. Example: axiom verify candidates.jsonl --out verdicts.jsonl
-    """
-    from collections import Counter
+    optionally timeout_s, memory_mb. `cases` may be JSON text, and in CSV it must be.
 
-    from axiom.candidates import check_candidates, check_output, read_candidates, write_verdicts
+    Values are compared by type and value, all the way down: 1, 1.0 and True differ, nan equals nan, 0.0 differs from
+    -0.0, and dictionaries are equal in any order. With --comparison close, floats and the parts of complex numbers,
+    also inside lists, tuples and dictionary values, may differ by 1e-6 of the larger or by 1e-6; types still count.
+
+    What JSON lacks is tagged: {"$": "tuple", "v": [1, 2]}, likewise set, frozenset, bytes (hex), dict (pairs), complex.
+    NaN and integers of any size are read as they are. In Parquet, a null field of a struct is a key that is not there.
+
+    Example: axiom verify candidates.jsonl --out verdicts.jsonl
+    """
+    from axiom.candidates import check_candidates, check_names, check_output
     from axiom.config import build_config
     from axiom.verification import Verifier
 
-    check_output(out)
+    check_output(out, file)
     place = check_candidates(file)
+    check_names(out, place)
     limits = {"workers": workers, "cpu_seconds": timeout_s, "memory_mb": memory_mb, "without": without or []}
-    outcomes: Counter[str] = Counter()
     with Verifier(build_config({"sandbox": limits}).sandbox) as verifier:
-        verdicts = sorted(verifier.verify(read_candidates(file)), key=lambda verdict: place[verdict.candidate_id])
-        outcomes.update(verdict.outcome.value for verdict in verdicts)
-        write_verdicts(out, verdicts)
-        console.print(f"{len(verdicts)} verdicts in {out}, isolation {verifier.tier}", highlight=False, markup=False)
-    for outcome, count in outcomes.most_common():
-        console.print(f"  {outcome:<18}{count:>8}", highlight=False)
+        left = _verify(verifier, file, out, comparison, place)
+    if left:
+        raise typer.Exit(left)
+
+
+def _verify(verifier: "Verifier", file: Path, out: Path, comparison: Comparison, place: dict[str, int]) -> int:
+    """Judge and write; 0, or the exit code of a run that was interrupted and has written what it had."""
+    from axiom.candidates import note, read_candidates, write_verdicts
+    from axiom.verification import Candidate
+
+    verdicts: list[CandidateVerdict] = []
+    notes: dict[str, str] = {}
+
+    def noted() -> Iterator[Candidate]:
+        for candidate in read_candidates(file, comparison):
+            if said := note(candidate):
+                notes[candidate.candidate_id] = said
+            yield candidate
+
+    finished, left = False, 0
+    try:
+        for verdict in verifier.verify(noted()):
+            verdicts.append(verdict)
+        finished = True
+    except KeyboardInterrupt:
+        left = _INTERRUPTED
+    finally:  # what is done is kept, however the run ends
+        verdicts.sort(key=lambda verdict: place[verdict.candidate_id])
+        write_verdicts(out, verdicts, notes)
+        count = f"{len(verdicts)} verdicts" if finished else f"interrupted: {len(verdicts)} of {len(place)} verdicts"
+        _print_outcomes(verdicts, f"{count} in {out}, isolation {verifier.tier}")
+    return left
+
+
+def _print_outcomes(verdicts: "list[CandidateVerdict]", title: str) -> None:
+    from collections import Counter
+
+    console.print(title, highlight=False, markup=False)
+    for outcome, number in Counter(verdict.outcome.value for verdict in verdicts).most_common():
+        console.print(f"  {outcome:<18}{number:>8}", highlight=False)
 
 
 @bench_app.command()
