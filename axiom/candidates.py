@@ -6,8 +6,6 @@ UTF-8 whatever the locale says, with or without a byte order mark.
 
 import csv
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -242,26 +240,6 @@ def _plain(value: Any, kind: pa.DataType) -> Any:
 # Verdicts
 
 
-def check_output(path: Path, source: Path) -> None:
-    """Refuse, before anything runs, a file that could not be written, or that is the file of the candidates."""
-    if path.suffix not in FORMATS:
-        raise DataError(f"--out {path} must end in {' or '.join(FORMATS)}")
-    folder = path.absolute().parent
-    if not folder.is_dir():
-        raise DataError(f"--out {path}: the folder {folder} does not exist; make it first")
-    if path.exists() and source.exists() and path.samefile(source):
-        raise DataError(f"--out {path} is the file of the candidates; name another, or they are lost")
-    if path.is_dir():
-        raise DataError(f"--out {path} is a folder; name a file")
-    target = path.resolve()
-    try:
-        if target.exists():
-            target.open("ab").close()
-        tempfile.TemporaryFile(dir=target.parent).close()
-    except OSError as error:
-        raise DataError(f"--out {path} cannot be written ({error.strerror}); name a file in another folder") from None
-
-
 def check_names(path: Path, names: Iterable[str]) -> None:
     """Refuse a candidate_id that the format of `path` cannot hold."""
     for name in names if path.suffix == ".parquet" else ():
@@ -272,22 +250,21 @@ def check_names(path: Path, names: Iterable[str]) -> None:
 def write_verdicts(path: Path, verdicts: Sequence[CandidateVerdict], notes: Mapping[str, str]) -> None:
     """Write one row for each verdict: candidate_id, outcome, cases_passed, cases_total, wall_ms, detail.
 
-    `notes` are put behind the detail of their candidate. Raises StorageError, and then leaves an older file as it was.
+    `notes` are put behind the detail of their candidate. Raises StorageError.
     """
     rows = [{name: getattr(verdict, name) for name in _VERDICTS.names} for verdict in verdicts]
     for row in rows:
         row["detail"] = "; ".join(filter(None, [row["detail"], notes.get(row["candidate_id"], "")]))
-    target = path.resolve()
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    if path.suffix == ".parquet":
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.Table.from_pylist(rows, schema=_VERDICTS), sink)
+        content = sink.getvalue().to_pybytes()
+    else:
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        content = text.encode("utf-8", "backslashreplace")  # a lone surrogate as JSON writes it
     try:
-        if path.suffix == ".parquet":
-            pq.write_table(pa.Table.from_pylist(rows, schema=_VERDICTS), part)
-        else:
-            text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-            part.write_bytes(text.encode("utf-8", "backslashreplace"))  # a lone surrogate as JSON writes it
-        part.replace(target)
+        path.write_bytes(content)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise StorageError(f"--out {path} could not be written: {error.strerror}") from None
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import axiom.cli.verify  # noqa: F401  (registers the command)
-from axiom.candidates import check_candidates, check_names, check_output, read_candidates
+from axiom.candidates import check_candidates, check_names, read_candidates
 from axiom.cli.app import app
 from axiom.config import SandboxConfig
 from axiom.errors import DataError
@@ -204,17 +204,18 @@ def test_an_output_that_is_the_input_is_refused(tmp_path):
     for name in ("x.jsonl", "link.jsonl", "hard.jsonl", "../" + tmp_path.name + "/x.jsonl"):
         done = CliRunner().invoke(app, ["verify", str(source), "--out", str(tmp_path / name)])
         assert isinstance(done.exception, DataError), done.output
-        assert "is the file of the candidates" in str(done.exception)
+        assert "which is read" in str(done.exception)
     assert source.read_text() == json.dumps(ROW)
 
 
 def test_an_output_that_cannot_be_written_is_refused_before_anything_runs(tmp_path):
     (tmp_path / "folder.jsonl").mkdir()
-    for name, says in {"folder.jsonl": "is a folder", "no/x.jsonl": "does not exist", "x.txt": "must end in"}.items():
-        with pytest.raises(DataError, match=says):
-            check_output(tmp_path / name, tmp_path / "x.jsonl")
-    with pytest.raises(DataError, match="cannot be written"):
-        check_output(Path("/proc/verdicts.jsonl"), tmp_path / "x.jsonl")
+    (tmp_path / "x.jsonl").write_text(json.dumps(row(candidate_id=3)))  # a fault that would be named next
+    for name in ("folder.jsonl", "no/x.jsonl", "x.txt", "/proc/verdicts.jsonl"):
+        done = verify(tmp_path / "x.jsonl", "--out", tmp_path / name)
+        assert done.returncode == 2
+        assert done.stderr.startswith(b"error: --out")
+        assert done.stderr.count(b"\n") == 1
 
 
 def test_an_interrupted_run_keeps_its_verdicts_and_says_so(tmp_path):

@@ -45,11 +45,12 @@ def verify(
 
     Example: axiom verify candidates.jsonl --out verdicts.jsonl
     """
-    from axiom.candidates import check_candidates, check_names, check_output
+    from axiom.candidates import FORMATS, check_candidates, check_names
+    from axiom.cli.outputs import check_file
     from axiom.config import build_config
     from axiom.verification import Verifier
 
-    check_output(out, file)
+    check_file("--out", out, FORMATS, [file])
     place = check_candidates(file)
     check_names(out, place)
     limits = {"workers": workers, "cpu_seconds": timeout_s, "memory_mb": memory_mb, "without": without or []}

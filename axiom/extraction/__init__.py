@@ -3,9 +3,9 @@
 import re
 from dataclasses import dataclass
 
-from axiom.extraction.assembly import assemble, given
+from axiom.extraction.assembly import assemble, given, replaces
 from axiom.extraction.definitions import Definition, definition
-from axiom.extraction.doubt import is_doubted
+from axiom.extraction.doubt import is_correction, is_doubted
 from axiom.extraction.embedded import texts
 from axiom.extraction.mending import dedent, readings
 from axiom.extraction.parsing import Parser
@@ -15,6 +15,7 @@ from axiom.extraction.statements import Run, has_prose, runs
 __all__ = ["extract_code", "given"]
 
 _INLINE = re.compile(r"(?<!`)(`{1,3})(?!`)(?:python\d?[ \t]+|py[ \t]+)?([^`\n]+)\1(?!`)", re.IGNORECASE)
+_MARKDOWN = re.compile(r"\\([_*\[\]()#`<>])")
 _DEEPEST = 3  # blocks inside blocks, data inside data
 
 
@@ -35,6 +36,7 @@ class _Piece:
     source: str
     defines: Definition = Definition.NONE
     doubted: bool = False
+    intro: str = ""
 
     @property
     def rank(self) -> tuple[Definition, bool]:
@@ -66,8 +68,25 @@ class _Extraction:
             if other.defines > best.defines:
                 found, place, best = inside, other_place, other
         if not best.defines:
-            return self._rest(reading.answer)
-        return assemble(best.source, lambda: self._others(found, place), self._name, self._parse)
+            return self._escaped() or self._rest(reading.answer)
+        main = self._corrected(best.source, found, place)
+        return assemble(main, lambda: self._others(found, place), self._name, self._parse)
+
+    def _corrected(self, main: str, found: list[Region], place: tuple[int, int]) -> str:
+        """`main` with the functions that a later piece replaces, if the text above that piece says so."""
+        for number in range(place[0] + 1, len(found)):
+            if is_correction(found[number].intro):
+                for piece in self._of_region(found, number):
+                    if not piece.doubted and replaces(piece.source, main, self._parse):
+                        main = f"{main}\n\n\n{piece.source}"
+        return main
+
+    def _escaped(self) -> str:
+        """The program of a text that is written with escapes: of Python on one line, or of Markdown."""
+        text = self._text.strip()
+        plain = text.replace("\\n", "\n").replace('\\"', '"').replace("\\t", "\t") if "\n" not in text else text
+        plain = _MARKDOWN.sub(r"\1", plain)
+        return _Extraction(plain, self._name).program() if plain != text and self._name in plain else ""
 
     def _whole(self) -> Reading | None:
         """The text as one region, if it is nothing but a program, or a program and single words."""
@@ -154,7 +173,7 @@ class _Extraction:
     def _piece(self, run: Run, outro: str = "") -> _Piece:
         tree = self._parse(run.source)
         defines = definition(tree, run.source, self._name) if tree is not None else Definition.NONE
-        return _Piece(run.source, defines, bool(defines) and is_doubted(run.intro, run.source, outro))
+        return _Piece(run.source, defines, is_doubted(run.intro, run.source, outro), run.intro)
 
     def _rest(self, found: list[Region]) -> str:
         """What is judged where nothing defines the function."""

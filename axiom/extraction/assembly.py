@@ -32,10 +32,17 @@ def assemble(main: str, others: Callable[[], Sequence[str]], name: str, parse: P
 
 def given(code: str) -> list[str]:
     """The names of `typing` that a program was given."""
-    for line in code.split("\n"):
-        if line.startswith("from typing import ") and line.endswith(NOT_IMPORTED):
-            return line.removesuffix(NOT_IMPORTED).removeprefix("from typing import ").strip().split(", ")
-    return []
+    lines = [line.removesuffix(NOT_IMPORTED) for line in code.split("\n") if line.endswith(NOT_IMPORTED)]
+    return [name for line in lines for name in line.rpartition("import ")[2].strip().split(", ")]
+
+
+def replaces(source: str, main: str, parse: Parser) -> bool:
+    """Whether `source` is nothing but new versions of functions and classes that `main` has."""
+    trees = parse(source), parse(main)
+    if trees[0] is None or trees[1] is None or not trees[0].body:
+        return False
+    known = {statement.name for statement in trees[1].body if isinstance(statement, _SCOPES)}
+    return all(isinstance(statement, _SCOPES) and statement.name in known for statement in trees[0].body)
 
 
 def _missing(source: str, tree: ast.Module) -> set[str]:
@@ -61,9 +68,9 @@ def _helpers(missing: set[str], others: Sequence[str], name: str, parse: Parser)
     waiting, asked = sorted(missing, reverse=True), set(missing)
     while waiting:
         wanted = waiting.pop()
-        for number, places in index.get(wanted, {}).items():
+        for number, places in (index.get(wanted) or index.get("*", {})).items():
             safe = [place for place in places if _is_safe(sources.statement(number, place), name)]
-            if any(wanted in _bound(sources.statement(number, place)) for place in safe):
+            if any({wanted, "*"} & _bound(sources.statement(number, place)) for place in safe):
                 taken.setdefault(number, set()).update(safe)
                 found = names("\n".join(sources.text(number, place) for place in safe))
                 new = sorted(found.missing - asked) if found else []
@@ -111,8 +118,8 @@ def _is_safe(statement: ast.stmt, name: str) -> bool:
     """Whether a statement defines without doing: no input, no call of the function itself, no endless loop."""
     if isinstance(statement, _SCOPES):
         return True
-    if isinstance(statement, ast.ImportFrom) and (statement.level or statement.module == "__future__"):
-        return False
+    if isinstance(statement, ast.ImportFrom):
+        return not statement.level and statement.module != "__future__"
     for node in ast.walk(statement):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {*_EFFECTS, name}:
             return False
@@ -193,18 +200,17 @@ def _led_by(program: str, helpers: list[str], future: bool, parse: Parser) -> st
 
 def _with_typing(program: str, parse: Parser) -> str:
     """`program` with the names of `typing` that it uses without importing them, and a remark that says so."""
-    found = names(program)
-    used = found.missing & set(typing.__all__) if found else frozenset()
-    if not used:
+    found, tree = names(program), parse(program)
+    if found is None or tree is None:
         return program
-    tree = parse(program)
-    if tree is None:
-        return program
-    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
-    used -= called & _ALSO_IN_COLLECTIONS
-    if not used:
+    used = found.missing & set(typing.__all__)
+    calls = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call)) if used else ()
+    used -= {call.id for call in calls if isinstance(call, ast.Name)} & _ALSO_IN_COLLECTIONS
+    added = [f"from typing import {', '.join(sorted(used))}  {NOT_IMPORTED}"] if used else []
+    if "typing" in found.missing:
+        added.append(f"import typing  {NOT_IMPORTED}")
+    if not added:
         return program
     lines = program.split("\n")
     line = _future_line(tree)
-    lines.insert(line, f"from typing import {', '.join(sorted(used))}  {NOT_IMPORTED}")
-    return "\n".join(lines)
+    return "\n".join([*lines[:line], *added, *lines[line:]])

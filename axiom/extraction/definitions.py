@@ -20,7 +20,7 @@ class Definition(IntEnum):
 
     NONE = 0
     STUB = 1
-    """A function without a body: `pass`, `...`, `raise NotImplementedError` or its docstring alone."""
+    """A function without a body: `pass`, `...`, `return None`, `raise NotImplementedError` or its docstring alone."""
     BUILT = 2
     """Perhaps: the name stands in a string of a source that calls `globals`, `exec` or the like."""
     METHOD = 3
@@ -81,7 +81,10 @@ def is_stub(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 def _is_empty(node: ast.stmt) -> bool:
     if isinstance(node, ast.Raise):
         return node.exc is not None and "NotImplementedError" in ast.dump(node.exc)
-    return isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+    value = node.value if isinstance(node, ast.Expr | ast.Return) else None
+    if isinstance(node, ast.Return):
+        return value is None or (isinstance(value, ast.Constant) and value.value is None)
+    return isinstance(node, ast.Pass) or isinstance(value, ast.Constant)
 
 
 def _binds(node: ast.stmt, name: str) -> bool:

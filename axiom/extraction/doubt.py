@@ -21,6 +21,7 @@ _FOR = _phrases(
     "correct(?:ed|ly)?", "fix(?:ed|es)?", "right", "proper(?:ly)?", "final", "works", "working", "improved?", "better",
     "updated?", "instead", "solution", "actual(?:ly)?", "should be",
 )  # fmt: skip
+_REPLACES = _phrases("replac(?:e|ed|ing)", "chang(?:e|ed)", "rewrit(?:e|ten)", "oops", "correction", "mistake")
 _PAST = _phrases(
     "that(?:['’]s| is| was| fails)", "above", "previous(?:ly)?", "earlier", "last", "first", "my", "i made", "was"
 )
@@ -35,6 +36,11 @@ def is_doubted(intro: str, source: str, outro: str) -> bool:
     comment = source.partition("\n")[0] if source.startswith("#") else ""
     last = _SENTENCE.split(intro.strip()[-400:])[-1]
     return _speaks_against(last) or _speaks_against(comment) or bool(_BELOW.match(outro.strip()[:200]))
+
+
+def is_correction(intro: str) -> bool:
+    """Whether the text above a block says that the block replaces what came before."""
+    return bool(_FOR.search(intro[-400:]) or _REPLACES.search(intro[-400:]))
 
 
 def _speaks_against(sentence: str) -> bool:

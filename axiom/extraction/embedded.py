@@ -1,4 +1,4 @@
-"""Programs inside data: tool calls, answers in JSON, notebooks, dictionaries as Python prints them."""
+"""Programs inside data: tool calls, answers in JSON, notebooks, texts in Python's own quotes."""
 
 import ast
 import json
@@ -23,24 +23,16 @@ def texts(source: str, name: str, parse: Parser) -> list[str]:
         if start is None:
             break
         begin = start.start() + len(start[0]) - len(start[0].lstrip())
-        value, place = _value(source, begin, parse)
-        found += [text for text in _texts(value) if name in text and text != source]
-    return found
-
-
-def _value(source: str, start: int, parse: Parser) -> tuple[Any, int]:
-    """The JSON or Python value that begins at `start`, and where it ends; None where there is none."""
-    try:
-        value, stop = _DECODER.raw_decode(source, start)
-        return value, stop
-    except (ValueError, RecursionError):
-        tree = parse(source[start:].strip()) if start == len(source) - len(source.lstrip()) else None
-    if tree is not None and len(tree.body) == 1 and isinstance(tree.body[0], ast.Expr):
         try:
-            return ast.literal_eval(tree.body[0].value), len(source)
-        except (ValueError, TypeError, RecursionError, MemoryError):
-            pass
-    return None, start + 1
+            value, place = _DECODER.raw_decode(source, begin)
+            found += _texts(value)
+        except (ValueError, RecursionError):
+            place = begin + 1
+    tree = None if found else parse(source.strip())
+    for node in ast.walk(tree) if tree else ():
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.append(node.value)
+    return [text for text in found if name in text and text != source]
 
 
 def _texts(value: Any) -> Iterator[str]:

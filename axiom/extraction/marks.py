@@ -35,10 +35,13 @@ _OPENING = re.compile(
     r"(?:<\|(?:im_start|start_header_id|assistant|begin_of_text|start)\|>(?:assistant\b)?(?:<\|end_header_id\|>)?|<s>"
     r"|<bos>|<start_of_turn>model\b|\[/INST\]|<｜(?:Assistant|begin▁of▁sentence)｜>|\s)+"
 )
-_TAG = re.compile(
-    r"</?[A-Za-z][\w:.-]{0,40}(?:=[\w.-]{1,80})?(?:\s[^<>\n]{0,300})?>|<[|｜][^|｜<>\n]{1,40}[|｜]>"
+_ONE_TAG = (
+    r"<!\[CDATA\[|\]\]>|<[/!]?[A-Za-z][\w:.-]{0,40}(?:=[\w.-]{1,80})?(?:\s[^<>\n]{0,300})?>|<[|｜][^|｜<>\n]{1,40}[|｜]>"
     r"|\[/?(?:TOOL_CALLS|PYTHON|CODE|ANSWER|BEGIN|INST)\]|\\(?:begin|end)\{[^{}\n]{1,40}\}(?:\[[^\[\]\n]{0,200}\])?"
 )
+_TAG = re.compile(_ONE_TAG)
+_TAGS = re.compile(rf"(?:{_ONE_TAG})+")
+_OPENS_CODE = re.compile(r"<(?:pre|code)\b[^<>\n]{0,300}>$", re.IGNORECASE)
 _DATA = re.compile(r"\s*(?:<[^<>\n]{1,300}>|\[[A-Z_]+\])*\s*(?:\{\s*[\"']|\[\{|\".*\"\s*$)")
 _CHANNEL = re.compile(r"""(?<!["'`])<\|channel\|>\s*(\w+)[^<\n]{0,200}(?:<\|constrain\|>\s*\w+)?\s*<\|message\|>""")
 _MESSAGE_END = re.compile(r"<\|(?:end|return|call|start)\|>(?!['\"`])")
@@ -103,10 +106,13 @@ def _end(line: str) -> Mark | None:
 def _tag(line: str) -> Mark | None:
     start = len(line) - len(line.lstrip())
     match = _TAG.match(line, start)
-    if match is None and line.rstrip().endswith((">", "}")):
-        start = max(line.rfind("</"), line.rfind("<|"), line.rfind("<｜"), line.rfind("\\end{"))
-        match = _TAG.fullmatch(line.rstrip(), start) if start >= 0 else None
-    return None if match is None else Mark("tag", start, match.end(), html=bool(_HTML.match(match[0])))
+    bare = line.rstrip()
+    if match is None and bare.endswith((">", "}")):
+        start = max(map(line.rfind, ("</", "<|", "<｜", "]]>", "\\end{")))
+        match = (_TAGS.fullmatch(bare, start) if start >= 0 else None) or _OPENS_CODE.search(
+            bare, max(0, len(bare) - 300)
+        )
+    return None if match is None else Mark("tag", match.start(), match.end(), html=bool(_HTML.search(match[0])))
 
 
 def without_opening(text: str) -> str:

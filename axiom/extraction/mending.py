@@ -1,5 +1,6 @@
 """Other readings of a piece of text that does not parse as it stands: what a web page or a shell did to a program."""
 
+import html
 import os
 import re
 from collections.abc import Iterator
@@ -8,9 +9,11 @@ _SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 _QUOTES = str.maketrans("‘’‚‛“”„‟", "''''\"\"\"\"")
 _ODD = re.compile("[\u00a0\u00ad\u1680\u2000-\u200f\u202f\u205f\u2060\u3000\ufeff‘’‚‛“”„‟]")
-_PROMPT = re.compile(r"[ \t]*(?:>>>|In \[\d*\]:)(?: |$)")
-_CONTINUED = re.compile(r"[ \t]*(?:\.\.\.+:?)(?: |$)")
-_NUMBER = re.compile(r"[ \t]*(\d{1,6})(?:[ \t]*[:|.)│]|(?=[ \t]|$))(.*)")
+_PROMPT = re.compile(r"[ \t]*(?:>>>|In \[\d*\]:) ?")
+_CONTINUED = re.compile(r"[ \t]*\.\.\.+:? ?")
+_NUMBER = re.compile(r"[ \t]*(\d{1,6})(?:[ \t]*[:|.)│]|(?=\D|$))(.*)")
+_BREAK = re.compile(r"<br[ \t]*/?>", re.IGNORECASE)
+_ENTITY = re.compile(rf"&(?:lt|gt|amp|quot|#39|#x27|nbsp);|{_BREAK.pattern}", re.IGNORECASE)
 _HEADER = ("+++", "---", "@@", "diff ", "index ", "-", "\\ No newline")
 
 
@@ -25,9 +28,11 @@ def dedent(text: str) -> str:
 
 
 def readings(text: str) -> Iterator[str]:
-    """What `text` may have been: with plain quotes and spaces, without prompts, line numbers or the signs of a diff."""
+    """What `text` may have been: plain quotes and spaces, HTML read, no prompts, no numbers, no signs of a diff."""
     if _ODD.search(text):
         yield plain(text)
+    if _ENTITY.search(text):
+        yield html.unescape(_BREAK.sub("", text))
     lines = text.split("\n")
     if any(map(_PROMPT.match, lines)):
         yield dedent(_without_prompts(lines))
@@ -54,9 +59,18 @@ def _without_prompts(lines: list[str]) -> str:
 
 
 def _without_numbers(lines: list[str]) -> str:
-    """The lines without the numbers in front of them; nothing when they are not numbered one after the other."""
-    found = [_NUMBER.fullmatch(line) for line in lines if line.strip()]
-    numbers = [int(match[1]) for match in found if match]
-    if not numbers or len(numbers) < len(found) or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
-        return ""
-    return "\n".join(match[2] for match in found if match)
+    """The longest run of lines that are numbered one after the other, without their numbers; nothing without one."""
+    best: list[str] = []
+    run: list[str] = []
+    last = -1
+    for line in lines:
+        match = _NUMBER.fullmatch(line)
+        if match is None:
+            run = run if not line.strip() else []
+            continue
+        if not run or int(match[1]) != last + 1:
+            run = []
+        run.append(match[2])
+        last = int(match[1])
+        best = max(best, run, key=len)
+    return "\n".join(best) if len(best) > 1 else ""

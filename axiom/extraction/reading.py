@@ -14,6 +14,8 @@ from axiom.extraction.parsing import Parser
 
 _FENCE = re.compile(r"[ \t]*(?:(?:[-*+]|\d{1,3}[.)])[ \t]+)?(`{3,}|~{3,})[ \t]*([^`\n]*)$")
 _CODE_IN_INFO = re.compile(r"(?:python\d?|py)\s+(?=(?:async def|def|class|import|from \S+ import|@))", re.IGNORECASE)
+_SHELL = re.compile(r"(?:bash|sh|shell|zsh|console|terminal|powershell)\b", re.IGNORECASE)
+"""Languages of a session, in which a program may stand: some commands parse as Python."""
 _LANGUAGE = re.compile(r"\{?[ \t]*\.?[A-Za-z][\w+#.-]*")
 _QUOTED = re.compile(r"[ \t]{0,3}>(?!>>)(?:[ \t]*>(?!>>))* ?")
 _STRING = re.compile(r"#|\"\"\"|'''|\"(?:\\.|[^\"\\])*\"?|'(?:\\.|[^'\\])*'?")
@@ -25,7 +27,7 @@ _MOST_MARKS = 20  # that are looked for in one line
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A fenced block, or text between blocks. `intro` is the last line of text above a block."""
+    """A block of code, or text between blocks. `intro` is the last line of text above a block."""
 
     text: str
     fenced: bool
@@ -151,7 +153,7 @@ class _Reader:
             place, kept = cut
             self._found.append(Region(dedent("\n".join([*body[: place - at - 1], kept])), True, intro))
             return place
-        self._found.append(Region(dedent("\n".join(body)), True, intro))
+        self._found.append(Region(dedent("\n".join(body)), not _SHELL.match(info), intro))
         if rest is None:
             return stop
         if rest.strip():

@@ -88,7 +88,8 @@ def _end_of_chunk(lines: list[str], start: int) -> int:
     decorated = lines[start].startswith("@")
     while stop < len(lines):
         line = lines[stop]
-        if line[:1].strip() and line[0] not in ")]}#" and not _GOES_ON.match(line) and not decorated:
+        goes_on = decorated or lines[stop - 1].endswith("\\") or _GOES_ON.match(line)
+        if line[:1].strip() and line[0] not in ")]}#" and not goes_on:
             break
         decorated = line.startswith("@") or (decorated and not line[:1].strip())
         stop += 1
