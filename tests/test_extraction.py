@@ -182,7 +182,7 @@ CHANGES_STRINGS = {"list", "quote", "numbers", "diff", "doctest"}
 """Forms that put something in front of each line, so that lines inside a string may lose spaces."""
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(PROGRAMS, PROSES, PROSES, *(st.sampled_from(sorted(forms)) for forms in (INNER, OUTER, WRAPPED)))
 def test_wrapping_a_program_in_any_form_and_any_prose_gives_it_back(program, before, after, inner, outer, wrapped):
     if inner in CHANGES_STRINGS and "'''" in program:

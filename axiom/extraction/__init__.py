@@ -147,12 +147,16 @@ class _Extraction:
 
     def _block(self, region: Region, outro: str, depth: int) -> list[_Piece]:
         """A fenced block: the block itself, else another reading of it, blocks in it, or its whole statements."""
-        for source in (region.text, *readings(region.text)):
-            if self._parse(source) is not None:
-                return [self._piece(Run(source, region.intro), outro)]
+        if self._parse(region.text) is not None:
+            return [self._piece(Run(region.text, region.intro), outro)]
+        others = [source for source in readings(region.text) if self._parse(source) is not None]
+        found = [self._piece(Run(source, region.intro), outro) for source in others]
+        if whole := [piece for piece in found if piece.defines]:
+            return whole[:1]
         if ("```" in region.text or "~~~" in region.text) and depth < _DEEPEST:
             return self._inner(region.text, depth)
-        return [self._piece(Run(run.source, run.intro or region.intro)) for run in runs(region.text, self._parse)]
+        parts = runs(region.text, self._parse)
+        return [self._piece(Run(run.source, run.intro or region.intro)) for run in parts] or found
 
     def _bare(self, text: str) -> list[_Piece]:
         """The runs of statements in text without a fence, read in other ways if none of them is the function."""

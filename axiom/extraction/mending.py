@@ -73,4 +73,4 @@ def _without_numbers(lines: list[str]) -> str:
         run.append(match[2])
         last = int(match[1])
         best = max(best, run, key=len)
-    return "\n".join(best) if len(best) > 1 else ""
+    return "\n".join(best) if len(best) > 1 or len(lines) == 1 else ""
