@@ -52,13 +52,36 @@ def _missing(source: str, tree: ast.Module) -> set[str]:
         return set()
     missing = set(found.missing)
     seen: set[str] = set()
-    for statement in tree.body:
-        if isinstance(statement, ast.Assign | ast.AugAssign):
-            stores = _stored([statement])
-            uses = {node.id for node in ast.walk(statement.value) if isinstance(node, ast.Name)}
-            missing |= (stores if isinstance(statement, ast.AugAssign) else stores & uses) - seen
-        seen |= _bound(statement)
+    for statement in module_statements(tree):
+        if not isinstance(statement, _SCOPES):
+            missing |= _used(statement) & found.bound - seen
+        seen |= _stored([statement])
     return missing
+
+
+def _used(statement: ast.stmt) -> set[str]:
+    """The names that a statement's own expressions use at once: bodies of `lambda` and names of comprehensions not."""
+    used: set[str] = set()
+    stored: set[str] = set()
+    inner: set[str] = set()  # to a comprehension
+    waiting: list[ast.AST] = [
+        node for node in ast.iter_child_nodes(statement) if isinstance(node, ast.expr | ast.withitem)
+    ]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Name):
+            (used if isinstance(node.ctx, ast.Load) else stored).add(node.id)
+        elif isinstance(node, ast.comprehension):
+            inner |= _stores(node.target)
+        if not isinstance(node, ast.Lambda):
+            waiting += ast.iter_child_nodes(node)
+    if isinstance(statement, ast.AugAssign):
+        return used | _stores(statement.target)
+    return used - inner if isinstance(statement, ast.Assign) else used - inner - stored
+
+
+def _stores(target: ast.expr) -> set[str]:
+    return {node.id for node in ast.walk(target) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
 
 
 def _helpers(missing: set[str], others: Sequence[str], name: str, parse: Parser) -> tuple[list[str], bool]:
@@ -72,8 +95,9 @@ def _helpers(missing: set[str], others: Sequence[str], name: str, parse: Parser)
             safe = [place for place in places if _is_safe(sources.statement(number, place), name)]
             if any({wanted, "*"} & _bound(sources.statement(number, place)) for place in safe):
                 taken.setdefault(number, set()).update(safe)
-                found = names("\n".join(sources.text(number, place) for place in safe))
-                new = sorted(found.missing - asked) if found else []
+                text = "\n".join(sources.text(number, place) for place in safe)
+                tree = parse(text)
+                new = sorted(_missing(text, tree) - asked) if tree else []
                 waiting += new
                 asked |= set(new)
                 break
@@ -142,12 +166,8 @@ def _stored(statements: Iterable[ast.stmt]) -> set[str]:
             found |= {(alias.asname or alias.name).split(".")[0] for alias in statement.names}
         elif isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.For | ast.With):
             targets = _targets(statement)
-            found |= {node.id for target in targets for node in ast.walk(target) if _is_store(node)}  # type: ignore[attr-defined]
+            found |= {name for target in targets for name in _stores(target)}
     return found
-
-
-def _is_store(node: ast.AST) -> bool:
-    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
 
 
 def _targets(statement: ast.stmt) -> list[ast.expr]:

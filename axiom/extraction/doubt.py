@@ -13,13 +13,15 @@ _AGAINST = _phrases(
     r"not (?:\w+ )?(?:correct|right|work\w*)", "(?:does|do|will|would)(?:n['’]t| not) work",
     "(?:this|which|following) .*fails?",
 )  # fmt: skip
-_COMMAND = re.compile(r"[\W\d]*(?:do not|don['’]t|avoid|never)\b[^,;]*$", re.IGNORECASE)
+_COMMAND = re.compile(
+    r"[\W\d]*(?:do not|don['’]t|avoid|never|what not to|instead of|rather than|your)\b[^,;]*$", re.IGNORECASE
+)
 _LABEL = re.compile(
     r"\W*(?:\w+\W+){0,3}(?:na[iï]ve|original|before|brute[- ]force|slow)\b(?:\W+\w+){0,3}\W*", re.IGNORECASE
 )
 _FOR = _phrases(
     "correct(?:ed|ly)?", "fix(?:ed|es)?", "right", "proper(?:ly)?", "final", "works", "working", "improved?", "better",
-    "updated?", "instead", "solution", "actual(?:ly)?", "should be",
+    "updated?", "instead(?! of)", "solution", "actual(?:ly)?", "should be",
 )  # fmt: skip
 _REPLACES = _phrases("replac(?:e|ed|ing)", "chang(?:e|ed)", "rewrit(?:e|ten)", "oops", "correction", "mistake")
 _PAST = _phrases(

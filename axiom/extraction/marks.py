@@ -18,6 +18,7 @@ _REASONING = re.compile(
       | \[(?P<end2>/?)(?P<name2>think(?:ing)?|thoughts?|reasoning|analysis|scratchpad)\]
       | <\|(?P<end3>begin|start|end)_(?:of_)?(?P<name3>think(?:ing)?|thought|reasoning)\|>
       | ◁(?P<end4>/?)(?P<name4>think)▷
+      | <\|(?P<name5>channel)>thought\b | <(?P<end5>channel)\|>
     )(?!["'`])""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -26,7 +27,8 @@ _ENDS = (
     "END_OF_TURN_TOKEN|end_of_solution|END_RESPONSE|file_sep"
 )
 _END = re.compile(
-    rf"""(?<!["'`])(?:<\|(?:{_ENDS})\|>|</s>|<eos>|<end_of_turn>|<(?:file_sep|filename|reponame)>|\[INST\]|\[DONE\]
+    rf"""(?<!["'`])(?:<\|(?:{_ENDS})\|>|</s>|<eos>|<end_of_turn>|<(?:file_sep|filename|reponame)>|\[INST\]|\[DONE\]|\[\|endofturn\|\]
+    |^\#{2, 4}[ ](?:Instruction|Human|User)[ ]?:
     |<｜(?:end▁of▁sentence|User)｜>)(?!["'`])""",
     re.VERBOSE,
 )
@@ -65,7 +67,7 @@ def first_mark(line: str) -> Mark | None:
     Reasoning opens at the start of a line and closes anywhere; a turn ends at either end of a line; other tags count at
     the start of a line, and closing ones also at its end.
     """
-    if "<" not in line and "[" not in line and "◁" not in line and "\\" not in line:
+    if not any(sign in line for sign in "<[◁\\") and not line.startswith("##"):
         return None
     readers = (_tag,) if _DATA.match(line) else (_reasoning, _end, _tag)
     marks = [mark for mark in (reader(line) for reader in readers) if mark]
@@ -85,14 +87,14 @@ def reasoning_closes(line: str) -> Iterator[Mark]:
 
 
 def _reasoning_mark(match: re.Match[str]) -> Mark:
-    name = match["name"] or match["name2"] or match["name3"] or match["name4"]
-    closes = match["end"] or match["end2"] or match["end4"] or (match["end3"] or "").lower() == "end"
+    name = match["name"] or match["name2"] or match["name3"] or match["name4"] or "channel"
+    closes = match["end"] or match["end2"] or match["end4"] or match["end5"] or (match["end3"] or "").lower() == "end"
     return Mark("close" if closes else "open", match.start(), match.end(), name.lower())
 
 
 def end_of_turn(line: str) -> Mark | None:
     """The end of the model's turn, if the line has one at its start, at its end or before another mark."""
-    return _end(line) if "<" in line or "[" in line else None
+    return _end(line) if "<" in line or "[" in line or line.startswith("#") else None
 
 
 def _end(line: str) -> Mark | None:
@@ -122,13 +124,14 @@ def without_opening(text: str) -> str:
 
 
 def channels(text: str) -> tuple[str, str] | None:
-    """(answer, reasoning) of a text in channels, or None: the channel `final` is the answer."""
+    """Answer and reasoning of a text in channels, or None. `final` is the answer, without it `commentary`."""
     if text.startswith("analysis") and "assistantfinal" in text:  # the marks themselves were dropped
         thoughts, _, answer = text.removeprefix("analysis").rpartition("assistantfinal")
         return answer, thoughts
     found = list(_CHANNEL.finditer(text)) if "<|channel|>" in text else []
     if not found or without_opening(text[: found[0].start()]).strip():
         return None
+    has_final = any(match[1] == "final" for match in found)
     answers: list[str] = []
     reasoning: list[str] = []
     for number, match in enumerate(found):
@@ -137,5 +140,5 @@ def channels(text: str) -> tuple[str, str] | None:
         body = text[match.end() : stop]
         if not last and (ends := list(_MESSAGE_END.finditer(body))):
             body = body[: ends[-1].start()].removesuffix("<|end|>")
-        (answers if match[1] == "final" else reasoning).append(body)
-    return ("\n".join(answers), "\n".join(reasoning)) if answers else None
+        (answers if match[1] == "final" or (match[1] == "commentary" and not has_final) else reasoning).append(body)
+    return "\n".join(answers), "\n".join(reasoning)
