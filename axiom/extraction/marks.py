@@ -28,7 +28,7 @@ _ENDS = (
 )
 _END = re.compile(
     rf"""(?<!["'`])(?:<\|(?:{_ENDS})\|>|</s>|<eos>|<end_of_turn>|<(?:file_sep|filename|reponame)>|\[INST\]|\[DONE\]|\[\|endofturn\|\]
-    |^\#{2, 4}[ ](?:Instruction|Human|User)[ ]?:
+    |^\#\#+[ ](?:Instruction|Human|User)[ ]?:
     |<｜(?:end▁of▁sentence|User)｜>)(?!["'`])""",
     re.VERBOSE,
 )
