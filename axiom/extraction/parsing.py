@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import functools
 import symtable
 import warnings
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ class Names:
     missing: frozenset[str]
 
 
+@functools.lru_cache(8)
 def names(source: str) -> Names | None:
     """The names of a module, or None when it does not compile."""
     try:
@@ -61,13 +63,13 @@ def names(source: str) -> Names | None:
     while tables:
         table = tables.pop()
         tables += table.get_children()
-        for symbol in table.get_symbols():
-            if table is not top and not symbol.is_global():
-                continue
-            if symbol.is_assigned() or symbol.is_imported():
-                bound.add(symbol.get_name())
-            if symbol.is_referenced():
-                used.add(symbol.get_name())
+        for name in table.get_identifiers():
+            symbol = table.lookup(name)
+            if table is top or symbol.is_global():
+                if symbol.is_assigned() or symbol.is_imported():
+                    bound.add(name)
+                if symbol.is_referenced():
+                    used.add(name)
     return Names(frozenset(bound), frozenset(name for name in used - bound if not _is_given(name)))
 
 
