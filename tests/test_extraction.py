@@ -290,6 +290,15 @@ def test_work_is_linear_in_the_size_of_the_completion(unit, monkeypatch):
     assert large.calls <= 8 * small.calls * 1.25 + 2_000
 
 
+def test_the_parser_stops_at_its_budget_and_not_before():
+    parse = parsing.Parser(10_000)
+    sources = [f"x = {number}\n" + "#" * 10_000 for number in range(40)]
+    parsed = [parse(source) is not None for source in sources]
+    assert parsed.index(False) in (parsing.WORK, parsing.WORK + 1, parsing.WORK + 2)
+    assert not any(parsed[parsed.index(False) :])
+    assert parse(sources[0]) is not None  # known already
+
+
 def test_a_program_behind_a_degenerate_text_is_found():
     assert extract_code("shift = (\n" * 512 + GOOD, "f") == GOOD
     assert extract_code(f"{GOOD}\n\n" + "and so on (\n" * 3000, "f") == GOOD
