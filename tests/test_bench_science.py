@@ -95,12 +95,22 @@ def test_a_trial_is_the_verdict_on_its_curve_and_the_same_each_time():
 
 def test_hand_written_tests_and_generated_cases_are_judged_alike():
     found = {row.source: row for row in verifier.sources(6)}
+    assert set(found) == {"procedural", "HumanEval"}
     for row in found.values():
         assert row.problems == 6
-        assert 0 <= row.accepted <= row.wrong
+        assert row.wrong > 10
+        assert row.error == row.accepted / row.wrong
         low, high = row.interval
         assert low <= row.error <= high
-    assert found["procedural"].wrong > 10
+
+
+def test_a_single_test_lets_wrong_programs_pass_that_all_of_them_catch():
+    problems = verifier.procedural_problems(6, 0)
+    single = [problem.model_copy(update={"cases": problem.cases[:1]}) for problem in problems]
+    with Verifier(SandboxConfig()) as sandbox:
+        full, weak = (verifier.verifying("x", chosen, sandbox) for chosen in (problems, single))
+    assert weak.wrong == full.wrong
+    assert weak.accepted > full.accepted
 
 
 def test_the_draw_of_hand_written_problems_is_the_seed_s_alone():

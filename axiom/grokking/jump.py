@@ -19,8 +19,8 @@ JUMP_SHARE = 0.4
 """Of the whole rise; a jump gains this much or `min_step`, whichever is less."""
 FINENESS = 4
 """Times at which the curve is read, between two evaluations."""
-LENGTHS = 40
-"""Lengths of time that are tried."""
+LENGTHS = 24
+"""Lengths of time that are tried, of each of two kinds."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,9 @@ def sudden(rise: Rise, at: Floats, ceiling: float, min_step: float) -> NDArray[n
     needed = np.minimum(min_step, JUMP_SHARE * whole)[:, None]
     low_DG = best_DG <= ceiling
     found = np.zeros(len(best_DG), bool)
-    for length in _lengths(at):
+    for length in _lengths(at, times):
         then, later = times - length, times + length
+        then = np.where(np.abs(then - times[0]) < 1e-9 * length, times[0], then)
         count = np.searchsorted(at, times, "right") - np.searchsorted(at, then, "left")
         usable = np.flatnonzero((count >= MIN_PLATEAU) & (then >= times[0]))
         if not len(usable):
@@ -82,6 +83,10 @@ def sudden(rise: Rise, at: Floats, ceiling: float, min_step: float) -> NDArray[n
     return found & (whole >= min_step)
 
 
-def _lengths(at: Floats) -> Floats:
-    shortest = np.diff(at).min()
-    return np.geomspace(shortest, max(shortest, (at[-1] - at[0]) / 2), LENGTHS)
+def _lengths(at: Floats, times: Floats) -> Floats:
+    """Lengths of time, even in logarithm; those from the first to a later one of `times` use all of a plateau."""
+    shortest, longest = np.diff(at).min(), (times[-1] - times[0]) / 2
+    chosen = np.unique(np.geomspace(1, len(times) - 1, LENGTHS).round().astype(int))
+    from_start = times[chosen] - times[0]
+    spread = np.geomspace(shortest, max(shortest, longest), LENGTHS)
+    return np.concatenate([spread, from_start[from_start <= longest]])
