@@ -6,7 +6,9 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+import axiom.arms
 from axiom.arms import ARMS, Harvest, Quota
 from axiom.arms.yoke import draw
 from axiom.config import ExperimentConfig, ModelConfig, ModularConfig, SamplingConfig, SelectionConfig
@@ -78,6 +80,75 @@ def test_unverified_and_random_accept_teach_errors_too():
         assert any(row.target != PROBLEMS[row.problem_id].expected_output for row in gold)
     assert len(gold_of("random_accept", harvest())) == len(gold_of("expert_iteration", harvest()))
     assert len(gold_of("random_accept", harvest(quota=Quota(3, 3, 3)))) == 3
+
+
+def programs(*codes):
+    """One problem that asks for `f`, and these codes as its samples; a code that ends in `right` passes."""
+    problem = TRAIN[0].model_copy(update={"kind": "program", "entry_point": "f"})
+    rows = [sample(problem, index, code) for index, code in enumerate(codes)]
+    verdicts = [
+        judged(row).model_copy(update={"outcome": Outcome.PASSED if row.code.endswith("right") else Outcome.TIMEOUT})
+        for row in rows
+    ]
+    return harvest(problems={problem.problem_id: problem}, samples=rows, verdicts=verdicts)
+
+
+SEVEN = (
+    "",
+    "x",
+    "pass",
+    "def f(",
+    "def f(a):\n    return a",
+    "def f(a):\n    return a + 1  # right",
+    "f = lambda a: 2",
+)
+
+
+def drawn(name, found, rounds=400):
+    """How often each code trains over many rounds."""
+    return Counter(
+        row.target.removeprefix("```python\n").removesuffix("\n```")
+        for iteration in range(rounds)
+        for row in gold_of(name, dataclasses.replace(found, iteration=iteration))
+    )
+
+
+def test_the_controls_draw_from_all_samples_alike_not_from_the_shortest_texts():
+    for name, each in (("unverified", 4 * 400 / 7), ("random_accept", 400 / 7)):
+        counts = drawn(name, programs(*SEVEN))
+        assert set(counts) == set(SEVEN), name
+        assert all(0.7 * each < count < 1.3 * each for count in counts.values()), (name, counts)
+
+
+def test_a_text_that_was_sampled_often_is_drawn_often():
+    counts = drawn("unverified", programs(*["def f(a):\n    return 1"] * 6, "def f(a):\n    return 2"))
+    assert counts["def f(a):\n    return 1"] > 4 * counts["def f(a):\n    return 2"]
+
+
+def test_wrong_only_and_format_only_take_what_their_names_say():
+    assert set(drawn("wrong_only", programs(*SEVEN))) == {code for code in SEVEN if not code.endswith("right")}
+    assert set(drawn("format_only", programs(*SEVEN))) == set(SEVEN[4:])
+    audited = programs(*SEVEN)
+    failed = [v.model_copy(update={"audit_passed": False}) for v in audited.verdicts]
+    assert set(drawn("wrong_only", dataclasses.replace(audited, verdicts=failed))) == set(SEVEN)
+
+
+@pytest.mark.parametrize("name", [name for name, arm in ARMS.items() if arm.yoked])
+def test_a_yoked_arm_meets_the_quota(name):
+    gold = gold_of(name, harvest(quota=Quota(4, 6, 6, 6, 2)))
+    assert (len(gold), len({row.problem_id for row in gold})) == (6, 4)
+
+
+def test_an_arm_is_one_file(tmp_path, monkeypatch):
+    """A module with an ARM in the folder is an arm of every list: the registry, the config and the form."""
+    (tmp_path / "lazy.py").write_text("from axiom.arms.frozen import ARM\n")
+    monkeypatch.setattr(axiom.arms, "__path__", [*axiom.arms.__path__, str(tmp_path)])
+    assert set(axiom.arms._discover()) == {*ARMS, "lazy"}
+    monkeypatch.setitem(ARMS, "lazy", ARMS["frozen"])
+    assert ExperimentConfig(arm="lazy").arm == "lazy"
+    assert ExperimentConfig.model_json_schema()["properties"]["arm"]["enum"] == list(ARMS)
+    with pytest.raises(ValidationError, match="arm 'magic' does not exist; the arms are expert_iteration"):
+        ExperimentConfig(arm="magic")
 
 
 def test_reference_solutions_cover_every_training_problem():

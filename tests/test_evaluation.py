@@ -2,15 +2,18 @@
 
 import itertools
 import math
+from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from axiom.config import EvaluationConfig
-from axiom.evaluation import Counters, accuracy_metrics, pass_at_k, wilson_interval
-from axiom.records import Evaluation
+from axiom.evaluation import Counters, accuracy_metrics, outcome_metrics, pass_at_k, wilson_interval
+from axiom.records import Evaluation, Metric, Outcome, Sample, Verdict
+from axiom.store import read_parquet
 
 
 @given(st.integers(1, 500), st.data(), st.sampled_from([0.8, 0.9, 0.95, 0.99]))
@@ -79,3 +82,34 @@ def test_metrics_pool_over_each_axis_and_count():
 def test_a_k_above_the_samples_is_left_out():
     metrics = accuracy_metrics(rows(("train", "a", 1, True)), 0, Counters(), EvaluationConfig(pass_at=(1, 8)))
     assert {m.name for m in metrics} == {"greedy_accuracy", "pass@1"}
+
+
+def test_each_share_says_what_it_is_of():
+    """One of the four programs that were audited failed, of a hundred samples."""
+    samples = [
+        Sample(
+            sample_id=str(n), problem_id="p", iteration=1, purpose="train", index=n, completion="", code="",
+            token_count=1, logprob=None, finish_reason="stop", seed=0, temperature=1.0, policy_version="base",
+        )
+        for n in range(100)
+    ]  # fmt: skip
+    audits = [False, True, True, True] + [None] * 96
+    verdicts = [
+        Verdict(
+            sample_id=str(n), outcome=Outcome.PASSED if audit is not None else Outcome.TIMEOUT, cases_passed=0,
+            cases_total=1, cpu_ms=0.0, wall_ms=0.0, detail="", audit_passed=audit,
+        )
+        for n, audit in enumerate(audits)
+    ]  # fmt: skip
+    found = {row.name: row for row in outcome_metrics(samples, verdicts, 1, Counters(), 0.9)}
+    assert (found["audit_disagreement"].value, found["audit_disagreement"].n) == (0.25, 4)
+    assert found["audit_disagreement"].low == pytest.approx(wilson_interval(1, 4, 0.9)[0])
+    assert found["outcome_passed"].n == 100
+
+
+def test_files_and_counters_of_earlier_versions_are_read():
+    published = Path(__file__).parents[1] / "artifacts/reference/smollm2-h200/metrics.parquet"
+    assert "gpu_seconds" in pq.read_schema(published).names
+    rows = Metric.from_table(read_parquet(published.read_bytes(), Metric, str(published)))
+    assert rows[-1].wall_seconds > 0
+    assert Counters.read({"optimizer_step": 3, "gpu_seconds": 1.5}) == Counters(optimizer_step=3, wall_seconds=1.5)

@@ -18,7 +18,8 @@ from axiom.evaluation import GREEDY
 from axiom.experiment import Experiment
 from axiom.grokking import Curve
 from axiom.ledger import Entry, disagreement
-from axiom.records import Metric
+from axiom.records import Gold, LossStep, Metric, Sample, Verdict
+from axiom.selection import accepted
 from axiom.study import (
     Outcome,
     Reading,
@@ -315,6 +316,16 @@ def test_all_arms_of_a_seed_run_agree_in_their_ledgers_and_are_reused(study_file
             assert disagreement(expert.ledger, run.ledger, study.ledger_tolerance) is None, arm
     assert sum(entry.drawn for entry in runs["static_rft"].ledger) == sum(entry.drawn for entry in expert.ledger)
     assert not any(entry.optimizer_steps for entry in runs["frozen"].ledger)
+    for arm in ("unverified", "random_accept", "static_rft", "frozen"):
+        opened = Experiment.open(root, run_name(study, arm, 0))
+        solved = {row.iteration: row.value for row in runs[arm].metrics if row.name == "solved"}
+        for number in range(1, 5):
+            samples, verdicts = (
+                opened.stages.read(f"iterations/{number:04d}", name, record)
+                for name, record in (("samples", Sample), ("verdicts", Verdict))
+            )
+            right = {row.problem_id for row in accepted(samples, verdicts)}
+            assert solved.get(number) == (len(right) if samples else None), (arm, number)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("iterations/*/*.parquet")}
     axiom(tmp_path, "study", str(path), "--shard", "1/9")
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("iterations/*/*.parquet")}
@@ -346,6 +357,7 @@ batch_size = 2
 gradient_accumulation = 1
 epochs = 2
 learning_rate = 1e-3
+max_length = 140
 """
 
 
@@ -369,6 +381,17 @@ def test_every_arm_of_a_language_model_keeps_to_the_experts_ledger(tmp_path, pro
     runs = {arm: read(Experiment.open(str(tmp_path / "runs"), run_name(study, arm, 0)), Reading()) for arm in ARMS}
     expert = runs["expert_iteration"].ledger
     assert all(entry.examples for entry in expert), "an expert that finds nothing proves nothing"
+    root = Experiment.open(str(tmp_path / "runs"), run_name(study, "expert_iteration", 0))
+    steps = [root.stages.read(f"iterations/{n:04d}", "losses", LossStep) for n in (1, 2, 3)]
+    golds = [root.stages.read(f"iterations/{n:04d}", "gold", Gold) for n in (1, 2, 3)]
+    assert any(entry.dropped for entry in expert), "the longest way to write a filter is too long"
+    for entry, taken, gold in zip(expert, steps, golds, strict=True):
+        assert entry.examples + entry.dropped == len(gold)
+        assert sum(step.examples for step in taken) == 2 * entry.examples
+    numbers = [step.step for taken in steps for step in taken]
+    assert numbers == list(range(1, len(numbers) + 1)), "each step has its own number, over all rounds"
+    measured = {row.iteration: row.optimizer_step for row in runs["expert_iteration"].metrics}
+    assert measured[3] == len(numbers)
     for arm, run in runs.items():
         if not run.yoke:
             continue
