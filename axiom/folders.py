@@ -144,9 +144,12 @@ class Folder:
 
 def _checked(url: str) -> str:
     try:
-        return plain(url, "the store's address")
+        plain(url, "the store's address")
     except ValueError as error:
         raise ConfigError(str(error)) from None
+    if not url or any(not sign.isprintable() for sign in url):
+        raise ConfigError(f"the store's address {url!r} is empty or has a control character; name a folder with --root")
+    return url
 
 
 def _located(url: str) -> tuple[AbstractFileSystem, str]:

@@ -3,6 +3,7 @@
 A learner owns the prompt, the sampler and the trainer, so that the stages are the same for both.
 """
 
+import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -48,6 +49,9 @@ class Learner(Protocol):
 
     def loss_tokens(self, examples: Sequence[Example]) -> list[int]:
         """Tokens of each example that have a loss in one pass; 0 for one that is too long to be trained."""
+
+    def under(self, config: ExperimentConfig) -> "Learner":
+        """The same learner, engine included, that trains as `config` says."""
 
     def close(self) -> None:
         """Free the engine and the memory."""
@@ -109,6 +113,12 @@ class LanguageLearner:
 
         return loss_tokens(examples, self._tokenizer, self._config.training.max_length)
 
+    def under(self, config: ExperimentConfig) -> "LanguageLearner":
+        """The same model and engine, trained as `config` says."""
+        other = copy.copy(self)
+        other._config = config
+        return other
+
     def close(self) -> None:
         """End the sampler and its processes, and free the trainer's model."""
         self.sampler.close()
@@ -136,7 +146,7 @@ def make_problems(config: ExperimentConfig) -> dict[str, list[Problem]]:
 
 
 def check(config: ExperimentConfig) -> None:
-    """Raise ConfigError before anything is written when the model or the adapter to start from cannot be had."""
+    """Raise ConfigError before anything is written when the learner cannot be had or cannot do what is asked."""
     if config.model.kind == "language":
         from axiom.models import check_adapter, load_tokenizer, resolve_device, resolve_model
         from axiom.prompts import make_template
@@ -147,6 +157,10 @@ def check(config: ExperimentConfig) -> None:
         if config.model.adapter:
             check_adapter(config.model, Path(config.model.adapter))
         _check_merged_rank(config)
+    else:
+        from axiom.modular import check_modular
+
+        check_modular(config)
 
 
 def _check_merged_rank(config: ExperimentConfig) -> None:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 
 from axiom.arms import Quota
+from axiom.commands import suggest
 from axiom.errors import ConfigError
 from axiom.experiment import Experiment, iteration_folder
 from axiom.records import Gold, LossStep
@@ -157,5 +158,5 @@ class Schedule:
             name = self._expert.config.name
             raise ConfigError(
                 f"yoke = {name!r} has not finished round {iteration}, whose schedule this run replays; "
-                f"first run `axiom resume {name}`"
+                f"first run `{suggest('resume', name, root=self._expert.root)}`"
             )

@@ -40,18 +40,36 @@ TOKENS_PER_EXAMPLE = 3
 """Two residues in, one out."""
 
 
+def check_modular(config: ExperimentConfig) -> None:
+    """Raise ConfigError for what this learner cannot do."""
+    if config.training.mode == "merge":
+        raise ConfigError("training.mode = 'merge' needs LoRA; the modular network offers 'continue' and 'restart'")
+    if config.sampling.top_p != 1.0:
+        raise ConfigError(
+            f"top_p = {config.sampling.top_p} has no meaning for the modular network; set sampling.top_p = 1"
+        )
+    split_sizes(config.modular)
+
+
+def split_sizes(config: ModularConfig) -> tuple[int, int]:
+    """Pairs in train, and in train and val together. Raises ConfigError when a split would be empty."""
+    pairs = config.p * (config.p + 1) // 2
+    train = round(config.train_fraction * pairs)
+    middle = train + (pairs - train + 1) // 2
+    if train == 0 or middle == pairs:
+        raise ConfigError(
+            f"train_fraction={config.train_fraction} of the {pairs} pairs modulo {config.p} leaves a split "
+            f"empty; choose a larger [modular] p or another train_fraction"
+        )
+    return train, middle
+
+
 def make_modular_problems(config: ExperimentConfig) -> dict[str, list[Problem]]:
     """All p (p + 1) / 2 pairs: `train_fraction` of them to train, the rest shared evenly by val and test."""
     p = config.modular.p
+    train, middle = split_sizes(config.modular)
     pairs = [(a, b) for a in range(p) for b in range(a, p)]
     stream(config.seed, "problems", FAMILY).shuffle(pairs)
-    train = round(config.modular.train_fraction * len(pairs))
-    middle = train + (len(pairs) - train + 1) // 2
-    if train == 0 or middle == len(pairs):
-        raise ConfigError(
-            f"train_fraction={config.modular.train_fraction} of the {len(pairs)} pairs modulo {p} leaves a split "
-            f"empty; choose a larger [modular] p or another train_fraction"
-        )
     parts: dict[Split, list[tuple[int, int]]] = {
         "train": pairs[:train], "val": pairs[train:middle], "test": pairs[middle:]
     }  # fmt: skip
@@ -191,10 +209,6 @@ class ModularSampler:
     name = "modular"
 
     def __init__(self, config: ExperimentConfig) -> None:
-        if config.sampling.top_p != 1.0:
-            raise ConfigError(
-                f"top_p = {config.sampling.top_p} has no meaning for the modular network; set sampling.top_p = 1"
-            )
         self._base = new_network(config.modular, config.seed)
         self.network = self._base
 
@@ -241,8 +255,7 @@ class ModularLearner:
     """The network as a learner of the ordinary loop."""
 
     def __init__(self, config: ExperimentConfig) -> None:
-        if config.training.mode == "merge":
-            raise ConfigError("training.mode = 'merge' needs LoRA; the modular network offers 'continue' and 'restart'")
+        check_modular(config)
         self._config = config
         self.sampler = ModularSampler(config)
         self.description = f"learning addition modulo {config.modular.p} with a network of two matrices on one core"
@@ -296,6 +309,10 @@ class ModularLearner:
     def loss_tokens(self, examples: Sequence[Example]) -> list[int]:
         """The sum is one token."""
         return [1] * len(examples)
+
+    def under(self, config: ExperimentConfig) -> "ModularLearner":
+        """A learner that trains as `config` says."""
+        return ModularLearner(config)
 
     def close(self) -> None:
         """Nothing to give back."""

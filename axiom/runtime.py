@@ -54,6 +54,19 @@ class Runtime:
         print(learner.description, file=sys.stderr, flush=True)
         return learner
 
+    def as_made(self, iteration: int) -> "Runtime":
+        """The same run with the config that `iteration` was made with, to train it again. The engine is shared.
+
+        Where it runs stays this run's choice.
+        """
+        made = self.experiment.made_with(iteration)
+        if made is self.config:
+            return self
+        made = made.model_copy(update={"model": made.model.model_copy(update={"device": self.config.model.device})})
+        run = Runtime(Experiment(self.experiment.root, made))
+        run.__dict__["learner"] = self.learner.under(made)
+        return run
+
     def prepare(self) -> None:
         """Open the learner before it is needed: what it starts in other processes goes on beside other work."""
         assert self.learner

@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow
+from prefect.runtime import flow_run
 
-from axiom.config import ExperimentConfig
+from axiom.config import ExperimentConfig, checked
 from axiom.credentials import Plain
-from axiom.experiment import DEFAULT_ROOT, Experiment, iteration_folder
-from axiom.learners import check
+from axiom.experiment import DEFAULT_ROOT, iteration_folder
+from axiom.gate import admit
 from axiom.progress import Progress, report
 from axiom.runtime import Runtime
 from axiom.store import Handle
@@ -23,7 +24,15 @@ from tasks.report import write_report
 from tasks.train import train
 
 
-@flow(name="experiment", flow_run_name="{config.name}", persist_result=False)
+def run_name() -> str:
+    """The experiment's name, or what a form that is about to be refused has there."""
+    config = flow_run.parameters.get("config")
+    name = config.get("name") if isinstance(config, dict) else getattr(config, "name", None)
+    return str(name or ExperimentConfig.model_fields["name"].default)[:100]
+
+
+# Parameters are validated by the gate and not by Prefect, whose message would be a page.
+@flow(name="experiment", flow_run_name=run_name, persist_result=False, validate_parameters=False)
 def experiment(
     config: ExperimentConfig, root: Plain = DEFAULT_ROOT, operation: Operation = OPERATION
 ) -> dict[str, Any]:
@@ -38,12 +47,12 @@ def experiment(
         The experiment's name, the kind of curve and where the report lies.
 
     """
-    check(config)
-    with witnessed(), following(config), holding(Experiment.create(root, config), operation) as run:
+    admitted, behaviour = admit(root, config), checked(Operation, operation)
+    with witnessed(), following(admitted.config), holding(admitted, behaviour) as run:
         seen, last = _loop(run)
         path = write_report(run, iteration=last)
         patiently(lambda: Pages(run.experiment).finish(path))
-    return {"name": config.name, "phases": seen["sentence"], "kind": seen["kind"], "report": path}
+    return {"name": run.config.name, "phases": seen["sentence"], "kind": seen["kind"], "report": path}
 
 
 def _loop(run: Runtime) -> tuple[dict[str, Any], int]:
@@ -61,7 +70,7 @@ def _loop(run: Runtime) -> tuple[dict[str, Any], int]:
             report(Progress(number, "stop", 1, 1, "", note=f"no gain for {config.training.patience} evaluations"))
             break
         if number < config.iterations and pause_asked(run.experiment):
-            pause(config.name, number)
+            pause(run.experiment, number)
             break
     return detect_phases(run, iteration=number, whole=True), number
 
@@ -85,7 +94,10 @@ def _show(run: Runtime, pages: Pages, number: int, seen: dict[str, Any], reused:
 
 
 def restore(run: Runtime, adapter: Handle | None) -> Handle | None:
-    """The handle of an adapter whose files are there: if they were pruned or damaged, it is trained again."""
+    """The handle of an adapter whose files are there: if they were pruned or damaged, it is trained again.
+
+    With the settings that made it, which in a fork's shared iterations are its parent's.
+    """
     if adapter is None or adapter.info["adapter_folder"] is None:
         return adapter
     stages, folder = run.experiment.stages, adapter.info["adapter_folder"]
@@ -94,7 +106,8 @@ def restore(run: Runtime, adapter: Handle | None) -> Handle | None:
         return adapter
     number = int(Path(folder).name)
     before, handles = recorded(run, number)
-    return train(run, handles["gold"], restore(run, before.adapter), iteration=number)
+    trained = train(run.as_made(number), handles["gold"], restore(run, before.adapter), iteration=number)
+    return trained if adapter.folder == folder else adapter  # a round without gold names the adapter of an earlier one
 
 
 def _due(config: ExperimentConfig, number: int) -> bool:

@@ -15,6 +15,7 @@ from prefect.client.orchestration import get_client
 from prefect.concurrency.sync import concurrency
 from prefect.events import emit_event
 
+from axiom.commands import suggest
 from axiom.config import ExperimentConfig, Section
 from axiom.errors import LockedError
 from axiom.experiment import PAUSE, Experiment
@@ -108,12 +109,13 @@ def pause_asked(experiment: Experiment) -> bool:
     return True
 
 
-def pause(name: str, number: int) -> None:
+def pause(experiment: Experiment, number: int) -> None:
     """Suspend a deployment's run after iteration `number` until it is resumed in the UI, maybe by another worker.
 
     A run of the command line just ends; `axiom resume` goes on with the next iteration.
     """
-    report(Progress(number, "pause", 1, 1, "", note=f"paused; continue with: axiom resume {name}"))
+    again = suggest("resume", experiment.config.name, root=experiment.root)
+    report(Progress(number, "pause", 1, 1, "", note=f"paused; continue with: {again}"))
     if prefect_runtime.deployment.id is not None:
         suspend_flow_run(timeout=None)
 

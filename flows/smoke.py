@@ -6,7 +6,7 @@ from typing import Any
 
 from prefect import flow
 
-from axiom.config import ExperimentConfig
+from axiom.config import ExperimentConfig, override
 from axiom.credentials import Plain
 from axiom.errors import RegressionError
 from axiom.evaluation import GREEDY
@@ -25,7 +25,7 @@ def smoke(config: ExperimentConfig, root: Plain = DEFAULT_ROOT, least_gain: floa
         least_gain: Rise of greedy validation accuracy from the first evaluation to the last.
 
     """
-    named = config.model_copy(update={"name": f"{config.name}-{datetime.now(UTC):%Y-%m-%d}"})
+    named = override(config, name=f"{config.name}-{datetime.now(UTC):%Y-%m-%d}")
     result = experiment(named, root)
     metrics = Experiment.open(root, named.name).stages.read("", "metrics", Metric)
     return {**result, "gain": gain(metrics, least_gain, result["report"])}

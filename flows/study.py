@@ -20,12 +20,12 @@ def study(path: Plain, root: Plain = DEFAULT_ROOT, shard: int = 0, shards: int =
     Returns what each experiment returned, and what of its ledger forbids a verdict. Finished runs are reused.
     """
     config = load_study(Path(path))
-    seeds = range(shard, config.seeds, shards)
+    planned = [plan(config, seed) for seed in range(shard, config.seeds, shards)]  # a mistake in any stops before all
     results = []
-    for number, seed in enumerate(seeds):
+    for number, runs in enumerate(planned):
         entries: dict[str, list[ledger.Entry]] = {}
-        for run in plan(config, seed):
-            report(Progress(number, run.name, number, len(seeds), "seeds"))
+        for run in runs:
+            report(Progress(number, run.name, number, len(planned), "seeds"))
             result = experiment(run, root)
             entries[run.arm] = ledger.write(Experiment.open(root, run.name))
             against = entries["expert_iteration"] if run.yoke else entries[run.arm]

@@ -2,6 +2,7 @@
 
 import sys
 
+from axiom.errors import DataError
 from axiom.experiment import VERSIONS
 from axiom.learners import make_problems
 from axiom.problems import prove_disjoint
@@ -15,6 +16,8 @@ from tasks.stage import stage_task
 @stage_task("generate")
 def generate(run: Runtime, *, iteration: int = 0) -> Handle:
     """`problems/<split>.parquet`, `proof.json`, and in `audit.json` the share of planted wrong programs they reject."""
+    if run.experiment.inherited:
+        return _taken_over(run)
 
     def work(out: Writer) -> None:
         run.prepare()  # engines start in processes of their own, meanwhile
@@ -32,3 +35,13 @@ def generate(run: Runtime, *, iteration: int = 0) -> Handle:
         "problems", "problems", settings=settings,
         version=VERSIONS["problems"], inputs={}, work=work,
     )  # fmt: skip
+
+
+def _taken_over(run: Runtime) -> Handle:
+    """A fork's problems: those that the shared iterations were made with, whatever this code would make today."""
+    stages = run.experiment.stages
+    manifest = stages.manifest("problems", "problems")
+    done = stages.done("problems", "problems", manifest.key, need_files=True) if manifest else None
+    if done is None:
+        raise DataError("the problems were taken over from another experiment and are damaged; fork again")
+    return done

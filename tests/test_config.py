@@ -11,8 +11,10 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
-from axiom.config import ExperimentConfig, all_keys, build_config, load_config
+from axiom.config import ExperimentConfig, Layer, ProblemsConfig, all_keys, build_config, load_config, override
 from axiom.errors import ConfigError
+from axiom.problems import check_families, generate_splits
+from axiom.sandbox.inside.lockdown import LAYERS
 
 DEPLOYMENTS = Path(__file__).parent.parent / "deployments"
 
@@ -107,7 +109,69 @@ def test_each_mistake_is_one_sentence(override, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("value", [True, "7", 7.0, None, [7], {"x": 7}])
+def test_a_value_near_the_right_type_is_not_bent_into_it(value):
+    with pytest.raises(ConfigError, match=r"problems.train_size"):
+        build_config({"problems": {"train_size": value}})
+
+
+def test_a_table_changes_the_keys_that_it_holds_and_no_others(tmp_path):
+    preset = tmp_path / "preset.toml"
+    sizes = "train_size = 9\nval_size = 9\ntest_size = 9\n"
+    preset.write_text(
+        f'[problems]\nfamilies = ["list_sort"]\ndifficulty = [1, 2]\n{sizes}[sampling.vllm]\nreplicas = 3\n'
+    )
+    for config in (
+        load_config(preset, problems={"train_size": 14}, sampling={"vllm": {"logprobs": True}}),
+        load_config(preset, ["problems={train_size=14}", "sampling={vllm={logprobs=true}}"]),
+        load_config(preset, ["problems.train_size=14", "sampling.vllm={logprobs=true}"]),
+    ):
+        assert config.problems.families == ("list_sort",)
+        assert (config.problems.difficulty, config.problems.train_size) == ((1, 2), 14)
+        assert (config.sampling.vllm.replicas, config.sampling.vllm.logprobs) == (3, True)
+    whole = load_config(preset, ["problems.difficulty_by_family={list_sort=[1, 1]}"])
+    again = override(whole, ["problems.difficulty_by_family={}"])  # a table that is a value is replaced
+    assert again.problems.difficulty_by_family == {}
+
+
+@pytest.mark.parametrize("families", [["list_sort+list_filter"], ["list_sort+list_filter", "rpn"]])
+def test_a_composition_is_a_family(families):
+    config = ProblemsConfig(families=families, difficulty=(3, 5), train_size=4, val_size=2, test_size=2, ood_size=1)
+    check_families(config)
+    splits = generate_splits(config, 0)
+    assert {problem.family for problem in splits["train"]} == set(families)
+
+
+def test_text_in_a_preset_is_utf_8_whatever_the_locale(tmp_path):
+    preset = tmp_path / "preset.toml"
+    preset.write_bytes("\ufeff[model]\npath = 'modèle'\n".encode())
+    code = f"from axiom.config import load_config; print(ascii(load_config({str(preset)!r}).model.path))"
+    environment = {"PATH": "/usr/bin", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment,
+        cwd=DEPLOYMENTS.parent,
+    )  # fmt: skip
+    assert found.stdout.strip() == ascii("modèle")
+
+
+def test_the_layers_are_those_of_the_sandbox():
+    assert get_args(Layer) == tuple(LAYERS)
+
+
+def test_a_refusal_does_not_repeat_a_credential():
+    secret = "hf_" + "A1" * 20
+    for overrides in ([f"seed={secret}"], [f"{secret}=1"], [secret], [f"problems.families=['{secret}']"]):
+        with pytest.raises(ConfigError) as caught:
+            load_config(None, overrides)
+        assert secret not in str(caught.value)
+
+
 def test_files_that_are_no_presets(tmp_path):
+    for path in ("", tmp_path, "nul\0", "x" * 5000):
+        with pytest.raises(ConfigError, match=r"cannot be read|does not exist"):
+            load_config(path)
+    with pytest.raises(ConfigError, match="is a study, not a preset; run it with `axiom study "):
+        load_config(DEPLOYMENTS / "h1-modular.toml")
     with pytest.raises(ConfigError, match="does not exist; presets in that folder"):
         load_config(tmp_path / "nothing.toml")
     (tmp_path / "bad.toml").write_text("a = = 1")

@@ -2,26 +2,23 @@
 
 import json
 import os
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from tiny_model import make_tiny_model
 
+from axiom import lock
 from axiom.config import ExperimentConfig, load_config
 from axiom.errors import ConfigError, DataError, LockedError
-from axiom.experiment import (
-    EXECUTION,
-    Experiment,
-    _git_commit,
-    code_and_packages,
-    differences,
-    experiment_names,
-    identity,
-)  # fmt: skip
+from axiom.experiment import EXECUTION, Experiment, differences, experiment_names, identity
+from axiom.provenance import code_and_packages, commit
 
 
 def saved(root: Path, *overrides: str) -> Experiment:
@@ -69,11 +66,86 @@ def test_an_unknown_name_lists_the_known(tmp_path):
         Experiment.open(str(tmp_path), "../one")
 
 
-def test_a_damaged_record_is_said(tmp_path):
+@pytest.mark.parametrize("record", ["{", "[]", "{}", '{"config": 3}', '{"config": {"iterations": -1}}', "\xff"])
+def test_a_damaged_record_is_said(tmp_path, record):
+    experiment = saved(tmp_path)
+    (tmp_path / "one/experiment.json").write_text(record, encoding="latin-1")
+    for attempt in (lambda: Experiment.open(str(tmp_path), "one"), experiment.save):
+        with pytest.raises(DataError, match=r"is damaged .*remove it and start the run again"):
+            attempt()
+
+
+@pytest.mark.parametrize("change", [{"iterations": -5}, {"iterations": 100_001}, {"name": "../x"}, {"arm": "none"}])
+def test_what_could_not_be_opened_again_is_not_written(tmp_path, change):
+    """A copy of a config is checked by nobody."""
+    experiment = Experiment(str(tmp_path), ExperimentConfig(name="one").model_copy(update=change))
+    with pytest.raises(ConfigError):
+        experiment.save()
+    with pytest.raises(ConfigError):
+        Experiment.create(str(tmp_path), experiment.config)
+    assert list(tmp_path.rglob("*")) == []
+
+
+def test_an_experiment_opens_whatever_was_removed_since(tmp_path):
+    """A family, a package or a setting of an earlier version."""
     saved(tmp_path)
-    (tmp_path / "one/experiment.json").write_text("{")
-    with pytest.raises(DataError, match="is damaged"):
-        Experiment.open(str(tmp_path), "one")
+    path = tmp_path / "one/experiment.json"
+    record = json.loads(path.read_text())
+    record["config"]["problems"]["families"] = ["removed_family"]
+    record["config"]["removed_setting"] = record["config"]["training"]["removed"] = 1
+    path.write_text(json.dumps(record))
+    assert Experiment.open(str(tmp_path), "one").config.problems.families == ("removed_family",)
+
+
+def test_a_record_keeps_every_provenance_and_since_when(tmp_path, monkeypatch):
+    saved(tmp_path)
+    path = tmp_path / "one/experiment.json"
+    first = json.loads(path.read_text())
+    assert [entry["code"] for entry in first["history"]] == [first["code"]]
+    saved(tmp_path)
+    assert json.loads(path.read_text()) == first
+    later = code_and_packages() | {"code": "a later commit"}
+    monkeypatch.setattr("axiom.provenance.code_and_packages", lambda: later)
+    saved(tmp_path)
+    later = json.loads(path.read_text())
+    assert [entry["code"] for entry in later["history"]] == [first["code"], "a later commit"]
+    assert (later["created"], later["code"]) == (first["created"], "a later commit")
+    assert later["history"][0] == first["history"][0]
+
+
+def test_a_record_of_before_histories_keeps_its_first_provenance(tmp_path):
+    saved(tmp_path)
+    path = tmp_path / "one/experiment.json"
+    record = json.loads(path.read_text())
+    del record["history"]
+    path.write_text(json.dumps(record | {"code": "0123456789ab"}))
+    saved(tmp_path)
+    history = json.loads(path.read_text())["history"]
+    assert [entry["code"] for entry in history] == ["0123456789ab", record["code"]]
+    assert history[0]["since"] == record["created"]
+
+
+def git(folder: Path, *arguments: str) -> None:
+    subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments], cwd=folder, check=True)
+
+
+def test_git_names_the_package_s_own_repository_and_no_other(tmp_path):
+    package = tmp_path / "site-packages/axiom"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    assert commit(package) is None
+    git(tmp_path, "init", "-q")
+    (tmp_path / "notes").write_text("of somebody else")
+    git(tmp_path, "add", "notes")
+    git(tmp_path, "commit", "-qm", "notes")
+    assert commit(package) is None  # a repository around it
+    git(package.parent, "init", "-q")
+    assert commit(package) is None  # beside it, not of it
+    git(package.parent, "add", "axiom")
+    git(package.parent, "commit", "-qm", "code")
+    assert re.fullmatch(r"[0-9a-f]{12}", commit(package))
+    (package / "__init__.py").write_text("changed = True")
+    assert commit(package).endswith("-dirty")
 
 
 def test_the_record_tells_versions_and_keeps_when_it_began(tmp_path):
@@ -111,6 +183,42 @@ def test_a_second_writer_is_told_who_holds_it_and_a_dead_one_holds_nothing(tmp_p
     assert not experiment.is_locked()
     with experiment.locked():
         assert experiment.is_locked()
+
+
+def test_looking_at_the_lock_does_not_take_it(tmp_path):
+    """Whoever starts at the instant of a look must not be refused."""
+    experiment, stop = saved(tmp_path), threading.Event()
+    looking = threading.Thread(target=lambda: [experiment.is_locked() for _ in iter(stop.is_set, True)])
+    with experiment.locked():
+        looking.start()
+    try:
+        for _ in range(300):
+            with experiment.locked():
+                assert experiment.is_locked()
+    finally:
+        stop.set()
+        looking.join()
+    assert not experiment.is_locked()
+
+
+def test_a_dead_holder_is_told_from_a_process_that_has_its_number_now(tmp_path):
+    experiment = saved(tmp_path)
+    note = tmp_path / "one/.lock.json"
+    with experiment.locked():
+        written = note.read_text()
+    told = json.loads(written)
+    assert told["process"] == int(written.split()[1]) == os.getpid()
+    for started, locked in ((told["started"], True), (told["started"] - 1, False), (None, True)):
+        note.write_text(json.dumps(told | {"started": started}))
+        assert experiment.is_locked() is locked
+
+
+def test_a_note_of_before_it_was_json_is_read(tmp_path):
+    experiment = saved(tmp_path)
+    old = f"process {os.getpid()} on {socket.gethostname()} since 2025-06-01 10:00:00 UTC"
+    (tmp_path / "one/.lock.json").write_text(old)
+    assert experiment.is_locked()
+    assert str(lock.read_note(tmp_path / "one")) == old
 
 
 def test_the_lock_sweeps_what_killed_writers_left(tmp_path):
@@ -217,6 +325,6 @@ def test_a_repository_around_an_installed_package_is_not_its_version(tmp_path):
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c", "-C", str(tmp_path)]
     for command in (["init", "-q"], ["add", "axiom", "vendor"], ["commit", "-qm", "x"]):
         subprocess.run([*git, *command], check=True)
-    assert _git_commit(own)
-    assert _git_commit(vendored) is None
-    assert _git_commit(installed) is None
+    assert commit(own)
+    assert commit(vendored) is None
+    assert commit(installed) is None

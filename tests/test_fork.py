@@ -1,14 +1,19 @@
-"""A fork shares what came before it to the byte and goes its own way after."""
+"""A fork shares what came before it to the byte and goes its own way after; it removes nothing that it did not make."""
 
+import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from axiom.experiment import Experiment
+from axiom.config import load_config, override
+from axiom.errors import ConfigError, DataError, LockedError, StorageError
+from axiom.experiment import Experiment, iteration_folder
+from axiom.fork import fork
 
-pytestmark = pytest.mark.slow
+SMALL = ("model.kind=modular", "modular.p=23", "checkpoint_every=100")
 
 
 def axiom(folder, *command: str) -> str:
@@ -18,22 +23,147 @@ def axiom(folder, *command: str) -> str:
     ).stdout
 
 
-def test_a_fork_inherits_then_differs_and_resumes(tmp_path):
-    small = ["--set", "model.kind=modular", "--set", "modular.p=23"]
-    axiom(tmp_path, "run", "--experiment", "parent", "--iterations", "4", *small)
-    axiom(tmp_path, "fork", "parent", "--at", "3", "--experiment", "child", "--set", "sampling.temperature=4.0")
-    parent, child = (Experiment.open(str(tmp_path / "artifacts"), name) for name in ("parent", "child"))
-    assert (child.inherited, parent.inherited) == (3, 0)
-    assert (child.config.sampling.temperature, child.config.iterations) == (4.0, 4)
-    for number in range(5):
-        folder = f"iterations/{number:04d}"
-        ours, theirs = child.stages.manifest("evaluation", folder), parent.stages.manifest("evaluation", folder)
-        assert ours is not None
-        assert theirs is not None
-        if number < 3:
-            assert ours == theirs
-    folder = "iterations/0003"
-    assert child.stages.manifest("samples", folder).digest != parent.stages.manifest("samples", folder).digest
+def settings(*overrides: str) -> list[str]:
+    return [word for text in overrides for word in ("--set", text)]
+
+
+def stage_digests(experiment: Experiment, stage: str, numbers: range) -> list[str]:
+    manifests = [experiment.stages.manifest(stage, iteration_folder(number)) for number in numbers]
+    return [manifest.digest for manifest in manifests if manifest is not None]
+
+
+@pytest.mark.slow
+def test_a_fork_inherits_to_the_byte_then_differs_and_a_fork_of_it_too(tmp_path):
+    """The adapters before the fork are pruned in the parent, so that each child has to train them again."""
+    axiom(tmp_path, "run", "--experiment", "parent", "--iterations", "5", *settings(*SMALL))
+    sets = settings("training.mode=restart", "modular.weight_decay=0.0")
+    axiom(tmp_path, "fork", "parent", "--at", "3", "--experiment", "child", "--iterations", "6", *sets)
+    sets = settings("modular.learning_rate=1e-3")
+    axiom(tmp_path, "fork", "child", "--at", "5", "--experiment", "grandchild", *sets)
+    names = ("parent", "child", "grandchild")
+    parent, child, grandchild = (Experiment.open(str(tmp_path / "artifacts"), name) for name in names)
+    assert [run.inherited for run in (parent, child, grandchild)] == [0, 3, 5]
+    assert parent.stages.manifest("adapter", iteration_folder(2)).pruned
+    for stage in ("samples", "adapter", "evaluation"):
+        assert stage_digests(child, stage, range(1, 3)) == stage_digests(parent, stage, range(1, 3))
+        assert stage_digests(grandchild, stage, range(1, 5)) == stage_digests(child, stage, range(1, 5))
+    # The first own samples are drawn by the adapter that was trained again; what is trained on them is the child's.
+    assert stage_digests(child, "samples", range(3, 4)) == stage_digests(parent, "samples", range(3, 4))
+    assert stage_digests(child, "adapter", range(3, 4)) != stage_digests(parent, "adapter", range(3, 4))
+    assert stage_digests(grandchild, "samples", range(5, 6)) == stage_digests(child, "samples", range(5, 6))
+    assert stage_digests(grandchild, "adapter", range(5, 6)) != stage_digests(child, "adapter", range(5, 6))
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "artifacts/child/iterations").rglob("*.*")}
     axiom(tmp_path, "resume", "child")
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "artifacts/child/iterations").rglob("*.*")} == before
+
+
+@pytest.fixture
+def parent(tmp_path) -> Experiment:
+    """Four iterations, 0 to 3, of which only the records are there."""
+    experiment = Experiment.create(str(tmp_path), load_config(None, SMALL, name="parent", iterations=8))
+    experiment.save()
+    for folder in ("problems", *(iteration_folder(number) for number in range(4))):
+        stages = ("problems",) if folder == "problems" else ("evaluation", "iteration")
+        for stage in stages:
+            experiment.stages.run(stage, folder, settings=None, version="1", inputs={}, work=lambda out: None)
+    return experiment
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() if path.is_file() else b"" for path in sorted(folder.rglob("*"))}
+
+
+def child_of(parent: Experiment, *overrides: str, name: str = "child", at: int = 2, **top) -> Experiment:
+    return fork(parent, override(parent.config, overrides, name=name, **top), at)
+
+
+@pytest.mark.parametrize("content", [None, "notes.txt", "experiment.json"])
+def test_a_folder_of_the_new_name_is_refused_and_kept(parent, content, tmp_path):
+    (tmp_path / "child").mkdir()
+    if content:
+        (tmp_path / "child" / content).write_text(
+            (tmp_path / "parent/experiment.json").read_text().replace('"parent"', '"child"')
+        )
+    before = tree(tmp_path)
+    with pytest.raises(ConfigError, match="already exists; choose another name with --experiment"):
+        child_of(parent)
+    assert tree(tmp_path) == before
+
+
+def test_a_fork_that_fails_leaves_nothing(parent, tmp_path):
+    (tmp_path / "parent/iterations/0001/samples.parquet").symlink_to("nowhere")  # which cannot be copied
+    with pytest.raises(StorageError, match="cannot be written"):
+        child_of(parent)
+    assert not (tmp_path / "child").exists()
+
+
+def test_a_fork_locks_its_parent(parent, tmp_path):
+    with parent.locked(), pytest.raises(LockedError, match="experiment 'parent' is being written by process"):
+        child_of(parent)
+    assert not (tmp_path / "child").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ("seed=1", "seed"), ("arm=unverified", "arm"), ("problems.hidden_cases=8", "problems.hidden_cases"),
+        ("model.path=smollm2-135m", "model.path"), ("modular.p=29", "modular.p"),
+        ("modular.hidden=64", "modular.hidden"), ("modular.train_fraction=0.5", "modular.train_fraction"),
+        ("evaluation.confidence=0.9", "evaluation.confidence"), ("training.lora_r=8", "training.lora_r"),
+    ],
+)  # fmt: skip
+def test_what_the_shared_iterations_hand_on_cannot_be_changed(parent, tmp_path, change, key):
+    before = tree(tmp_path)
+    with pytest.raises(ConfigError, match=f"cannot change {key}"):
+        child_of(parent, change)
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "modular.weight_decay=0.0", "modular.learning_rate=0.001", "modular.steps_per_iteration=3",
+        "training.mode=restart", "training.weight_decay=0.1", "selection.replay=2", "sampling.temperature=1.5",
+        "detection.min_step=0.3", "sandbox.cpu_seconds=1.0",
+    ],
+)  # fmt: skip
+def test_all_else_can_be_changed(parent, change):
+    key, _, value = change.partition("=")
+    child = child_of(parent, change)
+    section, field = key.split(".")
+    assert str(getattr(getattr(Experiment.open(child.root, "child").config, section), field)) == value
+
+
+@pytest.mark.parametrize("at", [0, -1, 5, 100])
+def test_only_a_finished_iteration_can_be_forked_at(parent, at, tmp_path):
+    with pytest.raises(ConfigError, match=r"must lie within 1\.\.4"):
+        child_of(parent, at=at)
+    assert not (tmp_path / "child").exists()
+
+
+def test_a_fork_with_nothing_to_do_is_refused(parent):
+    with pytest.raises(ConfigError, match="set iterations to at least 4"):
+        child_of(parent, at=4, iterations=3)
+
+
+def test_a_fork_knows_with_which_settings_each_iteration_was_made(parent):
+    child = child_of(parent, "training.epochs=2", at=2)
+    for number in (2, 3):
+        for stage in ("evaluation", "iteration"):
+            child.stages.run(
+                stage, iteration_folder(number), settings=None, version="1", inputs={}, work=lambda out: None
+            )
+    grandchild = child_of(child, "training.epochs=3", name="grandchild", at=3)
+    assert [grandchild.made_with(number).training.epochs for number in range(5)] == [1, 1, 2, 3, 3]
+    assert {grandchild.made_with(number).name for number in range(5)} == {"grandchild"}
+
+
+def test_a_fork_of_before_settings_were_recorded_opens_and_says_what_it_lacks(parent, tmp_path):
+    child = child_of(parent)
+    record = json.loads((tmp_path / "child/experiment.json").read_text())
+    del record["fork"]["shared"]
+    (tmp_path / "child/experiment.json").write_text(json.dumps(record))
+    old = Experiment.open(child.root, "child")
+    assert old.inherited == 2
+    with pytest.raises(DataError, match="fork 'parent' anew"):
+        old.made_with(1)

@@ -22,6 +22,7 @@ import pytest
 from prefect_operator import Operator, contents, operating, processes_of, wait_until
 
 from axiom.config import load_config
+from axiom.lock import read_note
 from flows.operation import slot
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
@@ -143,8 +144,8 @@ class Row:
 
 def writer(holder: Path) -> str | None:
     """The pid in a lock's file, unless it is left over from a process that was killed."""
-    words = holder.read_text().split() if holder.exists() else []
-    return words[1] if len(words) > 1 and state_of(int(words[1])) not in "XZ" else None
+    found = read_note(holder.parent)
+    return str(found.process) if found and found.alive() else None
 
 
 def state_of(pid: int) -> str:

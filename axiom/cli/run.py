@@ -1,6 +1,5 @@
 """`axiom run`, `resume`, `status`, `list`: start experiments and see how they stand."""
 
-import os
 from typing import Annotated, Any
 
 import typer
@@ -8,7 +7,7 @@ from rich.markup import escape
 
 from axiom.cli.app import app, console
 from axiom.cli.workflow import interruptible, load_flow
-from axiom.experiment import DEFAULT_ROOT
+from axiom.commands import DEFAULT_ROOT, suggest
 
 Root = Annotated[
     str, typer.Option("--root", envvar="AXIOM_ROOT", help="Folder or fsspec URL that holds the experiments.")
@@ -49,14 +48,17 @@ def run(
 @app.command()
 def resume(
     name: Name,
-    iterations: Annotated[int | None, typer.Option(help="Rounds in all; more than before extends the run.")] = None,
+    iterations: Annotated[
+        int | None,
+        typer.Option(help="Rounds in all, at least those that are done; more extend the run."),
+    ] = None,
     root: Root = DEFAULT_ROOT,
 ) -> None:
     """Continue an experiment from its first stage that is not done."""
+    from axiom.config import override
     from axiom.experiment import Experiment
 
-    config = Experiment.open(root, name).config
-    _start(config.model_copy(update={"iterations": iterations}) if iterations is not None else config, root)
+    _start(override(Experiment.open(root, name).config, iterations=iterations), root)
 
 
 @app.command()
@@ -83,16 +85,13 @@ def fork(
 
 def _start(config: Any, root: str) -> None:
     from axiom.cli.display import Display
-    from axiom.experiment import Experiment
-    from axiom.learners import check
+    from axiom.gate import admit
     from axiom.progress import listen
 
-    check(config)
-    Experiment.create(root, config)
+    admit(root, config)
     console.print(f"experiment [bold]{config.name}[/]: starting the workflow engine", highlight=False)
     flow = load_flow("flows.experiment", "experiment")
-    elsewhere = "" if root == os.environ.get("AXIOM_ROOT", DEFAULT_ROOT) else f" --root {root}"
-    going_on = interruptible(f"`axiom resume {config.name}{elsewhere}`")
+    going_on = interruptible(f"`{suggest('resume', config.name, root=root)}`")
     with going_on, Display(console, config.iterations) as display, listen(display):
         result = flow(config=config, root=root)
     _summary(root, config.name, result["report"])
@@ -110,7 +109,8 @@ def _summary(root: str, name: str, report: str) -> None:
     console.print(as_table(f"Greedy accuracy with {confidence} Wilson intervals", *accuracy_rows(metrics)))
     console.print(f"[bold]Phases:[/] {verdict(experiment, metrics).sentence()}", highlight=False)
     console.print(f"[bold]Report:[/] {escape(report)}", highlight=False, soft_wrap=True)
-    console.print(f"Look inside: axiom inspect {name} --iteration 1 --stage samples", highlight=False, soft_wrap=True)
+    look = suggest("inspect", name, "--iteration", "1", "--stage", "samples", root=root)
+    console.print(f"Look inside: {look}", highlight=False, soft_wrap=True, markup=False)
 
 
 @app.command()
@@ -138,7 +138,9 @@ def status(name: Name, root: Root = DEFAULT_ROOT) -> None:
     if experiment.is_locked():
         console.print("it is running now", highlight=False)
     elif len(done) <= experiment.config.iterations:
-        console.print(f"continue it with: axiom resume {name}", highlight=False)
+        console.print(
+            f"continue it with: {suggest('resume', name, root=root)}", highlight=False, soft_wrap=True, markup=False
+        )
 
 
 @app.command("list")
@@ -161,8 +163,9 @@ def list_experiments(root: Root = DEFAULT_ROOT) -> None:
         model = config.model.path if config.model.kind == "language" else "modular"
         rows.append([name, config.arm, str(config.seed), f"{max(0, done - 1)}/{config.iterations}", model])
     if not rows:
+        start = suggest("run", "deployments/quickstart.toml", root=root)
         console.print(
-            f"no experiments under {root!r} yet; start one with: axiom run deployments/quickstart.toml", markup=False
+            f"no experiments under {root!r} yet; start one with: {start}", highlight=False, soft_wrap=True, markup=False
         )
         return
     console.print(as_table(f"Experiments under {root}", ["name", "arm", "seed", "iterations", "model"], rows))

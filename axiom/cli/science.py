@@ -13,6 +13,7 @@ from axiom.cli.app import app, bench_app, console
 from axiom.cli.outputs import check_file, check_folder
 from axiom.cli.run import Root
 from axiom.cli.workflow import interruptible, load_flow
+from axiom.commands import suggest
 from axiom.errors import ConfigError, DataError
 from axiom.experiment import DEFAULT_ROOT
 
@@ -207,13 +208,18 @@ def study(
 
     Example: axiom study deployments/h1-modular.toml --shard 2/4
     """  # fmt: skip
+    from axiom.folders import Folder
     from axiom.study import load_study
+    from axiom.study import plan as runs_of
 
     config = load_study(path)
     if plan or pilot:
         _show_plan(config, pilot, root)
         return
     part, parts = _shard(shard)
+    for seed in {0, config.seeds - 1}:
+        runs_of(config, seed)
+    Folder(root).check_writable()
     flow = load_flow("flows.study", "study")
     with interruptible("the same command"):
         results = flow(path=str(path), root=root, shard=part - 1, shards=parts)
@@ -221,9 +227,11 @@ def study(
         console.print(f"[bold]{result['name']}[/]: {result['phases']}", highlight=False)
         if result["ledger"]:
             console.print(f"[bold red]{result['name']}[/]: no verdict, {result['ledger']}", highlight=False)
+    following = suggest("compare", str(path), root=root)
     console.print(
-        f"{len(results)} runs of {config.seeds} seeds done; next: axiom compare {path}", highlight=False, markup=False
-    )
+        f"{len(results)} runs of {config.seeds} seeds done; next: {following}", highlight=False, soft_wrap=True,
+        markup=False,
+    )  # fmt: skip
 
 
 def _show_plan(config: "StudyConfig", pilot: Path | None, root: str) -> None:

@@ -7,7 +7,7 @@ import typer
 
 from axiom.cli.app import app, console
 from axiom.cli.run import Name, Root
-from axiom.experiment import DEFAULT_ROOT
+from axiom.commands import DEFAULT_ROOT, suggest
 
 
 @app.command()
@@ -43,8 +43,10 @@ def pause(name: Name, root: Root = DEFAULT_ROOT) -> None:
 
     experiment = Experiment.open(root, name)
     if experiment.folder.local and not experiment.is_locked():
-        raise ConfigError(f"experiment {name!r} is not running; `axiom status {name}` says how it stands")
+        look = suggest("status", name, root=root)
+        raise ConfigError(f"experiment {name!r} is not running; `{look}` says how it stands")
     experiment.folder.write_bytes(PAUSE, b"")
+    again = suggest("resume", name, root=root)
     console.print(
-        f"{name} pauses after its iteration; continue it with: axiom resume {name}", highlight=False, markup=False
+        f"{name} pauses after its iteration; continue it with: {again}", highlight=False, soft_wrap=True, markup=False
     )

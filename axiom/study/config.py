@@ -1,13 +1,13 @@
 """STUDY.toml: which arms, over which seeds, of which experiment; and what counts as having generalised."""
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from axiom.config import Arm, ExperimentConfig, Fraction, Section, load_config
+from axiom.commands import suggest
+from axiom.config import Arm, ExperimentConfig, Fraction, Section, checked, load_config, read_toml
 from axiom.errors import ConfigError
 from axiom.survival import fewest_pairs
 
@@ -44,7 +44,7 @@ class StudyConfig(Section):
     """Fields changed in every run, by dotted key."""
     arms: tuple[Arm, ...] = ("expert_iteration", "static_rft")
     """What is compared; the expert arm runs first and every other is compared with it."""
-    seeds: Annotated[int, Field(ge=1)] = 10
+    seeds: Annotated[int, Field(ge=1, le=10_000)] = 10
     """Pairs: seeds 0, 1, ... of every arm. Six can decide between two arms; each further arm needs more."""
     yoked: bool = True
     """Replay the expert arm's schedule in the arms that can."""
@@ -59,6 +59,14 @@ class StudyConfig(Section):
     ledger_tolerance: Fraction = 0.02
     """Largest relative difference in any round between a yoked arm's ledger and the expert arm's. Loss tokens may
     differ by one example as well."""
+
+    @field_validator("settings")
+    @classmethod
+    def _leaves_the_runs_apart(cls, value: dict[str, Any]) -> dict[str, Any]:
+        ours = sorted({"name", "arm", "seed", "yoke"} & value.keys())
+        if ours:
+            raise ValueError(f"settings.{ours[0]} is not the same in every run: the study sets it; leave it out")
+        return value
 
     @model_validator(mode="after")
     def _enough(self) -> Self:
@@ -94,21 +102,13 @@ class StudyConfig(Section):
 
 def load_study(path: Path) -> StudyConfig:
     """The study in a TOML file, its preset's path resolved. Raises ConfigError with one sentence."""
+    tree = read_toml(path, "study", "name a TOML file with name, preset, arms, seeds")
+    if "preset" not in tree and tree.keys() & ExperimentConfig.model_fields.keys() - {"name"}:
+        raise ConfigError(f"{str(path)!r} is a preset, not a study; run it with `{suggest('run', str(path))}`")
     try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(
-            f"study {str(path)!r} does not exist; name a TOML file with name, preset, arms, seeds"
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"study {str(path)!r} is not TOML: {error}") from None
-    try:
-        study = StudyConfig.model_validate(tree)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        message = str(first["ctx"]["error"]) if first["type"] == "value_error" else f"{where}: {first['msg']}"
-        raise ConfigError(f"study {str(path)!r}: {message}") from None
+        study = checked(StudyConfig, tree)
+    except ConfigError as error:
+        raise ConfigError(f"study {str(path)!r}: {error}") from None
     return study.model_copy(update={"preset": str(path.parent / study.preset)})
 
 
@@ -118,7 +118,10 @@ def run_name(study: StudyConfig, arm: str, seed: int) -> str:
 
 
 def plan(study: StudyConfig, seed: int) -> list[ExperimentConfig]:
-    """The runs of one seed in the order they must happen: the expert arm, then those that replay its schedule."""
+    """The runs of one seed in the order they must happen: the expert arm, then those that replay its schedule.
+
+    Raises ConfigError for a mistake in the preset or in the study's settings.
+    """
     from axiom.arms import ARMS
 
     expert = run_name(study, "expert_iteration", seed)

@@ -1,0 +1,101 @@
+"""One writer at a time: a lock that the system frees when its holder dies, and a note of who holds it.
+
+The lock is the file `.lock`. The note beside it, `.lock.json`, is for people and for those who only look: a look that
+took the lock for a moment would refuse a run that starts at that moment.
+"""
+
+import json
+import os
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from axiom.errors import LockedError
+from axiom.folders import storage_errors
+
+FILE, NOTE = ".lock", ".lock.json"
+_OLD_NOTE = re.compile(r"process (\d+) on (\S+) since (.*)")
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process that holds a lock. `started` is the kernel's clock tick at which it began, None where unknown."""
+
+    process: int
+    host: str
+    since: str
+    started: int | None = None
+
+    def __str__(self) -> str:
+        return f"process {self.process} on {self.host} since {self.since}"
+
+    def alive(self) -> bool:
+        """Whether the process still runs, as far as this machine can tell: one of another host counts as running."""
+        if self.host != socket.gethostname():
+            return True
+        began = _began(self.process)
+        return began is not None and self.started in (None, began)
+
+
+@contextmanager
+def held(folder: Path, what: str, next_step: str) -> Iterator[None]:
+    """Hold the lock of `folder`, which is made if it is missing.
+
+    Raises LockedError that names the holder when there is one, and as `storage_errors` for a folder that cannot be
+    written.
+    """
+    lock, note = FileLock(folder / FILE), folder / NOTE
+    with storage_errors(str(folder)):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            who = read_note(folder) or "another process"
+            raise LockedError(f"{what} is being written by {who}; {next_step}") from None
+    try:
+        with storage_errors(str(folder)):
+            _write_note(note)
+        yield
+    finally:
+        note.unlink(missing_ok=True)
+        lock.release()
+
+
+def holder(folder: Path) -> Holder | None:
+    """Who holds the lock of `folder` now, found without taking it; None if nobody does."""
+    found = read_note(folder)
+    return found if found and found.alive() else None
+
+
+def read_note(folder: Path) -> Holder | None:
+    """Who wrote the note, alive or not. Notes of before they were JSON are read as well."""
+    try:
+        text = (folder / NOTE).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    old = _OLD_NOTE.fullmatch(text)
+    return Holder(int(old[1]), old[2], old[3]) if old else Holder(**json.loads(text))
+
+
+def _write_note(note: Path) -> None:
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    ours = Holder(os.getpid(), socket.gethostname(), now, _began(os.getpid()))
+    scratch = note.with_name(f".tmp-{note.name}-{ours.process}")
+    # Spaces around the commas: the process is the second word, for `kill $(awk '{print $2}' .lock.json)`.
+    scratch.write_text(json.dumps(asdict(ours), separators=(" , ", ": ")), encoding="utf-8")
+    os.replace(scratch, note)
+
+
+def _began(process: int) -> int | None:
+    """The clock tick at which a process began (field 22 of proc(5)'s stat); None if it has ended."""
+    try:
+        state, *fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if state in "XZ" else int(fields[18])

@@ -1,0 +1,33 @@
+"""A user's mistake in a run's log: its one sentence, without the traceback of the engine that carried it.
+
+Prefect logs every exception of a flow or task with its traceback, up to three times. For an error whose message is the
+whole story, the first record keeps the sentence and the others go; the state's message has it too. On the command line
+all of them go, since the command prints the sentence itself.
+"""
+
+import logging
+
+from prefect.context import FlowRunContext
+
+from axiom.errors import StorageError, UserError
+
+TOLD = (UserError, StorageError)
+"""What `axiom` ends with exit code 2 for."""
+LOGGERS = ("prefect.flow_runs", "prefect.task_runs", "prefect.engine", "prefect.flows")
+
+
+def shorten(record: logging.LogRecord) -> bool:
+    """A logging filter: whether the record stays, after its traceback was taken off."""
+    error = record.exc_info[1] if record.exc_info else None
+    if not isinstance(error, TOLD):
+        return True
+    context = FlowRunContext.get()
+    deployed = context is not None and context.flow_run is not None and context.flow_run.deployment_id is not None
+    again = getattr(error, "logged", False)
+    error.logged = True  # type: ignore[attr-defined]
+    record.msg, record.args, record.exc_info, record.exc_text = str(error), (), None, None
+    return deployed and not again
+
+
+for _name in LOGGERS:
+    logging.getLogger(_name).addFilter(shorten)
