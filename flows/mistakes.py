@@ -23,10 +23,8 @@ def shorten(record: logging.LogRecord) -> bool:
         return True
     context = FlowRunContext.get()
     deployed = context is not None and context.flow_run is not None and context.flow_run.deployment_id is not None
-    again = getattr(error, "logged", False)
-    error.logged = True  # type: ignore[attr-defined]
     record.msg, record.args, record.exc_info, record.exc_text = str(error), (), None, None
-    return deployed and not again
+    return deployed and vars(error).setdefault("logged", record) is record
 
 
 for _name in LOGGERS:
