@@ -4,6 +4,7 @@ The values come from the form's schema (its types, bounds and enums) and from a 
 """
 
 import contextlib
+import functools
 import io
 import json
 import math
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -31,7 +33,18 @@ TEXTS = ["a\0b", "a\nb", "a\x1b[0m", SECRET, "s3://me:hunter2@host/x", "x" * 500
 """That no text may hold."""
 NAMES = ["", ".", "..", "../up", "a/b", "/etc", "-dash", "ü", "a b", "x" * 101, "a\n"]
 """That name no folder."""
-FAMILIES = ["", "nonesuch", "rpn+", "+rpn", "rpn+nonesuch", "RPN", "reasoning_gym:", "reasoning_gym:nonesuch", "rpn\n", "../rpn"]
+FAMILIES = [
+    "",
+    "nonesuch",
+    "rpn+",
+    "+rpn",
+    "rpn+nonesuch",
+    "RPN",
+    "reasoning_gym:",
+    "reasoning_gym:nonesuch",
+    "rpn\n",
+    "../rpn",
+]
 HUGE = 10**400
 NUMBERS = [math.nan, math.inf, -math.inf, HUGE, -HUGE]
 SECTIONS = sorted({key.rpartition(".")[0] for key in all_keys()} - {""})
@@ -66,7 +79,9 @@ def wrong(key: str, field: dict[str, Any]) -> list[Any]:
         low, high = field["minimum"], field["maximum"]
         return [low - 1, high + 1, *NUMBERS, low + 0.5, float(high), True, str(low), "", "x", [low], {"x": low}, None]
     if kind == "number":
-        low, high = (field.get(a, field.get(b)) for a, b in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")))
+        low, high = (
+            field.get(a, field.get(b)) for a, b in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum"))
+        )
         edges = [field[name] for name in ("exclusiveMinimum", "exclusiveMaximum") if name in field]
         return [low - 0.5, high + 0.5, *edges, *NUMBERS, True, "0.5", "", [low], {"x": low}, None]
     if kind == "boolean":
@@ -74,11 +89,45 @@ def wrong(key: str, field: dict[str, Any]) -> list[Any]:
     if kind == "string":
         return [*TEXTS, *(NAMES if key in ("name", "yoke") else []), 3, True, math.nan, ["x"], {"x": 1}, None]
     if key.endswith("families"):
-        return [*([text] for text in (*FAMILIES, *TEXTS)), ["rpn", "rpn"], "rpn", [3], [["rpn"]], {"rpn": 1}, 3, True, None]
+        return [
+            *([text] for text in (*FAMILIES, *TEXTS)),
+            ["rpn", "rpn"],
+            "rpn",
+            [3],
+            [["rpn"]],
+            {"rpn": 1},
+            3,
+            True,
+            None,
+        ]
     if key == "problems.difficulty_by_family":
-        return [{"nonesuch": [1, 2]}, {"rpn": [2, 1]}, {"rpn": [0, 1]}, {"rpn": 3}, {"rpn": [1]}, {SECRET: [1, 2]}, [], 3, None]
+        return [
+            {"nonesuch": [1, 2]},
+            {"rpn": [2, 1]},
+            {"rpn": [0, 1]},
+            {"rpn": 3},
+            {"rpn": [1]},
+            {SECRET: [1, 2]},
+            [],
+            3,
+            None,
+        ]
     if kind == "array":
-        return ["", "x", 3, True, {"x": 1}, None, [None], [[]], [{}], [math.nan], [HUGE], [-1], *([text] for text in TEXTS)]
+        return [
+            "",
+            "x",
+            3,
+            True,
+            {"x": 1},
+            None,
+            [None],
+            [[]],
+            [{}],
+            [math.nan],
+            [HUGE],
+            [-1],
+            *([text] for text in TEXTS),
+        ]
     return [3, True, None, {"x": 1}, [3], *TEXTS, *([text] for text in TEXTS)]  # of several types
 
 
@@ -98,7 +147,9 @@ def toml(value: Any) -> str | None:
         return "inf" if value > 0 else "-inf"
     if isinstance(value, dict):
         inner = {key: toml(one) for key, one in value.items()}
-        return None if None in inner.values() else f"{{{', '.join(f'{json.dumps(k)} = {v}' for k, v in inner.items())}}}"
+        return (
+            None if None in inner.values() else f"{{{', '.join(f'{json.dumps(k)} = {v}' for k, v in inner.items())}}}"
+        )
     if isinstance(value, list):
         parts = [toml(one) for one in value]
         return None if None in parts else f"[{', '.join(filter(None, parts))}]"
@@ -212,6 +263,7 @@ def no_run_starts(*_: Any) -> None:
 
 def test_every_wrong_value_is_refused_on_every_road(root, tmp_path, monkeypatch):
     """The form and a script get all of them, and the four kinds of commands take turns."""
+    monkeypatch.setattr("typer.main.get_command", functools.cache(typer.main.get_command))  # made anew it takes longest
     for place in ("axiom.cli.run.load_flow", "axiom.cli.science.load_flow", "flows.experiment.witnessed"):
         monkeypatch.setattr(place, no_run_starts)  # what lets one pass would compute for an hour
     roads, before, by_schema = Roads(monkeypatch, root, tmp_path), contents(root), 0
@@ -238,7 +290,11 @@ def test_what_a_form_offers_to_choose_or_bounds_its_schema_refuses(root):
         names = [name for name in NAMES if name] if key in ("name", "yoke") else []
         for value in (*texts, *bounds, *names, *(["nonesuch"] if "enum" in field else [])):
             assert not FORM.is_valid({"config": nested(key, value)}), (key, value)
-    for key, value in (("name", "fine"), ("problems.families", ["rpn", "rpn+list_sort", "reasoning_gym:gcd"]), ("yoke", "")):
+    for key, value in (
+        ("name", "fine"),
+        ("problems.families", ["rpn", "rpn+list_sort", "reasoning_gym:gcd"]),
+        ("yoke", ""),
+    ):
         assert FORM.is_valid({"config": nested(key, value)}), (key, value)
 
 
@@ -249,7 +305,9 @@ def test_resume_refuses_rounds_that_no_run_can_have(root, monkeypatch, text):
     assert contents(root) == before
 
 
-@pytest.mark.parametrize("change", [{"iterations": -5}, {"seed": 1.5}, {"name": "a/b"}, {"arm": "none"}, {"problems": 3}])
+@pytest.mark.parametrize(
+    "change", [{"iterations": -5}, {"seed": 1.5}, {"name": "a/b"}, {"arm": "none"}, {"problems": 3}]
+)
 def test_a_copy_that_no_check_saw_is_refused(root, change):
     before = contents(root)
     for attempt in (Experiment.create, admit):
