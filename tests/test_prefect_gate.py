@@ -45,6 +45,7 @@ FAMILIES = [
     "rpn\n",
     "../rpn",
 ]
+DATES = ["", "today", "2026-1-1", "2026-13-01", "2026-02-30", "2026-01-01\n"]
 HUGE = 10**400
 NUMBERS = [math.nan, math.inf, -math.inf, HUGE, -HUGE]
 SECTIONS = sorted({key.rpartition(".")[0] for key in all_keys()} - {""})
@@ -70,11 +71,12 @@ LEAVES = leaves()
 
 def wrong(key: str, field: dict[str, Any]) -> list[Any]:
     """Values of a wrong type or outside the bounds of one key."""
-    kind = field.get("type")
+    kind, lines = field.get("type"), key in ("prompts.system", "sampling.stop")
+    texts = [text for text in TEXTS if not (lines and text == "a\nb")]
     if "enum" in field:
         known = field["enum"]
-        texts = ["", f"{known[0]}x", *[str(one).swapcase() for one in known if str(one).isalpha()]]
-        return [*texts, *TEXTS, *NUMBERS, True, 1.5, -1, [known[0]], {"x": 1}, None]
+        words = ["", f"{known[0]}x", *[str(one).swapcase() for one in known if str(one).isalpha()]]
+        return [*words, *TEXTS, *NUMBERS, True, 1.5, -1, [known[0]], {"x": 1}, None]
     if kind == "integer":
         low, high = field["minimum"], field["maximum"]
         return [low - 1, high + 1, *NUMBERS, low + 0.5, float(high), True, str(low), "", "x", [low], {"x": low}, None]
@@ -87,7 +89,17 @@ def wrong(key: str, field: dict[str, Any]) -> list[Any]:
     if kind == "boolean":
         return [0, 1, 2, "true", "yes", "", 0.0, math.nan, [True], {"x": True}, None, *TEXTS]
     if kind == "string":
-        return [*TEXTS, *(NAMES if key in ("name", "yoke") else []), 3, True, math.nan, ["x"], {"x": 1}, None]
+        return [
+            *texts,
+            *(DATES if key == "prompts.date" else []),
+            *(NAMES if key in ("name", "yoke") else []),
+            3,
+            True,
+            math.nan,
+            ["x"],
+            {"x": 1},
+            None,
+        ]
     if key.endswith("families"):
         return [
             *([text] for text in (*FAMILIES, *TEXTS)),
@@ -112,6 +124,9 @@ def wrong(key: str, field: dict[str, Any]) -> list[Any]:
             3,
             None,
         ]
+    if key == "prompts.arguments":
+        inner = (None, [1], {"y": 1}, HUGE, SECRET, math.nan)
+        return [*({"x": value} for value in inner), {SECRET: 1}, 3, "x", [], True, None]
     if kind == "array":
         return [
             "",
@@ -126,7 +141,7 @@ def wrong(key: str, field: dict[str, Any]) -> list[Any]:
             [math.nan],
             [HUGE],
             [-1],
-            *([text] for text in TEXTS),
+            *([text] for text in texts),
         ]
     return [3, True, None, {"x": 1}, [3], *TEXTS, *([text] for text in TEXTS)]  # of several types
 
@@ -134,7 +149,12 @@ def wrong(key: str, field: dict[str, Any]) -> list[Any]:
 DRAWN = [
     *((key, value) for key, field in LEAVES.items() for value in wrong(key, field) if (key, value) != ("yoke", "")),
     *((section, value) for section in SECTIONS for value in (3, "x", [1], True, None)),
-    *((f"{key}{ending}", 1) for key in all_keys() for ending in ("x", ".x", "..")),
+    *(
+        (f"{key}{ending}", 1)
+        for key in all_keys()
+        for ending in ("x", ".x", "..")
+        if (key, ending) != ("prompts.arguments", ".x")
+    ),
     *((key, 1) for key in ("", ".", "..", "nonesuch", "training.nonesuch", "a\0b", "x" * 5000, SECRET, "__class__")),
 ]
 
