@@ -451,7 +451,7 @@ class ExperimentConfig(Section):
     iterations: Annotated[int, Field(ge=0, le=100_000)] = 100
     """Rounds of expert iteration after the base model's evaluation."""
     checkpoint_every: Positive = 10
-    """Adapters of every so manieth iteration are kept for good; of the others the newest two stay."""
+    """Keep the adapter of every N-th iteration; of the others the newest two stay."""
     problems: ProblemsConfig = ProblemsConfig()
     model: ModelConfig = ModelConfig()
     prompts: PromptsConfig = PromptsConfig()

@@ -295,7 +295,7 @@ def compare(
     Example: axiom compare deployments/h1-modular.toml --out artifacts/h1
     """
     from axiom.cli.display import as_table
-    from axiom.study import Reading, compare_arms, gather, load_study
+    from axiom.study import Reading, check_arms, compare_arms, gather, load_study
     from axiom.study import report as reports
 
     if len(names) == 1 and names[0].endswith(".toml"):
@@ -305,6 +305,7 @@ def compare(
     else:
         title, reading = names[0], Reading(split, level, confidence=confidence)
     arms = gather(root, names, reading)
+    check_arms(arms)
     console.print(as_table("Arms", *reports.arm_rows(arms)))
     console.print(as_table("Ledger: sums over rounds, means over runs", *reports.ledger_rows(arms)))
     folder = out or Path("artifacts") / f"compare-{title}"

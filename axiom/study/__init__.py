@@ -1,10 +1,10 @@
 """Arms × paired seeds to a verdict: `config` what runs, `outcome` one run observed, `compare` the statistics."""
 
-from axiom.study.compare import Comparison, by_arm, compare, compare_arms, gather
+from axiom.study.compare import Comparison, by_arm, compare, check_arms, compare_arms, gather
 from axiom.study.config import Reading, StudyConfig, load_study, plan, run_name
 from axiom.study.outcome import Outcome, read, stable_from
 
 __all__ = [
-    "Comparison", "Outcome", "Reading", "StudyConfig", "by_arm", "compare", "compare_arms", "gather",
+    "Comparison", "Outcome", "Reading", "StudyConfig", "by_arm", "check_arms", "compare", "compare_arms", "gather",
     "load_study", "plan", "read", "run_name", "stable_from",
 ]  # fmt: skip

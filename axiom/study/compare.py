@@ -205,13 +205,19 @@ def gather(root: str, names: Sequence[str], reading: Reading) -> dict[str, list[
     return by_arm([read(Experiment.open(root, name), reading) for name in names])
 
 
-def compare_arms(arms: Mapping[str, Sequence[Outcome]], reading: Reading) -> list[Comparison]:
-    """The first arm, the expert's where there is one, against each other. Raises DataError for a single arm."""
+def check_arms(arms: Mapping[str, Sequence[Outcome]]) -> None:
+    """Raise DataError for a single arm."""
     (name, first), *others = arms.items()
     if not others:
         raise DataError(
             f"all {len(first)} runs are of arm {name}; a comparison needs two arms, so name runs of another"
         )
+
+
+def compare_arms(arms: Mapping[str, Sequence[Outcome]], reading: Reading) -> list[Comparison]:
+    """The first arm, the expert's where there is one, against each other. Raises DataError for a single arm."""
+    check_arms(arms)
+    (_, first), *others = arms.items()
     found = [
         compare(first, runs, reading.clock, reading.tolerance, reading.confidence, len(others)) for _, runs in others
     ]
