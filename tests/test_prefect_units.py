@@ -3,24 +3,28 @@
 import asyncio
 import copy
 import functools
+import logging
 import os
 import subprocess
 import sys
 import time
 from importlib.metadata import entry_points
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
+from prefect.client.schemas.objects import FlowRun
+from prefect.context import FlowRunContext
 from prefect.exceptions import TerminationSignal
 from prefect.server.database.configurations import AioSqliteConfiguration
 from prefect.utilities.callables import parameter_schema
 from sqlalchemy import text
 
 from axiom.config import ExperimentConfig, load_config
-from axiom.errors import InfrastructureError, RegressionError, StorageError
+from axiom.errors import ConfigError, InfrastructureError, RegressionError, StorageError
 from axiom.records import Metric
-from flows import operation, pages, sqlite
+from flows import mistakes, operation, pages, sqlite
 from flows.experiment import experiment
 from flows.outage import patiently
 from flows.report import report
@@ -63,6 +67,43 @@ def test_the_form_has_every_field_of_the_config_with_its_bounds():
     assert leaves["config.sampling.temperature"]["maximum"] == 4.0
     assert leaves["config.sampling.temperature"]["description"].endswith(" Above 0, at most 4.")
     assert leaves["config.problems.difficulty"]["prefixItems"][0]["minimum"] == 1
+
+
+class Kept(logging.Handler):
+    """What was logged, as text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts.append(self.format(record))
+
+
+def logged(error: Exception) -> list[str]:
+    """What Prefect's loggers keep of an exception that passes through task and flow."""
+    kept = Kept()
+    for name in mistakes.LOGGERS:
+        logger = logging.getLogger(name)
+        logger.addHandler(kept)
+        try:
+            raise error
+        except type(error):
+            logger.exception("Encountered exception during execution")
+        finally:
+            logger.removeHandler(kept)
+    return kept.texts
+
+
+def test_a_mistake_is_one_sentence_in_a_run_s_log_and_a_bug_keeps_its_traceback():
+    run = FlowRun(flow_id=uuid4(), deployment_id=uuid4())
+    with FlowRunContext.model_construct(flow_run=run):
+        assert logged(ConfigError("a = 1 is wrong; set a")) == ["a = 1 is wrong; set a"]
+        assert logged(StorageError("the disk is full")) == ["the disk is full"]
+        bugs = logged(KeyError("a bug"))
+    assert len(bugs) == len(mistakes.LOGGERS)
+    assert all("Traceback" in text for text in bugs)
+    assert logged(ConfigError("the command line prints it itself")) == []
 
 
 def metric(iteration: int, split: str, value: float) -> Metric:

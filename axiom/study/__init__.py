@@ -1,6 +1,6 @@
 """Arms × paired seeds to a verdict: `config` what runs, `outcome` one run observed, `compare` the statistics."""
 
-from axiom.study.compare import Comparison, by_arm, compare, check_arms, compare_arms, gather
+from axiom.study.compare import Comparison, by_arm, check_arms, compare, compare_arms, gather
 from axiom.study.config import Reading, StudyConfig, load_study, plan, run_name
 from axiom.study.outcome import Outcome, read, stable_from
 
