@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from axiom.evaluation import GREEDY
 from axiom.experiment import Experiment, iteration_folder
 from axiom.grokking import Curve, Phases, detect
+from axiom.problems.audit import below_usual
+from axiom.problems.proof import summary
 from axiom.records import Event, LossStep, Metric, Sample, Verdict, with_interval
 
 PROGRAMS_SHOWN = 6
@@ -32,6 +34,7 @@ def page(experiment: Experiment) -> str:
         *_chart_sections(experiment, metrics, events),
         "<h2>Accuracy</h2>",
         _table(*accuracy_rows(metrics)),
+        *_problems(experiment),
         f"<h2>Programs of iteration {last}</h2>",
         *_programs(experiment, last),
         "<h2>Configuration and provenance</h2>",
@@ -84,6 +87,26 @@ def _losses(experiment: Experiment) -> list[LossStep]:
         if experiment.folder.join("iterations", folder).exists("losses.parquet")
         for step in experiment.stages.read(f"iterations/{folder}", "losses", LossStep)
     ]
+
+
+def _problems(experiment: Experiment) -> Iterable[str]:
+    """How far the splits are held out, and what their hidden cases let through."""
+    stored = {name: experiment.folder.join("problems") for name in ("proof", "audit")}
+    if not all(folder.exists(f"{name}.json") for name, folder in stored.items()):
+        return
+    proof, audit = (json.loads(folder.read_bytes(f"{name}.json")) for name, folder in stored.items())
+    yield "<h2>Problems</h2>"
+    if any("tried" in row for row in proof):
+        yield f"<p>Held out: {html.escape(summary(proof))}.</p>"
+    rows = [
+        [row["family"], str(row["problems"]), str(row["cheats"]), f"{row['rejection']:.1%}",
+         f"{row['usual']:.1%}" if row.get("usual") is not None else "-", f"{row['acceptance']:.1%}"]
+        for row in audit
+    ]  # fmt: skip
+    if rows:
+        yield "<p>Wrong programs planted in some problems, and how many the hidden cases reject.</p>"
+        yield _table(["family", "problems", "planted", "rejected", "usually", "valid forms accepted"], rows)
+    yield from (f"<p>{html.escape(sentence)}.</p>" for sentence in below_usual(audit))
 
 
 def _programs(experiment: Experiment, last: int) -> Iterable[str]:

@@ -8,7 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from axiom.cli import main
-from axiom.problems import GENERATORS
+from axiom.config import load_config
+from axiom.problems import GENERATORS, generate_splits, prove_disjoint
+from axiom.problems.measured import MEASURED
 from axiom.records import Problem
 
 
@@ -45,6 +47,32 @@ def test_files_are_written_in_both_formats(tmp_path):
         row.problem_id for row in rows
     ]
     assert len(rows) == 7
+
+
+def test_the_list_counts_distinct_variants():
+    assert (
+        f"{MEASURED['anagram'].distinct:,} behaviourally distinct variants of 3,528 combinations"
+        in axiom("--list").stdout
+    )
+
+
+def test_splits_are_written_with_their_proof_and_nothing_runs(tmp_path):
+    preset = tmp_path / "preset.toml"
+    preset.write_text('[problems]\nfamilies = ["list_filter", "caesar"]\ndifficulty = [1, 3]\nood_size = 4\n')
+    sizes = [f"--set=problems.{split}_size={size}" for split, size in (("train", 12), ("val", 6), ("test", 4))]
+    out = tmp_path / "out"
+    done = axiom("splits", str(preset), "--out", str(out), "--seed", "3", *sizes)
+    assert done.returncode == 0, done.stderr
+    made = {path.stem: Problem.from_table(pq.read_table(path)) for path in out.glob("*.parquet")}
+    problems = load_config(str(preset), [size.removeprefix("--set=") for size in sizes], seed=3).problems
+    assert made == generate_splits(problems, 3)
+    proof, audit = (json.loads((out / f"{name}.json").read_text()) for name in ("proof", "audit"))
+    assert proof == prove_disjoint(generate_splits(problems, 3))
+    assert [row["family"] for row in audit] == ["caesar", "list_filter"]
+    assert "of which 0 are shared" in done.stdout
+    again = axiom("splits", str(preset), "--out", str(out))
+    assert again.returncode == 2
+    assert "is there and not an empty folder; name a new one" in again.stderr
 
 
 @pytest.mark.parametrize(

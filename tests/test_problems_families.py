@@ -13,10 +13,11 @@ from axiom.config import SandboxConfig
 from axiom.problems import GENERATORS, audit_cases, generate
 from axiom.problems.audit import audit, audit_rates, below_usual, cheats
 from axiom.problems.building import Plan, build, fingerprint, size_at
+from axiom.problems.counting import distinct
 from axiom.problems.decks import candidates
 from axiom.problems.family import load
 from axiom.problems.inputs import STRATA, Quick
-from axiom.problems.measured import Measured
+from axiom.problems.measured import MEASURED, Measured
 from axiom.problems.space import parsed
 from axiom.prompts import call, question
 from axiom.verification import Candidate, Verifier
@@ -121,6 +122,26 @@ def test_a_higher_difficulty_means_a_larger_reference(name):
     means = list(sizes.values())
     assert means[-1] > 1.15 * means[0], sizes
     assert all(later > 0.93 * earlier for earlier, later in itertools.pairwise(means)), sizes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(MEASURED))
+def test_so_many_variants_behave_differently(name):
+    """What the list prints is what a count finds."""
+    printed = MEASURED[name]
+    tried, counted = distinct(GENERATORS[name])
+    assert (tried, counted) == (printed.tried, printed.distinct)
+    assert printed.distinct >= (20_000 if name in ORIGINAL else 1_500)
+
+
+def test_all_families_but_the_slowest_were_counted():
+    assert set(FAMILIES) - set(MEASURED) <= {"queens"}
+
+
+@pytest.mark.parametrize("name", sorted(MEASURED))
+def test_what_was_counted_is_the_space_as_it_is(name):
+    assert MEASURED[name].combinations == GENERATORS[name].variants
+    assert (20_000 if name in ORIGINAL else 1_500) <= MEASURED[name].distinct <= MEASURED[name].combinations
 
 
 DENSER = {

@@ -17,7 +17,7 @@ app = typer.Typer(
     help="Controlled experiments on verified self-improvement of code models.",
 )  # fmt: skip
 bench_app = typer.Typer(no_args_is_help=True, help="Measure on this machine, beside what a user would use instead.")
-problems_app = typer.Typer(help="Print, write, list and audit procedural problems.")
+problems_app = typer.Typer(help="Print, write, list, split and audit procedural problems.")
 app.add_typer(bench_app, name="bench")
 app.add_typer(problems_app, name="problems")
 

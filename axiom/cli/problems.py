@@ -1,5 +1,6 @@
-"""`axiom problems`: print, write, list, audit and rate procedural problems."""
+"""`axiom problems`: print, write, list, split, audit and rate procedural problems."""
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from axiom.cli.app import console, problems_app
-from axiom.cli.run import Name, Root
+from axiom.cli.run import Name, Overrides, Root
 from axiom.errors import ConfigError, DataError
 from axiom.experiment import DEFAULT_ROOT
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from axiom.experiment import Experiment
     from axiom.problems.audit import Rates, Run
     from axiom.problems.difficulty import Trend
+    from axiom.problems.family import Family as Kind
+    from axiom.problems.measured import Measured
     from axiom.records import Case, Evaluation, Problem
 
 Family = Annotated[
@@ -106,14 +109,55 @@ def _list_families() -> None:
     from rich.text import Text
 
     from axiom.problems import GENERATORS, generate
+    from axiom.problems.measured import MEASURED
 
     for name, family in GENERATORS.items():
         low, high = family.difficulties
         example = next(generate(name, None, 1, 0)).description
         console.print(f"[bold]{name}[/]: {escape(family.title)}", highlight=False)
-        facts = f"{family.variants:,} variants, difficulty {low} to {high}"
+        facts = f"{_counted(family, MEASURED.get(name))}, difficulty {low} to {high}"
         for line, style in ((facts, ""), (family.signature, "cyan"), (example, "dim")):
             console.print(Padding(Text(line, style), (0, 0, 0, 2)))
+
+
+def _counted(family: "Kind", known: "Measured | None") -> str:
+    """How many variants a family has, as far as they were counted."""
+    if known is None:
+        return f"{family.variants:,} combinations, not yet counted by behaviour"
+    some = "" if known.tried == known.combinations else f" among the first {known.tried:,}"
+    return f"{known.distinct:,} behaviourally distinct variants{some} of {known.combinations:,} combinations"
+
+
+@problems_app.command()
+def splits(
+    out: Annotated[Path, typer.Option(help="Write to this folder, which must be new or empty.")],
+    preset: Annotated[str | None, typer.Argument(help="A TOML preset; without one, the original experiment.")] = None,
+    overrides: Overrides = None,
+    seed: Annotated[int | None, typer.Option(help="Root of every random stream.")] = None,
+) -> None:
+    """Write the splits of a preset, the proof that they are held out and their audit, without running anything.
+
+    Example: axiom problems splits deployments/quickstart.toml --out splits --set problems.train_size=700
+    """
+    from axiom.config import load_config
+    from axiom.learners import make_problems
+    from axiom.problems import prove_disjoint
+    from axiom.problems.audit import audit_rates, below_usual
+    from axiom.problems.proof import summary
+    from axiom.records import Problem
+    from axiom.store import Folder, write_parquet
+
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"--out {str(out)!r} is there and not an empty folder; name a new one")
+    made = make_problems(load_config(preset, overrides or (), seed=seed))
+    proof, rates, folder = prove_disjoint(made), audit_rates(made), Folder(str(out))
+    for split, rows in made.items():
+        write_parquet(folder, split, rows, Problem)
+        console.print(f"{split}: {len(rows)} problems", highlight=False)
+    for name, content in (("proof", proof), ("audit", rates)):
+        folder.write_bytes(f"{name}.json", f"{json.dumps(content, indent=1)}\n".encode())
+    for sentence in (summary(proof), *below_usual(rates)):
+        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
 
 
 @problems_app.command()

@@ -3,6 +3,7 @@
 import ast
 import copy
 import functools
+import warnings
 from collections.abc import Callable
 from types import CodeType
 from typing import Any
@@ -39,8 +40,13 @@ def _range(*bounds: int) -> range:
 
 
 def on_copies(run: Callable[..., Any]) -> Callable[..., Any]:
-    """`run` for programs that may change their arguments."""
-    return lambda *args: run(*copy.deepcopy(args))
+    """`run` for programs that may change their arguments, or evaluate them, which can warn."""
+
+    def call(*args: Any) -> Any:
+        with warnings.catch_warnings(action="ignore"):
+            return run(*copy.deepcopy(args))
+
+    return call
 
 
 def bounded(source: str, entry_point: str, printed: bool = True) -> Callable[..., Any]:

@@ -39,6 +39,17 @@ def prove_disjoint(splits: Mapping[str, Sequence[Problem]], most_pairs: int = MO
     ]  # fmt: skip
 
 
+def summary(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The proof in a sentence, from its rows."""
+    tried, pairs = (sum(row.get(key, 0) for row in rows) for key in ("tried", "pairs"))
+    sampled = f", a sample of {pairs:,}," if tried < pairs else ""
+    shared = sum(row["shared"] for row in rows)
+    return (
+        f"reference programs of each split were tried on the problems of every other: {tried:,} pairs{sampled} in "
+        f"{len(rows)} ordered pairs of splits, of which {shared} are shared"
+    )
+
+
 def _programs(left: Sequence[Subject], right: Sequence[Subject], most: int) -> dict[str, Any]:
     """Counts of the trials of the programs of `left` on the problems of `right`."""
     targets = {group: [other for other in right if tried(group, other.group)] for group in {one.group for one in left}}
