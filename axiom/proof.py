@@ -109,7 +109,7 @@ def _write(file: Path, text: str) -> None:
     """Whole or not at all; a cache that cannot be written only costs the next run its probe."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as stream:
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, delete=False) as stream:
             stream.write(text)
         os.replace(stream.name, file)
     except OSError:

@@ -22,8 +22,8 @@ OPTIONS: dict[str, Any] = {"ensure_ascii": False, "separators": (",", ":"), "all
 ENCODER = json.JSONEncoder(**OPTIONS)
 """The sandbox puts one in its place that candidates cannot reach."""
 _PLAIN = frozenset((bool, str, type(None)))
-_LARGE = 1 << 2048
-"""Has 617 digits. Python converts up to 640 under every setting of its limit."""
+_BITS = 2048
+"""Up to which integers are in decimal, with 617 digits: Python converts 640 under every setting of its limit."""
 _PIECE = 512
 """Digits that are converted at once; see `integer`."""
 _SHOWN = 80
@@ -94,7 +94,7 @@ def _pack(value: Any) -> Any:
     if kind in _PLAIN:
         return value
     if kind is int:
-        return value if -_LARGE < value < _LARGE else {TAG: "int", "v": format(value, "x")}
+        return value if -1 <= value >> _BITS <= 0 else {TAG: "int", "v": format(value, "x")}
     if kind is float:
         return value if math.isfinite(value) else {TAG: "float", "v": repr(value)}
     if kind is list:

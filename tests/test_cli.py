@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,28 @@ def test_inspect_shows_what_a_model_wrote_as_it_is(root, monkeypatch, capsys):
     assert code == 0, err
     assert f"completion {sample.completion}\n" in out
     assert f"sample_id {sample.sample_id}\n" in out
+
+
+HOSTILE = (
+    "\x1b]52;c;aGk=\x07\x1b[2J\x1b[31mred\x9b31m\x08\x08\r\x00\x7f"
+    " \u202egnp.exe\u202c \u2066a\u2069 \u200f [red]b[/] \ufeff"
+)
+
+
+def test_no_text_of_a_model_commands_the_terminal(root, monkeypatch, capsys):
+    experiment = Experiment.create(str(root), load_config(QUICKSTART))
+    experiment.save()
+    sample = Sample(
+        sample_id=HOSTILE, problem_id="a", iteration=2, purpose="train", index=0, completion=HOSTILE,
+        code=f"x = 1  # {HOSTILE}", token_count=4, logprob=None, finish_reason="stop", seed=0, temperature=1.0,
+        policy_version="base",
+    )  # fmt: skip
+    write_parquet(experiment.folder.join("iterations/0002"), "samples", [sample], Sample)
+    code, out, err = axiom(monkeypatch, capsys, "inspect", "quickstart", "--iteration", "2", "--stage", "samples")
+    assert code == 0, err
+    assert [sign for sign in out if unicodedata.category(sign) in {"Cc", "Cf", "Cs"} and sign != "\n"] == []
+    assert "\\x1b]52;c;aGk=\\x07" in out
+    assert "\\u202egnp.exe" in out
 
 
 def test_list_and_status_of_a_fresh_experiment(root, monkeypatch, capsys):

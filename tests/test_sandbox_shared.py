@@ -130,7 +130,7 @@ def test_no_attack_changes_what_outlives_it(templates: list[Template], kind: str
         fresh.close()
 
 
-def test_a_child_shares_no_memory_and_no_open_file_with_its_template() -> None:
+def test_a_child_shares_no_memory_with_its_template_and_leaves_no_flags_on_its_files() -> None:
     """The flags of a `/dev/null` that one child changed are not those of the next one's."""
     template = Template(sorted(LAYERS), rich=True)
     try:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from axiom.cli.app import app, console
+from axiom.cli.display import visible
 from axiom.cli.run import Name, Root
 from axiom.errors import DataError
 from axiom.experiment import DEFAULT_ROOT
@@ -82,14 +83,14 @@ def _print_row(row: Mapping[str, Any]) -> None:
     from rich.text import Text
 
     code = {name: row[name] for name in ("code", "target", "reference_solution") if row.get(name)}
-    title = Text(str(row.get("sample_id") or row.get("problem_id") or ""))
+    title = Text(visible(str(row.get("sample_id") or row.get("problem_id") or "")))
     console.print(Rule(title, style="dim", align="left"))
     for name, value in row.items():
         if name not in code:
-            console.print(Text(name, "bold"), Text(str(value)), soft_wrap=True)  # as it is: a model may write [/b]
+            console.print(Text(name, "bold"), Text(visible(str(value))), soft_wrap=True)  # a model may write [/b]
     for name, text in code.items():
         console.print(f"[bold]{name}[/]")
-        console.print(Syntax(text, "python", background_color="default", word_wrap=True))
+        console.print(Syntax(visible(text), "python", background_color="default", word_wrap=True))
 
 
 @app.command()

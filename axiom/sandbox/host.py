@@ -139,20 +139,25 @@ class Template:
 
         Raises SandboxError when this process has no descriptor left.
         """
-        ours, theirs, null = _channel()
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:
+            raise SandboxError(
+                f"no descriptors left for a sandbox channel ({error.strerror}); raise ulimit -n"
+            ) from error
+        ours.setblocking(False)
         body = marshal.dumps((program.code, program.entry_point, program.output_bytes, program.arguments))
         cap = program.output_bytes + HEADER_SIZE * (len(program.arguments) + 2)
         job = _Job(token, ours, program.memory_bytes, memoryview(len(body).to_bytes(LENGTH_SIZE, "little") + body), cap)
         self._next_ticket = (self._next_ticket + 1) & 0xFFFFFFFF
         message = marshal.dumps((self._next_ticket, program.cpu_seconds, program.wall_seconds, program.memory_bytes), 2)
         try:
-            socket.send_fds(self._control, [message], [theirs.fileno(), null])
+            socket.send_fds(self._control, [message], [theirs.fileno()])
         except (BrokenPipeError, ConnectionResetError):
             ours.close()
             return False
         finally:
             theirs.close()
-            os.close(null)
         self.jobs[self._next_ticket] = job
         _send(job)
         return True
@@ -234,24 +239,6 @@ class Template:
         self.jobs.clear()
         self.process.kill()
         self.process.wait()
-
-
-def _channel() -> tuple[socket.socket, socket.socket, int]:
-    """Both ends of a job's channel, and `/dev/null` opened anew for its stdio.
-
-    Children that inherited one open `/dev/null` could leave each other messages in its flags.
-    """
-    with contextlib.ExitStack() as opened:
-        try:
-            ours, theirs = map(opened.enter_context, socket.socketpair())
-            null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        except OSError as error:
-            raise SandboxError(
-                f"no descriptors left for a sandbox channel ({error.strerror}); raise ulimit -n"
-            ) from error
-        opened.pop_all()
-    ours.setblocking(False)
-    return ours, theirs, null
 
 
 def _spawn(

@@ -5,6 +5,7 @@ fresh channel; what goes back is how each child ended, from the kernel's own acc
 """
 
 import _signal as signal
+import functools
 import gc
 import io
 import json
@@ -28,6 +29,7 @@ _WORKING, _STARVED_FACTOR = 0.1, 10.0  # CPU share of a child that computes, and
 _GLANCE_SECONDS = 0.005
 _PROT_READ, _MAP_PRIVATE = 1, 2
 _POLLIN = 1
+_GET_FLAGS, _SET_FLAGS = 3, 4
 _CLOSE_ON_EXEC = 0x40000000  # MSG_CMSG_CLOEXEC
 
 
@@ -48,20 +50,19 @@ def main(options: str) -> None:
     _become_anonymous(library.Library(block, None if settings["rich"] else harness.needs_rich), output)
     os.write(CONTROL, json.dumps(report).encode())
 
-    def child(channel: int, null: int, cpu_seconds: float, memory: int) -> None:
-        for place in (0, 1, 2):
-            os.dup2(null, place)
-        os.dup2(channel, harness.CHANNEL)  # CHANNEL is CONTROL: the child loses the control socket
-        for descriptor in (channel, null, STOP):
-            os.close(descriptor)
+    def child(channel: int, cpu_seconds: float, memory: int) -> None:
+        os.dup2(channel, harness.CHANNEL, inheritable=False)  # CHANNEL is CONTROL: the child loses the control socket
+        os.close(channel)
+        os.close(STOP)
         lock_child(int(cpu_seconds) + 1, memory)
         harness.run(encode, output)
 
-    inbox, watch = Inbox(), Watch()
+    inbox, watch, restore = Inbox(), Watch(), _restorer()
     gc.collect()
     gc.freeze()
     while True:
         _serve(inbox, watch, child)
+        restore()
 
 
 def _be_the_first_to_go() -> None:
@@ -124,31 +125,37 @@ def _become_anonymous(finder: library.Library, output: io.RawIOBase) -> None:
     sys.modules["_ctypes"] = None  # type: ignore[assignment]
     sys.stdout = sys.__stdout__ = _text(output)  # type: ignore[misc]
     sys.stderr = sys.__stderr__ = _text(output)  # type: ignore[misc]
-    os.dup2(1, 2)  # until here errors reach the parent, from here on nothing does
+    os.dup2(0, 1)  # one open file, whose flags `_restorer` keeps
+    os.dup2(0, 2)  # until here errors reach the parent, from here on nothing does
 
 
 def _text(output: io.RawIOBase) -> io.TextIOWrapper:
     return io.TextIOWrapper(io.BufferedWriter(output), "utf-8", "backslashreplace", write_through=True)
 
 
+def _restorer() -> Callable[[], object]:
+    """A call that gives stdio its flags back: they belong to the open `/dev/null`, which children share one by one."""
+    flags = kernel("fcntl", 0, _GET_FLAGS)
+    return functools.partial(kernel.raw, *kernel.resolve([("fcntl", (0, _SET_FLAGS, flags))])[0])
+
+
 class Inbox:
-    """Receives a job and its descriptors. One message buffer, made before the first fork."""
+    """Receives a job and its descriptor. One message buffer, made before the first fork."""
 
     def __init__(self) -> None:
         self._data = Buffer(bytes(JOB_SIZE))
-        self._rights = Buffer(bytes(24))  # struct cmsghdr and two descriptors
+        self._rights = Buffer(bytes(24))  # struct cmsghdr and one descriptor, padded
         self._part = Buffer(words(self._data.address, JOB_SIZE))
         self._fresh = words(0, 0, self._part.address, 1, self._rights.address, 24, 0)
         self._message = Buffer(self._fresh)
 
-    def receive(self) -> tuple[tuple[int, float, float, int], tuple[int, int]]:
-        """((ticket, CPU seconds, wall seconds, address space in bytes), (channel, null)). Leaves without a parent."""
+    def receive(self) -> tuple[tuple[int, float, float, int], int]:
+        """((ticket, CPU seconds, wall seconds, address space in bytes), channel). Leaves when the parent has gone."""
         self._message.bytes[:] = self._fresh
         size = kernel("recvmsg", CONTROL, self._message.address, _CLOSE_ON_EXEC)
         if not size:
             os._exit(0)
-        channel, null = self._rights.bytes[16:].cast("i")
-        return marshal.loads(self._data.bytes[:size]), (channel, null)
+        return marshal.loads(self._data.bytes[:size]), int.from_bytes(self._rights.bytes[16:20], sys.byteorder)
 
 
 class Watch:
@@ -179,18 +186,17 @@ class Watch:
         return int.from_bytes(self._status.bytes, sys.byteorder), cpu_us, usage[8], usage[4]
 
 
-def _serve(inbox: Inbox, watch: Watch, child: Callable[[int, int, float, int], None]) -> None:
+def _serve(inbox: Inbox, watch: Watch, child: Callable[[int, float, int], None]) -> None:
     """Fork a child for the next job, watch it to its end, report."""
-    (ticket, cpu_seconds, wall_seconds, memory), (channel, null) = inbox.receive()
+    (ticket, cpu_seconds, wall_seconds, memory), channel = inbox.receive()
     started = time.monotonic()
     pid = os.fork()
     if pid == 0:
         try:
-            child(channel, null, cpu_seconds, memory)
+            child(channel, cpu_seconds, memory)
         finally:
             os._exit(1)
     os.close(channel)
-    os.close(null)
     ended_by = _watch(watch, ticket, pid, started, cpu_seconds, wall_seconds)
     status, cpu_us, faults, peak_kib = watch.reap(pid)
     wall_us = (time.monotonic() - started) * 1e6
