@@ -102,7 +102,7 @@ class Experiment:
         if old.get("config") == config and old.get("history") == history:
             return
         created = old.get("created", datetime.now(UTC).isoformat(timespec="seconds"))
-        kept = {key: old[key] for key in ("fork", "computed_with") if key in old} or more
+        kept: dict[str, Any] = {key: old[key] for key in ("fork", "computed_with") if key in old} or more
         record = {"config": config, "created": created, **now, **kept, "history": history}
         self.folder.write_bytes(RECORD, json.dumps(record, indent=1).encode())
 
@@ -243,7 +243,7 @@ def differences(old: ExperimentConfig, new: ExperimentConfig) -> dict[str, tuple
 
 def _read_record(folder: Folder) -> dict[str, Any]:
     try:
-        record: dict[str, Any] = json.loads(folder.read_bytes(RECORD))
+        record = json.loads(folder.read_bytes(RECORD))
     except ValueError as error:
         raise _damaged(folder, error) from None
     return record
