@@ -169,7 +169,8 @@ class _Extraction:
     def _inner(self, text: str, depth: int) -> list[_Piece]:
         """The programs of a text inside a block or inside data."""
         source = dedent(text)
-        if self._parse(source) is not None and (piece := self._piece(Run(source, ""))).defines:
+        tree = self._parse(source)
+        if tree is not None and not has_prose(tree, set()) and (piece := self._piece(Run(source, ""))).defines:
             return [piece]
         found = read(text, self._parse).answer
         return [piece for region in found for piece in self._split(region, "", depth + 1)]

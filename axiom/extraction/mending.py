@@ -24,7 +24,7 @@ def dedent(text: str) -> str:
     margin = os.path.commonprefix(margins)  # noqa: RUF071  (of texts, character by character)
     if margin:
         text = "\n".join(line.removeprefix(margin) for line in lines)
-    return text.strip("\n").rstrip()
+    return text.strip("\n\f").rstrip()
 
 
 def readings(text: str) -> Iterator[str]:
