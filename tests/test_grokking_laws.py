@@ -92,7 +92,7 @@ def test_the_sentence_is_true_of_the_curve(family, length):
     st.floats(0.3, 6.0),
 )  # fmt: skip
 @settings(max_examples=60, deadline=None)
-def test_a_smooth_curve_jumps_where_the_definition_by_brute_force_says(levels, length, spacing, power):
+def test_a_smooth_curve_has_no_jump_where_brute_force_finds_half_the_contrast_at_most(levels, length, spacing, power):
     index = np.arange(float(length))
     at = {"even": index, "log": np.geomspace(1, 1000, length), "change": np.where(index < 10, index, 5 * index - 40)}[
         spacing
@@ -104,8 +104,6 @@ def test_a_smooth_curve_jumps_where_the_definition_by_brute_force_says(levels, l
     found = detect(curve(val, at=at))
     if clear < CONTRAST / 2:
         assert found.kind not in JUMPED, (clear, found.sentence())
-    if clear > 4 * CONTRAST and found.kind == "gradual":
-        raise AssertionError((clear, found.sentence()))
 
 
 SHAPES = {
@@ -151,12 +149,42 @@ def test_what_is_no_jump_is_none_on_any_grid(shape, n, at):
     assert found.kind not in JUMPED, found.sentence()
 
 
+@pytest.mark.parametrize("n", [200, 9000])
+def test_the_time_of_a_collapse_is_no_plateau(n):
+    t = np.arange(100.0)
+    true = np.where((t > 40) & (t < 55), 0.05, 0.45 + 0.003 * t)
+    found = detect(curve(np.random.default_rng(4).binomial(n, true) / n, n=n))
+    assert found.kind not in JUMPED, found.sentence()
+
+
 def test_a_collapse_of_both_closes_no_gap():
     val = 0.02 + 0.95 * rise(np.arange(60.0), 20, 2)
     gone = np.where(np.arange(60) < 56, 1.0, 0.01)
     train = np.where(np.arange(60) < 2, 0.3, 1.0) * gone
     assert detect(curve(val * gone, train)).kind == "transient"
     assert detect(curve(val, train)).kind == "grokking"
+
+
+def test_a_gap_that_train_closes_by_falling_is_not_closed():
+    t = np.arange(80.0)
+    train = np.where(t < 2, 0.3, 1.0) - 0.55 * rise(t, 55, 5)
+    assert detect(curve(0.02 + 0.38 * rise(t, 30, 2), train)).kind == "partial"
+    assert detect(curve(0.02 + 0.95 * rise(t, 30, 2), train)).kind == "grokking"
+
+
+def test_evaluations_at_which_training_has_collapsed_do_not_hide_a_jump():
+    found = [detect(simulated("recovering", index, 20)).kind for index in range(24)]
+    assert found.count("grokking") >= 21
+
+
+def test_intervals_hold_the_truth_of_lopsided_jumps():
+    held = 0
+    for index in range(20):
+        rng = np.random.default_rng([index, 100])
+        truth = FAMILIES["slow_footed_jump"](rng, 100)
+        found = detect(observe(truth, rng))
+        held += found.t_generalise_low <= truth.jump <= found.t_generalise_high
+    assert held >= 16
 
 
 def test_a_jump_within_the_last_five_evaluations_is_not_yet_a_verdict():
@@ -227,13 +255,14 @@ def test_another_spacing_after_a_fork_leaves_the_run_readable():
     assert found.t_generalise_low <= 40 <= found.t_generalise_high
 
 
-def test_the_alarm_stands_again_when_validation_comes_back():
+@pytest.mark.parametrize("back", [43, 44, 48])
+def test_the_alarm_stands_again_when_validation_comes_back(back):
     val = np.where(np.arange(80) < 25, 0.05, 0.95)
-    val[40:48] = 0.05
+    val[40:back] = 0.05
     raised = alarms(curve(val, n=200))
     assert [event.kind for event in raised] == ["alarm", "revoked", "alarm"]
-    assert 48 <= raised[2].iteration <= 51
-    val[48:] = 0.05
+    assert back <= raised[2].iteration <= back + 3
+    val[back:] = 0.05
     assert [event.kind for event in alarms(curve(val, n=200))] == ["alarm", "revoked"]
 
 

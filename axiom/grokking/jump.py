@@ -5,6 +5,7 @@ recovery from it leave M as it is. D draws of the fitted curve at G times; a con
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +28,16 @@ LENGTHS = 24
 class Rise:
     """The rise since memorisation in each draw, D values each: levels before and after, and when it was where.
 
-    `times` G and `best_DG` are M; `crossing` says when M had gained a share of the rise.
+    `times` G and `curve_DG` are the fitted curve, `best_DG` is M; `crossing` says when M had gained a share.
     """
 
     times: Floats
-    best_DG: Floats
+    curve_DG: Floats
+
+    @cached_property
+    def best_DG(self) -> Floats:
+        """The best accuracy so far."""
+        return np.maximum.accumulate(self.curve_DG, axis=1)
 
     @property
     def before(self) -> Floats:
@@ -62,12 +68,13 @@ def sudden(rise: Rise, at: Floats, ceiling: float, min_step: float) -> NDArray[n
     """In which draws D there is a jump: whether for some length of time L and some moment s the best accuracy M
 
     gains `min_step` (or 40 % of the rise) from s to s + L, stands at most at `ceiling` at s, and gained at most a
-    `CONTRAST`-th of that from s - L to s, where at least `MIN_PLATEAU` of the evaluations `at` lie.
+    `CONTRAST`-th of that from s - L to s, where at least `MIN_PLATEAU` of the evaluations `at` lie. The curve itself
+    stands no lower than half of that gain below M at s: within a dip there is no plateau.
     """
     times, best_DG = rise.times, rise.best_DG
     whole = rise.after - rise.before
     needed = np.minimum(min_step, JUMP_SHARE * whole)[:, None]
-    low_DG = best_DG <= ceiling
+    low_DG = (best_DG <= ceiling) & (rise.curve_DG >= best_DG - needed / 2)
     found = np.zeros(len(best_DG), bool)
     for length in _lengths(at, times):
         then, later = times - length, times + length

@@ -142,7 +142,7 @@ def _classify(curve: Curve, config: DetectionConfig) -> Phases:
     end = rise_end(accuracy, n)
     path = fit_path(at[:end], accuracy[:end], n[:end])
     times = reading_times(path.at)
-    rise = Rise(times, np.maximum.accumulate(path.draw(times), axis=1))
+    rise = Rise(times, path.draw(times))
     on_plateau = curve.iteration <= np.median(rise.crossing(0.1))
     train = float(np.median(curve.train_accuracy[on_plateau]))
     found = Phases(
@@ -152,7 +152,7 @@ def _classify(curve: Curve, config: DetectionConfig) -> Phases:
     )  # fmt: skip
     jumps = sudden(rise, curve.iteration, train - config.min_plateau_gap, config.min_step)
     if jumps.mean() >= SURE and _beats_plain_shapes(path):
-        return _with_jump(curve, Rise(times, rise.best_DG[jumps]), train, found)
+        return _with_jump(curve, Rise(times, rise.curve_DG[jumps]), train, found)
     return _without_jump(curve, rise, found, config)
 
 
