@@ -102,7 +102,7 @@ class Experiment:
         if old.get("config") == config and old.get("history") == history:
             return
         created = old.get("created", datetime.now(UTC).isoformat(timespec="seconds"))
-        kept: dict[str, Any] = {key: old[key] for key in ("fork", "computed_with") if key in old} or more
+        kept: dict[str, Any] = {key: old[key] for key in ("fork", "computed_with", "model") if key in old} or more
         record = {"config": config, "created": created, **now, **kept, "history": history}
         self.folder.write_bytes(RECORD, json.dumps(record, indent=1).encode())
 
@@ -115,6 +115,10 @@ class Experiment:
         begun = record.get("computed_with")
         if begun is None:
             record["computed_with"] = self.facts
+            if self.config.model.kind == "language":
+                from axiom.model_checks import proofs
+
+                record["model"] = [proof.model_dump(exclude_none=True) for proof in proofs(self.config)]
             self.folder.write_bytes(RECORD, json.dumps(record, indent=1).encode())
             return
         found = changed(begun, self.facts)

@@ -61,6 +61,7 @@ class LanguageLearner:
     """A causal language model with LoRA adapters."""
 
     def __init__(self, config: ExperimentConfig) -> None:
+        from axiom.model_checks import proofs
         from axiom.models import load_tokenizer
         from axiom.prompts import make_template
         from axiom.sampling import open_sampler
@@ -71,6 +72,7 @@ class LanguageLearner:
         self.stop = config.sampling.stop or self._template.stops
         self.sampler, engine = open_sampler(config.model, config.sampling)
         self.description = f"{engine}\n{self._template.description}"
+        self.description += "".join(f"\n{note}" for proof in proofs(config) for note in proof.without)
         if config.training.mode == "merge" and config.iterations > 1:
             self.description += (
                 f"; training.mode = 'merge' adds {config.training.lora_r} to the adapter's rank in each iteration, up "
@@ -148,15 +150,16 @@ def make_problems(config: ExperimentConfig) -> dict[str, list[Problem]]:
 def check(config: ExperimentConfig) -> None:
     """Raise ConfigError before anything is written when the learner cannot be had or cannot do what is asked."""
     if config.model.kind == "language":
-        from axiom.models import check_adapter, load_tokenizer, resolve_device, resolve_model
+        from axiom.model_checks import check_model
+        from axiom.models import load_tokenizer, resolve_device, resolve_model
         from axiom.prompts import make_template
 
         resolve_device(config.model)
         resolve_model(config.model.path)
-        make_template(config.prompts, load_tokenizer(config.model))
-        if config.model.adapter:
-            check_adapter(config.model, Path(config.model.adapter))
+        tokenizer = load_tokenizer(config.model)
+        make_template(config.prompts, tokenizer)
         _check_merged_rank(config)
+        check_model(config, tokenizer)
     else:
         from axiom.modular import check_modular
 

@@ -89,16 +89,21 @@ def load_tokenizer(config: ModelConfig) -> Any:
 
 
 def stop_tokens(model: Path, tokenizer: Any) -> frozenset[int]:
-    """Tokens that end a turn: the generation config's and the tokenizer's own."""
-    file = model / "generation_config.json"
-    listed = json.loads(file.read_text(encoding="utf-8")).get("eos_token_id") if file.is_file() else None
-    tokens = listed if isinstance(listed, list) else [listed]
-    return frozenset(token for token in (*tokens, tokenizer.eos_token_id) if token is not None)
+    """Tokens that end a turn: all that the generation config and the config name, and the tokenizer's own."""
+    found = set() if tokenizer.eos_token_id is None else {tokenizer.eos_token_id}
+    for name in ("generation_config.json", "config.json"):
+        file = model / name
+        tree = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        for section in (tree, tree.get("text_config") or {}):
+            listed = section.get("eos_token_id")
+            found |= set(listed if isinstance(listed, list) else [] if listed is None else [listed])
+    return frozenset(found)
 
 
 def weight_bytes(model: Path) -> int:
     """What the weights in the directory `model` take."""
-    return sum(file.stat().st_size for file in model.glob("*.safetensors"))
+    safe = sum(file.stat().st_size for file in model.glob("*.safetensors"))
+    return safe or sum(file.stat().st_size for file in model.glob("pytorch_model*.bin"))
 
 
 def fingerprint(model: Path) -> str:
@@ -143,7 +148,7 @@ def _hub_model(name: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    patterns = ["*.json", "*.safetensors", "*.txt", "*.jinja", "tokenizer*"]
+    patterns = ["*.json", "*.safetensors", "*.txt", "*.jinja", "*.model", "tokenizer*"]
     try:
         return Path(snapshot_download(name, allow_patterns=patterns, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError):

@@ -28,7 +28,7 @@ from axiom.training.batches import Encoded, Pack, pack
 from axiom.training.lora import Trainable, adapt, quickened, save_adapter
 from axiom.training.passes import evaluate, run_pass, to_device
 
-LENGTHS, STARTS = (21, 12, 17), (9, 3, 8)
+LENGTHS, STARTS = (19, 13), (8, 4)
 """Tokens of the examples, and where their targets begin."""
 WINDOW = 6
 """A longer window or chunk, which few examples would leave, is shortened to so many tokens for the probe."""
@@ -120,8 +120,10 @@ class _Tokens:
 def _unusable(base: Any, ids: list[int]) -> str | None:
     """Why the model's own code is no causal language model; None where it is one."""
     try:
-        before = _logits(base, ids)
-        after = _logits(base, [*ids[:-1], ids[0]])
+        reset_rotary(base)
+        with torch.no_grad():
+            both = torch.tensor([ids, [*ids[:-1], ids[0]]], device=base.device)
+            before, after = base(input_ids=both, use_cache=False).logits.float()
     except Exception as error:  # noqa: BLE001  (a model's own code, which raises what it likes)
         return f"does not compute a plain text: {_first_line(error)}"
     if before.ndim != 2 or before.shape[0] != len(ids) or not bool(before.isfinite().all()):
@@ -235,7 +237,7 @@ def _captured(
     """The proof of a path; on a GPU, passes are captured where that computes the same."""
     trainable = quickened(adapted, path)
     if trainable.graphed is None or not path.packed:
-        return Proof(path=replace(path, captured=path.packed), without=notes)
+        return Proof(path=replace(path, captured=False), without=notes)
     trainable.factors.gradient_P.zero_()
     try:
         loss = float(trainable.graphed(examples))
@@ -288,7 +290,7 @@ def _leak(trainable: Trainable, examples: Pack) -> str | None:
 def _sampling(base: Any, model: ModelConfig, config: SamplingConfig, tokens: _Tokens, limit: int | None) -> Proof:
     """The first of WAYS that draws greedily what a forward pass over the whole text would draw."""
     begin = tokens.draw(2)
-    prompts = [begin + tokens.draw(length) for length in (1, 16, 9, 16)]
+    prompts = [begin + tokens.draw(length) for length in (1, 15, 8, 15)]
     reasons: list[str] = []
     for way, cost in WAYS:
         if way != "recompute" and limit is not None and longest(config) > limit:

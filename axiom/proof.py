@@ -95,8 +95,10 @@ def longest(section: TrainingConfig | SamplingConfig) -> int:
 
 
 def _key(model: ModelConfig, section: TrainingConfig | SamplingConfig) -> str:
+    folder = resolve_model(model.path)
     subject = {
-        "model": fingerprint(resolve_model(model.path)), "longest": longest(section), "code": _code(),
+        "model": fingerprint(folder), "config": (folder / "config.json").read_text(encoding="utf-8"),
+        "longest": longest(section), "code": _code(),
         "device": _device(model), "purpose": type(section).__name__,
         "packages": {name: importlib.metadata.version(name) for name in ("torch", "transformers", "peft")},
     }  # fmt: skip

@@ -73,3 +73,22 @@ def tiny_model(config: PretrainedConfig, seed: int = 0) -> Any:
 
 
 MODEL_TYPES = tuple(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+
+# Those of transformers' causal language models that take a second or less; the others are large wrappers, or need a
+# package that is not installed, or sizes of their own.
+QUICK_TYPES = (
+    "afmoe", "apertus", "arcee", "aria_text", "bamba", "bart", "bert", "big_bird", "biogpt", "bitnet", "blenderbot",
+    "bloom", "codegen", "cohere", "cohere2", "ctrl", "cwm", "deepseek_v2", "deepseek_v3", "diffllama", "doge",
+    "dots1", "electra", "ernie4_5", "exaone4", "exaone_moe", "falcon", "falcon_mamba", "flex_olmo", "fuyu", "gemma",
+    "gemma2", "gemma3_text", "gemma4_text", "glm", "glm4", "glm4_moe", "gpt2", "gpt_bigcode", "gpt_neo", "gpt_neox",
+    "gpt_oss", "gptj", "granite", "granitemoe", "granitemoehybrid", "granitemoeshared", "helium",
+    "hunyuan_v1_dense", "jais2", "jamba", "jetmoe", "lfm2", "llama", "mamba", "mamba2", "minicpm3", "minimax",
+    "ministral", "mistral", "mixtral", "modernbert-decoder", "moshi", "mpt", "nanochat", "nemotron", "olmo",
+    "olmo2", "olmo3", "olmoe", "openai-gpt", "opt", "persimmon", "phi", "phi3", "phimoe", "qwen2", "qwen2_moe",
+    "qwen3", "qwen3_moe", "qwen3_next", "qwen3_5_text", "recurrent_gemma", "roberta", "rwkv", "seed_oss", "smollm3",
+    "stablelm", "starcoder2", "vaultgemma", "xglm", "xlnet",
+)  # fmt: skip
+LARGE = (
+    "blt", "emu3", "gemma3", "gemma4", "gemma4_unified", "got_ocr2", "llama4", "mllama", "phi4_multimodal",
+    "qwen3_5", "qwen3_5_moe", "qwen4_exp",
+)  # fmt: skip

@@ -8,7 +8,9 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+import typer
 
 from axiom.cli.app import app, console
 from axiom.cli.run import Root
@@ -19,6 +21,7 @@ from axiom.provenance import versions as installed
 State = Literal["ok", "note", "missing"]
 MARKS: dict[State, str] = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "missing": "[red]missing[/]"}
 GIB = 2**30
+PLACES = {"slots": "axiom's cache", "cache": "the model's own cache", "recompute": "no cache"}
 
 
 @dataclass(frozen=True)
@@ -32,20 +35,52 @@ class Finding:
 
 
 @app.command()
-def doctor(root: Root = DEFAULT_ROOT) -> None:
+def doctor(
+    root: Root = DEFAULT_ROOT,
+    model: Annotated[str, typer.Option(help="Probe this model instead: folder, hub name or embedded model.")] = "",
+) -> None:
     """Check GPU, models, vLLM, sandbox, Prefect and store; exit code 1 if something needed is missing."""
-    import typer
     from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-    found = [*_machine(root), *_surroundings(), *_models(), *_engines(), *_sandbox(), *_prefect()]
+    found = (
+        [*_probe(model)]
+        if model
+        else [*_machine(root), *_surroundings(), *_models(), *_engines(), *_sandbox(), *_prefect()]
+    )
     for finding in found:
         remedy = f"\n→ {finding.remedy}" if finding.remedy else ""
         table.add_row(MARKS[finding.state], finding.part, escape(finding.detail + remedy))
     console.print(table)
     if any(finding.state == "missing" for finding in found):
         raise typer.Exit(1)
+
+
+def _probe(path: str) -> Iterator[Finding]:
+    """What a run of this model would use, in bfloat16 on a GPU and in float32 on a CPU."""
+    from axiom.config import ModelConfig, SamplingConfig, TrainingConfig
+    from axiom.model_checks import check_folder
+    from axiom.models import resolve_device, resolve_model
+    from axiom.proof import prove
+
+    model = ModelConfig(path=path)
+    check_folder(resolve_model(path), path)
+    yield Finding("model", "ok", f"{path} on {resolve_device(model)}")
+    for part, proof in zip(("training", "sampling"), prove(model, TrainingConfig(), SamplingConfig()), strict=True):
+        if proof.refused:
+            yield Finding(part, "missing", proof.refused)
+        for note in proof.without:
+            yield Finding(part, "note", note.removeprefix(f"{part}: "))
+        if proof.path is not None:
+            parts = {
+                "packed sequences": proof.path.packed, "fused layers and norms": proof.path.fused,
+                "loss without whole logits": not proof.path.own_head, "captured passes": proof.path.captured,
+            }  # fmt: skip
+            used = ", ".join(name for name, quick in parts.items() if quick) or "none"
+            yield Finding(part, "ok", f"quick parts that compute what the model's own code computes: {used}")
+        if proof.way is not None:
+            yield Finding(part, "ok", f"earlier tokens are kept in {PLACES[proof.way]}")
 
 
 def _machine(root: str) -> Iterator[Finding]:

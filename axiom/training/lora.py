@@ -61,7 +61,14 @@ def prepare(
             _base_weight(trainable.model, name).copy_(weight)
     if config.mode == "continue" and previous.adapter is not None:
         _check_settings(previous.adapter, config)
-        set_peft_model_state_dict(trainable.adapted, load_file(previous.adapter / WEIGHTS), ADAPTER)
+        result: Any = set_peft_model_state_dict(trainable.adapted, load_file(previous.adapter / WEIGHTS), ADAPTER)
+        foreign = [*result.unexpected_keys, *(key for key in result.missing_keys if "lora_" in key)]
+        if foreign:
+            raise ConfigError(
+                f"adapter {str(previous.adapter)!r} has other layers than training.target_modules = "
+                f"{config.target_modules!r} trains, {foreign[0]} for one; set training.target_modules as it was or "
+                f"training.mode = 'restart'"
+            )
     else:
         start_anew(trainable.adapted, derive(seed, "adapter"))
     return trainable

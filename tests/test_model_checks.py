@@ -1,0 +1,153 @@
+"""A model folder, its tokenizer, its targets and its adapter: each fault is one sentence before anything is written."""
+# ruff: noqa: TID253
+
+import json
+import shutil
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from tiny_model import make_tiny_model
+from transformers import AutoModelForCausalLM
+
+from axiom.config import load_config
+from axiom.errors import ConfigError
+from axiom.learners import check
+from axiom.models import load_tokenizer, stop_tokens
+from axiom.proof import prove
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return make_tiny_model(tmp_path / "model")
+
+
+def config(folder, **changes):
+    plain = {"model.path": str(folder), "model.device": "cpu", "prompts.template": "plain"}
+    return load_config(None, **(plain | changes))
+
+
+def refusal(folder, **changes):
+    with pytest.raises(ConfigError) as caught:
+        check(config(folder, **changes))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def foreign_adapter(folder, out, random=True, **settings):
+    adapted = get_peft_model(
+        AutoModelForCausalLM.from_pretrained(folder), LoraConfig(task_type="CAUSAL_LM", r=4, **settings)
+    )
+    with torch.no_grad():
+        for name, weight in adapted.named_parameters():
+            if "lora_" in name and random:
+                weight.normal_(std=0.1)
+    adapted.save_pretrained(out)
+    return str(out)
+
+
+def test_a_good_folder_passes(folder):
+    check(config(folder))
+
+
+def test_weights_in_pytorch_model_bin_are_weights(folder):
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    torch.save(model.state_dict(), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    check(config(folder))
+
+
+def test_no_weights_is_one_sentence(folder):
+    (folder / "model.safetensors").unlink()
+    assert "holds no *.safetensors or pytorch_model*.bin" in refusal(folder)
+
+
+def test_an_adapter_beside_the_model_is_refused(folder, tmp_path):
+    foreign_adapter(folder, tmp_path / "adapter", target_modules=["q_proj"])
+    shutil.copy(tmp_path / "adapter" / "adapter_config.json", folder)
+    assert "holds an adapter beside the model" in refusal(folder)
+
+
+def test_a_tokenizer_beyond_the_vocabulary_is_refused(folder):
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    model.resize_token_embeddings(100)
+    model.save_pretrained(folder)
+    assert "the tokenizer has token 256, the model's vocabulary ends at 99" in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    ("targets", "sentence"), [
+        ("q_proj", "is neither 'all-linear' nor a list; write ['q_proj']"),
+        (["q_proj", "nonesuch"], "no layer is named 'nonesuch'; this model has "),
+        (["embed_tokens"], "'embed_tokens' is a Embedding, whose update cannot be merged"),
+        (["lm_head"], "shares with its input"),
+        ([], "trains nothing"),
+    ],
+)  # fmt: skip
+def test_targets_that_cannot_be_trained_are_refused(folder, targets, sentence):
+    assert sentence in refusal(folder, **{"training.target_modules": targets})
+
+
+@pytest.mark.parametrize(
+    "settings", [
+        {"target_modules": ["q_proj"], "use_dora": True},
+        {"target_modules": ["q_proj"], "modules_to_save": ["lm_head"]},
+        {"target_modules": ["q_proj"], "trainable_token_indices": [3, 4]},
+        {"target_modules": ["q_proj", "embed_tokens"]},
+        {"target_modules": ["q_proj"], "bias": "lora_only"},
+        {"target_modules": ["q_proj"], "layer_replication": [[0, 2], [1, 2]]},
+        {"target_modules": ["lm_head"]},
+    ], ids=lambda settings: ",".join(settings),
+)  # fmt: skip
+def test_foreign_adapters_that_cannot_be_merged_are_refused(folder, tmp_path, settings):
+    adapter = foreign_adapter(folder, tmp_path / "adapter", **settings)
+    assert "adapter" in refusal(folder, **{"model.adapter": adapter})
+
+
+@pytest.mark.parametrize(
+    "settings", [
+        {"target_modules": ["q_proj", "down_proj"]},
+        {"target_modules": ["q_proj", "down_proj"], "use_rslora": True},
+        {"target_modules": ["q_proj", "down_proj"], "rank_pattern": {"q_proj": 2}, "alpha_pattern": {"down_proj": 3}},
+    ], ids=lambda settings: ",".join(settings),
+)  # fmt: skip
+def test_foreign_adapters_that_can_be_merged_are_merged_as_by_peft(folder, tmp_path, settings):
+    from peft import PeftModel
+
+    from axiom.config import SamplingConfig
+    from axiom.models import Policy
+    from axiom.sampling.transformers import TransformersSampler
+
+    adapter = foreign_adapter(folder, tmp_path / "adapter", **settings)
+    chosen = config(folder, **{"model.adapter": adapter, "model.dtype": "float32"})
+    check(chosen)
+    sampler = TransformersSampler(chosen.model, SamplingConfig())
+    ids = torch.tensor([[5, 6, 7, 8]])
+    with torch.no_grad():
+        before = sampler.model(ids).logits
+        sampler.use(Policy("foreign", tmp_path / "adapter"))
+        reference = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(folder), adapter)
+        torch.testing.assert_close(sampler.model(ids).logits, reference(ids).logits, atol=1e-4, rtol=1e-4)
+        sampler.use(Policy("base", None))
+        assert torch.equal(sampler.model(ids).logits, before)
+
+
+def test_every_end_of_sequence_counts(folder):
+    for name, ends in (("generation_config.json", [2, 5]), ("config.json", [7])):
+        tree = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps(tree | {"eos_token_id": ends}))
+    assert stop_tokens(folder, load_tokenizer(config(folder).model)) == {0, 2, 5, 7}
+
+
+def test_a_proof_is_made_once_for_a_model_and_again_for_another(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("AXIOM_CACHE_DIR", str(tmp_path / "cache"))
+    chosen = config(folder)
+    first = prove(chosen.model, chosen.training, chosen.sampling)
+    monkeypatch.setattr("axiom.probe.probe", lambda *_: pytest.fail("probed again"))
+    assert prove(chosen.model, chosen.training, chosen.sampling) == first
+    monkeypatch.undo()
+    monkeypatch.setenv("AXIOM_CACHE_DIR", str(tmp_path / "cache"))
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(settings | {"rms_norm_eps": 1e-3}))
+    prove(chosen.model, chosen.training, chosen.sampling)
+    assert len(list((tmp_path / "cache" / "proofs").iterdir())) == 4
