@@ -317,7 +317,7 @@ def _drawn_difference(base: Any, prompts: list[list[int]], way: Way) -> str | No
         return "it does not end every sequence"
     tolerance = TOLERANCE[base.dtype]
     for draft in drawn:
-        logits_TV = _logits(base, draft.prompt + draft.tokens)[len(draft.prompt) - 1 : -1]
+        logits_TV = _expected(base, draft, by_prefix=way == "recompute")
         chosen_T = torch.tensor(draft.tokens, device=logits_TV.device)[:, None]
         spread = float(logits_TV.std())
         if float((logits_TV.amax(-1) - logits_TV.gather(1, chosen_T)[:, 0]).max()) > tolerance * spread:
@@ -326,6 +326,14 @@ def _drawn_difference(base: Any, prompts: list[list[int]], way: Way) -> str | No
         if abs(draft.logprob - expected) > tolerance * max(1.0, spread) * len(draft.tokens):
             return "its log-probabilities are not those of a forward pass over the whole text"
     return None
+
+
+def _expected(base: Any, draft: Draft, by_prefix: bool) -> torch.Tensor:
+    """Logits that the tokens of a sequence are drawn from; they may depend on what follows only by the length."""
+    text, start = draft.prompt + draft.tokens, len(draft.prompt)
+    if by_prefix:
+        return torch.stack([_logits(base, text[:end])[-1] for end in range(start, len(text))])
+    return _logits(base, text)[start - 1 : -1]
 
 
 def _logits(base: Any, ids: Sequence[int]) -> torch.Tensor:

@@ -68,7 +68,7 @@ def peft_gradients(model, examples):
             own_logits(adapted, ids)[start - 1 : -1], torch.tensor(ids[start:]), reduction="sum"
         )
         (losses / count).backward()
-        total += float(losses) / count
+        total += losses.item() / count
     return total, {name: weight.grad for name, weight in adapted.named_parameters() if weight.requires_grad}
 
 
@@ -111,7 +111,11 @@ def agrees_in_sampling(folder, way):
     reference = fresh(folder)
     for draft in decode(fresh(folder), drafts, Ending(frozenset(), None), way, batch_size=3):
         with torch.no_grad():
-            logits = own_logits(reference, draft.prompt + draft.tokens)[len(draft.prompt) - 1 : -1]
+            text, start = draft.prompt + draft.tokens, len(draft.prompt)
+            if way == "recompute":  # positions may depend on the length so far
+                logits = torch.stack([own_logits(reference, text[:end])[-1] for end in range(start, len(text))])
+            else:
+                logits = own_logits(reference, text)[start - 1 : -1]
         chosen = logits.gather(1, torch.tensor(draft.tokens)[:, None])[:, 0]
         assert float((logits.amax(-1) - chosen).max()) <= 1e-3 * float(logits.std())
         expected = float(logits.log_softmax(-1).gather(1, torch.tensor(draft.tokens)[:, None]).sum())
