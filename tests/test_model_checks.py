@@ -151,3 +151,50 @@ def test_a_proof_is_made_once_for_a_model_and_again_for_another(folder, tmp_path
     (folder / "config.json").write_text(json.dumps(settings | {"rms_norm_eps": 1e-3}))
     prove(chosen.model, chosen.training, chosen.sampling)
     assert len(list((tmp_path / "cache" / "proofs").iterdir())) == 4
+
+
+def test_doctor_says_what_a_model_goes_without(folder):
+    from typer.testing import CliRunner
+
+    from axiom.cli.app import app
+    from axiom.cli.doctor import doctor
+
+    assert doctor
+    shown = CliRunner().invoke(app, ["doctor", "--model", str(folder)])
+    assert shown.exit_code == 0, shown.output
+    words = " ".join(shown.output.split())
+    assert "packed sequences, fused layers and norms, loss without whole logits" in words
+    assert "earlier tokens are kept in axiom's cache" in words
+
+
+def test_the_outcome_stands_in_the_experiment(folder, tmp_path):
+    from axiom.experiment import Experiment
+
+    experiment = Experiment(str(tmp_path / "root"), config(folder))
+    experiment.save()
+    experiment.settle()
+    training, sampling = json.loads(experiment.folder.read_bytes("experiment.json"))["model"]
+    assert training["path"]["packed"]
+    assert sampling["way"] == "slots"
+
+
+def test_the_trainer_s_model_is_freed_with_its_owner(folder, tmp_path):
+    import gc
+    import weakref
+
+    from axiom.config import TrainingConfig
+    from axiom.models import Policy
+    from axiom.training import Example, Kept, train
+
+    kept, model = Kept(), config(folder).model
+    train(
+        [Example("a", "b", 1.0)], model=model, config=TrainingConfig(), previous=Policy("base", None),
+        out=tmp_path / "adapter", seed=0, iteration=1, first_step=0, kept=kept,
+    )  # fmt: skip
+    (held,) = kept.held.values()
+    inside = weakref.ref(held.model)
+    del held
+    assert inside() is not None
+    kept.release()
+    gc.collect()
+    assert inside() is None
