@@ -127,7 +127,8 @@ class Section(BaseModel):
                     f"characters{'' if info.field_name in cls.lines else ' and line breaks'}; "
                     f"set another {info.field_name}"
                 )
-        return _with_tuples(value)
+        whole = isinstance(value, float) and value.is_integer() and abs(value) <= LARGEST
+        return int(value) if whole else _with_tuples(value)  # JSON has one kind of number: 3.0 is the integer 3
 
 
 def _texts(value: Any) -> Iterator[str]:

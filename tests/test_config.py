@@ -109,7 +109,7 @@ def test_each_mistake_is_one_sentence(override, message):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("value", [True, "7", 7.0, None, [7], {"x": 7}])
+@pytest.mark.parametrize("value", [True, "7", 7.5, None, [7], {"x": 7}])
 def test_a_value_near_the_right_type_is_not_bent_into_it(value):
     with pytest.raises(ConfigError, match=r"problems.train_size"):
         build_config({"problems": {"train_size": value}})

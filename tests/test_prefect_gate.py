@@ -79,7 +79,7 @@ def wrong(key: str, field: dict[str, Any]) -> list[Any]:
         return [*words, *TEXTS, *NUMBERS, True, 1.5, -1, [known[0]], {"x": 1}, None]
     if kind == "integer":
         low, high = field["minimum"], field["maximum"]
-        return [low - 1, high + 1, *NUMBERS, low + 0.5, float(high), True, str(low), "", "x", [low], {"x": low}, None]
+        return [low - 1, high + 1, *NUMBERS, low + 0.5, True, str(low), "", "x", [low], {"x": low}, None]
     if kind == "number":
         low, high = (
             field.get(a, field.get(b)) for a, b in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum"))
