@@ -17,16 +17,19 @@ from axiom.problems import (
     family_named,
     generate,
     generate_splits,
+    humaneval,
     prove_disjoint,
+    rings,
 )
 from axiom.problems.building import Plan, build
 from axiom.problems.bulk import write
 from axiom.problems.composition import joined
 from axiom.problems.decks import Dealt, candidates
 from axiom.problems.family import load
-from axiom.problems.overlap import solves, subject
+from axiom.problems.humaneval import humaneval_problems
+from axiom.problems.overlap import first_solved, first_solving, solves, subject
 from axiom.problems.space import permutation
-from axiom.records import Problem, Split
+from axiom.records import Case, Problem, Split
 from axiom.seeds import stream
 
 EASY = ("list_sort", "list_filter", "list_aggregate", "string_transform", "arithmetic", "rpn", "parentheses")
@@ -109,6 +112,7 @@ def problem_of(family: str, names: dict, split: Split = "train") -> Problem:
 
 RPN = {"order": "usual", "numerals": "decimal", "value": "same", "finish": "times_3"}
 SUM = {"keep": "even", "map": "square", "aggregate": "sum", "finish": "none"}
+ROMAN = {"letters": "IVXLCDM", "pairs": "01024546", "dress": "plain", "number": "n"}
 SORTED = {"keep": "all", "key": "value", "direction": "ascending", "ties": "stable", "part": "all", "unique": "no"}
 
 
@@ -118,10 +122,15 @@ def planted() -> dict[str, tuple[Problem, Problem]]:
     general = problem_of("rpn", RPN | {"operators": "+-"}), problem_of("rpn", RPN | {"operators": "-"}, "val")
     composed = problem_of("list_sort+list_aggregate", joined(SORTED, SUM), "ood_composed")
     across = problem_of("list_aggregate", SUM), composed
-    return {"equal": equal, "general": general, "composed": across}
+    upper = problem_of("roman_numerals+string_transform", joined(ROMAN, {"first": "upper"}), "ood_composed")
+    part = problem_of("roman_numerals", ROMAN), upper  # a program of this family takes no other family's calls
+    return {"equal": equal, "general": general, "composed": across, "part": part}
 
 
-@pytest.mark.parametrize("kind", ["equal", "general", "composed"])
+KINDS = ["equal", "general", "composed", "part"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("turned", [False, True])
 def test_the_proof_finds_a_planted_problem_whichever_split_has_the_program(splits, kind, turned):
     program, problem = planted()[kind]
@@ -145,13 +154,60 @@ def test_the_general_program_is_not_solved_by_the_special_one():
         prove_disjoint({"val": [special], "test": [general.model_copy(update={"split": "test"})]})
 
 
-@pytest.mark.parametrize("kind", ["equal", "general", "composed"])
-def test_what_another_split_solves_or_is_solved_by_is_not_dealt(kind):
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("other", ["train", "test", "ood_longer", "ood_composed", "ood_family", "ood_cases"])
+def test_what_another_split_solves_or_is_solved_by_is_not_dealt(kind, other):
     for first, second in (planted()[kind], planted()[kind][::-1]):
         dealt = Dealt()
         assert dealt.admit(first.model_copy(update={"split": "val"}))
-        assert not dealt.admit(second.model_copy(update={"split": "train"}))
+        assert not dealt.admit(second.model_copy(update={"split": other}))
         assert dealt.admit(second.model_copy(update={"split": "val"}))
+
+
+def test_train_gives_way_to_humaneval():
+    task = next(one for one in humaneval_problems() if one.entry_point == "get_positive")
+    plain = {"map": "same", "order": "kept", "part": "all", "place": "everywhere"}
+    positive = problem_of("list_filter", plain | {"keep": "positive"})
+    assert judged(positive, task)
+    dealt = Dealt()
+    assert dealt.admit(task)
+    assert not dealt.admit(positive)
+    assert dealt.admit(problem_of("list_filter", plain | {"keep": "negative"}))
+
+
+def test_humaneval_stands_before_all_other_splits_are_dealt(monkeypatch):
+    """Its problems are those that an experiment without it would hold: none of them is dealt then."""
+    settings = config(families=("list_sort", "caesar"), train_size=8, val_size=4, test_size=0)
+    before = [problem for problems in generate_splits(settings, 0).values() for problem in problems]
+    tasks = tuple(problem.model_copy(update={"split": "humaneval"}) for problem in before)
+    monkeypatch.setattr(humaneval, "humaneval_problems", lambda: tasks)
+    after = generate_splits(settings.model_copy(update={"humaneval": True}), 0)
+    assert len(after["train"]) == 8
+    assert {p.problem_id for p in before}.isdisjoint(p.problem_id for name in ("train", "val") for p in after[name])
+    assert prove_disjoint(after)
+
+
+RINGS = {
+    "ood_cases": lambda settings, train, dealt: rings.unseen_cases(settings, 4, train, dealt),
+    "ood_longer": lambda settings, _, dealt: rings.longer(settings, 4, dealt),
+    "ood_composed": lambda settings, train, dealt: rings.composed(settings, 4, train, dealt),
+    "ood_family": lambda settings, _, dealt: rings.unseen_families(settings, 4, dealt),
+}
+
+
+@pytest.mark.parametrize("ring", sorted(RINGS))
+def test_a_ring_gives_way_to_validation(ring, splits):
+    """What the ring would hold is put into validation: it then holds something else."""
+    settings = config(ood_size=6, ood_families=("palindrome", "caesar"))
+    first = RINGS[ring](settings, splits["train"], Dealt())
+    assert {problem.split for problem in first} == {ring}
+    dealt = Dealt()
+    for problem in first:
+        dealt.add(subject(problem.model_copy(update={"split": "val"})))
+    second = RINGS[ring](settings, splits["train"], dealt)
+    assert len(second) == 6
+    assert [pair for pair in itertools.product(first, second) if solves(*map(subject, pair))] == []
+    assert [pair for pair in itertools.product(second, first) if solves(*map(subject, pair))] == []
 
 
 def test_an_endless_program_solves_nothing_and_ends():
@@ -159,6 +215,34 @@ def test_an_endless_program_solves_nothing_and_ends():
     large = problem_of("gcd_lcm", {"a": "same", "b": "same", "question": "gcd", "finish": "none"}, "val")
     assert prove_disjoint({"train": [small], "val": [large]})
     assert not solves(subject(small), subject(large))
+
+
+def test_one_endless_trial_leaves_the_next_ones_their_steps():
+    small = subject(problem_of("gcd_lcm", {"a": "same", "b": "same", "question": "count", "finish": "none"}))
+    large = subject(problem_of("gcd_lcm", {"a": "same", "b": "same", "question": "gcd", "finish": "none"}, "val"))
+    huge = Case(args=values.encode([10**15, 10**15]), expected=values.encode(0))
+    endless = subject(large.problem.model_copy(update={"cases": (huge,)}))
+    assert first_solved(small, [endless, small]) is small
+    bounded.restart()
+    with pytest.raises(TimeoutError):
+        small.run(10**15, 10**15)
+    assert first_solving(small, [large, small]) is small
+
+
+ENDLESS = {
+    "a condition that holds": "def f(n):\n    while n:\n        n += 1\n    return n",
+    "a range of many": "def f(n):\n    return sum(1 for _ in range(10 ** 18))",
+    "recursion": "def f(n):\n    return f(n - 1) + f(n - 2) if n > 0 else 1",
+}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("kind", sorted(ENDLESS))
+def test_every_way_to_go_on_for_ever_ends(kind):
+    run = bounded.bounded(ENDLESS[kind], "f", printed=False)
+    bounded.restart()
+    with pytest.raises(TimeoutError, match="more than 300000 steps"):
+        run(60)
 
 
 @pytest.mark.parametrize("name", sorted(GENERATORS))

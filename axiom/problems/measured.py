@@ -45,6 +45,7 @@ MEASURED: dict[str, Measured] = {
     "parentheses": Measured(414460, 24000, 21707, 97, 94),
     "permutations": Measured(23100, 4000, 3247, 123, 122),
     "primes": Measured(7035, 4000, 2535, 159, 159),
+    "queens": Measured(6300, 4000, 1802, 166, 165),
     "recurrence": Measured(241920, 4000, 3501, 124, 124),
     "roman_numerals": Measured(3072, 3072, 2723, 158, 158),
     "rpn": Measured(85698900, 24000, 22171, 123, 123),
