@@ -10,6 +10,7 @@ from axiom.extraction.embedded import texts
 from axiom.extraction.mending import dedent, readings
 from axiom.extraction.parsing import Parser
 from axiom.extraction.reading import Reading, Region, read, regions
+from axiom.extraction.shortcut import one_block
 from axiom.extraction.statements import Run, has_prose, runs
 
 __all__ = ["extract_code", "given"]
@@ -26,7 +27,13 @@ def extract_code(completion: str, entry_point: str) -> str:
     mentions it, as its first block, or as it is: the verifier will say what it lacks.
     """
     text = completion.replace("\r\n", "\n").replace("\r", "\n").replace("\ufeff", "")
-    return _Extraction(text, entry_point).program()
+    parse = Parser(len(text))
+    return one_block(text, entry_point, parse) or by_all_rules(text, entry_point, parse)
+
+
+def by_all_rules(text: str, entry_point: str, parse: Parser) -> str:
+    """The program in a text whose lines end in newlines alone, without the shortcut for the commonest one."""
+    return _Extraction(text, entry_point, parse).program()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +53,19 @@ class _Piece:
 _BEST = (Definition.WHOLE, True)
 
 
+def _has_a_fence_outside_strings(text: str) -> bool:
+    """Whether some line opens a block for certain, so that the text cannot parse. No means perhaps."""
+    if text.startswith(("```", "~~~")):
+        return True
+    before, fence, _ = text.partition("\n```")
+    return bool(fence) and not any(sign in before for sign in ('"""', "'''", "\\"))
+
+
 class _Extraction:
     """One completion on its way to a program."""
 
-    def __init__(self, text: str, entry_point: str) -> None:
-        self._text, self._name = text, entry_point
-        self._parse = Parser(len(text))
+    def __init__(self, text: str, entry_point: str, parse: Parser) -> None:
+        self._text, self._name, self._parse = text, entry_point, parse
         self._pieces: dict[tuple[Region, str], list[_Piece]] = {}
 
     def program(self) -> str:
@@ -86,12 +100,12 @@ class _Extraction:
         text = self._text.strip()
         plain = text.replace("\\n", "\n").replace('\\"', '"').replace("\\t", "\t") if "\n" not in text else text
         plain = _MARKDOWN.sub(r"\1", plain)
-        return _Extraction(plain, self._name).program() if plain != text and self._name in plain else ""
+        return by_all_rules(plain, self._name, Parser(len(plain))) if plain != text and self._name in plain else ""
 
     def _whole(self) -> Reading | None:
         """The text as one region, if it is nothing but a program, or a program and single words."""
         text = dedent(self._text)
-        if self._name not in text or text.startswith(("```", "~~~")):
+        if self._name not in text or _has_a_fence_outside_strings(text):
             return None
         tree = self._parse(text)
         if tree is None or definition(tree, text, self._name) < Definition.BUILT:

@@ -1,8 +1,10 @@
 """From the piece that defines the function to a program: with what it needs from other pieces, and nothing else."""
 
 import ast
+import sys
 import typing
 from collections.abc import Callable, Iterable, Sequence
+from typing import TypeGuard
 
 from axiom.extraction.definitions import method_owner
 from axiom.extraction.parsing import Parser, module_statements, names
@@ -19,10 +21,10 @@ def assemble(main: str, others: Callable[[], Sequence[str]], name: str, parse: P
 
     `others` gives the sources to borrow from, the likeliest first.
     """
-    tree = parse(main)
+    program = _without_imports_of_pieces(main, others, parse)
+    tree = parse(program)
     assert tree is not None
-    program = main
-    if missing := _missing(main, tree):
+    if missing := missing_names(program, tree):
         helpers, future = _helpers(missing, others(), name, parse)
         program = _led_by(program, helpers, future, parse)
     if owner := method_owner(tree, name):
@@ -45,7 +47,39 @@ def replaces(source: str, main: str, parse: Parser) -> bool:
     return all(isinstance(statement, _SCOPES) and statement.name in known for statement in trees[0].body)
 
 
-def _missing(source: str, tree: ast.Module) -> set[str]:
+def _without_imports_of_pieces(main: str, others: Callable[[], Sequence[str]], parse: Parser) -> str:
+    """`main` without its imports from modules that other pieces of the completion are: they define every name."""
+    tree = parse(main)
+    imports = [statement for statement in tree.body if _is_foreign(statement)] if tree else []
+    if not imports:
+        return main
+    defined = _defined(others(), parse)
+    lines = main.split("\n")
+    for statement in reversed(imports):
+        found = [(alias.name, alias.asname or alias.name) for alias in statement.names]
+        if all(name in defined for name, _ in found):
+            aliases = [f"{alias} = {name}" for name, alias in found if alias != name]
+            lines[statement.lineno - 1 : statement.end_lineno] = aliases
+    program = "\n".join(lines).strip("\n")
+    return program if parse(program) else main
+
+
+def _is_foreign(statement: ast.stmt) -> TypeGuard[ast.ImportFrom]:
+    """Whether a statement imports names from a module that is not of the standard library."""
+    if not isinstance(statement, ast.ImportFrom):
+        return False
+    return bool(statement.level) or (statement.module or "").split(".")[0] not in sys.stdlib_module_names
+
+
+def _defined(others: Sequence[str], parse: Parser) -> set[str]:
+    """The names that statements of `others` bind, imports from elsewhere left out."""
+    trees = filter(None, map(parse, others))
+    return {
+        name for tree in trees for statement in tree.body if not _is_foreign(statement) for name in _bound(statement)
+    }
+
+
+def missing_names(source: str, tree: ast.Module) -> set[str]:
     """Names that a module uses and does not bind, or binds by a statement that already uses them."""
     found = names(source)
     if found is None:
@@ -97,7 +131,7 @@ def _helpers(missing: set[str], others: Sequence[str], name: str, parse: Parser)
                 taken.setdefault(number, set()).update(safe)
                 text = "\n".join(sources.text(number, place) for place in safe)
                 tree = parse(text)
-                new = sorted(_missing(text, tree) - asked) if tree else []
+                new = sorted(missing_names(text, tree) - asked) if tree else []
                 waiting += new
                 asked |= set(new)
                 break
@@ -130,10 +164,14 @@ class _Sources:
 def _index(others: Sequence[str], parse: Parser) -> dict[str, dict[int, list[int]]]:
     """For each name the sources that bind it, and the statements that bind or change it there."""
     index: dict[str, dict[int, list[int]]] = {}
+    defined = _defined(others, parse)
     for number, other in enumerate(others):
         tree = parse(other)
         for place, statement in enumerate(tree.body if tree else []):
-            for name in _bound(statement) | _changed(statement):
+            bound = _bound(statement)
+            if bound and _is_foreign(statement) and bound <= defined:
+                continue  # a module of the completion itself, whose definitions are taken instead
+            for name in bound | _changed(statement):
                 index.setdefault(name, {}).setdefault(number, []).append(place)
     return index
 

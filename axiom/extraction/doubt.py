@@ -13,6 +13,14 @@ _AGAINST = _phrases(
     r"not (?:\w+ )?(?:correct|right|work\w*)", "(?:does|do|will|would)(?:n['’]t| not) work",
     "(?:this|which|following) .*fails?",
 )  # fmt: skip
+_SHOWN = re.compile(
+    r"\bcommon(?:ly)? (?:\w+ )?(?:mistakes?|pitfalls?|errors?|bugs?)\b|\b(?:how|what) not to\b"
+    r"|\b(?:mistake|wrong|incorrect)\b(?: \w+){0,2} (?:is|would be) to\b"
+    r"|\((?:please )?(?:do not|don['’]t|never)\b[^()]*\)"
+    r"|\b(?:do not|don['’]t) (?:do|write|use|copy) (?:this|it|that)\W*$",
+    re.IGNORECASE,
+)
+"""Says that a block is shown as a mistake, also where it says "instead"."""
 _COMMAND = re.compile(
     r"[\W\d]*(?:do not|don['’]t|avoid|never|what not to|instead of|rather than|your)\b[^,;]*$", re.IGNORECASE
 )
@@ -23,6 +31,7 @@ _FOR = _phrases(
     "correct(?:ed|ly)?", "fix(?:ed|es)?", "right", "proper(?:ly)?", "final", "works", "working", "improved?", "better",
     "updated?", "instead(?! of)", "solution", "actual(?:ly)?", "should be",
 )  # fmt: skip
+_INSTEAD = re.compile(r"\binstead\b", re.IGNORECASE)
 _REPLACES = _phrases("replac(?:e|ed|ing)", "chang(?:e|ed)", "rewrit(?:e|ten)", "oops", "correction", "mistake")
 _PAST = _phrases(
     "that(?:['’]s| is| was| fails)", "above", "previous(?:ly)?", "earlier", "last", "first", "my", "i made", "was"
@@ -49,4 +58,6 @@ def _speaks_against(sentence: str) -> bool:
     if _PAST.search(sentence) or not sentence:
         return False
     against = _AGAINST.search(sentence) or _COMMAND.match(sentence) or _LABEL.fullmatch(sentence)
-    return bool(against) and not _FOR.search(_AGAINST.sub("", sentence))
+    shown = _SHOWN.search(sentence)
+    rest = _AGAINST.sub("", sentence)
+    return bool(shown or against) and not _FOR.search(_INSTEAD.sub("", rest) if shown else rest)

@@ -32,6 +32,7 @@ _END = re.compile(
     |<｜(?:end▁of▁sentence|User)｜>)(?!["'`])""",
     re.VERBOSE,
 )
+_SIGN = re.compile(r"[<\[◁\\]")
 _NOTHING_OR_MARK = re.compile(r"\s*(?:$|[<\[])")
 _OPENING = re.compile(
     r"(?:<\|(?:im_start|start_header_id|assistant|begin_of_text|start)\|>(?:assistant\b)?(?:<\|end_header_id\|>)?|<s>"
@@ -43,6 +44,8 @@ _ONE_TAG = (
 )
 _TAG = re.compile(_ONE_TAG)
 _TAGS = re.compile(rf"(?:{_ONE_TAG})+")
+_CODE_TOKENS = re.compile(r"(?:<(?:jupyter|issue|commit|fim|empty)_[a-z]{1,20}>)+$")
+"""Tokens of models that were trained on notebooks and commits, such as `<jupyter_output>`."""
 _OPENS_CODE = re.compile(r"<(?:pre|code)\b[^<>\n]{0,300}>$", re.IGNORECASE)
 _DATA = re.compile(r"\s*(?:<[^<>\n]{1,300}>|\[[A-Z_]+\])*\s*(?:\{\s*[\"']|\[\{|\".*\"\s*$)")
 _CHANNEL = re.compile(r"""(?<!["'`])<\|channel\|>\s*(\w+)[^<\n]{0,200}(?:<\|constrain\|>\s*\w+)?\s*<\|message\|>""")
@@ -67,7 +70,7 @@ def first_mark(line: str) -> Mark | None:
     Reasoning opens at the start of a line and closes anywhere; a turn ends at either end of a line; other tags count at
     the start of a line, and closing ones also at its end.
     """
-    if not any(sign in line for sign in "<[◁\\") and not line.startswith("##"):
+    if not _SIGN.search(line) and not line.startswith("##"):
         return None
     readers = (_tag,) if _DATA.match(line) else (_reasoning, _end, _tag)
     marks = [mark for mark in (reader(line) for reader in readers) if mark]
@@ -111,8 +114,11 @@ def _tag(line: str) -> Mark | None:
     bare = line.rstrip()
     if match is None and bare.endswith((">", "}")):
         start = max(map(line.rfind, ("</", "<|", "<｜", "]]>", "\\end{")))
-        match = (_TAGS.fullmatch(bare, start) if start >= 0 else None) or _OPENS_CODE.search(
-            bare, max(0, len(bare) - 300)
+        tail = max(0, len(bare) - 300)
+        match = (
+            (_TAGS.fullmatch(bare, start) if start >= 0 else None)
+            or _OPENS_CODE.search(bare, tail)
+            or _CODE_TOKENS.search(bare, tail)
         )
     return None if match is None else Mark("tag", match.start(), match.end(), html=bool(_HTML.search(match[0])))
 

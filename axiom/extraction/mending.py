@@ -19,6 +19,8 @@ _HEADER = ("+++", "---", "@@", "diff ", "index ", "-", "\\ No newline")
 
 def dedent(text: str) -> str:
     """`text` without common indentation and empty lines around it; nothing else of it changes."""
+    if text[:1].strip():
+        return text.strip("\n\f").rstrip()
     lines = text.split("\n")
     margins = [line[: len(line) - len(line.lstrip(" \t"))] for line in lines if line.strip()]
     margin = os.path.commonprefix(margins)  # noqa: RUF071  (of texts, character by character)

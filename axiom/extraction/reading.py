@@ -20,7 +20,7 @@ _LANGUAGE = re.compile(r"\{?[ \t]*\.?[A-Za-z][\w+#.-]*")
 _QUOTED = re.compile(r"[ \t]{0,3}>(?!>>)(?:[ \t]*>(?!>>))* ?")
 _STRING = re.compile(r"#|\"\"\"|'''|\"(?:\\.|[^\"\\])*\"?|'(?:\\.|[^'\\])*'?")
 _OPENS_STRING = re.compile(r"[ \t]*(?:[\w.\[\]'\"]+[ \t]*=[ \t]*|return[ \t]+)?[rbfuRBFU]{0,2}(?:\"\"\"|''')")
-_TRIPLE = ('"""', "'''")
+TRIPLE = ('"""', "'''")
 _LOOKS = 6  # how often each line may be looked at for its strings
 _MOST_MARKS = 20  # that are looked for in one line
 
@@ -115,7 +115,7 @@ class _Reader:
 
     def _add(self, line: str) -> None:
         if self._string or _OPENS_STRING.match(line):
-            self._string = _string_after(line, self._string)
+            self._string = string_after(line, self._string)
         self._bare.append(line)
 
     def _in_string(self, at: int) -> bool:
@@ -174,7 +174,7 @@ class _Reader:
                 continue
             string = self._string_at(seen, number, string)
             seen = number
-            if not _string_after(ending[0], string):
+            if not string_after(ending[0], string):
                 return self._checked(at, (number, *ending), passed)
             passed = passed or (number, *ending)
         return self._checked(at, (len(self._lines), "", None), passed)
@@ -197,7 +197,7 @@ class _Reader:
             if self._looks < 0:
                 return ""
             if string or '"""' in line or "'''" in line:
-                string = _string_after(line, string)
+                string = string_after(line, string)
         return string
 
     def _cut(self, start: int, stop: int, body: list[str]) -> tuple[int, str] | None:
@@ -293,7 +293,7 @@ def _ending(line: str, mark: str) -> tuple[str, str | None] | None:
     return (line[:place], line[place + len(mark) :]) if place > 0 and mark not in line[:place] else None
 
 
-def _string_after(line: str, string: str) -> str:
+def string_after(line: str, string: str) -> str:
     """The quotes of the string that is open behind `line`, given the one that is open before it."""
     place = 0
     while True:
@@ -306,7 +306,7 @@ def _string_after(line: str, string: str) -> str:
         if token is None or token[0] == "#":
             return ""
         place = token.end()
-        if token[0] in _TRIPLE:
+        if token[0] in TRIPLE:
             string = token[0]
 
 
