@@ -7,12 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from axiom.config import SandboxConfig
-from axiom.extraction import extract_code, parsing
+from axiom.extraction import by_all_rules, extract_code, parsing
 from axiom.extraction import given as given_names
+from axiom.extraction.shortcut import one_block
 from axiom.prompts import fenced
 from axiom.verification import Candidate, Verifier
 from tests.golden import golden
@@ -192,6 +193,50 @@ def test_wrapping_a_program_in_any_form_and_any_prose_gives_it_back(program, bef
     assert ast.dump(ast.parse(code)) == ast.dump(ast.parse(program)), code
 
 
+SHORTCUT_TEXTS = st.lists(st.sampled_from([
+    *PROSE, "Use `f` so:", "f(1)\nf(2)", "f = lambda x: 2", "def f(x):\n    return 2", "`f = str`", "import g", "List",
+    "wrong", "This is wrong:", "Instead of this:", "It is wrong.", "g: int", "def g(x):\n    return 3", "[1, 2]",
+    "x < 3", "x[0]", "<think>", "</think>", "<b>", ">>> f(1)", "> f", '"""', "'''", "'a' 'b'", "\\n", "### Human: f",
+    "## f", "1. f", "analysis", "[INST]", "<|im_end|>", "f -> 1", "for f in [str]: pass", "K = 2",
+    '["de", "f f(x): return 2"]', "with open('f') as g: pass", "```", "~~~", "&lt;f",
+    "\u200bdef f(x): return 2", "$ pip install f", "{'f': 1}",
+]), max_size=4).map("\n".join) | st.text(max_size=30)  # fmt: skip
+SHORTCUT_BLOCKS = st.sampled_from([
+    *LAST, *(f"{part}\n\n{LAST[0]}" for part in PARTS), "def f(x: List[int]):\n    return g(x)", "return f",
+    "def f(x):\n    return g(x) + K",
+    "def f(x):\n    pass", "def f(x:\n", "  def f(x):\n      return 1", "# wrong\ndef f(x):\n    return 1", "g(1)", "",
+    'def f(x):\n    """Text.\n\n    >>> f(1)\n    """\n    return 1', "def f(x):\n    return '\\\n\"\"\"'",
+    "x = 1\f",
+    "import g\n\ndef f(x):\n    return typing", "def f(x):\n    return '<think>' + '</s>' + '<|im_end|>'",
+    "def f(x):\n    nonlocal x", "class A:\n    def f(self):\n        return 1\n\ndef f(x):\n    return 2",
+])  # fmt: skip
+LANGUAGES = st.sampled_from(["python", "", "Py ", "python3", "bash", "python x"])
+
+
+@settings(max_examples=1000, deadline=None)
+@given(SHORTCUT_TEXTS, SHORTCUT_BLOCKS, SHORTCUT_TEXTS, LANGUAGES)
+@example("f = lambda x: 2\n\nThis is wrong:", GOOD, "", "python")
+def test_the_shortcut_gives_what_the_full_rules_give(before, block, after, language):
+    text = f"{before}\n```{language}\n{block}\n```\n{after}".replace("\r", "")
+    quick = one_block(text, "f", parsing.Parser(len(text)))
+    assert quick is None or quick == by_all_rules(text, "f", parsing.Parser(len(text)))
+
+
+@pytest.mark.parametrize("one", GOLDEN, ids=lambda one: one.name)
+def test_the_shortcut_changes_no_golden_completion(one):
+    text = one.completion.replace("\r\n", "\n").replace("\ufeff", "")
+    quick = one_block(text, one.entry_point, parsing.Parser(len(text)))
+    assert quick in (None, by_all_rules(text, one.entry_point, parsing.Parser(len(text))))
+
+
+@pytest.mark.parametrize("text", [
+    f"```python\n{GOOD}\n```", f"Sure, here it is:\n\n```python\n{GOOD}\n```\n\nThe function `f` adds one.",
+    f"```\n{GOOD}\n```\nNote: this has no [0] and x < 3.",
+])  # fmt: skip
+def test_the_commonest_completion_takes_the_shortcut(text):
+    assert one_block(text, "f", parsing.Parser(len(text))) == GOOD
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.text(), st.text())
 def test_prose_without_fences_never_hides_a_fenced_function(before, after):
@@ -229,6 +274,45 @@ def test_nothing_is_put_before_a_program_that_it_does_not_need():
               "def f(x):\n    return g(x)"]  # fmt: skip
     code = extract_code("\n\n".join(f"```python\n{block}\n```" for block in blocks), "f")
     assert code == "import math\n\n\ndef g(x):\n    return math.sqrt(x)\n\n\ndef f(x):\n    return g(x)"
+
+
+@pytest.mark.parametrize(("statement", "call"), [
+    ("from helpers import g", "g(x)"), ("from .helpers import g", "g(x)"),
+    ("from a.helpers import (\n    g,\n)", "g(x)"),
+    ("from helpers import g as h", "h(x)"), ("from helpers import g, K", "g(x) + K - 3"),
+])  # fmt: skip
+def test_an_import_from_a_file_of_the_completion_is_satisfied_by_it(statement, call):
+    blocks = (
+        "K = 3",
+        "from other import K\n\ndef g(x):\n    return x + K",
+        f"{statement}\n\ndef f(x):\n    return {call}",
+    )
+    code = extract_code("\n\n".join(f"`a.py`:\n\n```python\n{block}\n```" for block in blocks), "f")
+    space = {}
+    exec(code, space)
+    assert space["f"](1) == 4
+
+
+def test_an_import_that_the_completion_does_not_satisfy_stays():
+    text = f"```python\n{GOOD}\n```\n```python\nfrom numpy import g, array\n\ndef f(x):\n    return g(x)\n```"
+    assert extract_code(text, "f").startswith("from numpy import g, array")
+
+
+@pytest.mark.parametrize("line", [
+    "A common mistake is to write this instead (do NOT do this):", "The wrong way would be to do this instead:",
+    "Do not write this:", "Instead of this (never use it):", "A common beginner error, seen instead:",
+    "Here is how not to do it instead:",
+])  # fmt: skip
+def test_a_block_that_is_shown_as_a_mistake_is_no_answer(line):
+    assert extract_code(f"```python\n{GOOD}\n```\n\n{line}\n\n```python\n{DRAFT}\n```", "f") == GOOD
+
+
+@pytest.mark.parametrize("line", [
+    "That is a common mistake. Use this instead:", "To avoid this common mistake, here is the corrected version:",
+    "My first version was wrong, do this instead:", "Use this instead:", "The code above does not work. Instead:",
+])  # fmt: skip
+def test_a_block_that_comes_instead_of_a_mistake_is_the_answer(line):
+    assert extract_code(f"```python\n{DRAFT}\n```\n\n{line}\n\n```python\n{GOOD}\n```", "f") == GOOD
 
 
 def test_the_style_of_a_models_text_is_not_reported_to_the_user():

@@ -273,19 +273,31 @@ def test_load_does_not_turn_a_pass_into_a_timeout() -> None:
         "import time\ndef f(x):\n    end = time.process_time() + 0.5\n"
         "    while time.process_time() < end: pass\n    return x + 1\n"
     )
-    crowd = [
-        subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"], start_new_session=True)
-        for _ in range(5 * (os.cpu_count() or 1))  # sessions of their own: the scheduler shares out by session
-    ]
+    crowd: list[subprocess.Popen[bytes]] = []
+    slow: list[CandidateVerdict] = []
     try:
         with Verifier(SandboxConfig(workers=2, wall_factor=1)) as verifier:
-            verdicts = list(verifier.verify(candidate(str(n), work, timeout_s=1.0) for n in range(4)))
+            for _ in range(12):
+                verdicts = list(verifier.verify(candidate(str(n), work, timeout_s=1.0) for n in range(4)))
+                late = [verdict for verdict in verdicts if verdict.outcome != Outcome.PASSED]
+                # a program that gets less than a tenth of a core, by other work here too, is taken for one that sleeps
+                assert all(verdict.outcome == Outcome.TIMEOUT for verdict in late), late
+                assert all(verdict.cpu_ms < 0.12 * verdict.wall_ms for verdict in late), late
+                slow = [verdict for verdict in verdicts if verdict not in late and verdict.wall_ms > 1000]
+                if slow:
+                    break
+                if not late:
+                    crowd += [_busy() for _ in range(os.cpu_count() or 1)]
     finally:
         for process in crowd:
             process.kill()
             process.wait()
-    assert [verdict.outcome for verdict in verdicts] == [Outcome.PASSED] * 4
-    assert max(verdict.wall_ms for verdict in verdicts) > 1000  # the backstop was passed, so the test shows something
+    assert slow, "no program went past its backstop, so this shows nothing"
+
+
+def _busy() -> "subprocess.Popen[bytes]":
+    """Something that computes for ever, in a session of its own: the scheduler shares out by session."""
+    return subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"], start_new_session=True)
 
 
 def test_a_template_that_falls_silent_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:

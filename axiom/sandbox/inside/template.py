@@ -27,6 +27,7 @@ JOB_SIZE, TICKET_SIZE = 64, 4
 ITSELF, CPU_LIMIT, WALL_LIMIT, PARENT = range(4)
 _WORKING, _STARVED_FACTOR = 0.1, 10.0  # CPU share of a child that computes, and how many wall limits it may take
 _GLANCE_SECONDS = 0.005
+_WARM_CALLS = 64  # after which the interpreter has adapted the bytecode, and no child copies its pages to do so
 _PROT_READ, _MAP_PRIVATE = 1, 2
 _POLLIN = 1
 _GET_FLAGS, _SET_FLAGS = 3, 4
@@ -100,7 +101,9 @@ def _private_encoder(path: str) -> Callable[[Any], str]:
     values.ENCODER = encoder.JSONEncoder(**values.OPTIONS)
     values.math = SimpleNamespace(isfinite=values.math.isfinite)
     encode: Callable[[Any], str] = values.encode
-    encode([{1: "a"}, {2}])  # what both make of themselves, they make before the first fork
+    for _ in range(_WARM_CALLS):  # what both make of themselves, they make before the first fork
+        for value in (1, "a", 1.5, None, [1, "a"], (1, 2), {"a": 1}, [{1: "a"}, {2}]):
+            encode(value)
     return encode
 
 
