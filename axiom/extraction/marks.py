@@ -32,6 +32,7 @@ _END = re.compile(
     |<｜(?:end▁of▁sentence|User)｜>)(?!["'`])""",
     re.VERBOSE,
 )
+_CLOSING_SIGN = re.compile(r"</|\[/|◁/|\|>")
 _SIGN = re.compile(r"[<\[◁\\]")
 _NOTHING_OR_MARK = re.compile(r"\s*(?:$|[<\[])")
 _OPENING = re.compile(
@@ -81,6 +82,11 @@ def _reasoning(line: str) -> Mark | None:
     lead = len(line) - len(line.lstrip(" \t*_>#"))
     marks = map(_reasoning_mark, _REASONING.finditer(line))
     return next((mark for mark in marks if mark.kind == "close" or mark.start <= lead), None)
+
+
+def may_close_reasoning(text: str) -> bool:
+    """Whether `text` holds a part of some mark that closes reasoning."""
+    return _CLOSING_SIGN.search(text) is not None
 
 
 def reasoning_closes(line: str) -> Iterator[Mark]:

@@ -8,7 +8,15 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass
 
-from axiom.extraction.marks import Mark, channels, end_of_turn, first_mark, reasoning_closes, without_opening
+from axiom.extraction.marks import (
+    Mark,
+    channels,
+    end_of_turn,
+    first_mark,
+    may_close_reasoning,
+    reasoning_closes,
+    without_opening,
+)
 from axiom.extraction.mending import dedent, readings
 from axiom.extraction.parsing import Parser
 
@@ -70,7 +78,7 @@ class _Reader:
         quotes = [number for number, line in enumerate(self._lines) if '"""' in line or "'''" in line]
         self._last_quotes = quotes[-1] if quotes and strings else -1
         self._passed = False
-        self._closes = self._note_closes() if marks else {}
+        self._closes = self._note_closes() if marks and may_close_reasoning(text) else {}
         self._marks_left = _MOST_MARKS
         self._looks = _LOOKS * (len(text) + 1000)
         self._found: list[Region] = []
