@@ -8,7 +8,8 @@ Axes: P values of all factors, T tokens, V vocabulary.
 # ruff: noqa: TID253  (imported only when a model is probed)
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from peft.tuners.lora import LoraLayer
 from axiom.attention import Segments, layout, reset_rotary, rotary_limit
 from axiom.config import ModelConfig, SamplingConfig, TrainingConfig
 from axiom.errors import AxiomError, ConfigError
-from axiom.models import load_model, resolve_device
+from axiom.models import load_model, resolve_dtype
 from axiom.proof import OWN, QUICK, Proof, TrainPath, Way, longest
 from axiom.sampling import Request
 from axiom.sampling.merging import Merger, originals, put_in_force
@@ -78,10 +79,9 @@ def _probed(
 
 
 def _open(model: ModelConfig) -> Any:
-    """The model with its vectors perturbed and its windows short, in the run's dtype, on a CPU in float32."""
-    exact = model if resolve_device(model) == "cuda" else model.model_copy(update={"dtype": "float32"})
+    """The model with its vectors perturbed and its windows short, in float32."""
     try:
-        base = load_model(exact)
+        base = load_model(model.model_copy(update={"dtype": "float32"}))
     except (ValueError, OSError, ImportError, KeyError, RuntimeError) as error:
         raise ConfigError(
             f"model.path = {model.path!r} cannot be opened: {_first_line(error)}; choose another"
@@ -156,7 +156,8 @@ def _training(base: Any, model: ModelConfig, config: TrainingConfig, tokens: _To
         return Proof(refused=f"{targets}: peft's layers do not fit, {_first_line(error)}; name other layers")
     if not float(reference[1].norm()) > 0:
         return Proof(refused=f"{targets} gives layers without a gradient; name others")
-    proof = _first_right_path(adapted, config, examples, reference, limit)
+    half = resolve_dtype(model) == torch.bfloat16
+    proof = _first_right_path(adapted, config, half, examples, reference, limit)
     difference = _merged_difference(base, trainable, model, batch[0].tokens)
     if difference is not None:
         return Proof(refused=f"{targets}: the adapter cannot be merged, {difference}; name other layers")
@@ -164,13 +165,8 @@ def _training(base: Any, model: ModelConfig, config: TrainingConfig, tokens: _To
 
 
 def _merged_difference(base: Any, trainable: Trainable, model: ModelConfig, ids: list[int]) -> str | None:
-    """How the adapter, saved and merged into the weights, differs from peft's layers; takes the layers out.
-
-    In float32: in bfloat16 merged weights round a good part of an update away, which is no fault of the merging.
-    """
+    """How the adapter, saved and merged into the weights, differs from peft's layers; takes the layers out."""
     quickened(trainable.adapted, OWN)
-    for weight in base.parameters():
-        weight.data = weight.data.float()
     expected = _logits(base, ids)
     with tempfile.TemporaryDirectory() as folder:
         save_adapter(trainable, model, Path(folder), None)
@@ -188,15 +184,16 @@ def _merged_difference(base: Any, trainable: Trainable, model: ModelConfig, ids:
 
 
 def _first_right_path(
-    adapted: Any, config: TrainingConfig, examples: Pack, reference: tuple[float, torch.Tensor], limit: int | None
-) -> Proof:
+    adapted: Any, config: TrainingConfig, half: bool, examples: Pack, reference: tuple[float, torch.Tensor],
+    limit: int | None,
+) -> Proof:  # fmt: skip
     """The first of PATHS that agrees with the reference."""
     reasons: list[str] = []
     for quick, cost in PATHS[:-1]:
         path = replace(quick, longest=longest(config) if quick.packed else 0)
-        reason = _path_difference(adapted, path, examples, reference, limit)
+        reason = _path_difference(adapted, replace(path, captured=False), examples, reference, limit)
         if reason is None:
-            return _captured(adapted, path, examples, reference, _training_notes(cost, reasons))
+            return _on_a_gpu(adapted, path, half, examples, reference, _training_notes(cost, reasons))
         reasons.append(reason)
     return Proof(path=OWN, without=_training_notes(PATHS[-1][1], reasons))
 
@@ -236,23 +233,57 @@ def _plain_head(trainable: Trainable, examples: Pack) -> bool:
         )
 
 
-def _captured(
-    adapted: Any, path: TrainPath, examples: Pack, reference: tuple[float, torch.Tensor], notes: tuple[str, ...]
-) -> Proof:
-    """The proof of a path; on a GPU, passes are captured where that computes the same."""
-    trainable = quickened(adapted, path)
-    if trainable.graphed is None or not path.packed:
+def _on_a_gpu(
+    adapted: Any, path: TrainPath, half: bool, examples: Pack, reference: tuple[float, torch.Tensor],
+    notes: tuple[str, ...],
+) -> Proof:  # fmt: skip
+    """The proof of a path that agrees in float32, where its kernels and captured passes are those of a GPU.
+
+    With `half` the run is in bfloat16, which has kernels of its own. The path may then be as far from the float32
+    reference as twice the model's own code in bfloat16 is.
+    """
+    if not path.packed or adapted.get_base_model().device.type != "cuda":
         return Proof(path=replace(path, captured=False), without=notes)
-    trainable.factors.gradient_P.zero_()
-    try:
-        loss = float(trainable.graphed(examples))
-        reason = _difference(trainable, (loss, trainable.factors.gradient_P.clone()), reference)
-    except Exception as error:  # noqa: BLE001  (as above)
-        reason = _first_line(error)
+    plain = replace(path, captured=False)
+    with _rounded(adapted) if half else nullcontext():
+        rounding = _measured(quickened(adapted, OWN), examples) if half else None
+        reason = _gpu_difference(adapted, plain, examples, reference, rounding)
+        if reason is not None:
+            return Proof(path=OWN, without=(f"training: {PATHS[-1][1]}, because {reason}",))
+        reason = _gpu_difference(adapted, path, examples, reference, rounding)
     if reason is None:
         return Proof(path=path, without=notes)
     note = f"training: passes are not captured, up to 3 times slower on small batches, because {reason}"
-    return Proof(path=replace(path, captured=False), without=(*notes, note))
+    return Proof(path=plain, without=(*notes, note))
+
+
+@contextmanager
+def _rounded(adapted: Any) -> Iterator[None]:
+    """The base model's weights in bfloat16 while the block runs."""
+    exact = [(weight, weight.data) for weight in adapted.parameters() if not weight.requires_grad]
+    try:
+        for weight, values in exact:
+            weight.data = values.bfloat16()
+        yield
+    finally:
+        for weight, values in exact:
+            weight.data = values
+
+
+def _gpu_difference(
+    adapted: Any, path: TrainPath, examples: Pack, reference: tuple[float, torch.Tensor],
+    rounding: tuple[float, torch.Tensor] | None,
+) -> str | None:  # fmt: skip
+    try:
+        trainable = quickened(adapted, path)
+        if trainable.graphed is None:
+            found = _measured(trainable, examples)
+        else:
+            trainable.factors.gradient_P.zero_()
+            found = float(trainable.graphed(examples)), trainable.factors.gradient_P.clone()
+        return _difference(trainable, found, reference, rounding)
+    except Exception as error:  # noqa: BLE001  (a model's own code, which raises what it likes)
+        return _first_line(error)
 
 
 def _measured(trainable: Trainable, examples: Pack) -> tuple[float, torch.Tensor]:
@@ -264,16 +295,23 @@ def _measured(trainable: Trainable, examples: Pack) -> tuple[float, torch.Tensor
 
 
 def _difference(
-    trainable: Trainable, found: tuple[float, torch.Tensor], reference: tuple[float, torch.Tensor]
-) -> str | None:
-    """How a loss and its gradient differ from the reference's, factor by factor; None where they agree."""
-    tolerance = TOLERANCE[trainable.model.dtype]
-    if not abs(found[0] - reference[0]) <= 0.1 * tolerance * abs(reference[0]):
+    trainable: Trainable, found: tuple[float, torch.Tensor], reference: tuple[float, torch.Tensor],
+    rounding: tuple[float, torch.Tensor] | None = None,
+) -> str | None:  # fmt: skip
+    """How a loss and its gradient differ from the reference's, factor by factor; None where they agree.
+
+    `rounding` is what the model's own code has in the lower precision of `found`, whose distance is allowed twice.
+    """
+    tolerance = TOLERANCE[torch.float32 if rounding is None else torch.bfloat16]
+    near = reference if rounding is None else rounding
+    if not abs(found[0] - reference[0]) <= 0.1 * tolerance * abs(reference[0]) + 2 * abs(near[0] - reference[0]):
         return f"the loss is {found[0]:.5g} and the model's own code has {reference[0]:.5g}"
     cut = [weight.numel() for weight in trainable.factors.parameters]
     usual = float(reference[1].norm()) / len(cut) ** 0.5
-    for name, ours, theirs in zip(trainable.factors.names, found[1].split(cut), reference[1].split(cut), strict=True):
-        if not float((ours - theirs).norm()) <= tolerance * (float(theirs.norm()) + 0.1 * usual):
+    parts = (part.split(cut) for part in (found[1], reference[1], near[1]))
+    for name, ours, theirs, rounded in zip(trainable.factors.names, *parts, strict=True):
+        allowed = tolerance * (float(theirs.norm()) + 0.1 * usual) + 2 * float((rounded - theirs).norm())
+        if not float((ours - theirs).norm()) <= allowed:
             return f"the gradient of {name} differs from that of the model's own code"
     return None
 
