@@ -32,7 +32,7 @@ def special_settings(adapter: Path) -> list[str]:
 
     Raises ConfigError for an adapter with parts that cannot be added to the weights.
     """
-    settings = json.loads((adapter / "adapter_config.json").read_text())
+    settings = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
     special = [key for key, value in settings.items() if value and key not in HARMLESS and (key, value) not in USUAL]
     with safe_open(adapter / "adapter_model.safetensors", "np") as file:
         parts = [key for key in file.keys() if not key.endswith((SUFFIX, ".lora_B.weight"))]  # noqa: SIM118

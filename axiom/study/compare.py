@@ -61,8 +61,8 @@ class Comparison:
 
     def _figures(self) -> str:
         seen = (
-            f"Over {self.pairs} paired seeds, {self.expert} generalised for good in {self.expert_generalised} runs and "
-            f"{self.other} in {self.other_generalised}."
+            f"Over {self.pairs} paired seeds, runs that generalised for good: {self.expert_generalised} of "
+            f"{self.expert}, {self.other_generalised} of {self.other}."
         )
         if not self.observed:
             return f"{seen} No run was seen to generalise within {self.horizon:g} {self.clock}."

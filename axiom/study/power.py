@@ -80,7 +80,7 @@ def read_figures(path: Path) -> dict[str, list[float]]:
     """Paired differences by arm from the `figures.json` that `axiom compare` wrote into the folder `path`."""
     file = path / "figures.json" if path.is_dir() else path
     try:
-        runs = json.loads(file.read_text())["runs"]
+        runs = json.loads(file.read_text(encoding="utf-8"))["runs"]
         return differences([(run["arm"], run["seed"], run["time"], run["horizon"]) for run in runs])
     except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise ConfigError(
