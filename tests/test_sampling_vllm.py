@@ -175,7 +175,7 @@ def test_a_death_is_noticed_within_ten_seconds():
 def test_a_slow_engine_lives_and_a_hung_one_is_replaced(engine, prompts, monkeypatch):
     """So short a silence that no completion ends within it: what an engine at work says in between must do."""
     engine.use(BASE)
-    first, again = ([dataclasses.replace(r, seed=seed) for r in ask(prompts[:1], 2, 2.0, 300)] for seed in (7, 8))
+    first, again = ([dataclasses.replace(r, seed=seed) for r in ask(prompts[:1], 2, 2.0, 120)] for seed in (7, 8))
     next(engine.sample(ask(prompts[:1], limit=1)))  # the prompt is in the cache, so that each step is short
     began = time.monotonic()
     next(engine.sample(first))
