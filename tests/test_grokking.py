@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
@@ -127,7 +127,10 @@ def test_the_step_fit_is_at_least_as_likely_as_a_brute_force_grid(seed):
     assert abs(found.centre[found.best] - centre) <= 1.0
 
 
-@given(st.lists(st.integers(4, 36), min_size=8, max_size=30))
+@given(st.lists(st.integers(4, 36) | st.sampled_from((4, 36)), min_size=8, max_size=30))
+@example(counts=[36, 11, 4, 4, 4, 4, 4, 4])
+@example(counts=[36] + [4] * 20)
+@example(counts=[4] * 15 + [36] * 3)
 @settings(max_examples=60, deadline=None)
 def test_levels_are_a_maximum_of_the_likelihood(counts):
     """Inside the bounds; a level that the bound cuts off falls back on the pooled accuracy."""

@@ -74,7 +74,7 @@ def deviance(correct: Floats, n: Floats, p: Floats) -> Floats:
 
 
 def fit_levels(weights_KTQ: Floats, correct: Floats, n: Floats, rounds: int = 6) -> tuple[Floats, Floats]:
-    """Maximum-likelihood levels KQ of each shape and their deviance K."""
+    """Maximum-likelihood levels KQ of each shape and their deviance K: Fisher scoring, half a step where it overshoots."""
     floor = 0.1 / n.sum()
     smooth = np.convolve(correct, np.ones(3), "same") + 0.5
     guess = smooth / (np.convolve(n, np.ones(3), "same") + 1)
@@ -82,7 +82,7 @@ def fit_levels(weights_KTQ: Floats, correct: Floats, n: Floats, rounds: int = 6)
     best_KQ = np.full((len(weights_KTQ), weights_KTQ.shape[2]), correct.sum() / n.sum())
     best_KQ = best_KQ.clip(floor, 1 - floor)
     best_K = deviance(correct, n, np.einsum("ktq,kq->kt", weights_KTQ, best_KQ))
-    ridge = 1e-9 * np.eye(weights_KTQ.shape[2])
+    ridge, part_K = 1e-9 * np.eye(weights_KTQ.shape[2]), np.ones(len(weights_KTQ))
     for _ in range(rounds):
         information_KT = n / (p_KT * (1 - p_KT))
         weighted_KTQ = weights_KTQ * information_KT[..., None]
@@ -92,18 +92,20 @@ def fit_levels(weights_KTQ: Floats, correct: Floats, n: Floats, rounds: int = 6)
         # A level no evaluation speaks of falls back on the pooled accuracy.
         pooled = ridge * scale_K
         right_KQ = right_KQ + np.einsum("kqr->kq", pooled) * (correct.sum() / n.sum())
-        levels_KQ = np.linalg.solve(normal_KQQ + pooled, right_KQ[..., None])[..., 0].clip(floor, 1 - floor)
-        p_KT = np.einsum("ktq,kq->kt", weights_KTQ, levels_KQ).clip(floor, 1 - floor)
-        found_K = deviance(correct, n, p_KT)
+        target_KQ = np.linalg.solve(normal_KQQ + pooled, right_KQ[..., None])[..., 0].clip(floor, 1 - floor)
+        levels_KQ = best_KQ + part_K[:, None] * (target_KQ - best_KQ)
+        found_K = deviance(correct, n, np.einsum("ktq,kq->kt", weights_KTQ, levels_KQ).clip(floor, 1 - floor))
         better = found_K < best_K
         best_K = np.where(better, found_K, best_K)
         best_KQ = np.where(better[:, None], levels_KQ, best_KQ)
+        part_K = np.where(better, np.minimum(1, 2 * part_K), part_K / 2)
+        p_KT = np.einsum("ktq,kq->kt", weights_KTQ, best_KQ).clip(floor, 1 - floor)
     return best_KQ, best_K
 
 
 def fit_shape(weights_TQ: Floats, correct: Floats, n: Floats) -> tuple[Floats, float]:
     """Best levels Q of a single shape, and their deviance."""
-    levels, found = fit_levels(weights_TQ[None], correct, n, rounds=12)
+    levels, found = fit_levels(weights_TQ[None], correct, n, rounds=60)
     return levels[0], float(found[0])
 
 
@@ -237,7 +239,7 @@ def _two_steps(one: StepFit, at: Floats, correct: Floats, n: Floats) -> tuple[fl
         held = step(np.array([fixed[0]]), np.array([fixed[1]]), at, fixed[2])[0]
         early = (centre < fixed[0])[:, None]
         first, second = np.where(early, rises, held), np.where(early, held, rises)
-        _, found = fit_levels(np.stack([1 - first, first * (1 - second), first * second], -1), correct, n, rounds=3)
+        _, found = fit_levels(np.stack([1 - first, first * (1 - second), first * second], -1), correct, n, rounds=12)
         here = int(found.argmin())
         if found[here] >= best[0] - 1e-6:
             break
