@@ -74,7 +74,7 @@ def deviance(correct: Floats, n: Floats, p: Floats) -> Floats:
 
 
 def fit_levels(weights_KTQ: Floats, correct: Floats, n: Floats, rounds: int = 6) -> tuple[Floats, Floats]:
-    """Maximum-likelihood levels KQ of each shape and their deviance K: Fisher scoring, half a step where it overshoots."""
+    """Maximum-likelihood levels KQ of each shape and their deviance K: Fisher scoring, halved where it overshoots."""
     floor = 0.1 / n.sum()
     smooth = np.convolve(correct, np.ones(3), "same") + 0.5
     guess = smooth / (np.convolve(n, np.ones(3), "same") + 1)
