@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from axiom.config import SandboxConfig
 from axiom.extraction import by_all_rules, extract_code, parsing
 from axiom.extraction import given as given_names
+from axiom.extraction.definitions import definition, may_define
 from axiom.extraction.shortcut import one_block
 from axiom.prompts import fenced
 from axiom.verification import Candidate, Verifier
@@ -293,6 +294,65 @@ def test_an_import_from_a_file_of_the_completion_is_satisfied_by_it(statement, c
     assert space["f"](1) == 4
 
 
+DEFINITIONS = [
+    *LAST, "def f(\n    x):\n    return x", "def \\\n f(x): pass", "class f: pass", "async def f(): pass", "f = g",
+    "f: object = g", "a, f = g, g", "[a, (b, f)] = c", "(f := g)", "for f in [g]: pass", "for a, (b, f) in c: pass",
+    "for x[0], f in c: pass", "from math import sqrt as f", "from os.path import (\n    join,\n    f,\n)",
+    "f = (\n    g)",
+    "from math import " + ", ".join(["sqrt"] * 20) + ", f", "globals()['f'] = g", "exec('f = g')", "a = f = g",
+    "class A:\n    def f(self): pass", "def g():\n    global f\n    f = g", "def g():\n    global f\n    import f",
+    "if x:\n    f = g", "a = b, f = c", "f, = [g]", "*f, a = b", "setattr(m, 'f', g)", "f: Callable[[int], int] = g",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("source", DEFINITIONS)
+def test_a_text_that_defines_the_function_is_not_passed_over(source):
+    tree = ast.parse(source)
+    assert definition(tree, source, "f"), "no definition"
+    assert may_define(source, "f")
+    for form in (f"```python\n{source}\n```", f"Some text, f.\n\n{source}\n\nf, you see."):
+        assert may_define(form, "f")
+
+
+@settings(max_examples=300, deadline=None)
+@given(PROGRAMS, PROSES, PROSES, *(st.sampled_from(sorted(forms)) for forms in (INNER, OUTER, WRAPPED)))
+def test_no_form_of_a_program_is_passed_over(program, before, after, inner, outer, wrapped):
+    text = "\n\n".join(filter(None, [before, INNER[inner](program), after]))
+    assert may_define(WRAPPED[wrapped](OUTER[outer](text)), "f")
+
+
+@pytest.mark.parametrize("text", [
+    "The function `f(x)` adds one, and f is quick.", "```python\nprint(f(3))\n```", "def f_one(x):\n    return x",
+    "def helper(x):\n    return f(x)", "Use f in a loop. Then f(x) == 1.",
+])  # fmt: skip
+def test_a_text_that_only_uses_or_names_the_function_is_passed_over(text):
+    assert not may_define(text, "f")
+
+
+FILES = ["`g.py`:\n\n```python\n{}\n```", "```python g.py\n{}\n```", "```python\n# g.py\n{}\n```",
+         "```python:lib/g.py\n{}\n```", "### File: lib/g.py\n\n```python\n{}\n```",
+         '```py title="g.py"\n{}\n```']  # fmt: skip
+USES = [
+    "import g\n\ndef f(x):\n    return g.add(x)", "import g as h\n\ndef f(x):\n    return h.add(x)",
+    "from g import *\n\ndef f(x):\n    return add(x)", "from . import g\n\ndef f(x):\n    return g.add(x)",
+    "import lib.g as h\n\ndef f(x):\n    return h.add(x)", "from lib import g\n\ndef f(x):\n    return g.add(x)",
+    "def f(x):\n    import g\n    return g.add(x)", "def f(x):\n    from .g import add\n    return add(x)",
+    "from g import add\n\nK = 0\n\ndef f(x):\n    return add(x) + K",
+    "from __future__ import annotations\nimport g\n\ndef f(x: y):\n    return g.add(x)",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FILES)
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("first", [True, False])
+def test_files_of_one_completion_import_each_other(form, use, first):
+    blocks = [form.format("K = 1\n\ndef add(x):\n    return x + K"), f"The program:\n\n```python\n{use}\n```"]
+    code = extract_code("\n\n".join(blocks if first else blocks[::-1]), "f")
+    run = f"{code}\nprint(f(1))"
+    done = subprocess.run([sys.executable, "-I", "-c", run], capture_output=True, text=True, check=False)
+    assert done.stdout == "2\n", (code, done.stderr)
+
+
 def test_an_import_that_the_completion_does_not_satisfy_stays():
     text = f"```python\n{GOOD}\n```\n```python\nfrom numpy import g, array\n\ndef f(x):\n    return g(x)\n```"
     assert extract_code(text, "f").startswith("from numpy import g, array")
@@ -334,7 +394,9 @@ REPEATED = {
     "decorators": "@f\n", "prompts": ">>> f = (\n", "signs of a diff": "+f = (\n", "curly quotes": "“f” = (\n",
     "branches": "elif f:\n",
     "indented": "Now f:\n    f = (\n", "helpers": "```python\ndef g(x):\n    return h(x)\n```\n",
-    "imports": "import f\n",
+    "imports": "import f\n", "turns": "User: f\nAssistant: f\n", "files": "# f.py\nfrom f import f\n",
+    "named blocks": "```python f.py\nimport a.f, g\n```\n", "tuples": "f, ", "signs": "“f → f ≥ f”\n",
+    "boxes": "\\boxed{f}\n",
 }  # fmt: skip
 
 

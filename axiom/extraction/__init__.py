@@ -2,11 +2,13 @@
 
 import re
 from dataclasses import dataclass
+from functools import partial
 
 from axiom.extraction.assembly import assemble, given, replaces
-from axiom.extraction.definitions import Definition, definition
+from axiom.extraction.definitions import Definition, definition, may_define
 from axiom.extraction.doubt import is_correction, is_doubted
 from axiom.extraction.embedded import texts
+from axiom.extraction.files import file_name
 from axiom.extraction.mending import dedent, readings
 from axiom.extraction.parsing import Parser
 from axiom.extraction.reading import Reading, Region, read, regions
@@ -16,6 +18,8 @@ from axiom.extraction.statements import Run, has_prose, runs
 __all__ = ["extract_code", "given"]
 
 _INLINE = re.compile(r"(?<!`)(`{1,3})(?!`)(?:python\d?[ \t]+|py[ \t]+)?([^`\n]+)\1(?!`)", re.IGNORECASE)
+_BOXED = re.compile(r"\\boxed\{(.*)\}", re.DOTALL)
+_STAR = re.compile(r"import\s*\*")
 _MARKDOWN = re.compile(r"\\([_*\[\]()#`<>])")
 _DEEPEST = 3  # blocks inside blocks, data inside data
 
@@ -84,7 +88,8 @@ class _Extraction:
         if not best.defines:
             return self._escaped() or self._rest(reading.answer)
         main = self._corrected(best.source, found, place)
-        return assemble(main, lambda: self._others(found, place), self._name, self._parse)
+        files, others = partial(self._files, found, place), partial(self._others, found, place)
+        return assemble(main, files, others, self._name, self._parse)
 
     def _corrected(self, main: str, found: list[Region], place: tuple[int, int]) -> str:
         """`main` with the functions that a later piece replaces, if the text above that piece says so."""
@@ -99,13 +104,14 @@ class _Extraction:
         """The program of a text that is written with escapes: of Python on one line, or of Markdown."""
         text = self._text.strip()
         plain = text.replace("\\n", "\n").replace('\\"', '"').replace("\\t", "\t") if "\n" not in text else text
-        plain = _MARKDOWN.sub(r"\1", plain)
+        boxed = _BOXED.search(plain)
+        plain = _MARKDOWN.sub(r"\1", boxed[1] if boxed else plain)
         return by_all_rules(plain, self._name, Parser(len(plain))) if plain != text and self._name in plain else ""
 
     def _whole(self) -> Reading | None:
         """The text as one region, if it is nothing but a program, or a program and single words."""
         text = dedent(self._text)
-        if self._name not in text or _has_a_fence_outside_strings(text):
+        if _has_a_fence_outside_strings(text) or not may_define(text, self._name):
             return None
         tree = self._parse(text)
         if tree is None or definition(tree, text, self._name) < Definition.BUILT:
@@ -116,7 +122,7 @@ class _Extraction:
         """The last of the strongest pieces, and its place: the number of the region and of the piece in it."""
         best, place = _Piece(""), (-1, -1)
         for number in range(len(found) - 1, -1, -1):
-            if self._name in found[number].text:
+            if may_define(found[number].text, self._name):
                 pieces = self._of_region(found, number)
                 for inner in range(len(pieces) - 1, -1, -1):
                     if pieces[inner].rank > best.rank:
@@ -125,11 +131,15 @@ class _Extraction:
                 break
         return place, best
 
-    def _others(self, found: list[Region], place: tuple[int, int]) -> list[str]:
-        """Sources that the piece at `place` may borrow from: earlier ones from the nearest on, then later ones.
+    def _others(self, found: list[Region], place: tuple[int, int], wanted: set[str]) -> list[str]:
+        """Sources that the piece at `place` may borrow `wanted` from: earlier ones from the nearest on, then later.
 
-        Those that the text speaks against come last.
+        Those that the text speaks against come last. None when no text can define a name of `wanted`.
         """
+        alone = len(self._of_region(found, place[0])) == 1
+        texts = [region.text for number, region in enumerate(found) if not (alone and number == place[0])]
+        if not any(_STAR.search(text) or any(may_define(text, name) for name in wanted) for text in texts):
+            return []
         before: list[_Piece] = []
         behind: list[_Piece] = []
         for number in range(len(found)):
@@ -138,6 +148,16 @@ class _Extraction:
                     (before if (number, inner) < place else behind).append(piece)
         ordered = sorted([*reversed(before), *behind], key=lambda piece: piece.doubted)
         return [piece.source for piece in ordered]
+
+    def _files(self, found: list[Region], place: tuple[int, int]) -> dict[str, str]:
+        """The blocks that have a file's name, but the one at `place`."""
+        return {
+            file_name(region.text, region.info, region.intro): piece.source
+            for number, region in enumerate(found)
+            if region.fenced and number != place[0] and file_name(region.text, region.info, region.intro)
+            for piece in self._of_region(found, number)[:1]
+            if not piece.doubted
+        }
 
     def _of_region(self, found: list[Region], number: int) -> list[_Piece]:
         below = found[number + 1].text.lstrip() if number + 1 < len(found) and not found[number + 1].fenced else ""

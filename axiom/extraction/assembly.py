@@ -1,31 +1,39 @@
 """From the piece that defines the function to a program: with what it needs from other pieces, and nothing else."""
 
 import ast
+import re
 import sys
 import typing
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeGuard
 
 from axiom.extraction.definitions import method_owner
+from axiom.extraction.files import Files, with_files
 from axiom.extraction.parsing import Parser, module_statements, names
 
 NOT_IMPORTED = "# not imported by the completion"
 """Ends the line that gives a program the names of `typing` which it uses and does not import."""
+_TYPING = {*typing.__all__, "typing"}
+_WORD = re.compile(r"\w+")
 _ALSO_IN_COLLECTIONS = {"ChainMap", "Counter", "OrderedDict"}
 _EFFECTS = {"input", "open", "exit", "quit", "breakpoint"}
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
-def assemble(main: str, others: Callable[[], Sequence[str]], name: str, parse: Parser) -> str:
+def assemble(
+    main: str, files: Callable[[], Files], others: Callable[[set[str]], Sequence[str]], name: str, parse: Parser
+) -> str:
     """`main` with what it lacks of `others` and of `typing`, and with a function that calls a method.
 
-    `others` gives the sources to borrow from, the likeliest first.
+    `files` gives the blocks that are files with a name. `others` gives the sources to borrow from, the likeliest first,
+    or none when none of them has the names it is given.
     """
-    program = _without_imports_of_pieces(main, others, parse)
+    led, given_names = with_files(main, files, parse) or ("", set())
+    program = led or _without_imports_of_pieces(main, others, parse)
     tree = parse(program)
     assert tree is not None
-    if missing := missing_names(program, tree):
-        helpers, future = _helpers(missing, others(), name, parse)
+    if missing := missing_names(program, tree) - given_names:
+        helpers, future = _helpers(missing, others(missing), name, parse)
         program = _led_by(program, helpers, future, parse)
     if owner := method_owner(tree, name):
         program += f"\n\n\ndef {name}(*args):\n    return {owner}().{name}(*args)"
@@ -47,13 +55,14 @@ def replaces(source: str, main: str, parse: Parser) -> bool:
     return all(isinstance(statement, _SCOPES) and statement.name in known for statement in trees[0].body)
 
 
-def _without_imports_of_pieces(main: str, others: Callable[[], Sequence[str]], parse: Parser) -> str:
+def _without_imports_of_pieces(main: str, others: Callable[[set[str]], Sequence[str]], parse: Parser) -> str:
     """`main` without its imports from modules that other pieces of the completion are: they define every name."""
     tree = parse(main)
     imports = [statement for statement in tree.body if _is_foreign(statement)] if tree else []
     if not imports:
         return main
-    defined = _defined(others(), parse)
+    wanted = {alias.name for statement in imports for alias in statement.names}
+    defined = _defined(others(wanted), parse)
     lines = main.split("\n")
     for statement in reversed(imports):
         found = [(alias.name, alias.asname or alias.name) for alias in statement.names]
@@ -256,8 +265,15 @@ def _led_by(program: str, helpers: list[str], future: bool, parse: Parser) -> st
     return "\n\n\n".join(filter(None, ["\n".join(head), *unique, rest]))
 
 
+def may_use_typing(source: str) -> bool:
+    """Whether `source` may use a name of `typing`: Python reads other letters as plain ones."""
+    return not source.isascii() or not _TYPING.isdisjoint(_WORD.findall(source))
+
+
 def _with_typing(program: str, parse: Parser) -> str:
     """`program` with the names of `typing` that it uses without importing them, and a remark that says so."""
+    if not may_use_typing(program):
+        return program
     found, tree = names(program), parse(program)
     if found is None or tree is None:
         return program

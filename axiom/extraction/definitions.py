@@ -13,6 +13,11 @@ _NOT_CALLABLE = (
 )  # fmt: skip
 _BUILDS = re.compile(r"\b(?:globals|locals|vars|exec|setattr)\s*\(|__dict__")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_ANYWHERE = re.compile(rf"{_BUILDS.pattern}|[\\\\&\u00ad\u200b-\u200f\u2060\ufeff]")
+"""What may bind any name, or hide how it is bound: escapes, entities, invisible signs."""
+_BEFORE = re.compile(r"(?:(?:def|class)\W{1,60}|import\b[^=:]*|\bfor\s[\s\w,()*\[\].]*)\Z")
+_BEHIND = re.compile(r"\s*(?:=(?!=)|[:,)\]][\s\S]{0,200}?=)")
+_NEAR = 200  # characters, in which a statement that binds a name has its keyword
 
 
 class Definition(IntEnum):
@@ -27,6 +32,26 @@ class Definition(IntEnum):
     """A method of some class."""
     WHOLE = 4
     """A function, a class, an assigned callable, an import of the standard library, or a method of `Solution`."""
+
+
+def may_define(text: str, name: str) -> bool:
+    """Whether `text` has what a definition of `name` needs, whichever way it is read; most prose has not."""
+    place = text.find(name)
+    if place >= 0 and _ANYWHERE.search(text):
+        return True
+    while place >= 0:
+        behind = place + len(name)
+        whole = not (_is_in_a_word(text, place - 1) or _is_in_a_word(text, behind))
+        if whole and (_BEHIND.match(text, behind) or _BEFORE.search(text, max(0, place - _NEAR), place)):
+            return True
+        place = text.find(name, behind)
+    return False
+
+
+def _is_in_a_word(text: str, place: int) -> bool:
+    """Whether the character at `place`, if there is one, may stand in a name."""
+    sign = text[max(place, 0) : place + 1]
+    return sign.isalnum() or sign == "_"
 
 
 def definition(tree: ast.Module, source: str, name: str) -> Definition:

@@ -33,12 +33,16 @@ _END = re.compile(
     re.VERBOSE,
 )
 _CLOSING_SIGN = re.compile(r"</|\[/|◁/|\|>")
+_ENDING_SIGN = re.compile(
+    rf"{_CLOSING_SIGN.pattern}|<(?:eos|end_of|file|repo)|\[(?:INST|DONE|\|)|<｜|^##", re.MULTILINE
+)
 _SIGN = re.compile(r"[<\[◁\\]")
 _NOTHING_OR_MARK = re.compile(r"\s*(?:$|[<\[])")
 _OPENING = re.compile(
     r"(?:<\|(?:im_start|start_header_id|assistant|begin_of_text|start)\|>(?:assistant\b)?(?:<\|end_header_id\|>)?|<s>"
     r"|<bos>|<start_of_turn>model\b|\[/INST\]|<｜(?:Assistant|begin▁of▁sentence)｜>|\s)+"
 )
+_NEXT_TURN = re.compile(r"^(?:Human|User)[ ]?:", re.MULTILINE)
 _ONE_TAG = (
     r"<!\[CDATA\[|\]\]>|<[/!]?[A-Za-z][\w:.-]{0,40}(?:=[\w.-]{1,80})?(?:\s[^<>\n]{0,300})?>|<[|｜][^|｜<>\n]{1,40}[|｜]>"
     r"|\[/?(?:TOOL_CALLS|PYTHON|CODE|ANSWER|BEGIN|INST)\]|\\(?:begin|end)\{[^{}\n]{1,40}\}(?:\[[^\[\]\n]{0,200}\])?"
@@ -82,6 +86,11 @@ def _reasoning(line: str) -> Mark | None:
     lead = len(line) - len(line.lstrip(" \t*_>#"))
     marks = map(_reasoning_mark, _REASONING.finditer(line))
     return next((mark for mark in marks if mark.kind == "close" or mark.start <= lead), None)
+
+
+def may_end_a_block(text: str) -> bool:
+    """Whether `text` holds a part of some mark that ends the turn or closes reasoning."""
+    return _ENDING_SIGN.search(text) is not None
 
 
 def may_close_reasoning(text: str) -> bool:
@@ -133,6 +142,13 @@ def without_opening(text: str) -> str:
     """`text` without the marks that begin a turn."""
     match = _OPENING.match(text) if text.lstrip()[:1] in ("<", "[") else None
     return text[match.end() :] if match else text
+
+
+def without_next_turns(text: str) -> str:
+    """`text` up to the user's next turn, `Human: ...` and then `Assistant: ...`, when a program stands above it."""
+    last = max(text.rfind("\nAssistant:"), text.rfind("\nAI:"))
+    match = _NEXT_TURN.search(text, 0, last) if last > 0 else None
+    return text[: match.start()] if match and "def " in text[: match.start()] else text
 
 
 def channels(text: str) -> tuple[str, str] | None:

@@ -9,6 +9,9 @@ _SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 _QUOTES = str.maketrans("‘’‚‛“”„‟", "''''\"\"\"\"")
 _ODD = re.compile("[\u00a0\u00ad\u1680\u2000-\u200f\u202f\u205f\u2060\u3000\ufeff‘’‚‛“”„‟]")
+_SIGNS = {"−": "-", "–": "-", "→": "->", "≥": ">=", "≤": "<=", "≠": "!=", "×": "*", "÷": "/", "⇒": "->"}
+_SIGN = re.compile(rf"(\"[^\"\n]*\"|'[^'\n]*'|#[^\n]*)|[{''.join(_SIGNS)}]")
+"""A string or a comment, which keeps its signs, or a sign of typeset mathematics."""
 _PROMPT = re.compile(r"[ \t]*(?:>>>|In \[\d*\]:) ?")
 _CONTINUED = re.compile(r"[ \t]*\.\.\.+:? ?")
 _NUMBER = re.compile(r"[ \t]*(\d{1,6})(?:[ \t]*[:|.)│]|(?=\D|$))(.*)")
@@ -30,9 +33,11 @@ def dedent(text: str) -> str:
 
 
 def readings(text: str) -> Iterator[str]:
-    """What `text` may have been: plain quotes and spaces, HTML read, no prompts, no numbers, no signs of a diff."""
+    """What `text` may have been: plain quotes, spaces, operators; HTML read; no prompts, numbers or signs of a diff."""
     if _ODD.search(text):
         yield plain(text)
+    if any(sign in text for sign in _SIGNS):
+        yield _SIGN.sub(lambda match: match[1] or _SIGNS[match[0]], plain(text))
     if _ENTITY.search(text):
         yield html.unescape(_BREAK.sub("", text))
     lines = text.split("\n")
@@ -46,7 +51,7 @@ def readings(text: str) -> Iterator[str]:
 
 def plain(text: str) -> str:
     """Straight quotes for curly ones, ordinary spaces for wide ones, and no signs that cannot be seen."""
-    return _INVISIBLE.sub("", _SPACES.sub(" ", text)).translate(_QUOTES)
+    return _INVISIBLE.sub("", _SPACES.sub(" ", text)).translate(_QUOTES) if _ODD.search(text) else text
 
 
 def _without_prompts(lines: list[str]) -> str:

@@ -14,7 +14,9 @@ from axiom.extraction.marks import (
     end_of_turn,
     first_mark,
     may_close_reasoning,
+    may_end_a_block,
     reasoning_closes,
+    without_next_turns,
     without_opening,
 )
 from axiom.extraction.mending import dedent, readings
@@ -35,11 +37,15 @@ _MOST_MARKS = 20  # that are looked for in one line
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A block of code, or text between blocks. `intro` is the last line of text above a block."""
+    """A block of code, or text between blocks.
+
+    `intro` is the last line of text above a block, `info` what stands behind its fence.
+    """
 
     text: str
     fenced: bool
     intro: str = ""
+    info: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,7 @@ def read(text: str, parse: Parser, strings: bool = True) -> Reading:
     if parts := channels(text):
         inner = _Reader(parts[0], parse, marks=True, strings=strings).read()
         return Reading(inner.answer, f"{parts[1]}\n{inner.reasoning}", inner.passed)
-    return _Reader(without_opening(text), parse, marks=True, strings=strings).read()
+    return _Reader(without_next_turns(without_opening(text)), parse, marks=True, strings=strings).read()
 
 
 def regions(text: str, parse: Parser) -> list[Region]:
@@ -106,13 +112,14 @@ class _Reader:
     def _step(self, at: int) -> int:
         """Read on from line `at`; the number of the next line to read."""
         line = self._lines[at]
-        if not self._in_string(at):
-            if _QUOTED.match(line):
+        if not (self._string and self._in_string(at)):
+            if ">" in line and _QUOTED.match(line):
                 return self._quote(at)
-            if match := _FENCE.match(line):
-                return self._block(at, match[1], match[2])
-            if late := self._late_fence(line):
-                return self._block(at, *late)
+            if "```" in line or "~~~" in line:
+                if match := _FENCE.match(line):
+                    return self._block(at, match[1], match[2])
+                if late := self._late_fence(line):
+                    return self._block(at, *late)
             mark = first_mark(line) if self._marks and self._marks_left else None
             if mark:
                 self._marks_left -= 1
@@ -122,7 +129,7 @@ class _Reader:
         return at + 1
 
     def _add(self, line: str) -> None:
-        if self._string or _OPENS_STRING.match(line):
+        if self._string or (self._last_quotes >= 0 and _OPENS_STRING.match(line)):
             self._string = string_after(line, self._string)
         self._bare.append(line)
 
@@ -159,9 +166,9 @@ class _Reader:
         self._flush()
         if cut is not None:
             place, kept = cut
-            self._found.append(Region(dedent("\n".join([*body[: place - at - 1], kept])), True, intro))
+            self._found.append(Region(dedent("\n".join([*body[: place - at - 1], kept])), True, intro, info))
             return place
-        self._found.append(Region(dedent("\n".join(body)), not _SHELL.match(info), intro))
+        self._found.append(Region(dedent("\n".join(body)), not _SHELL.match(info), intro, info))
         if rest is None:
             return stop
         if rest.strip():
@@ -210,9 +217,8 @@ class _Reader:
 
     def _cut(self, start: int, stop: int, body: list[str]) -> tuple[int, str] | None:
         """Where a block that does not parse really ends: at a mark that no program holds there."""
-        if not self._marks or not any("<" in line or "[" in line or "◁" in line for line in body):
-            return None
-        if self._parse(dedent("\n".join(body))) is not None:
+        text = "\n".join(body) if self._marks else ""
+        if not may_end_a_block(text) or self._parse(dedent(text)) is not None:
             return None
         for number in range(start, stop):
             line = self._lines[number]

@@ -6,11 +6,11 @@ one thing by which another part of the text could change the answer.
 
 import ast
 import re
-import typing
 
-from axiom.extraction.assembly import missing_names
+from axiom.extraction.assembly import may_use_typing, missing_names
 from axiom.extraction.definitions import is_stub
 from axiom.extraction.doubt import is_doubted
+from axiom.extraction.files import may_import_files
 from axiom.extraction.mending import dedent
 from axiom.extraction.parsing import Parser
 from axiom.extraction.reading import TRIPLE, string_after
@@ -26,8 +26,6 @@ _MAY_BIND = re.compile(
     r"""|["'][\s,]*[A-Za-z]{0,2}["'\#]"""
 )
 """What a text must hold to define anything, whichever way it is read: also in strings that stand side by side."""
-_WORD = re.compile(r"\w+")
-_TYPING = {*typing.__all__, "typing"}
 
 
 def one_block(text: str, name: str, parse: Parser) -> str | None:
@@ -45,10 +43,11 @@ def one_block(text: str, name: str, parse: Parser) -> str | None:
     tree = parse(source)
     if tree is None or not any(_is_the_function(statement, name) for statement in tree.body):
         return None
+    if may_import_files(source, tree):
+        return None
     if is_doubted(before.rstrip().rpartition("\n")[2], source, after.lstrip().partition("\n")[0]):
         return None
-    may_lack = binds_after or _MAY_BIND.search(before) or not source.isascii()
-    if may_lack or not _TYPING.isdisjoint(_WORD.findall(source)):
+    if binds_after or _MAY_BIND.search(before) or may_use_typing(source):
         return None if missing_names(source, tree) else source
     return source
 

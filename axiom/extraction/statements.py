@@ -19,6 +19,8 @@ _LABEL = re.compile(r"[^:\n]{1,60}:[ \t]+(?=(?:async def|def|class|import|from|@
 _ORDERS = {"O", "Θ", "Ω"}
 _TOKEN = re.compile(r"#|\"\"\"|'''|\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|[()\[\]{}]")
 _KEYWORDS = frozenset(keyword.kwlist) | {"match", "type"}
+_HEADING = re.compile(r"(?:async[ \t]+def|def|class)[ \t]+\w[^\n]*:[ \t]*(?:\#[^\n]*)?\Z")
+"""The first line of a function or class: what is indented below it is its body."""
 _MOST_FAILURES = 20  # attempts to read a statement that seems to reach over the margin
 _DEEPEST = 3  # indented code below a line of prose, below a line of prose
 
@@ -48,7 +50,7 @@ def runs(text: str, parse: Parser, depth: int = 0) -> Iterator[Run]:
             kept = []
         intro = chunk[0]
         below = "\n".join(chunk[1:] if chunk[0][:1].strip() else chunk)
-        if depth < _DEEPEST and below.strip():
+        if depth < _DEEPEST and below.strip() and not _HEADING.match(chunk[0]):
             yield from (Run(run.source, run.intro or intro) for run in runs(dedent(below), parse, depth + 1))
     if kept:
         yield Run(_joined(kept), intro)
@@ -134,7 +136,7 @@ def _code(text: str, parse: Parser, bound: set[str]) -> str | None:
         return text
     first = _TWO_WORDS.match(text)
     prose = (first and first[1] not in _KEYWORDS and first[2] not in _OPERATORS) or _WORD.fullmatch(text)
-    for source in () if prose else (text, plain(text)):
+    for source in () if prose else dict.fromkeys((text, plain(text))):
         tree = parse(source)
         if tree is not None:
             return source if _is_code(tree, bound) else None
