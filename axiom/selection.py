@@ -26,21 +26,20 @@ def select(
     the shortest text stands for all; of `problems` those of kind `answer` keep their bare text. Problems keep the
     order they came in, so the result depends on nothing else.
     """
-    known = problems or {}
-    bare = {key for key, problem in known.items() if problem.kind == "answer"}
+    bare = {key for key, problem in (problems or {}).items() if problem.kind == "answer"}
     distinct: defaultdict[str, dict[str, Sample]] = defaultdict(dict)
     for sample in sorted(candidates, key=lambda s: (len(s.code), s.code, s.sample_id)):
         same = sample.code if sample.problem_id in bare else fingerprint(sample.code)
         distinct[sample.problem_id].setdefault(same, sample)
     order = dict.fromkeys(sample.problem_id for sample in candidates)
     return [
-        to_gold(sample, known.get(problem_id), reason)
+        to_gold(sample, reason)
         for problem_id in order
         for sample in list(distinct[problem_id].values())[: config.max_per_problem]
     ]
 
 
-def to_gold(sample: Sample, problem: Problem | None, reason: str) -> Gold:
+def to_gold(sample: Sample, reason: str) -> Gold:
     """The row that trains on a sample."""
     return Gold(
         sample_id=sample.sample_id, problem_id=sample.problem_id, iteration=sample.iteration, weight=1.0, reason=reason,

@@ -61,6 +61,58 @@ def gold_of(name, found):
     return arm.select(dataclasses.replace(found, pool=arm.pool(found, expert)))
 
 
+def test_each_arm_samples_as_its_page_says():
+    """Whose samples, how many of three rounds' draws come in each, whether it is yoked, whether it fills a pool."""
+    found = {
+        name: (arm.policy, [arm.draws(CONFIG, n) for n in (1, 2, 3)], arm.yoked, arm.pool is not None)
+        for name, arm in ARMS.items()
+    }
+    assert found == {
+        "expert_iteration": ("current", [2, 2, 2], False, False),
+        "format_only": ("current", [2, 2, 2], True, False),
+        "frozen": ("base", [0, 0, 0], False, False),
+        "random_accept": ("current", [2, 2, 2], True, False),
+        "sft_reference": ("base", [0, 0, 0], True, True),
+        "shuffled_replay": ("base", [0, 0, 0], True, True),
+        "static_rft": ("base", [6, 0, 0], True, True),
+        "unverified": ("current", [2, 2, 2], False, False),
+        "wrong_only": ("current", [2, 2, 2], True, False),
+    }
+    assert all(arm.description for arm in ARMS.values())
+
+
+@pytest.mark.parametrize("name", ["unverified", "random_accept", "wrong_only", "format_only"])
+def test_a_lot_is_drawn_anew_for_each_seed_and_each_round(name):
+    """Four programs of which two may train (all that fail, for the arm that wants those)."""
+    codes = [f"def f(a):\n    return {n}" + ("  # right" if name != "wrong_only" and n < 2 else "") for n in range(8)]
+    found = programs(*codes)
+    seeds = (ExperimentConfig(**CONFIG.model_dump() | {"seed": seed}) for seed in range(8))
+    rounds = [gold_of(name, dataclasses.replace(found, iteration=iteration)) for iteration in range(1, 9)]
+    runs = [gold_of(name, dataclasses.replace(found, config=config)) for config in seeds]
+    for drawn_rows in (rounds, runs):
+        assert len({tuple(sorted(row.sample_id for row in rows)) for rows in drawn_rows}) > 4, name
+
+
+@pytest.mark.parametrize("name", ["random_accept", "wrong_only", "format_only"])
+def test_a_yoked_draw_reaches_the_gold_that_replay_reaches_and_says_so(name):
+    """Asked for more problems than the round has samples of, it takes the earlier rounds'."""
+    found = programs(*SEVEN[:6]) if name == "wrong_only" else programs(SEVEN[5])
+    old = pool([1, 1, 1])
+    gold = gold_of(name, dataclasses.replace(found, earlier=[old[:2], old[1:]], quota=Quota(4, 4, 1)))
+    assert Counter(row.reason for row in gold if row.sample_id in {o.sample_id for o in old}) == {"replayed": 3}
+    assert [row.reason for row in gold if row.problem_id == TRAIN[0].problem_id] == [name.partition("_")[0]]
+
+
+def test_a_problem_s_programs_are_drawn_in_turn():
+    """Each once before any comes again."""
+    assert [row.sample_id for row in draw(pool([3]), Quota(1, 5, 0), 0)] == ["0.0", "0.1", "0.2", "0.0", "0.1"]
+
+
+@pytest.mark.parametrize("name", ARMS)
+def test_every_example_has_the_same_weight(name):
+    assert {row.weight for row in gold_of(name, harvest())} <= {1.0}
+
+
 @pytest.mark.parametrize("name", ARMS)
 def test_every_arm_is_repeatable_and_trains_on_training_problems_alone(name):
     gold = gold_of(name, harvest())

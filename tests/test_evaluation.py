@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from axiom.config import EvaluationConfig
-from axiom.evaluation import Counters, accuracy_metrics, outcome_metrics, pass_at_k, wilson_interval
+from axiom.evaluation import (
+    Counters,
+    accuracy_metrics,
+    count_metrics,
+    evaluate,
+    outcome_metrics,
+    pass_at_k,
+    wilson_interval,
+)
+from axiom.problems import generate
 from axiom.records import Evaluation, Metric, Outcome, Sample, Verdict
 from axiom.store import read_parquet
 
@@ -30,6 +39,12 @@ def test_wilson_gives_newcombes_published_figures():
     assert wilson_interval(15, 148) == pytest.approx((0.0624, 0.1605), abs=5e-5)
     assert wilson_interval(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
     assert wilson_interval(1, 29) == pytest.approx((0.0061, 0.1718), abs=5e-5)
+
+
+@given(st.integers(1, 10**6))
+def test_all_or_none_reach_the_end_of_the_interval(n):
+    assert wilson_interval(n, n)[1] == 1.0
+    assert wilson_interval(0, n)[0] == 0.0
 
 
 def test_no_trials_say_nothing():
@@ -55,6 +70,78 @@ def test_pass_at_k_agrees_with_the_product_form_of_the_paper():
 def test_pass_at_k_refuses_the_impossible(n, correct, k):
     with pytest.raises(ValueError, match="needs 1 <= k <= n"):
         pass_at_k(n, correct, k)
+
+
+PROBLEMS = list(generate("list_sort", None, 3, 0))
+COUNTERS = Counters(optimizer_step=7, trained_tokens=8, generated_tokens=9, wall_seconds=1.5)
+
+
+def judged(number: int, problem: str, outcome: Outcome, temperature: float = 1.0, **changed) -> tuple[Sample, Verdict]:
+    sample = Sample(
+        sample_id=str(number), problem_id=problem, iteration=1, purpose="eval", index=number, completion="", code="",
+        token_count=number, logprob=None, finish_reason=changed.pop("finish_reason", "stop"), seed=0,
+        temperature=temperature, policy_version="base",
+    )  # fmt: skip
+    verdict = Verdict(
+        sample_id=str(number), outcome=outcome, cases_passed=0, cases_total=1, cpu_ms=0.0, wall_ms=0.0, detail="",
+        **changed,
+    )  # fmt: skip
+    return sample, verdict
+
+
+TRIALS = st.lists(st.tuples(st.integers(0, 2), st.sampled_from(Outcome), st.booleans()), max_size=20)
+"""The problem, the outcome and whether it is the greedy sample."""
+
+
+@given(TRIALS, st.permutations(range(20)))
+def test_an_evaluation_counts_each_problem_s_samples(trials, order):
+    """The greedy one apart, whatever order the verdicts come in; a problem without samples has a row too."""
+    pairs = [
+        judged(n, PROBLEMS[place].problem_id, outcome, 0.0 if greedy else 0.7)
+        for n, (place, outcome, greedy) in enumerate(trials)
+    ]
+    verdicts = [pairs[n][1] for n in order if n < len(pairs)]
+    table = evaluate(PROBLEMS, [sample for sample, _ in pairs], verdicts)
+    for place, (row, problem) in enumerate(zip(table, PROBLEMS, strict=True)):
+        ours = [outcome is Outcome.PASSED for at, outcome, greedy in trials if at == place and not greedy]
+        greedy = [outcome is Outcome.PASSED for at, outcome, greedy in trials if at == place and greedy]
+        assert (row.n, row.correct, row.greedy_correct) == (len(ours), sum(ours), greedy[-1] if greedy else None)
+        assert (row.problem_id, row.split) == (problem.problem_id, problem.split)
+        assert (row.family, row.difficulty) == (problem.family, problem.difficulty)
+
+
+@given(TRIALS)
+def test_the_outcomes_of_a_round_are_shares_of_all_its_samples(trials):
+    """They add up to one, of nothing there are none, and each carries what the policy had cost."""
+    pairs = [
+        judged(n, PROBLEMS[place].problem_id, outcome, finish_reason="length" if cut else "stop")
+        for n, (place, outcome, cut) in enumerate(trials)
+    ]
+    metrics = outcome_metrics([s for s, _ in pairs], [v for _, v in pairs], 4, COUNTERS, 0.9)
+    found = {row.name: row for row in metrics}
+    assert bool(metrics) == bool(trials)
+    for row in metrics:
+        assert (row.iteration, row.split, row.family, row.difficulty) == (4, "train", None, None)
+        assert {name: getattr(row, name) for name in vars(COUNTERS)} == vars(COUNTERS)
+        assert row.n == len(trials)
+    if trials:
+        shares = [found[f"outcome_{outcome}"] for outcome in Outcome]
+        assert sum(row.value for row in shares) == pytest.approx(1.0)
+        cut = sum(cut for *_, cut in trials)
+        assert (found["truncated"].value, found["truncated"].low, found["truncated"].high) == (
+            cut / len(trials), *wilson_interval(cut, len(trials), 0.9),
+        )  # fmt: skip
+        assert found["completion_tokens"].value == pytest.approx((len(trials) - 1) / 2)
+        assert found["completion_tokens"].low is found["completion_tokens"].high is None
+        assert "audit_disagreement" not in found, "nothing was audited"
+
+
+def test_plain_numbers_become_metrics_of_the_train_split():
+    (row,) = count_metrics({"gold": 12.0}, 3, COUNTERS)
+    assert row == Metric(
+        iteration=3, split="train", family=None, difficulty=None, name="gold", value=12.0, low=None, high=None, n=None,
+        **vars(COUNTERS),
+    )  # fmt: skip
 
 
 def rows(*passed: tuple[str, str, int, bool]) -> list[Evaluation]:
@@ -86,22 +173,13 @@ def test_a_k_above_the_samples_is_left_out():
 
 def test_each_share_says_what_it_is_of():
     """One of the four programs that were audited failed, of a hundred samples."""
-    samples = [
-        Sample(
-            sample_id=str(n), problem_id="p", iteration=1, purpose="train", index=n, completion="", code="",
-            token_count=1, logprob=None, finish_reason="stop", seed=0, temperature=1.0, policy_version="base",
-        )
-        for n in range(100)
-    ]  # fmt: skip
     audits = [False, True, True, True] + [None] * 96
-    verdicts = [
-        Verdict(
-            sample_id=str(n), outcome=Outcome.PASSED if audit is not None else Outcome.TIMEOUT, cases_passed=0,
-            cases_total=1, cpu_ms=0.0, wall_ms=0.0, detail="", audit_passed=audit,
-        )
+    pairs = [
+        judged(n, "p", Outcome.PASSED if audit is not None else Outcome.TIMEOUT, audit_passed=audit)
         for n, audit in enumerate(audits)
-    ]  # fmt: skip
-    found = {row.name: row for row in outcome_metrics(samples, verdicts, 1, Counters(), 0.9)}
+    ]
+    metrics = outcome_metrics([s for s, _ in pairs], [v for _, v in pairs], 1, Counters(), 0.9)
+    found = {row.name: row for row in metrics}
     assert (found["audit_disagreement"].value, found["audit_disagreement"].n) == (0.25, 4)
     assert found["audit_disagreement"].low == pytest.approx(wilson_interval(1, 4, 0.9)[0])
     assert found["outcome_passed"].n == 100

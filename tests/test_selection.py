@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from axiom.config import SelectionConfig
+from axiom.problems import generate
 from axiom.records import Gold, Sample, Verdict
-from axiom.selection import accepted, fingerprint, select, up_to_program, with_replay
+from axiom.selection import accepted, fingerprint, select, up_to_program, well_formed, with_replay
 
 
 def sample(problem: str, code: str, number: int = 0, iteration: int = 1) -> Sample:
@@ -45,6 +46,11 @@ def test_layout_comments_and_docstrings_do_not_make_a_program_distinct():
     assert fingerprint("-" * 100_000 + "1")
 
 
+@pytest.mark.parametrize("first", ["print(x)", "7", "x", "...", "b'bytes'"])
+def test_a_first_statement_that_is_no_docstring_makes_a_program_distinct(first):
+    assert fingerprint(f"def f(x):\n    {first}\n    return x") != fingerprint("def f(x):\n    return x")
+
+
 def test_a_docstring_alone_is_a_body():
     assert fingerprint('def f():\n    "a"') != fingerprint('def f():\n    "b"')
 
@@ -65,13 +71,60 @@ def test_bounded_distinct_and_independent_of_arrival(drawn, bound, rng: random.R
     assert sorted(gold, key=str) == sorted(again, key=str)
 
 
+@given(codes, st.integers(1, 3), st.booleans())
+def test_the_shortest_texts_of_the_distinct_programs_of_each_problem_are_kept(drawn, bound, answers):
+    """Of an answer each text is its own; `x=1` and `x = 1` are one program and two answers."""
+    rows = [sample(problem, code, i) for i, (problem, code) in enumerate(drawn)]
+    known = {problem: PROBLEM.model_copy(update={"kind": "answer"}) for problem in "pq"} if answers else None
+    wanted = []
+    for problem in dict.fromkeys(problem for problem, _ in drawn):
+        texts = sorted({code for name, code in drawn if name == problem}, key=lambda code: (len(code), code))
+        if not (answers and problem in "pq"):
+            texts = [text for text in texts if text != "x = 1" or "x=1" not in texts]
+        wanted += [(problem, text) for text in texts[:bound]]
+    gold = select(rows, SelectionConfig(max_per_problem=bound), problems=known)
+    assert [(row.problem_id, row.target) for row in gold] == wanted
+    assert {(row.reason, row.weight) for row in gold} <= {("verified", 1.0)}
+    assert {row.reason for row in select(rows, SelectionConfig(), "static")} <= {"static"}
+
+
+(PROBLEM,) = generate("list_sort", None, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("code", "is_formed"),
+    [
+        ("def {}(a): return a", True),
+        ("async def {}(a): return a", True),
+        ("import math\n{} = lambda a: a", True),
+        ("x = {} = lambda a: a", True),
+        ("x.{} = lambda a: a", False),
+        ("x[0] = lambda a: a", False),
+        ("{} = 1", False),
+        ("class A:\n    def {}(self): pass", False),
+        ("def other(a): return a", False),
+        ("def {}(", False),
+        ("\0", False),
+        ("-" * 100_000 + "1", False),
+        ("", False),
+    ],
+)
+def test_a_program_is_formed_if_it_parses_and_binds_the_function_at_its_top_level(code, is_formed):
+    assert well_formed(PROBLEM, code.replace("{}", PROBLEM.entry_point)) is is_formed
+
+
+@pytest.mark.parametrize(("text", "is_formed"), [("7", True), ("def f(", True), (" \n", False), ("", False)])
+def test_an_answer_is_formed_if_it_has_text(text, is_formed):
+    assert well_formed(PROBLEM.model_copy(update={"kind": "answer"}), text) is is_formed
+
+
 def test_replay_reaches_back_as_far_as_asked_and_doubles_nothing():
     def gold(number: int, target: str) -> Gold:
         return Gold(
             sample_id=str(number), problem_id="p", iteration=number, weight=1.0, reason="verified", target=target
         )
 
-    fresh, earlier = [gold(5, "a")], [[gold(4, "a"), gold(4, "b")], [gold(3, "c")], [gold(2, "d")]]
+    fresh, earlier = [gold(5, "a")], [[gold(4, "a"), gold(4, "b")], [gold(3, "b"), gold(3, "c")], [gold(2, "d")]]
     kept = with_replay(fresh, earlier, SelectionConfig(replay=2))
     assert [(row.iteration, row.target, row.reason) for row in kept] == [
         (5, "a", "verified"), (4, "b", "replayed"), (3, "c", "replayed"),
@@ -90,7 +143,13 @@ def test_replay_reaches_back_as_far_as_asked_and_doubles_nothing():
             5,
         ),
         ("\n    return x\n\ndef g(): pass", "def f(x):\n    return x\n", 2),
+        ("def f(x):\n    return x\n\nOnce more:\ndef f(x):\n    return x\n", "def f(x):\n    return x", 2),
+        ("> def f(x):\n>     return x\nmore of x", "def f(x):\n    return x", 2),
+        ("nothing of it\nhere", "def f(x):\n    return x", 2),
     ],
 )
-def test_a_completion_is_kept_up_to_the_end_of_its_program(completion, code, kept):
-    assert up_to_program(completion, code) == "\n".join(completion.split("\n")[:kept])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_completion_is_kept_up_to_the_end_of_its_program(completion, code, kept, newline):
+    whole = "nothing" in completion  # what does not hold the program stays as it is
+    text = completion.replace("\n", newline)
+    assert up_to_program(text, code) == (text if whole else "\n".join(completion.split("\n")[:kept]))

@@ -14,7 +14,7 @@ def _select(harvest: Harvest) -> list[Gold]:
     verified = select(accepted(harvest.samples, harvest.verdicts), config, problems=harvest.problems)
     lot = stream(harvest.config.seed, "arms", "random_accept", harvest.iteration)
     drawn = lot.sample(harvest.samples, len(verified))
-    fresh = [to_gold(sample, harvest.problems[sample.problem_id], "random") for sample in drawn]
+    fresh = [to_gold(sample, "random") for sample in drawn]
     return with_replay(fresh, harvest.earlier, config)
 
 

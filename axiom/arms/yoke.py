@@ -34,7 +34,7 @@ def from_samples(harvest: Harvest, samples: Sequence[Sample], reason: str) -> li
     """
     if harvest.quota is None:
         return with_replay(lot(harvest, samples, reason), harvest.earlier, harvest.config.selection)
-    pool = [to_gold(sample, harvest.problems[sample.problem_id], reason) for sample in samples]
+    pool = [to_gold(sample, reason) for sample in samples]
     earlier = {row.sample_id: row for gold in harvest.earlier for row in gold}
     pool += [row.model_copy(update={"reason": "replayed"}) for row in earlier.values()]
     seed = derive(harvest.config.seed, "arms", reason, harvest.iteration)
@@ -51,7 +51,7 @@ def lot(harvest: Harvest, samples: Sequence[Sample], reason: str) -> list[Gold]:
     for sample in order:
         taken[sample.problem_id] += 1
         if taken[sample.problem_id] <= harvest.config.selection.max_per_problem:
-            rows.append(to_gold(sample, harvest.problems[sample.problem_id], reason))
+            rows.append(to_gold(sample, reason))
     return rows
 
 
