@@ -82,3 +82,15 @@ def test_a_server_that_cannot_start_is_one_sentence(tmp_path):
     assert process.returncode == 1
     assert "Traceback (most" not in out.split("failed:")[-1]
     assert "PREFECT_HOME" in out.split("failed:")[-1]
+
+
+@pytest.mark.parametrize(
+    ("url", "code"), [("http://127.0.0.1:9/api", 1), ("127.0.0.1:4200", 2), ("http://[", 2), ("ftp://x/api", 2)]
+)
+def test_a_server_that_cannot_answer_is_one_sentence(tmp_path, url, code):
+    process = start(tmp_path, *run_of(1), PREFECT_API_URL=url)
+    out, _ = process.communicate(timeout=250)
+    assert process.returncode == code, out
+    assert "Traceback" not in out
+    assert out.count(f"PREFECT_API_URL = {url}") == 1
+    assert out.strip().count("\n") == 1, "what is started, and what is wrong"

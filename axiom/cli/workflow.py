@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +12,7 @@ import typer
 from axiom.cli.app import errors
 from axiom.cli.outputs import check_folder
 from axiom.environment import prefect_home
-from axiom.errors import InfrastructureError
+from axiom.errors import ConfigError, InfrastructureError
 
 START = "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"
 SETTINGS = {
@@ -32,10 +33,17 @@ INTERRUPTED = 130
 def load_flow(module: str, name: str) -> Callable[..., Any]:
     """The flow, by name: the command line alone starts flows, and the library itself stays free of Prefect.
 
-    Raises DataError when Prefect could not keep its files, which it would tell only after minutes.
+    Raises DataError when Prefect could not keep its files, which it would tell only after minutes, and ConfigError when
+    its server's address is none.
     """
-    if not os.environ.get("PREFECT_API_URL"):
+    url = os.environ.get("PREFECT_API_URL")
+    if not url:
         check_folder("PREFECT_HOME =", prefect_home())
+    elif not re.match(r"https?://[\w.:-]|https?://\[[0-9a-fA-F:]+\]", url):
+        raise ConfigError(
+            f"PREFECT_API_URL = {url} is no address of a server; write it like http://127.0.0.1:4200/api, or unset it "
+            f"for a private server"
+        )
     for variable, value in SETTINGS.items():
         os.environ.setdefault(variable, value)
     flow: Callable[..., Any] = getattr(importlib.import_module(module), name)
@@ -46,7 +54,7 @@ def load_flow(module: str, name: str) -> Callable[..., Any]:
 def interruptible(going_on: str) -> Iterator[None]:
     """Around a flow: Ctrl-C ends the command with one line that says how to go on.
 
-    Raises InfrastructureError when the private server does not start.
+    Raises InfrastructureError when the private server does not start or the one that is named does not answer.
     """
     try:
         yield
@@ -56,6 +64,11 @@ def interruptible(going_on: str) -> Iterator[None]:
         )
         raise typer.Exit(INTERRUPTED) from None
     except RuntimeError as error:
+        if "Failed to reach API" in str(error):
+            raise InfrastructureError(
+                f"no Prefect server answers at PREFECT_API_URL = {os.environ.get('PREFECT_API_URL')}; start it with "
+                f"`prefect server start`, or unset PREFECT_API_URL for a private one"
+            ) from None
         if "ephemeral Prefect API server" not in str(error):
             raise
         raise InfrastructureError(
