@@ -9,7 +9,8 @@ from axiom.config import ProblemsConfig, PromptsConfig
 from axiom.errors import ConfigError
 from axiom.problems import generate_splits
 from axiom.problems.registry import GENERATORS
-from axiom.prompts import bos_text, code_head, digest, make_template, read_program
+from axiom.prompts import TOP_LEVEL, WORKED, bos_text, code_head, digest, fenced, make_template, read_program
+from axiom.records import Case, Problem
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}"
@@ -170,3 +171,161 @@ def test_the_digest_follows_the_text_of_the_file(tmp_path):
     file.write_text("b")
     assert digest(PromptsConfig(template=str(file))) != first
     assert digest(PromptsConfig(template="plain")) == ""
+
+
+def half(**changed) -> Problem:
+    """A small problem whose prompts are written out below."""
+    shown = (Case(args="[3,[1]]", expected='"\\"\\""'), Case(args="[0,[]]", expected="null"))
+    made = Problem(
+        problem_id="p", family="halves", variant="{}", difficulty=1, split="train", title="Half", shown=shown,
+        cases=shown, description="Give half of n.", signature="def half(n: int, rest: list) -> str", entry_point="half",
+        reference_solution="def half(n, rest):\n    return n", input_data="", expected_output="",
+    )  # fmt: skip
+    return made.model_copy(update=changed)
+
+
+EXAMPLES = """half(3, [1]) -> '""'
+half(0, []) -> None"""
+PLAIN_END = """def half(n: int, rest: list) -> str:
+    \"\"\"Give half of n.
+
+    >>> half(3, [1])
+    '""'
+    >>> half(0, [])
+    None
+    \"\"\""""
+
+
+def test_the_prompts_of_one_problem_word_for_word():
+    plain = make_template(PromptsConfig(template="plain"), tokenizer())
+    assert plain.render(half()) == WORKED + PLAIN_END
+    assert plain.render(half(shown=())).endswith('-> str:\n    """Give half of n.\n    """')
+    chat = make_template(PromptsConfig(), tokenizer(chat_template="{{ messages[0].content }}"))
+    assert chat.render(half()) == (
+        "Write a Python function `def half(n: int, rest: list) -> str`.\n\nGive half of n.\n\nExamples:\n" + EXAMPLES
+    )
+    assert chat.render(half(shown=())).endswith("\n\nGive half of n.")
+    assert (plain.name, plain.stops, chat.name, chat.stops) == ("plain", TOP_LEVEL, "chat", ())
+
+
+def test_a_question_is_asked_and_answered_as_it_is():
+    asked = half(kind="answer")
+    plain = make_template(PromptsConfig(template="plain"), tokenizer())
+    chat = make_template(PromptsConfig(), tokenizer(chat_template="{{ messages[0].content }}"))
+    assert plain.render(asked) == "Question: Give half of n.\nAnswer:"
+    assert chat.render(asked) == "Give half of n."
+    for template in (plain, chat):
+        assert template.completion(asked, "def half(") == "def half("
+        assert read_program(template.render(asked), "  ```7```", asked) == "  ```7```"
+
+
+def test_a_long_description_is_wrapped_and_one_of_lines_is_not():
+    words = " ".join(["word"] * 60)
+    template = make_template(PromptsConfig(template="plain"), tokenizer())
+    lines = template.render(half(description=words)).partition("-> str:\n")[2].splitlines()
+    assert max(len(line.replace('"""', "")) for line in lines) == 4 + 94, "of 96, as words are not broken"
+    assert words in " ".join(line.strip().removeprefix('"""') for line in lines)
+    table = f"{words}\na | b"
+    assert f"{words}\n    a | b\n" in template.render(half(description=table))
+
+
+@pytest.mark.parametrize("text", ["a \\ b", 'a """ b', "C:\\new", '"""', "\\"])
+def test_whatever_a_description_holds_the_plain_prompt_asks_for_it(text):
+    problem = half(description=f"{text} end.")
+    prompt = make_template(PromptsConfig(template="plain"), tokenizer()).render(problem)
+    (function,) = ast.parse(code_head(prompt, "half") + "\n    pass\n").body
+    assert ast.get_docstring(function).startswith(f"{text} end.")
+
+
+@pytest.mark.parametrize(
+    "more",
+    ["def g():", "class A:", "if x:", "for x in y:", "print(1)", "assert x", "import x", "from x import y", "@f",
+     "# comment", "```", '"""text', "<|im_end|>", ">>> f(1)"],
+)  # fmt: skip
+def test_a_plain_completion_is_cut_where_more_begins(more):
+    template = make_template(PromptsConfig(template="plain"), tokenizer())
+    completion = "\n    return n\n"
+    ends = [found for stop in template.stops if (found := (completion + more).find(stop)) >= 0]
+    assert min(ends) == len(completion) - 1
+    assert read_program(template.render(half()), completion[: min(ends)], half()) == PLAIN_END + "\n    return n\n"
+
+
+BODIES = {
+    "def half(n, rest):\n    return n": "\n    return n\n",
+    "def half(n, rest):\n    'doc'\n    x = [\n        n]\n    return x\n": "\n    x = [\n        n]\n    return x\n",
+    "def half(n, rest): return n": "\n    return n\n",
+    "def half(n, rest):\n  if n:\n    return n": "\n    if n:\n        return n\n",
+    "def half(n, rest):\n\treturn n": "\n    return n\n",
+}
+WHOLE = (
+    "def half(n, other):\n    return n", "def half(n):\n    return n", "def halve(n, rest):\n    return n",
+    "@f\ndef half(n, rest):\n    return n", "async def half(n, rest):\n    return n",
+    "def half(n, rest):\n    'doc'", "x = 1\ndef half(n, rest):\n    return x", "def half(", "",
+)  # fmt: skip
+
+
+def test_a_body_goes_on_from_the_signature_and_all_else_is_written_whole():
+    template = make_template(PromptsConfig(template="plain"), tokenizer())
+    assert {program: template.completion(half(), program) for program in BODIES} == BODIES
+    assert [template.completion(half(), program) for program in WHOLE] == [f"\n\n{text.strip()}\n" for text in WHOLE]
+    chat = make_template(PromptsConfig(), tokenizer(chat_template=CHATML))
+    assert chat.completion(half(), "x = 1\n") == fenced("x = 1") == "```python\nx = 1\n```"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "head"),
+    [
+        ("def f(x):", "def f(x):"),
+        ("def f(x):\n    'doc'", "def f(x):\n    'doc'"),
+        ("def g(x):\n    return x\n\n\nasync def f(x):", "async def f(x):"),
+        ("def f(x):\n    return x\n\n\ndef f(x):\n", "def f(x):\n"),
+        ("def f(x):\n    return x", ""),
+        ("def f(x):\n    'doc'\n    pass", ""),
+        ("def fg(x):", ""),
+        (" def f(x):", ""),
+        ("def f(x)", ""),
+        ("Write `def f(x):`", ""),
+        ("", ""),
+    ],
+)
+def test_a_prompt_is_gone_on_from_where_it_ends_in_the_bare_function(prompt, head):
+    assert code_head(prompt, "f") == head
+
+
+def test_a_completion_that_begins_anew_is_read_by_itself():
+    head = "def f(x):"
+    for completion in ("def f(x):\n    return 1", "\nHere:\n```python\ndef f(x):\n    return 1\n```"):
+        assert read_program(head, completion, half(entry_point="f")).strip() == "def f(x):\n    return 1"
+    assert read_program("Asked.", "    def f(x): return 1", half(entry_point="f")).strip() == "def f(x): return 1"
+    assert read_program(head, "\n    return 1 +\n", half(entry_point="f")) == "def f(x):\n    return 1 +\n"
+
+
+def test_a_template_file_gets_all_that_the_page_of_prompts_names(tmp_path):
+    file = tmp_path / "own.jinja"
+    names = ("bos_token", "eos_token", "system", "date", "title", "description", "signature", "entry_point", "family",
+             "kind", "more")  # fmt: skip
+    file.write_text("|".join(f"{{{{ {name} }}}}" for name in names) + "\n{{ examples }}\n")
+    config = PromptsConfig(template=str(file), system="S", date="2024-02-29", arguments={"more": "M"})
+    template = make_template(config, tokenizer(bos="<|im_start|>"))
+    shown = [("half(3, [1])", repr('""')), ("half(0, [])", "None")]
+    assert template.render(half()) == (
+        "<|im_start|>|<eos>|S|2024-02-29|Half|Give half of n.|def half(n: int, rest: list) -> str|half|halves|program|M"
+        f"\n{shown}\n"
+    )
+    assert template.turn_end == tokenizer(bos="<|im_start|>").eos_token_id
+    assert (template.name, template.stops) == (str(file), ())
+    bare = make_template(PromptsConfig(template=str(file), arguments={"more": ""}), tokenizer())
+    assert bare.render(half()).startswith("|<eos>||")
+
+
+def test_each_template_says_what_was_chosen(tmp_path):
+    (tmp_path / "own.jinja").write_text("x")
+    for template, chat, says in (
+        ("plain", None, "the plain template, as prompts.template asks"),
+        ("auto", None, "the plain template, because the model has no chat template"),
+        ("chat", CHATML, "with the model's chat template"),
+        (str(tmp_path / "own.jinja"), CHATML, f"with the template {tmp_path}/own.jinja"),
+    ):
+        assert says in make_template(PromptsConfig(template=template), tokenizer(chat_template=chat)).description
+    with pytest.raises(ConfigError, match=r"prompts\.arguments"):
+        make_template(PromptsConfig(template="plain", arguments={"x": 1}), tokenizer())
