@@ -29,6 +29,7 @@ from axiom.extraction import extract_code, given
 from axiom.records import Case, Comparison
 from axiom.values import encode, parse, unpack
 from axiom.verification import Candidate, CandidateVerdict
+from axiom.visible import visible_json
 
 FORMATS = (".jsonl", ".parquet")
 _VERDICTS = pa.schema([
@@ -144,7 +145,7 @@ def _sentence(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     where, value = ".".join(map(str, first["loc"])), _short(first["input"])
     if first["type"] == "extra_forbidden":
-        return f"has the unknown column {where!r}; known: {', '.join(sorted(_Row.model_fields))}"
+        return f"has the unknown column {_short(where)}; known: {', '.join(sorted(_Row.model_fields))}"
     if first["type"] == "missing":
         return f"has no {where}; see the columns of `axiom verify --help`"
     if first["type"] == "value_error":
@@ -261,7 +262,7 @@ def write_verdicts(path: Path, verdicts: Sequence[CandidateVerdict], notes: Mapp
         content = sink.getvalue().to_pybytes()
     else:
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        content = text.encode("utf-8", "backslashreplace")  # a lone surrogate as JSON writes it
+        content = visible_json(text).encode()
     try:
         path.write_bytes(content)
     except OSError as error:

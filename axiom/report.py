@@ -10,6 +10,7 @@ from axiom.grokking import Curve, Phases, detect
 from axiom.problems.audit import below_usual
 from axiom.problems.proof import summary
 from axiom.records import Event, LossStep, Metric, Sample, Verdict, with_interval
+from axiom.visible import visible
 
 PROGRAMS_SHOWN = 6
 
@@ -75,7 +76,7 @@ def _chart_sections(experiment: Experiment, metrics: Sequence[Metric], events: S
         made[1:1] = [charts.gold(metrics), charts.outcomes(metrics)]
         made.append(charts.loss(_losses(experiment)))
     for number, chart in enumerate(made):
-        spec = json.dumps(chart.to_dict()).replace("</", "<\\/")
+        spec = json.dumps(chart.to_dict()).replace("<", "\\u003c")
         yield f'<div class=chart id="chart{number}"></div><script>vegaEmbed("#chart{number}", {spec});</script>'
 
 
@@ -123,8 +124,8 @@ def _programs(experiment: Experiment, last: int) -> Iterable[str]:
             problem, verdict = experiment.problems_by_id[sample.problem_id], verdicts[sample.sample_id]
             says = f"{verdict.outcome}, {verdict.cases_passed} of {verdict.cases_total} cases. {verdict.detail}"
             yield (
-                f"<details class={title}><summary>{html.escape(problem.title)} — {html.escape(says)}</summary>"
-                f"<p>{html.escape(problem.description)}</p><pre>{html.escape(sample.code)}</pre></details>"
+                f"<details class={title}><summary>{html.escape(problem.title)} — {html.escape(visible(says))}</summary>"
+                f"<p>{html.escape(problem.description)}</p><pre>{html.escape(visible(sample.code))}</pre></details>"
             )
 
 

@@ -11,6 +11,7 @@ from rich.markup import escape
 from axiom.cli.terminal import show_anything
 from axiom.environment import settle
 from axiom.errors import InfrastructureError, StorageError, UserError
+from axiom.visible import visible
 
 app = typer.Typer(
     name="axiom", no_args_is_help=True, pretty_exceptions_enable=False,
@@ -42,15 +43,15 @@ def main() -> None:
         sys.exit(left if isinstance(left, int) else 0)
     except _UsageError as error:
         if type(error).__name__ != "NoArgsIsHelpError":  # that one has printed the help already
-            errors.print("[bold red]error:[/]", escape(_misuse(error)), highlight=False)
+            errors.print("[bold red]error:[/]", escape(visible(_misuse(error))), highlight=False)
         sys.exit(2)
     except typer.Abort:
         sys.exit("aborted")
     except (UserError, StorageError) as error:
-        errors.print("[bold red]error:[/]", escape(str(error)), highlight=False)
+        errors.print("[bold red]error:[/]", escape(visible(str(error))), highlight=False)
         sys.exit(2)
     except InfrastructureError as error:
-        errors.print("[bold red]failed:[/]", escape(str(error)), highlight=False)
+        errors.print("[bold red]failed:[/]", escape(visible(str(error))), highlight=False)
         sys.exit(1)
 
 

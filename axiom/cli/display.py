@@ -11,21 +11,9 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from axiom.progress import Progress
+from axiom.visible import visible
 
 PLAIN_EVERY_SECONDS = 10.0
-_CONTROLS = (
-    *range(9), *range(11, 32), *range(127, 160), 0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A),
-    *range(0xD800, 0xE000), 0xFEFF,
-)  # fmt: skip
-_VISIBLE = {sign: ascii(chr(sign))[1:-1] for sign in _CONTROLS}
-
-
-def visible(text: str) -> str:
-    """`text` with what would command a terminal or reorder a line written as its Python escape.
-
-    These are control characters but newline and tab, marks of direction, and halves of surrogate pairs.
-    """
-    return text.translate(_VISIBLE)
 
 
 class Display:
@@ -96,10 +84,14 @@ def _rate(progress: Progress) -> str:
 def as_table(title: str, header: list[str], rows: list[list[str]]) -> Table:
     """A rich table, first column left, the others right."""
     table = Table(
-        title=escape(title), title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+        title=escape(visible(title)),
+        title_justify="left",
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
     )
     for number, name in enumerate(header):
-        table.add_column(name, justify="left" if number == 0 else "right", overflow="fold")
+        table.add_column(escape(visible(name)), justify="left" if number == 0 else "right", overflow="fold")
     for row in rows:
         table.add_row(*(escape(visible(cell)) for cell in row))
     return table

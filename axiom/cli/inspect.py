@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from axiom.cli.app import app, console
-from axiom.cli.display import visible
 from axiom.cli.run import Name, Root
 from axiom.errors import DataError
 from axiom.experiment import DEFAULT_ROOT
+from axiom.visible import visible
 
 STAGES = ("samples", "verdicts", "gold", "losses", "evaluation", "metrics", "eval_samples", "eval_verdicts")
 

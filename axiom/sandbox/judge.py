@@ -14,6 +14,7 @@ from axiom.sandbox.host import Run
 from axiom.sandbox.inside.harness import HEADER_SIZE, OUT_OF_MEMORY
 from axiom.sandbox.inside.template import CPU_LIMIT, WALL_LIMIT
 from axiom.values import close, decode
+from axiom.visible import one_line
 
 READY = b"R" + bytes(HEADER_SIZE - 1)
 _HEADER = struct.Struct("<cHI")
@@ -129,7 +130,7 @@ def _incomplete(run: Run, passed: int) -> tuple[Outcome, int, str]:
 
 
 def _text(payload: bytes) -> str:
-    text = payload.decode("utf-8", "backslashreplace")
+    text = one_line(payload.decode("utf-8", "backslashreplace"))
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
 
 
