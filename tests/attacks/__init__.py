@@ -13,7 +13,7 @@ from axiom.records import Case, Outcome
 from axiom.values import encode
 from axiom.verification import Candidate
 
-_SECONDS = {"time": 0.3, "sleeping": 0.2}
+_SECONDS = {"time": 0.3, "sleeping": 0.2, "exhaustion": 1.0}
 HERE = Path(__file__).parent
 CASES = tuple(Case(args=encode([x]), expected=encode(x + 1)) for x in (0, 1, 5, -3, 1000003))
 
