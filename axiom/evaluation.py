@@ -9,6 +9,7 @@ from typing import Any
 from scipy.stats import norm
 
 from axiom.config import EvaluationConfig
+from axiom.mismatch import Mismatch
 from axiom.records import Evaluation, Metric, Outcome, Problem, Sample, Verdict
 
 GREEDY = "greedy_accuracy"
@@ -120,6 +121,19 @@ def outcome_metrics(
         mean_tokens = sum(sample.token_count for sample in samples) / n
         metrics.append(_plain(iteration, counters, "completion_tokens", mean_tokens, None, n))
     return metrics
+
+
+def mismatch_metrics(found: Sequence[Mismatch], iteration: int, counters: Counters) -> list[Metric]:
+    """How far the engine was from the trainer, over the tokens of all of an iteration's samplings together."""
+    tokens = sum(one.tokens for one in found)
+    if not tokens:
+        return []
+    values = {
+        "policy_mismatch": sum(one.tokens * one.mean for one in found) / tokens,
+        "policy_mismatch_max": max(one.highest for one in found),
+        "policy_mismatch_kl": sum(one.tokens * one.kl for one in found) / tokens,
+    }
+    return [_plain(iteration, counters, name, value, None, tokens) for name, value in values.items()]
 
 
 def count_metrics(values: Mapping[str, float], iteration: int, counters: Counters) -> list[Metric]:

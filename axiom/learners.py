@@ -8,11 +8,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+
 from axiom.config import ExperimentConfig
-from axiom.errors import ConfigError
+from axiom.errors import ConfigError, EngineError
+from axiom.mismatch import Mismatch
 from axiom.models import Policy
 from axiom.records import Gold, LossStep, Problem
-from axiom.sampling import Sampler
+from axiom.sampling import Sampler, Trace
 from axiom.training import Example, Kept
 
 OnStep = Callable[[LossStep], None]
@@ -47,6 +50,12 @@ class Learner(Protocol):
         `steps` is the number of optimizer steps in a pass over them; None leaves it to the config.
         """
 
+    def mismatch(self, policy: Policy, traces: Sequence[Trace]) -> Mismatch | None:
+        """How far the engine that drew `traces` is from `policy`; None where there is nothing to compare.
+
+        Raises EngineError when other weights than the policy's are in force in the engine.
+        """
+
     def loss_tokens(self, examples: Sequence[Example]) -> list[int]:
         """Tokens of each example that have a loss in one pass; 0 for one that is too long to be trained."""
 
@@ -67,6 +76,7 @@ class LanguageLearner:
         from axiom.sampling import open_sampler
 
         self._config, self._kept = config, Kept()
+        self._before = Policy("base", None)
         self._tokenizer = load_tokenizer(config.model)
         self._template = make_template(config.prompts, self._tokenizer)
         self.stop = config.sampling.stop or self._template.stops
@@ -108,6 +118,59 @@ class LanguageLearner:
         finally:
             if asleep:
                 self._kept.release()  # the engine wakes to the memory that it had
+
+    def mismatch(self, policy: Policy, traces: Sequence[Trace]) -> Mismatch | None:
+        """Beside the trainer's model; it is that of `train`, loaded where it is not there yet."""
+        from axiom.models import resolve_model, weight_bytes
+        from axiom.training import SCORING_BYTES
+
+        if not traces:
+            return None
+        needed = weight_bytes(resolve_model(self._config.model.path)) + SCORING_BYTES
+        asleep = not self._kept.held and self.sampler.make_room(needed)
+        try:
+            found = self._compared(policy, traces)
+        finally:
+            if asleep:
+                self._kept.release()
+        self._before = policy
+        return found
+
+    def _compared(self, policy: Policy, traces: Sequence[Trace]) -> Mismatch | None:
+        """Other policies are scored only where the mismatch is more than rounding, and less than it takes to tell."""
+        from axiom import mismatch
+        from axiom.models import resolve_dtype
+
+        dtype = str(resolve_dtype(self._config.model)).removeprefix("torch.")
+        right = self._score(policy, traces)
+        engine = mismatch.logprobs(traces)
+        if np.isnan(right).all():
+            return None
+        found = mismatch.measure(engine, right)
+        if found.mean <= mismatch.ROUNDING[dtype]:
+            return found
+        named = {"the base model": Policy("base", None), "the policy before it": self._before}
+        others = {
+            name: self._score(other, traces)
+            for name, other in named.items()
+            if other.adapter != policy.adapter and (other.adapter is None or other.adapter.exists())
+        }
+        why = mismatch.wrong(engine, right, others, dtype)
+        if why is not None:  # in bfloat16 a merged update that is small beside the weights is rounded away in part
+            why = mismatch.wrong(engine, self._score(policy, traces, merged=True), others, dtype)
+        if why is not None:
+            raise EngineError(
+                f"the engine {self.sampler.name} does not answer with policy {policy.version!r}: over {found.tokens} "
+                f"drawn tokens its log-probabilities are {found.mean:.2g} nats from the trainer's, {why}; run it "
+                f"again, and set sampling.engine to the other engine if that does not help"
+            )
+        return found
+
+    def _score(self, policy: Policy, traces: Sequence[Trace], merged: bool = False) -> np.ndarray:
+        from axiom.training import score
+
+        model, config = self._config.model, self._config.training
+        return score(traces, model=model, config=config, policy=policy, kept=self._kept, merged=merged)
 
     def loss_tokens(self, examples: Sequence[Example]) -> list[int]:
         """Those of the target and its end."""

@@ -19,7 +19,7 @@ from axiom.config import ExperimentConfig, ModularConfig
 from axiom.errors import ConfigError
 from axiom.models import Policy
 from axiom.records import Case, Gold, LossStep, Problem, Split
-from axiom.sampling import Completion, Request
+from axiom.sampling import Completion, Request, Trace
 from axiom.seeds import derive, stream
 from axiom.store import hash_json
 from axiom.training import Example
@@ -216,8 +216,8 @@ class ModularSampler:
         """Answer with these weights from now on."""
         self.network = self._base if policy.adapter is None else load(policy.adapter)
 
-    def sample(self, requests: Sequence[Request]) -> Iterator[Completion]:
-        """Completions of one token, in the order of the requests."""
+    def sample(self, requests: Sequence[Request], traced: int = 0) -> Iterator[Completion]:
+        """Completions of one token, in the order of the requests; none has a trace."""
         import torch
 
         if not requests:
@@ -305,6 +305,9 @@ class ModularLearner:
                 on_step(taken[-1])
         save_file(trainer.tensors(), out / FILE)
         return taken
+
+    def mismatch(self, policy: Policy, traces: Sequence[Trace]) -> None:
+        """Nothing to compare: the sampler answers with the trainer's own weights."""
 
     def loss_tokens(self, examples: Sequence[Example]) -> list[int]:
         """The sum is one token."""

@@ -35,6 +35,7 @@ def page(experiment: Experiment) -> str:
         *_chart_sections(experiment, metrics, events),
         "<h2>Accuracy</h2>",
         _table(*accuracy_rows(metrics)),
+        *_mismatch(metrics),
         *_problems(experiment),
         f"<h2>Programs of iteration {last}</h2>",
         *_programs(experiment, last),
@@ -88,6 +89,22 @@ def _losses(experiment: Experiment) -> list[LossStep]:
         if experiment.folder.join("iterations", folder).exists("losses.parquet")
         for step in experiment.stages.read(f"iterations/{folder}", "losses", LossStep)
     ]
+
+
+def _mismatch(metrics: Sequence[Metric]) -> Iterable[str]:
+    """How far the sampling engine was from the trainer's model."""
+    found = [row for row in metrics if row.name.startswith("policy_mismatch")]
+    cells = {(row.iteration, row.name): f"{row.value:.2g}" for row in found}
+    if not found:
+        return
+    names = list(dict.fromkeys(row.name for row in found))
+    yield "<h2>Sampling engine against trainer</h2>"
+    yield "<p>Difference of the log-probabilities of drawn tokens, in nats a token.</p>"
+    counts = {row.iteration: str(row.n) for row in found}
+    yield _table(
+        ["iteration", "tokens", *names],
+        [[str(i), count, *(cells.get((i, name), "-") for name in names)] for i, count in sorted(counts.items())],
+    )
 
 
 def _problems(experiment: Experiment) -> Iterable[str]:

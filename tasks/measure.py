@@ -1,7 +1,8 @@
 """What an iteration did and how good its policy is, as metrics."""
 
-from axiom.evaluation import Counters, accuracy_metrics, count_metrics, outcome_metrics
+from axiom.evaluation import Counters, accuracy_metrics, count_metrics, mismatch_metrics, outcome_metrics
 from axiom.experiment import VERSIONS, iteration_folder
+from axiom.mismatch import Mismatch
 from axiom.records import Evaluation, Metric, Sample, Verdict
 from axiom.runtime import Runtime
 from axiom.selection import accepted
@@ -29,6 +30,7 @@ def measure(run: Runtime, handles: dict[str, Handle], before: Handle | None, *, 
             if samples:
                 figures["solved"] = len({sample.problem_id for sample in accepted(samples, verdicts)})
             rows += count_metrics(figures, iteration, counters)
+        rows += mismatch_metrics(_mismatches(handles), iteration, counters)
         out.table("metrics", rows, Metric)
         out.info["counters"] = vars(counters)
 
@@ -50,6 +52,12 @@ def _count(handles: dict[str, Handle], before: Handle | None) -> Counters:
         generated_tokens=past.generated_tokens + samples["tokens"],
         wall_seconds=round(past.wall_seconds + adapter["seconds"] + samples["seconds"], 3),
     )
+
+
+def _mismatches(handles: dict[str, Handle]) -> list[Mismatch]:
+    """Those of the iteration's samplings; samples of earlier versions have none."""
+    found = [handles[name].info.get("mismatch") for name in ("samples", "eval_samples") if name in handles]
+    return [Mismatch(**one) for one in found if one]
 
 
 def _figures(handles: dict[str, Handle]) -> dict[str, float]:

@@ -4,10 +4,12 @@ from typing import Any
 
 from axiom.arms import ARMS
 from axiom.experiment import VERSIONS, iteration_folder
+from axiom.mismatch import TRACED
 from axiom.progress import Meter
 from axiom.records import Purpose, Sample
 from axiom.rollout import in_order, requests, to_sample
 from axiom.runtime import Runtime
+from axiom.sampling import Trace
 from axiom.sampling.thinking import draw
 from axiom.store import Handle, Writer
 from tasks.stage import stage_task
@@ -30,16 +32,21 @@ def sample(run: Runtime, problems: Handle, policy: Handle | None, purpose: Purpo
         weights = run.policy(policy)
         run.learner.sampler.use(weights)
         meter = Meter(iteration, f"sample {purpose}", sum(r.n for r in asked.values()), "completions")
-        rows = []
+        rows: list[Sample] = []
+        traces: list[Trace] = []
         with run.judge_ahead(iteration, purpose) as ahead:
-            for completion in draw(run.learner.sampler, list(asked.values()), run.config.sampling.thinking_tokens):
+            thinking = run.config.sampling.thinking_tokens
+            for completion in draw(run.learner.sampler, list(asked.values()), thinking, TRACED):
                 request = asked[completion.request_id]
                 problem = experiment.problems_by_id[completion.request_id.rpartition(":")[0]]
                 rows.append(to_sample(completion, request, problem, iteration, purpose, weights.version))
                 ahead.put(rows[-1])
+                traces += completion.traces
                 meter.step(tokens=completion.token_count)
+        mismatch = run.learner.mismatch(weights, traces)  # while the sandbox is still at the last samples
         out.table(identity["stage"], in_order(rows, chosen), Sample)
         out.info.update(tokens=meter.tokens, engine=run.learner.sampler.name, policy=weights.version)
+        out.info.update(mismatch=vars(mismatch) if mismatch else None)
 
     with run.fresh_engine_on_failure():
         return experiment.stages.run(**identity, work=work)

@@ -95,6 +95,10 @@ def test_it_says_what_it_did(undisturbed):
     assert "Undetermined: 3 evaluations so far, a verdict needs 12" in out
     assert experiment.folder.exists("report.html")
     assert out.count("· done:") == 3
+    assert "Sampling engine against trainer" in (experiment.folder.read_bytes("report.html")).decode()
+    shown = [m for m in experiment.stages.read("", "metrics", Metric) if m.name == "policy_mismatch"]
+    assert [row.iteration for row in shown] == [0, 1, 2]
+    assert all(0 < row.value < 0.25 and row.n > 0 for row in shown)
 
 
 def test_every_table_holds_what_its_arrow_promises(undisturbed):

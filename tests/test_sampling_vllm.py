@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from axiom.config import (
+    ExperimentConfig,
     ModelConfig,
     ProblemsConfig,
     PromptsConfig,
@@ -22,6 +23,7 @@ from axiom.config import (
 )
 from axiom.errors import ConfigError, EngineError
 from axiom.extraction import extract_code
+from axiom.learners import LanguageLearner
 from axiom.models import Policy, load_tokenizer
 from axiom.problems import generate_splits
 from axiom.prompts import make_template
@@ -103,6 +105,26 @@ def test_the_first_tokens_after_a_swap_come_from_the_new_weights(engine, prompts
         assert {text[:5] for text in texts(engine, ask(prompts[:TAUGHT], limit=8)).values()} == {word}
     engine.use(BASE)
     assert not {"apple", "zebra"} & {text[:5] for text in texts(engine, ask(prompts[:TAUGHT], limit=8)).values()}
+
+
+def test_the_weights_in_force_are_shown_by_drawn_tokens(engine, prompts, adapters, monkeypatch):
+    monkeypatch.setattr("axiom.sampling.open_sampler", lambda *_: (engine, "shared"))
+    learner = LanguageLearner(ExperimentConfig(model=MODEL, sampling=SAMPLING))
+    policies = {"base": BASE} | {word: Policy(word, folder) for word, folder in adapters.items()}
+    ways = (("base", 1.0, 1.0, ()), ("apple", 0.0, 1.0, ()), ("zebra", 1.7, 0.8, ("e", "\n")))
+    drawn = {}
+    for name, temperature, top_p, stop in ways:
+        engine.use(policies[name])
+        asked = [Request(str(i), text, 2, temperature, top_p, 24, i, stop) for i, text in enumerate(prompts)]
+        drawn[name] = [trace for completion in engine.sample(asked, 4) for trace in completion.traces]
+        assert len(drawn[name]) == 4
+        found = learner.mismatch(policies[name], drawn[name])
+        assert found.mean < 1e-3
+        assert found.tokens == sum(len(trace.tokens) for trace in drawn[name])
+    for due, in_force in (("apple", "base"), ("base", "apple"), ("zebra", "apple"), ("apple", "zebra")):
+        with pytest.raises(EngineError, match=f"vllm does not answer with policy '{due}'"):
+            learner.mismatch(policies[due], drawn[in_force])
+    engine.use(BASE)
 
 
 def test_solve_rates_of_both_engines_agree_within_noise(engine, problems, prompts):

@@ -30,6 +30,20 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Trace:
+    """Tokens that an engine drew behind a prompt, and the log-probability that it gave each, at temperature 1."""
+
+    prompt: tuple[int, ...]
+    tokens: tuple[int, ...]
+    logprobs: tuple[float, ...]
+
+
+def spread(count: int, chosen: int) -> set[int]:
+    """`chosen` places among `count`, evenly spaced; all of them where there are no more."""
+    return {count * place // chosen for place in range(chosen)} if chosen < count else set(range(count))
+
+
+@dataclass(frozen=True)
 class Completion:
     """One finished completion, without its end-of-turn token.
 
@@ -46,6 +60,8 @@ class Completion:
     """The stop text that ended it; None where a token or the length did."""
     thinking_tokens: int = 0
     """Of its tokens those of the reasoning, where that had a budget of its own."""
+    traces: tuple[Trace, ...] = ()
+    """What the engine drew, token by token, for some of the completions; two traces where reasoning had a budget."""
 
 
 def stopped_at(text: str, stop: tuple[str, ...]) -> tuple[int, str] | None:
@@ -61,8 +77,11 @@ class Sampler(Protocol):
     def use(self, policy: Policy) -> None:
         """Answer with these weights from now on. Raises ConfigError for an adapter of another base model."""
 
-    def sample(self, requests: Sequence[Request]) -> Iterator[Completion]:
-        """Completions as they finish; `request_id` and `index` say which. Raises EngineError when the engine dies."""
+    def sample(self, requests: Sequence[Request], traced: int = 0) -> Iterator[Completion]:
+        """Completions as they finish; `request_id` and `index` say which. Raises EngineError when the engine dies.
+
+        About `traced` of them, from each process that draws, come with a trace.
+        """
 
     def make_room(self, bytes_needed: int) -> bool:
         """Leave `bytes_needed` of GPU memory to the trainer, where there is a GPU.

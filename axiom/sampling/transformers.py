@@ -26,7 +26,7 @@ from axiom import attention
 from axiom.config import ModelConfig, SamplingConfig
 from axiom.models import Policy, check_adapter, load_model, load_tokenizer, resolve_model, stop_tokens
 from axiom.proof import Way, prove
-from axiom.sampling import Completion, Request, stopped_at
+from axiom.sampling import Completion, Request, Trace, spread, stopped_at
 from axiom.sampling.choice import choose, uniforms
 from axiom.sampling.merging import Merger, originals, put_in_force
 from axiom.sampling.slots import PromptCache, SlotCache
@@ -47,8 +47,9 @@ class Draft:
     prompt: list[int]
     key: int
     tokens: list[int] = field(default_factory=list)
-    logprob: float = 0.0
+    logprobs: list[float] = field(default_factory=list)
     slot: int = -1
+    traced: bool = False
 
     @property
     def position(self) -> int:
@@ -58,8 +59,13 @@ class Draft:
     def append(self, token: int, logprob: float, ending: "Ending") -> bool:
         """Add a token; whether the sequence ends with it."""
         self.tokens.append(token)
-        self.logprob += logprob
+        self.logprobs.append(logprob)
         return ending(self)
+
+    @property
+    def logprob(self) -> float:
+        """Of all its tokens."""
+        return sum(self.logprobs)
 
     @property
     def last(self) -> int:
@@ -109,9 +115,12 @@ class TransformersSampler:
         with torch.inference_mode():
             put_in_force(self.model, self.merger, policy.adapter)
 
-    def sample(self, requests: Sequence[Request]) -> Iterator[Completion]:
+    def sample(self, requests: Sequence[Request], traced: int = 0) -> Iterator[Completion]:
         """Completions as they finish."""
-        for sequence in decode(self.model, self._sequences(requests), self.ending, self.way, self.batch_size):
+        sequences = self._sequences(requests)
+        for place in spread(len(sequences), traced):
+            sequences[place].traced = True
+        for sequence in decode(self.model, sequences, self.ending, self.way, self.batch_size):
             yield self._completion(sequence)
 
     def make_room(self, bytes_needed: int) -> bool:
@@ -139,9 +148,10 @@ class TransformersSampler:
         stopped = sequence.tokens[-1] in self.ending.stops
         text = self.tokenizer.decode(sequence.tokens[:-1] if stopped else sequence.tokens, skip_special_tokens=True)
         place, stop = stopped_at(text, sequence.request.stop) or (len(text), None)
+        trace = Trace(tuple(sequence.prompt), tuple(sequence.tokens), tuple(sequence.logprobs))
         return Completion(
             sequence.request.request_id, sequence.index, text[:place], len(sequence.tokens), sequence.logprob,
-            "stop" if stopped or stop is not None else "length", stop,
+            "stop" if stopped or stop is not None else "length", stop, traces=(trace,) if sequence.traced else (),
         )  # fmt: skip
 
 

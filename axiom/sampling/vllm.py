@@ -17,7 +17,7 @@ from typing import Any
 from axiom.config import ModelConfig, SamplingConfig
 from axiom.errors import ConfigError, EngineError
 from axiom.models import Policy, check_adapter, load_tokenizer, resolve_device, resolve_model, stop_tokens
-from axiom.sampling import Completion, Request, engine_process, stopped_at
+from axiom.sampling import Completion, Request, Trace, engine_process, spread, stopped_at
 from axiom.sampling.engine_process import START_SECONDS, EngineProcess
 from axiom.sampling.vllm_plan import Plan, make_plan, out_of_memory
 
@@ -50,7 +50,7 @@ class VLLMSampler:
         self.tokenizer = load_tokenizer(model)
         self.stops = sorted(stop_tokens(self.directory, self.tokenizer))
         self.policy = Policy("base", None)
-        self.next_key = 0
+        self.next_key = self.traced = 0
         self.plan = make_plan(self.directory, model, sampling)
         self.asleep = False
         self.starting = False
@@ -69,13 +69,13 @@ class VLLMSampler:
         for index in asked:
             self._or_revive(index, lambda engine, _: engine.expect("used"), policy)
 
-    def sample(self, requests: Sequence[Request]) -> Iterator[Completion]:
+    def sample(self, requests: Sequence[Request], traced: int = 0) -> Iterator[Completion]:
         """Completions as they finish; those of one prompt come from one engine, which reads the prompt once.
 
         `Request.seed` seeds the engines' common stream: a generator for each request would cost more than the model.
         """
         self.await_start()
-        due = self._jobs(requests)
+        self.traced, due = traced, self._jobs(requests)
         for index in range(len(self.engines)):
             self._submit(index, due)
         restarts = RESTARTS
@@ -94,17 +94,17 @@ class VLLMSampler:
                     yield from self._completions(message["done"], due)
 
     def make_room(self, bytes_needed: int) -> bool:
-        """Let the engines sleep if training needs their memory; `use` wakes them. Returns whether they do."""
+        """Let the engines sleep if what is free is not enough; `use` wakes them. Returns whether they do."""
         import torch
 
         if self.plan.left_bytes is None:
             return False
         self.await_start()
+        free = torch.cuda.mem_get_info()[0]
         if not self.plan.sleeps:
-            free = torch.cuda.mem_get_info()[0]
             if free < bytes_needed:
                 log.info("training may need %.0f GiB of GPU memory, %.0f are free", bytes_needed / 2**30, free / 2**30)
-        elif not self.asleep:
+        elif not self.asleep and (free < bytes_needed or self.sampling.vllm.sleep == "always"):
             for engine in self.engines:
                 engine.send(op="sleep")
             for engine in self.engines:
@@ -191,12 +191,14 @@ class VLLMSampler:
         mine = {key: job for key, job in due.items() if job.engine == index}
         if not mine:
             return
+        traced = spread(len(mine), self.traced)
         payload = [
             {
                 "key": key, "ids": job.ids, "stops": self.stops, "temperature": job.request.temperature,
                 "top_p": job.request.top_p, "max_tokens": job.request.max_new_tokens, "stop": list(job.request.stop),
+                "traced": place in traced,
             }
-            for key, job in mine.items()
+            for place, (key, job) in enumerate(mine.items())
         ]  # fmt: skip
         seed = next(iter(mine.values())).request.seed
         self.engines[index].send(
@@ -219,12 +221,15 @@ class VLLMSampler:
         if not rows:  # of which a tokenizer would make one text
             return
         stops = set(self.stops)
-        bodies = [tokens[:-1] if tokens and tokens[-1] in stops else tokens for _, tokens, _, _ in rows]
+        bodies = [tokens[:-1] if tokens and tokens[-1] in stops else tokens for _, tokens, *_ in rows]
         texts = self.tokenizer.batch_decode(bodies, skip_special_tokens=True)
-        for (key, tokens, logprob, reason), text in zip(rows, texts, strict=True):
+        for (key, tokens, logprob, reason, drawn), text in zip(rows, texts, strict=True):
             job = due.pop(key)
             place, stop = stopped_at(text, job.request.stop) or (len(text), None)
-            yield Completion(job.request.request_id, job.index, text[:place], len(tokens), logprob, reason, stop)
+            traces = (Trace(tuple(job.ids), tuple(tokens), tuple(drawn)),) if drawn else ()
+            yield Completion(
+                job.request.request_id, job.index, text[:place], len(tokens), logprob, reason, stop, traces=traces
+            )
 
 
 def _ask_to_use(engine: EngineProcess, policy: Policy) -> None:
@@ -244,6 +249,7 @@ def engine_arguments(directory: Path, model: ModelConfig, sampling: SamplingConf
     arguments: dict[str, Any] = {
         "model": str(directory), "dtype": "float32" if model.dtype == "float32" else "bfloat16",
         "max_model_len": settings.max_model_len, "max_num_seqs": plan.rows, "disable_log_stats": True,
+        "logprobs_mode": "raw_logprobs",  # of the model's own distribution, before temperature and top_p
         "enforce_eager": settings.enforce_eager or not cuda, "enable_prefix_caching": True, "seed": 0,
         # A given size spares each engine its measurement, which another engine's start would falsify.
         "kv_cache_memory_bytes": plan.cache_bytes,

@@ -2,8 +2,8 @@
 
     {"op": "start", "arguments": {...}, "merged": bool}              {"ready": {"vllm": release, "pid": ...}}
     {"op": "use", "adapter": path or null}                           {"used": version}
-    {"op": "sample", "requests": [{"key": ..., "ids": [...]}, ...]}  {"done": [[key, tokens, logprob, reason], ...]} ...
-                                                                     an empty list is a sign of life, none has ended yet
+    {"op": "sample", "requests": [{"key": ..., "ids": [...]}, ...]}  {"done": [[key, tokens, logprob, reason, trace],
+                                                                     ...]} ...; an empty list is a sign of life
     {"op": "sleep"}                                                  {"slept": true}; the next `use` wakes the engine
 
 Run as `python -m axiom.sampling.vllm_worker FD PARENT`. The engine core runs in this very process, because a second hop
@@ -92,22 +92,25 @@ class Worker:
         from vllm.sampling_params import RequestOutputKind
 
         torch.manual_seed(seed)
+        traced: set[str] = set()
         for request in requests:
             parameters = SamplingParams(
                 temperature=request["temperature"],
                 top_p=request["top_p"],
                 max_tokens=request["max_tokens"],
                 stop_token_ids=request["stops"],
-                logprobs=0 if logprobs else None,
+                logprobs=0 if logprobs or request["traced"] else None,
                 stop=request["stop"] or None,
                 detokenize=bool(request["stop"]),
                 output_kind=RequestOutputKind.FINAL_ONLY,
             )
             prompt = TokensPrompt(prompt_token_ids=request["ids"])
+            if request["traced"]:
+                traced.add(str(request["key"]))
             self.engine.add_request(str(request["key"]), prompt, parameters, lora_request=self.lora)
         told = time.monotonic()
         while self.engine.has_unfinished_requests():
-            finished = [_row(output) for output in self.engine.step() if output.finished]
+            finished = [_row(output, traced) for output in self.engine.step() if output.finished]
             if finished or time.monotonic() - told >= beat_seconds:
                 self.send(done=finished)
                 told = time.monotonic()
@@ -128,9 +131,12 @@ def _warm_up_plainly() -> None:
         setattr(SamplingParams, "for_sampler_warmup", plain)  # noqa: B010  (a method of some releases only)
 
 
-def _row(output: Any) -> list[Any]:
-    answer = output.outputs[0]
-    return [int(output.request_id), list(answer.token_ids), answer.cumulative_logprob, answer.finish_reason]
+def _row(output: Any, traced: set[str]) -> list[Any]:
+    answer, tokens = output.outputs[0], list(output.outputs[0].token_ids)
+    trace = None
+    if output.request_id in traced:
+        trace = [step[token].logprob for token, step in zip(tokens, answer.logprobs, strict=True)]
+    return [int(output.request_id), tokens, answer.cumulative_logprob, answer.finish_reason, trace]
 
 
 def _follow(parent: int) -> None:

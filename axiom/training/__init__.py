@@ -9,14 +9,21 @@ import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from axiom.config import ModelConfig, TrainingConfig
 from axiom.models import Policy, weight_bytes
 from axiom.records import LossStep
+from axiom.sampling import Trace
+
+if TYPE_CHECKING:
+    import numpy as np
 
 ACTIVATION_BYTES = 12 * 2**30
 """GPU memory that training takes beside the weights: its widest pass at a 1.5B model, and some room."""
+
+SCORING_BYTES = 4 * 2**30
+"""GPU memory that scoring a few texts takes beside the weights."""
 
 
 class Kept:
@@ -80,6 +87,20 @@ def train(
         examples, model=model, config=config, previous=previous, out=out, seed=seed, iteration=iteration,
         first_step=first_step, on_step=on_step, steps=steps, kept=kept,
     )  # fmt: skip
+
+
+def score(
+    traces: Sequence[Trace], *, model: ModelConfig, config: TrainingConfig, policy: Policy, kept: Kept,
+    merged: bool = False,
+) -> "np.ndarray":  # fmt: skip
+    """Log-probabilities that the trainer's model with `policy` in force gives the drawn tokens, trace after trace.
+
+    They are of temperature 1. Tokens beyond `config.max_length`, or where positions depend on the length of the whole
+    text, have nan. `merged` adds the adapter to the weights, which rounds the sum. `kept` serves `train` afterwards.
+    """
+    from axiom.training.scoring import run
+
+    return run(traces, model=model, config=config, policy=policy, kept=kept, merged=merged)
 
 
 def bytes_to_train(model: Path) -> int:

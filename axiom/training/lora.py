@@ -51,14 +51,11 @@ def prepare(
     That is the previous adapter in the mode `continue`, else a fresh one; `merge` adds the previous one to the base.
     What `kept` holds is used again.
     """
-    trainable = _opened(model, config, kept or Kept())
+    trainable = opened(model, config, kept or Kept())
     trainable.factors.gradient_P.zero_()
-    merged = previous.adapter if config.mode == "merge" else None
     if previous.adapter is not None:
         check_adapter(model, previous.adapter)
-    with torch.no_grad():
-        for name, weight in trainable.merger.weights(merged):
-            _base_weight(trainable.model, name).copy_(weight)
+    merge(trainable, previous.adapter if config.mode == "merge" else None)
     if config.mode == "continue" and previous.adapter is not None:
         _check_settings(previous.adapter, config)
         result: Any = set_peft_model_state_dict(trainable.adapted, load_file(previous.adapter / WEIGHTS), ADAPTER)
@@ -74,8 +71,18 @@ def prepare(
     return trainable
 
 
-def _opened(model: ModelConfig, config: TrainingConfig, kept: Kept) -> Trainable:
-    """Loading and capturing anew would cost as much as a small round of training."""
+def merge(trainable: Trainable, adapter: Path | None) -> None:
+    """Add `adapter` to the base weights, in place of what was added before."""
+    with torch.no_grad():
+        for name, weight in trainable.merger.weights(adapter):
+            _base_weight(trainable.model, name).copy_(weight)
+
+
+def opened(model: ModelConfig, config: TrainingConfig, kept: Kept) -> Trainable:
+    """The model with an adapter in any state, from `kept` if it is there.
+
+    Loading and capturing anew would cost as much as a small round of training.
+    """
     (proof,) = prove(model, config, None)
     path = proof.checked().path
     assert path is not None

@@ -49,6 +49,13 @@ def _cross_entropy(logits_NV: torch.Tensor, targets_N: torch.Tensor) -> tuple[to
     return (total_N1.log() - target_N1)[:, 0], gradient_NV
 
 
+def logprobs(hidden_ND: torch.Tensor, head_VD: torch.Tensor, targets_N: torch.Tensor) -> torch.Tensor:
+    """Log-probabilities `N` of the targets, in float32."""
+    rows = max(1, CHUNK_ELEMENTS[head_VD.device.type] // head_VD.shape[0])
+    parts = zip(hidden_ND.split(rows), targets_N.split(rows), strict=True)
+    return torch.cat([-_cross_entropy((hidden @ head_VD.T).float(), targets)[0] for hidden, targets in parts])
+
+
 def weighted_cross_entropy(
     hidden_ND: torch.Tensor, head_VD: torch.Tensor, targets_N: torch.Tensor, weights_N: torch.Tensor
 ) -> torch.Tensor:

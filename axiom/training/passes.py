@@ -16,7 +16,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from axiom.attention import Segments, layout, reset_rotary
 from axiom.proof import QUICK, TrainPath
 from axiom.training.batches import Pack
-from axiom.training.loss import weighted_cross_entropy
+from axiom.training.loss import logprobs, weighted_cross_entropy
 from axiom.training.lowrank import Factors
 
 LEAST_TOKENS = 512
@@ -55,6 +55,19 @@ def evaluate(model: Any, pack: Pack, path: TrainPath) -> float:
         return float(_loss(model, pack, path.own_head, pack.positions_T))
 
 
+def scores(model: Any, pack: Pack, path: TrainPath) -> torch.Tensor:
+    """Log-probabilities `N` of the targets of a pack, computed as a pass of training computes them."""
+    with torch.no_grad():
+        if path.packed:
+            with layout(_segments(pack, path.longest, False)):
+                return _scores(model, pack, path.own_head, pack.positions_T)
+        found = []
+        for alone in pack.sequences():
+            reset_rotary(model)
+            found.append(_scores(model, alone, path.own_head, None))
+        return torch.cat(found)
+
+
 def _segments(pack: Pack, longest: int, captured: bool) -> Segments:
     offsets_S = pack.offsets_S if pack.ids_T.is_cuda else None
     return Segments(
@@ -62,8 +75,8 @@ def _segments(pack: Pack, longest: int, captured: bool) -> Segments:
     )
 
 
-def _loss(model: Any, pack: Pack, own_head: bool, positions_T: torch.Tensor | None) -> torch.Tensor:
-    """The weighted loss of a pass.
+def _chosen(model: Any, pack: Pack, own_head: bool, positions_T: torch.Tensor | None) -> torch.Tensor:
+    """Logits `NV` of the model's own head, or the hidden states `ND` before it.
 
     A pack needs positions, and a mask of ones, which keeps transformers from looking for the sequences itself; a
     sequence alone is what a model expects without being told.
@@ -72,13 +85,25 @@ def _loss(model: Any, pack: Pack, own_head: bool, positions_T: torch.Tensor | No
     if positions_T is not None:
         given |= {"position_ids": positions_T[None], "attention_mask": torch.ones_like(pack.ids_T[None])}
     if own_head:
-        logits_TV = model(**given).logits[0]
-        logits_NV = logits_TV.index_select(0, pack.sources_N).float()
-        losses_N = torch.nn.functional.cross_entropy(logits_NV, pack.targets_N, reduction="none")
+        return model(**given).logits[0].index_select(0, pack.sources_N).float()
+    return model.get_decoder()(**given).last_hidden_state[0].index_select(0, pack.sources_N)
+
+
+def _loss(model: Any, pack: Pack, own_head: bool, positions_T: torch.Tensor | None) -> torch.Tensor:
+    """The weighted loss of a pass."""
+    chosen = _chosen(model, pack, own_head, positions_T)
+    if own_head:
+        losses_N = torch.nn.functional.cross_entropy(chosen, pack.targets_N, reduction="none")
         return (losses_N * pack.weights_N).sum()
-    hidden_TD = model.get_decoder()(**given).last_hidden_state[0]
-    chosen_ND = hidden_TD.index_select(0, pack.sources_N)
-    return weighted_cross_entropy(chosen_ND, model.get_output_embeddings().weight, pack.targets_N, pack.weights_N)
+    return weighted_cross_entropy(chosen, model.get_output_embeddings().weight, pack.targets_N, pack.weights_N)
+
+
+def _scores(model: Any, pack: Pack, own_head: bool, positions_T: torch.Tensor | None) -> torch.Tensor:
+    """Log-probabilities `N` of the targets."""
+    chosen = _chosen(model, pack, own_head, positions_T)
+    if own_head:
+        return chosen.log_softmax(-1).gather(1, pack.targets_N[:, None])[:, 0]
+    return logprobs(chosen, model.get_output_embeddings().weight, pack.targets_N)
 
 
 def recompute(model: Any, on: bool) -> None:

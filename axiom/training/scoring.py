@@ -1,0 +1,83 @@
+"""What the trainer's model gives tokens that an engine drew: one pass over all of them, without a gradient."""
+# ruff: noqa: TID253  (imported lazily by axiom.training)
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from peft import PeftModel, set_peft_model_state_dict
+from peft.tuners.lora import LoraLayer
+from safetensors.torch import load_file
+
+from axiom.attention import rotary_limit
+from axiom.config import ModelConfig, TrainingConfig
+from axiom.models import Policy, load_model
+from axiom.proof import OWN, TrainPath
+from axiom.sampling import Trace
+from axiom.sampling.merging import special_settings
+from axiom.training import Kept
+from axiom.training.batches import Encoded, pack
+from axiom.training.lora import SETTINGS, WEIGHTS, Trainable, merge, opened
+from axiom.training.lowrank import ADAPTER
+from axiom.training.passes import scores, to_device
+
+
+def run(
+    traces: Sequence[Trace], *, model: ModelConfig, config: TrainingConfig, policy: Policy, kept: Kept, merged: bool
+) -> np.ndarray:
+    """See `axiom.training.score`."""
+    if policy.adapter is not None and special_settings(policy.adapter):
+        adapted: Any = PeftModel.from_pretrained(load_model(model), policy.adapter).eval()
+        adapted.set_attn_implementation("eager")
+        return _scored(adapted.get_base_model(), OWN, traces, config.max_length)
+    trainable = opened(model, config, kept)
+    _hold(trainable, policy.adapter, config, merged)
+    with _without_dropout(trainable):
+        trainable.factors.before_pass()
+        return _scored(trainable.model, trainable.path, traces, config.max_length)
+
+
+def _hold(trainable: Trainable, adapter: Path | None, config: TrainingConfig, merged: bool) -> None:
+    """Put `adapter` in force: in the factors if they have its shape, else by merging it into the base weights."""
+    if adapter is not None and not merged and _fits(adapter, config):
+        result: Any = set_peft_model_state_dict(trainable.adapted, load_file(adapter / WEIGHTS), ADAPTER)
+        if not (result.unexpected_keys or any("lora_" in key for key in result.missing_keys)):
+            merge(trainable, None)
+            return
+    merge(trainable, adapter)
+    with torch.no_grad():
+        trainable.factors.values_P.zero_()
+
+
+def _fits(adapter: Path, config: TrainingConfig) -> bool:
+    found = json.loads((adapter / SETTINGS).read_text(encoding="utf-8"))
+    return (found["r"], found["lora_alpha"]) == (config.lora_r, config.lora_alpha)
+
+
+@contextmanager
+def _without_dropout(trainable: Trainable) -> Iterator[None]:
+    layers = [layer.lora_dropout for layer in trainable.adapted.modules() if isinstance(layer, LoraLayer)]
+    try:
+        for layer in layers:
+            layer.eval()
+        yield
+    finally:
+        for layer in layers:
+            layer.train()
+
+
+def _scored(model: Any, path: TrainPath, traces: Sequence[Trace], max_length: int) -> np.ndarray:
+    most = min(max_length, rotary_limit(model) or max_length)
+    texts = [Encoded([*trace.prompt, *trace.tokens][:most], len(trace.prompt), 1.0) for trace in traces]
+    within = [text for text in texts if text.loss_tokens > 0]
+    found = scores(model, to_device(pack(within, 1.0), model.device), path).tolist() if within else []
+    parts = iter(found)
+    return np.array([
+        next(parts) if place < text.loss_tokens else np.nan
+        for trace, text in zip(traces, texts, strict=True)
+        for place in range(len(trace.tokens))
+    ])  # fmt: skip
