@@ -27,7 +27,7 @@ SCORING_BYTES = 4 * 2**30
 
 
 class Kept:
-    """What a trainer keeps between calls of `train`: the model and, on a GPU, its captured passes."""
+    """What a trainer keeps between calls of `train`: the model, its tokenizer and, on a GPU, its captured passes."""
 
     def __init__(self) -> None:
         self.held: dict[Any, Any] = {}

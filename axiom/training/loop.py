@@ -35,8 +35,9 @@ def run(
     kept: Kept | None = None,
 ) -> list[LossStep]:  # fmt: skip
     """See `axiom.training.train`."""
+    kept = kept or Kept()
     trainable = prepare(model, config, previous, seed, kept)
-    encoded = encode(examples, load_tokenizer(model), config.max_length)
+    encoded = encode(examples, _tokenizer(model, kept), config.max_length)
     trainer = _Trainer(trainable, config, longest=max((len(e.tokens) for e in encoded), default=0))
     if config.optimizer == "kept" and config.mode == "continue" and previous.adapter is not None:
         trainer.optimizer.go_on(previous.adapter)
@@ -54,9 +55,17 @@ def run(
             if on_step is not None:
                 on_step(records[-1])
     save_adapter(trainable, model, out, previous.adapter if config.mode == "merge" else None)
-    if config.optimizer == "kept":
+    if config.optimizer == "kept" and config.mode == "continue":
         trainer.optimizer.save(out)
     return records
+
+
+def _tokenizer(model: ModelConfig, kept: Kept) -> Any:
+    """Kept beside the model: loading one takes a third of a second."""
+    key = "tokenizer", model
+    if key not in kept.held:
+        kept.held[key] = load_tokenizer(model)
+    return kept.held[key]
 
 
 @dataclass(frozen=True)
