@@ -29,7 +29,7 @@ PAUSE = "pause"
 """File in an experiment's folder that asks its run to end after the iteration at hand."""
 
 VERSIONS = {
-    "problems": "6", "samples": "5", "verdicts": "3", "gold": "3", "adapter": "4", "evaluation": "1", "metrics": "3",
+    "problems": "6", "samples": "6", "verdicts": "3", "gold": "3", "adapter": "4", "evaluation": "1", "metrics": "3",
     "iteration": "1",
 }  # fmt: skip
 """Version of the code behind each stage. Raise one when the stage would compute something else from the same inputs."""

@@ -80,7 +80,7 @@ class LanguageLearner:
         self._tokenizer = load_tokenizer(config.model)
         self._template = make_template(config.prompts, self._tokenizer)
         self.stop = config.sampling.stop or self._template.stops
-        self.sampler, engine = open_sampler(config.model, config.sampling)
+        self.sampler, engine = open_sampler(config.model, config.sampling, self._template.turn_end)
         self.description = f"{engine}\n{self._template.description}"
         self.description += "".join(f"\n{note}" for proof in proofs(config) for note in proof.without)
         if config.training.mode == "merge" and config.iterations > 1:
@@ -214,15 +214,11 @@ def check(config: ExperimentConfig) -> None:
     """Raise ConfigError before anything is written when the learner cannot be had or cannot do what is asked."""
     if config.model.kind == "language":
         from axiom.model_checks import check_model
-        from axiom.models import load_tokenizer, resolve_device, resolve_model
-        from axiom.prompts import make_template
+        from axiom.models import resolve_device
 
         resolve_device(config.model)
-        resolve_model(config.model.path)
-        tokenizer = load_tokenizer(config.model)
-        make_template(config.prompts, tokenizer)
         _check_merged_rank(config)
-        check_model(config, tokenizer)
+        check_model(config)
     else:
         from axiom.modular import check_modular
 

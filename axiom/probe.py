@@ -19,7 +19,7 @@ from peft.tuners.lora import LoraLayer
 
 from axiom.attention import Segments, layout, reset_rotary, rotary_limit
 from axiom.config import ModelConfig, SamplingConfig, TrainingConfig
-from axiom.errors import AxiomError, ConfigError
+from axiom.errors import AxiomError
 from axiom.models import load_model, resolve_dtype
 from axiom.proof import OWN, QUICK, Proof, TrainPath, Way, longest
 from axiom.sampling import Request
@@ -80,12 +80,7 @@ def _probed(
 
 def _open(model: ModelConfig) -> Any:
     """The model with its vectors perturbed and its windows short, in float32."""
-    try:
-        base = load_model(model.model_copy(update={"dtype": "float32"}))
-    except (ValueError, OSError, ImportError, KeyError, RuntimeError) as error:
-        raise ConfigError(
-            f"model.path = {model.path!r} cannot be opened: {_first_line(error)}; choose another"
-        ) from error
+    base = load_model(model.model_copy(update={"dtype": "float32"}))
     base.set_attn_implementation("eager")
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():

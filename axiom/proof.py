@@ -8,8 +8,6 @@ the model's own code runs. What no way computes is refused before a run writes a
 import hashlib
 import importlib.metadata
 import json
-import os
-import tempfile
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from axiom.config import ModelConfig, SamplingConfig, TrainingConfig
+from axiom.content import write_whole
 from axiom.errors import ConfigError
 from axiom.models import cache_dir, fingerprint, resolve_device, resolve_model
 
@@ -85,7 +84,7 @@ def prove(model: ModelConfig, training: TrainingConfig | None, sampling: Samplin
 
     found = probe(model, training, sampling)
     for file, proof in zip(files, found, strict=True):
-        _write(file, proof.model_dump_json(indent=1))
+        write_whole(file, proof.model_dump_json(indent=1))
     return found
 
 
@@ -97,25 +96,13 @@ def longest(section: TrainingConfig | SamplingConfig) -> int:
 def _key(model: ModelConfig, section: TrainingConfig | SamplingConfig) -> str:
     folder = resolve_model(model.path)
     subject = {
-        "model": fingerprint(folder), "config": (folder / "config.json").read_text(encoding="utf-8"),
-        "longest": longest(section), "code": _code(),
+        "model": fingerprint(folder), "longest": longest(section), "code": _code(),
         "device": _device(model), "purpose": type(section).__name__,
         "packages": {name: importlib.metadata.version(name) for name in ("torch", "transformers", "peft")},
     }  # fmt: skip
     if isinstance(section, TrainingConfig):
         subject |= {"targets": section.target_modules, "dropout": section.lora_dropout > 0}
     return hashlib.sha256(json.dumps(subject, sort_keys=True).encode()).hexdigest()[:24]
-
-
-def _write(file: Path, text: str) -> None:
-    """Whole or not at all; a cache that cannot be written only costs the next run its probe."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, delete=False) as stream:
-            stream.write(text)
-        os.replace(stream.name, file)
-    except OSError:
-        return
 
 
 @lru_cache(maxsize=1)

@@ -59,7 +59,7 @@ def test_weights_in_pytorch_model_bin_are_weights(folder):
 
 def test_no_weights_is_one_sentence(folder):
     (folder / "model.safetensors").unlink()
-    assert "holds no *.safetensors or pytorch_model*.bin" in refusal(folder)
+    assert "holds no model.safetensors or pytorch_model.bin" in refusal(folder)
 
 
 def test_an_adapter_beside_the_model_is_refused(folder, tmp_path):
@@ -119,7 +119,7 @@ def test_foreign_adapters_that_can_be_merged_are_merged_as_by_peft(folder, tmp_p
     from axiom.sampling.transformers import TransformersSampler
 
     adapter = foreign_adapter(folder, tmp_path / "adapter", **settings)
-    chosen = config(folder, **{"model.adapter": adapter, "model.dtype": "float32"})
+    chosen = config(folder, **{"model.adapter": adapter, "model.dtype": "float32", "training.mode": "restart"})
     check(chosen)
     sampler = TransformersSampler(chosen.model, SamplingConfig())
     ids = torch.tensor([[5, 6, 7, 8]])
@@ -198,3 +198,29 @@ def test_the_trainer_s_model_is_freed_with_its_owner(folder, tmp_path):
     kept.release()
     gc.collect()
     assert inside() is None
+
+
+def test_sampling_stops_at_the_token_by_which_only_the_template_ends_a_turn(folder):
+    from axiom.learners import LanguageLearner
+    from axiom.sampling import Request
+
+    def drawn():
+        learner = LanguageLearner(config(folder, **{"prompts.template": "chat"}))
+        return next(iter(learner.sampler.sample([Request("x", "def f(x):", 1, 0.0, 1.0, 24, 0)])))
+
+    tokenizer = load_tokenizer(config(folder).model)
+    tokenizer.chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}"
+    tokenizer.save_pretrained(folder)
+    whole = drawn()
+    assert whole.finish_reason == "length"
+    given = tokenizer("def f(x):", return_tensors="pt")["input_ids"]
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
+    ids = model.generate(given, do_sample=False, max_new_tokens=24)[0, given.shape[1] :].tolist()
+    end = next(token for token in ids[3:] if token not in ids[:3])
+    name = tokenizer.convert_ids_to_tokens(end)
+    tokenizer.add_special_tokens({"additional_special_tokens": [name]})
+    tokenizer.chat_template = "{% for m in messages %}{{ m.content }}" + name + "{% endfor %}"
+    tokenizer.save_pretrained(folder)
+    stopped = drawn()
+    assert stopped.finish_reason == "stop"
+    assert stopped.token_count == ids.index(end) + 1

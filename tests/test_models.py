@@ -1,5 +1,8 @@
 """Where weights come from, and the sentence for each way it can fail."""
 
+import hashlib
+import json
+import os
 import subprocess
 import sys
 
@@ -8,6 +11,7 @@ from tiny_model import make_tiny_model
 
 from axiom import learners
 from axiom.config import ExperimentConfig, ModelConfig
+from axiom.content import content_digest
 from axiom.errors import ConfigError
 from axiom.models import fingerprint, load_tokenizer, resolve_device, resolve_model, stop_tokens
 
@@ -44,6 +48,64 @@ def test_a_hub_name_off_line_is_one_sentence(monkeypatch):
 def test_fingerprints_tell_weights_apart(tmp_path):
     one, two, same = (make_tiny_model(tmp_path / name, seed) for name, seed in (("a", 1), ("b", 2), ("c", 1)))
     assert fingerprint(one) == fingerprint(same) != fingerprint(two)
+
+
+def flip(file, offset):
+    """Another value at `offset`, with the file's size and times as they were."""
+    before = file.stat()
+    with file.open("r+b") as stream:
+        stream.seek(offset)
+        found = stream.read(1)
+        stream.seek(offset)
+        stream.write(bytes([found[0] ^ 1]))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin", "model.gguf"])
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.4, 0.7, 0.999])
+def test_one_byte_anywhere_makes_another_model(tmp_path, monkeypatch, name, share):
+    monkeypatch.setenv("AXIOM_CACHE_DIR", str(tmp_path / "cache"))
+    file = tmp_path / name
+    file.write_bytes(bytes(range(256)) * 2000)
+    before = fingerprint(tmp_path)
+    flip(file, int(share * file.stat().st_size))
+    assert fingerprint(tmp_path) != before
+
+
+def test_a_setting_makes_another_model_and_a_release_of_transformers_does_not(tmp_path):
+    folder = make_tiny_model(tmp_path)
+    before, settings = fingerprint(folder), json.loads((folder / "config.json").read_text())
+    for change, same in (
+        ({"transformers_version": "9"}, True),
+        ({"dtype": "float16"}, True),
+        ({"rms_norm_eps": 1e-3}, False),
+    ):
+        (folder / "config.json").write_text(json.dumps(settings | change))
+        assert (fingerprint(folder) == before) == same, change
+
+
+def test_the_digest_of_a_settled_file_is_kept_and_that_of_a_fresh_one_is_not(tmp_path, monkeypatch):
+    monkeypatch.setenv("AXIOM_CACHE_DIR", str(tmp_path / "cache"))
+    file = tmp_path / "weights.bin"
+    file.write_bytes(b"one")
+    expected = hashlib.sha256(b"one").hexdigest()
+    assert content_digest(file) == expected
+    assert not (tmp_path / "cache").exists(), "a second write within a tick of the clock would not be seen"
+    monkeypatch.setattr("axiom.content.SETTLED_SECONDS", -1.0)
+    assert content_digest(file) == expected
+    (kept,) = (tmp_path / "cache" / "digests").iterdir()
+    kept.write_text("read back")
+    assert content_digest(file) == "read back"
+    flip(file, 1)
+    assert content_digest(file) == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path, monkeypatch):
+    (tmp_path / "cache").write_text("a file")
+    monkeypatch.setenv("AXIOM_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr("axiom.content.SETTLED_SECONDS", -1.0)
+    (tmp_path / "x").write_bytes(b"x")
+    assert content_digest(tmp_path / "x") == hashlib.sha256(b"x").hexdigest()
 
 
 def test_the_end_of_turn_stops(tmp_path):

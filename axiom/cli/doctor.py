@@ -61,11 +61,11 @@ def _probe(path: str) -> Iterator[Finding]:
     """What a run of this model would use, in bfloat16 on a GPU and in float32 on a CPU."""
     from axiom.config import ModelConfig, SamplingConfig, TrainingConfig
     from axiom.model_checks import check_folder
-    from axiom.models import resolve_device, resolve_model
+    from axiom.models import resolve_device
     from axiom.proof import prove
 
     model = ModelConfig(path=path)
-    check_folder(resolve_model(path), path)
+    check_folder(model)
     yield Finding("model", "ok", f"{path} on {resolve_device(model)}")
     for part, proof in zip(("training", "sampling"), prove(model, TrainingConfig(), SamplingConfig()), strict=True):
         if proof.refused:

@@ -93,17 +93,23 @@ class Sampler(Protocol):
         """Give back memory and processes; the sampler cannot be used afterwards."""
 
 
-def open_sampler(model: ModelConfig, sampling: SamplingConfig) -> tuple[Sampler, str]:
-    """The sampler that `sampling.engine` asks for, and one sentence on what was chosen and why."""
+def open_sampler(
+    model: ModelConfig, sampling: SamplingConfig, turn_end: int | None = None
+) -> tuple[Sampler, str]:  # fmt: skip
+    """The sampler that `sampling.engine` asks for, and one sentence on what was chosen and why.
+
+    `turn_end` is the token by which the prompts' template ends a turn: it stops a completion beside those that the
+    model's settings name.
+    """
     engine, why = choose_engine(model, sampling)
     if engine == "vllm":
         from axiom.sampling.vllm import VLLMSampler
 
-        sampler = VLLMSampler(model, sampling)
+        sampler = VLLMSampler(model, sampling, turn_end)
         return sampler, f"{why}: {sampler.plan}"
     from axiom.sampling.transformers import TransformersSampler
 
-    return TransformersSampler(model, sampling), why
+    return TransformersSampler(model, sampling, turn_end), why
 
 
 def choose_engine(model: ModelConfig, sampling: SamplingConfig) -> tuple[Literal["transformers", "vllm"], str]:

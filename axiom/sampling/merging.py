@@ -4,7 +4,6 @@ Axes: O outputs, I inputs, R rank.
 """
 # ruff: noqa: TID253  (imported only by the engines, which are themselves imported lazily)
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +12,7 @@ import torch
 from safetensors import safe_open
 
 from axiom.errors import ConfigError
+from axiom.models import read_settings, weight_files
 
 PREFIX, SUFFIX = "base_model.model.", ".lora_A.weight"
 HARMLESS = frozenset({
@@ -32,7 +32,9 @@ def special_settings(adapter: Path) -> list[str]:
 
     Raises ConfigError for an adapter with parts that cannot be added to the weights.
     """
-    settings = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    settings = read_settings(adapter / "adapter_config.json")
+    if settings.get("peft_type") != "LORA":
+        raise ConfigError(f"adapter {str(adapter)!r} is of the kind {settings.get('peft_type')}; use a LoRA adapter")
     special = [key for key, value in settings.items() if value and key not in HARMLESS and (key, value) not in USUAL]
     with safe_open(adapter / "adapter_model.safetensors", "np") as file:
         parts = [key for key in file.keys() if not key.endswith((SUFFIX, ".lora_B.weight"))]  # noqa: SIM118
@@ -112,7 +114,7 @@ def updates(adapter: Path, device: str) -> Iterator[tuple[str, torch.Tensor]]:
 
     It is computed on `device`: on the host it would hold a new policy up for seconds.
     """
-    settings = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    settings = read_settings(adapter / "adapter_config.json")
     special = special_settings(adapter)
     if special:
         raise ConfigError(
@@ -148,7 +150,7 @@ def checkpoint_reader(model: Path, device: str) -> Callable[[str], torch.Tensor]
     """Weights of the model directory by name, read once and kept on `device`."""
     kept: dict[str, torch.Tensor] = {}
     files: dict[str, Path] = {}
-    for path in sorted(model.glob("*.safetensors")):
+    for path in weight_files(model):
         with safe_open(path, "pt") as file:
             files |= dict.fromkeys(file.keys(), path)
 

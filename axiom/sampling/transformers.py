@@ -97,7 +97,7 @@ class TransformersSampler:
 
     name = "transformers"
 
-    def __init__(self, model: ModelConfig, sampling: SamplingConfig) -> None:
+    def __init__(self, model: ModelConfig, sampling: SamplingConfig, turn_end: int | None = None) -> None:
         self.config = model
         self.batch_size = sampling.batch_size
         (proof,) = prove(model, None, sampling)
@@ -105,7 +105,7 @@ class TransformersSampler:
         self.way: Way = proof.way or "recompute"
         self.tokenizer = load_tokenizer(model)
         self.model = load_model(model)
-        self.ending = Ending(stop_tokens(resolve_model(model.path), self.tokenizer), self.tokenizer)
+        self.ending = Ending(stop_tokens(resolve_model(model.path), self.tokenizer, turn_end), self.tokenizer)
         self.merger = Merger(originals(dict(self.model.named_parameters()).__getitem__), str(self.model.device))
 
     def use(self, policy: Policy) -> None:

@@ -44,11 +44,11 @@ class VLLMSampler:
 
     name = "vllm"
 
-    def __init__(self, model: ModelConfig, sampling: SamplingConfig) -> None:
+    def __init__(self, model: ModelConfig, sampling: SamplingConfig, turn_end: int | None = None) -> None:
         self.config, self.sampling = model, sampling
         self.directory = resolve_model(model.path)
         self.tokenizer = load_tokenizer(model)
-        self.stops = sorted(stop_tokens(self.directory, self.tokenizer))
+        self.stops = sorted(stop_tokens(self.directory, self.tokenizer, turn_end))
         self.policy = Policy("base", None)
         self.next_key = self.traced = 0
         self.plan = make_plan(self.directory, model, sampling)

@@ -11,12 +11,13 @@ from typing import Any
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from axiom import attention
 from axiom.config import ModelConfig, TrainingConfig
 from axiom.errors import ConfigError
-from axiom.models import FINGERPRINT_KEY, Policy, check_adapter, fingerprint, load_model, resolve_model
+from axiom.models import FINGERPRINT_KEY, Policy, check_adapter, fingerprint, load_model, read_settings, resolve_model
 from axiom.proof import TrainPath, prove
 from axiom.sampling.merging import Merger, originals
 from axiom.seeds import derive
@@ -57,15 +58,11 @@ def prepare(
         check_adapter(model, previous.adapter)
     merge(trainable, previous.adapter if config.mode == "merge" else None)
     if config.mode == "continue" and previous.adapter is not None:
-        _check_settings(previous.adapter, config)
+        _check_settings(previous.adapter, config, trainable.adapted)
         result: Any = set_peft_model_state_dict(trainable.adapted, load_file(previous.adapter / WEIGHTS), ADAPTER)
         foreign = [*result.unexpected_keys, *(key for key in result.missing_keys if "lora_" in key)]
         if foreign:
-            raise ConfigError(
-                f"adapter {str(previous.adapter)!r} has other layers than training.target_modules = "
-                f"{config.target_modules!r} trains, {foreign[0]} for one; set training.target_modules as it was or "
-                f"training.mode = 'restart'"
-            )
+            raise _other_layers(previous.adapter, config, foreign[0])
     else:
         start_anew(trainable.adapted, derive(seed, "adapter"))
     return trainable
@@ -135,13 +132,38 @@ def start_anew(adapted: PeftModel, seed: int) -> None:
                 layer.reset_lora_parameters(ADAPTER, init_lora_weights=True)
 
 
-def _check_settings(adapter: Path, config: TrainingConfig) -> None:
-    found = json.loads((adapter / SETTINGS).read_text(encoding="utf-8"))
+def check_continues(adapter: Path, config: TrainingConfig, base: Any) -> None:
+    """Raise ConfigError unless training can go on with `adapter` on the model `base`, which needs no weights for it."""
+    adapted = get_peft_model(base, lora_config(config), adapter_name=ADAPTER)
+    _check_settings(adapter, config, adapted)
+    trained = set(get_peft_model_state_dict(adapted, adapter_name=ADAPTER, save_embedding_layers=False))
+    with safe_open(adapter / WEIGHTS, "np") as file:
+        foreign = trained ^ set(file.keys())
+    if foreign:
+        raise _other_layers(adapter, config, min(foreign))
+
+
+def _other_layers(adapter: Path, config: TrainingConfig, example: str) -> ConfigError:
+    return ConfigError(
+        f"adapter {str(adapter)!r} has other layers than training.target_modules = {config.target_modules!r} trains, "
+        f"{example} for one; set training.target_modules as it was or training.mode = 'restart'"
+    )
+
+
+def _check_settings(adapter: Path, config: TrainingConfig, adapted: PeftModel) -> None:
+    """The scale of an update is part of what it is."""
+    found, trained = read_settings(adapter / SETTINGS), adapted.peft_config[ADAPTER]
     for key, field in (("r", "lora_r"), ("lora_alpha", "lora_alpha")):
         if found[key] != getattr(config, field):
             raise ConfigError(
                 f"training.{field} = {getattr(config, field)} cannot continue adapter {str(adapter)!r}, which has "
                 f"{found[key]}; set training.{field} = {found[key]} or training.mode = 'restart'"
+            )
+    for key in ("use_rslora", "rank_pattern", "alpha_pattern"):
+        if (found.get(key) or None) != (getattr(trained, key) or None):
+            raise ConfigError(
+                f"adapter {str(adapter)!r} has {key} = {found.get(key)!r}, with which training does not go on; set "
+                f"training.mode = 'restart'"
             )
 
 
