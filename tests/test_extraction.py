@@ -351,6 +351,12 @@ def test_files_of_one_completion_import_each_other(form, use, first):
     run = f"{code}\nprint(f(1))"
     done = subprocess.run([sys.executable, "-I", "-c", run], capture_output=True, text=True, check=False)
     assert done.stdout == "2\n", (code, done.stderr)
+    assert code.count("def add") == 1
+
+
+def test_a_function_inside_a_broken_one_is_not_the_answer():
+    text = "```python\ndef g(x):\n    def f(x):\n        return x\n    return f((\n```"
+    assert extract_code(text, "f").startswith("def g")
 
 
 def test_an_import_that_the_completion_does_not_satisfy_stays():
