@@ -1,6 +1,7 @@
 """Folders of files: whole or not at all, wherever they lie and whatever they are called; a refusal is one sentence."""
 
 import errno
+import hashlib
 import os
 import tempfile
 from pathlib import Path
@@ -106,3 +107,47 @@ def test_sweeping_removes_what_a_killed_writer_left_and_nothing_else(tmp_path):
     (tmp_path / ".tmp-abc/part").write_bytes(b"2")
     folder.sweep()
     assert folder.names() == ["x"]
+
+
+def test_a_place_is_tried_without_writing(tmp_path):
+    (tmp_path / "file").write_text("x")
+    Folder(str(tmp_path / "new/deep")).check_writable()
+    Folder("memory://anywhere").check_writable()
+    for place in ("file", "file/deep/er"):
+        with pytest.raises(ConfigError, match=r"file cannot be written \(Not a directory\)"):
+            Folder(str(tmp_path / place)).check_writable()
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("far", [True, False])
+def test_a_file_is_downloaded_to_where_it_is_wanted(tmp_path, far):
+    folder = Folder("memory://far" if far else str(tmp_path / "near"))
+    folder.write_bytes("deep/er/x", b"data")
+    folder.download("deep/er/x", tmp_path / "here/y")
+    assert (tmp_path / "here/y").read_bytes() == b"data"
+    with pytest.raises(StorageError, match="here/z cannot be written"):
+        folder.download("none", tmp_path / "here/z")
+
+
+@pytest.mark.parametrize("url", ["", "a\nb", "a\0b", "\x1b[0m"])
+def test_an_address_that_no_terminal_can_show_is_refused(url):
+    with pytest.raises(ConfigError, match="is empty or has a control character"):
+        Folder(url)
+
+
+def test_a_digest_is_that_of_the_whole_file(tmp_path):
+    folder, data = Folder(str(tmp_path)), os.urandom(5 << 19)  # more than two blocks
+    folder.write_bytes("x", data)
+    assert folder.digest("x") == hashlib.sha256(data).hexdigest()
+
+
+def test_a_far_folder_is_listed_swept_and_emptied_like_a_near_one():
+    folder = Folder("memory://swept")
+    for name in ("b", "a", ".tmp-mine"):
+        folder.write_bytes(name, b"1")
+    folder.sweep()
+    assert folder.names() == [".tmp-mine", "a", "b"], "what another machine writes there is left alone"
+    for name in folder.names():
+        folder.remove(name)
+    folder.remove("a")
+    assert folder.names() == []

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from safetensors import SafetensorError
 
 from axiom.config import ExperimentConfig
-from axiom.errors import DataError
+from axiom.errors import DataError, StorageError
 from axiom.experiment import Experiment
-from axiom.records import RECORDS, Gold, Record
+from axiom.records import RECORDS, Gold, Problem, Record
 from axiom.runtime import Runtime
-from axiom.store import Downloads, Folder, Handle, StageStore, Writer, read_parquet
+from axiom.store import Downloads, Folder, Handle, StageStore, Writer, hash_json, read_parquet, write_parquet
 
 
 def gold(number: int) -> Gold:
@@ -265,3 +265,125 @@ def test_rows_round_trip(rows):
 def test_every_record_has_a_column_for_each_field(record: type[Record]):
     assert record.SCHEMA.names == list(record.model_fields)
     assert record.from_table(record.to_table([])) == []
+
+
+def test_a_manifest_says_what_was_written_from_what_and_by_what(tmp_path):
+    stages = StageStore(Folder(str(tmp_path / "experiment")), lambda: {"code": "abc"})
+    first = run(stages, Counter())
+    handle = run(stages, Counter(rows=2), settings=2, problems=first)
+    manifest = stages.manifest("gold", "iterations/0001")
+    assert manifest == StageStore(stages.root).manifest("gold", "iterations/0001")
+    assert (manifest.stage, manifest.folder, manifest.made) == ("gold", "iterations/0001", {"code": "abc"})
+    assert manifest.inputs == {"problems": first.digest}
+    assert {name: entry.rows for name, entry in manifest.files.items()} == {
+        "gold.parquet": 2, "adapter/weights.bin": None,
+    }  # fmt: skip
+    assert all(
+        entry.size == (tmp_path / "experiment/iterations/0001" / name).stat().st_size
+        for name, entry in manifest.files.items()
+    )
+    assert handle.rows == {"gold": 2}, "tables alone"
+    assert handle.info == manifest.info
+    assert 0 <= handle.info["storage_seconds"] <= handle.info["seconds"] < 60
+    assert (handle.stage, handle.folder, handle.digest) == ("gold", "iterations/0001", manifest.digest)
+
+
+@given(st.dictionaries(st.text(max_size=3), st.integers() | st.text(max_size=3), max_size=4))
+def test_a_hash_follows_what_a_value_holds_not_its_order(value):
+    turned = dict(reversed(list(value.items())))
+    assert hash_json(value) == hash_json(turned)
+    assert hash_json(value) != hash_json(value | {"more": 1.5})
+    assert len(hash_json(value)) == 64
+
+
+def test_a_stage_is_found_only_for_its_own_settings_and_with_all_its_files(stages):
+    key = {"settings": 1, "version": "1", "inputs": {}}
+    assert stages.find("gold", "iterations/0001", **key) is None
+    made = run(stages, Counter())
+    found = stages.find("gold", "iterations/0001", **key)
+    assert found == made.model_copy(update={"reused": True})
+    for change in ({"settings": 2}, {"version": "2"}, {"inputs": {"x": made}}):
+        assert stages.find("gold", "iterations/0001", **key | change) is None
+    assert stages.find("gold", "iterations/0002", **key) is None
+    stages.prune("gold", "iterations/0001", "adapter/")
+    assert stages.find("gold", "iterations/0001", **key) is None
+
+
+def test_pruning_again_or_what_is_not_there_changes_nothing(stages, tmp_path):
+    stages.prune("gold", "iterations/0001", "adapter/")
+    assert not (tmp_path / "experiment/iterations").exists()
+    run(stages, Counter())
+    manifest = tmp_path / "experiment/iterations/0001/gold.manifest.json"
+    stages.prune("gold", "iterations/0001", "adapter/")
+    before = manifest.stat().st_ino
+    stages.prune("gold", "iterations/0001", "adapter/")
+    assert manifest.stat().st_ino == before
+    assert stages.manifest("gold", "iterations/0001").pruned == ("adapter/weights.bin",)
+    assert stages.intact(stages.manifest("gold", "iterations/0001"), need_files=False)
+    assert not stages.intact(stages.manifest("gold", "iterations/0001"))
+
+
+def test_a_file_is_read_once_a_process_and_looked_for_each_time(stages, tmp_path):
+    work = Counter()
+    run(stages, work)
+    run(stages, work)
+    weights = tmp_path / "experiment/iterations/0001/adapter/weights.bin"
+    weights.write_bytes(b"x" * 100)
+    run(stages, work)
+    assert work.calls == 1, "its digest was compared already"
+    run(StageStore(stages.root), work)
+    assert work.calls == 2, "another process compares anew"
+    weights.unlink()
+    run(stages, work)
+    assert work.calls == 3
+
+
+def test_json_is_a_file_of_the_stage(stages, tmp_path):
+    made = stages.run(
+        "facts", "here", settings=1, version="1", inputs={}, work=lambda out: out.json("facts", {"b": "é", "a": [1]})
+    )
+    text = (tmp_path / "experiment/here/facts.json").read_text(encoding="utf-8")
+    assert text == '{\n "a": [\n  1\n ],\n "b": "\\u00e9"\n}'
+    assert made.rows == {}
+    assert stages.intact(stages.manifest("facts", "here"))
+
+
+def test_nothing_is_seen_before_the_stage_ends_and_the_draft_lies_beside_it(stages, tmp_path):
+    place = tmp_path / "experiment/iterations/0001"
+
+    def work(out: Writer) -> None:
+        Counter()(out)
+        (draft,) = place.iterdir()
+        assert draft.name.startswith(".tmp-")
+        assert (draft / "gold.parquet").exists()
+
+    run(stages, work)
+    assert sorted(path.name for path in place.iterdir()) == ["adapter", "gold.manifest.json", "gold.parquet"]
+
+
+def test_a_draft_that_cannot_be_written_is_the_store_s_error(stages):
+    def work(out: Writer) -> None:
+        (out.directory("adapter") / "missing/weights.bin").write_bytes(b"w")
+
+    with pytest.raises(StorageError, match=r"experiment/iterations/0001 cannot be written \(No such file"):
+        run(stages, work)
+
+
+def test_a_column_that_came_later_gets_its_default(tmp_path):
+    file = tmp_path / "problems.parquet"
+    row = Problem(
+        problem_id="p", family="f", variant="{}", difficulty=1, split="val", title="", description="", signature="",
+        entry_point="f", shown=(), cases=(), reference_solution="", input_data="", expected_output="",
+    )  # fmt: skip
+    pq.write_table(Problem.to_table([row, row]).drop_columns(["kind", "comparison"]), file)
+    assert Problem.from_table(read_parquet(file.read_bytes(), Problem, str(file))) == [row, row]
+    wider = Problem.to_table([row]).append_column("unknown", pa.array([1]))
+    pq.write_table(wider, file)
+    assert Problem.from_table(read_parquet(file.read_bytes(), Problem, str(file))) == [row]
+
+
+def test_a_table_of_the_whole_run_is_replaced_in_one_step(stages, tmp_path):
+    for rows in ([gold(1)], [gold(2), gold(3)]):
+        write_parquet(stages.root, "all", rows, Gold)
+        assert stages.read("", "all", Gold) == rows
+    assert [path.name for path in (tmp_path / "experiment").iterdir()] == ["all.parquet"]
