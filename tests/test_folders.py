@@ -69,8 +69,11 @@ def test_a_file_in_the_way_is_named_and_not_tried_again(tmp_path):
         lambda: Folder(str(tmp_path)).digest("folder"),
         lambda: Folder(str(tmp_path / ("n" * 300))).write_bytes("x", b""),
     ):
-        with pytest.raises(ConfigError, match=r"cannot be (written|read) \(.*; choose another folder with --root"):
+        with pytest.raises(
+            ConfigError, match=r"cannot be (written|read) \(.*; choose another folder with --root"
+        ) as said:
             act()
+        assert str(said.value).startswith(str(tmp_path)), "it names the place"
 
 
 @pytest.mark.parametrize(

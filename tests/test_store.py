@@ -294,6 +294,7 @@ def test_a_hash_follows_what_a_value_holds_not_its_order(value):
     assert hash_json(value) == hash_json(turned)
     assert hash_json(value) != hash_json(value | {"more": 1.5})
     assert len(hash_json(value)) == 64
+    assert hash_json([value, Path("a")]) == hash_json([value, "a"]) != hash_json([value, "b"])
 
 
 def test_a_stage_is_found_only_for_its_own_settings_and_with_all_its_files(stages):
