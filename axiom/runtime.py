@@ -18,7 +18,7 @@ from axiom.evaluation import GREEDY
 from axiom.experiment import Experiment, iteration_folder
 from axiom.grokking import Watch
 from axiom.learners import Learner, open_learner
-from axiom.models import Policy
+from axiom.models import Policy, resolve_device
 from axiom.problems import audit_cases
 from axiom.records import Case, Gold, Metric, Problem, Purpose, Sample, Verdict
 from axiom.store import Downloads, Handle
@@ -50,7 +50,7 @@ class Runtime:
     @cached_property
     def learner(self) -> Learner:
         """The model, its sampler and trainer."""
-        learner = open_learner(self.config)
+        learner = (_handover or Handover()).take(self.config)
         print(learner.description, file=sys.stderr, flush=True)
         return learner
 
@@ -158,6 +158,12 @@ class Runtime:
         if learner is not None:
             learner.close()
 
+    def hand_on(self) -> None:
+        """Leave the learner to the next run, where runs hand it on; a GPU's memory goes back with its slot."""
+        model = self.config.model
+        if _handover and "learner" in self.__dict__ and model.kind == "language" and resolve_device(model) == "cpu":
+            _handover.give(self.config, self.__dict__.pop("learner"))
+
     def close(self) -> None:
         """End every process of ours."""
         self.drop_learner()
@@ -166,6 +172,53 @@ class Runtime:
         verifier = self.__dict__.pop("verifier", None)
         if verifier is not None:
             verifier.close()
+
+
+class Handover:
+    """The learner that a finished run leaves to the next."""
+
+    def __init__(self) -> None:
+        self._left: tuple[ExperimentConfig, Learner] | None = None
+
+    def take(self, config: ExperimentConfig) -> Learner:
+        """The learner that was left if its run differs only in name, arm, seed and yoke; else a new one."""
+        left, self._left = self._left, None
+        if left is not None:
+            if left[0] == config.model_copy(update={name: getattr(left[0], name) for name in OF_A_RUN}):
+                return left[1].under(config)
+            left[1].close()
+        return open_learner(config)
+
+    def give(self, config: ExperimentConfig, learner: Learner) -> None:
+        """Leave the learner of the run of `config`."""
+        self.close()
+        self._left = config, learner
+
+    def close(self) -> None:
+        """Close what nobody took."""
+        left, self._left = self._left, None
+        if left is not None:
+            left[1].close()
+
+
+OF_A_RUN = ("name", "arm", "seed", "yoke")
+"""Settings in which the runs of a study differ, and on which no learner depends once it is opened."""
+_handover: Handover | None = None
+
+
+@contextmanager
+def handing_on() -> Iterator[None]:
+    """Runs in the block hand their learner on, so that the model is loaded once. A run that fails closes its own.
+
+    A workflow engine calls the runs and passes them nothing but JSON, so they find it here.
+    """
+    global _handover
+    _handover = Handover()
+    try:
+        yield
+    finally:
+        _handover.close()
+        _handover = None
 
 
 @contextmanager
@@ -178,6 +231,7 @@ def running(experiment: Experiment) -> Iterator[Runtime]:
         runtime = _running[key] = Runtime(experiment)
         try:
             yield runtime
+            runtime.hand_on()
         finally:
             del _running[key]
             runtime.close()

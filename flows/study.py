@@ -9,6 +9,7 @@ from axiom import ledger
 from axiom.credentials import Plain
 from axiom.experiment import DEFAULT_ROOT, Experiment
 from axiom.progress import Progress, report
+from axiom.runtime import handing_on
 from axiom.study import load_study, plan
 from flows.experiment import experiment
 
@@ -22,12 +23,14 @@ def study(path: Plain, root: Plain = DEFAULT_ROOT, shard: int = 0, shards: int =
     config = load_study(Path(path))
     planned = [plan(config, seed) for seed in range(shard, config.seeds, shards)]  # a mistake in any stops before all
     results = []
-    for number, runs in enumerate(planned):
-        entries: dict[str, list[ledger.Entry]] = {}
-        for run in runs:
-            report(Progress(number, run.name, number, len(planned), "seeds"))
-            result = experiment(run, root)
-            entries[run.arm] = ledger.write(Experiment.open(root, run.name))
-            against = entries["expert_iteration"] if run.yoke else entries[run.arm]
-            results.append(result | {"ledger": ledger.disagreement(against, entries[run.arm], config.ledger_tolerance)})
+    with handing_on():
+        for number, runs in enumerate(planned):
+            entries: dict[str, list[ledger.Entry]] = {}
+            for run in runs:
+                report(Progress(number, run.name, number, len(planned), "seeds"))
+                result = experiment(run, root)
+                entries[run.arm] = ledger.write(Experiment.open(root, run.name))
+                against = entries["expert_iteration"] if run.yoke else entries[run.arm]
+                found = ledger.disagreement(against, entries[run.arm], config.ledger_tolerance)
+                results.append(result | {"ledger": found})
     return results

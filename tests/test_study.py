@@ -9,16 +9,20 @@ import sys
 
 import numpy as np
 import pytest
-from tiny_model import make_tiny_programmer
+from tiny_model import make_tiny_model, make_tiny_programmer
 
 from axiom import survival
 from axiom.arms import ARMS
+from axiom.config import ExperimentConfig
 from axiom.errors import ConfigError, DataError
 from axiom.evaluation import GREEDY
 from axiom.experiment import Experiment
 from axiom.grokking import Curve
 from axiom.ledger import Entry, disagreement
-from axiom.records import Metric, Sample, Verdict
+from axiom.models import Policy
+from axiom.records import Gold, LossStep, Metric, Sample, Verdict
+from axiom.runtime import handing_on, running
+from axiom.sampling import Request
 from axiom.selection import accepted
 from axiom.study import (
     Outcome,
@@ -35,6 +39,7 @@ from axiom.study import (
     stable_from,
 )
 from axiom.study.power import plans, read_figures
+from axiom.training import Example
 
 PRESET = """
 iterations = 4
@@ -291,6 +296,36 @@ def test_charts_and_page_hold_every_arm(tmp_path):
     assert report.measurements(groups).height == 20
 
 
+def test_a_learner_that_is_handed_on_computes_what_a_new_one_does(tmp_path):
+    """Its next run has another seed; a run that failed and a run of other settings leave it to nobody."""
+    base = {"path": str(make_tiny_model(tmp_path / "model")), "device": "cpu", "dtype": "float32"}
+
+    def learn(root, seed, rate=1e-2, fail=False):
+        config = ExperimentConfig(
+            name=f"seed-{seed}", seed=seed, model=base, training={"learning_rate": rate}, prompts={"template": "plain"},
+            sampling={"engine": "transformers"},
+        )  # fmt: skip
+        with running(Experiment(str(tmp_path / root), config)) as run:
+            learner, out = run.learner, tmp_path / root / f"adapter-{seed}"
+            learner.train([Example("ab", "cd", 1.0)] * 4, Policy("base", None), out, seed, 1, 0, lambda step: None)
+            learner.sampler.use(Policy("trained", out))
+            drawn = list(learner.sampler.sample([Request("r", "ab", 4, 1.0, 1.0, 8, seed)]))
+            if fail:
+                raise ValueError("a run that fails")
+        return learner.sampler, drawn, (out / "adapter_model.safetensors").read_bytes()
+
+    with handing_on():
+        first, second = learn("study", 0), learn("study", 1)
+        other = learn("other", 1, rate=1e-3)
+        with pytest.raises(ValueError, match="fails"):
+            learn("study", 2, rate=1e-3, fail=True)
+        last = learn("study", 3, rate=1e-3)
+    alone = learn("alone", 1)
+    assert second[0] is first[0]
+    assert second[1:] == alone[1:] != first[1:]
+    assert len({id(found[0]) for found in (second, other, last, alone)}) == 4
+
+
 def axiom(folder, *command):
     environment = os.environ | {"PREFECT_HOME": str(folder / "prefect"), "AXIOM_ROOT": str(folder / "runs")}
     done = subprocess.run(
@@ -333,11 +368,11 @@ def test_all_arms_of_a_seed_run_agree_in_their_ledgers_and_are_reused(study_file
 
 
 WRITING = """
-iterations = 3
+iterations = 2
 [problems]
 families = ["list_filter"]
 difficulty = [1, 1]
-train_size = 8
+train_size = 6
 val_size = 3
 test_size = 0
 hidden_cases = 6
@@ -346,8 +381,9 @@ dtype = "float32"
 device = "cpu"
 [sampling]
 engine = "transformers"
-samples_per_problem = 8
-max_new_tokens = 200
+samples_per_problem = 12
+temperature = 0.6
+max_new_tokens = 190
 [sandbox]
 workers = 1
 [selection]
@@ -358,7 +394,7 @@ batch_size = 2
 gradient_accumulation = 1
 epochs = 2
 learning_rate = 1e-3
-max_length = 140
+max_length = 160
 """
 
 
@@ -374,10 +410,45 @@ def language_study(folder, programmer, arms, seeds):
     return path, load_study(path)
 
 
+def ledgers(folder, study, arms, seed):
+    runs = {arm: Experiment.open(str(folder / "runs"), run_name(study, arm, seed)) for arm in arms}
+    return {arm: read(run, study.reading()).ledger for arm, run in runs.items()}, runs["expert_iteration"].stages
+
+
+@pytest.mark.slow
+def test_every_arm_of_a_language_model_keeps_to_the_experts_ledger(tmp_path, programmer):
+    """Reference solutions are shorter than anything the expert arm finds, so there examples must give way to tokens."""
+    path, study = language_study(tmp_path, programmer, ARMS, 9)
+    axiom(tmp_path, "study", str(path), "--shard", "1/9")
+    runs, stages = ledgers(tmp_path, study, ARMS, 0)
+    expert = runs["expert_iteration"]
+    assert all(entry.examples for entry in expert), "an expert that finds nothing proves nothing"
+    assert any(entry.dropped for entry in expert), "the longest way to write a filter is too long"
+    steps = [stages.read(f"iterations/{n:04d}", "losses", LossStep) for n in (1, 2)]
+    golds = [stages.read(f"iterations/{n:04d}", "gold", Gold) for n in (1, 2)]
+    for entry, taken, gold in zip(expert, steps, golds, strict=True):
+        assert entry.examples + entry.dropped == len(gold)
+        assert sum(step.examples for step in taken) == 2 * entry.examples, "in two epochs"
+    numbers = [step.step for taken in steps for step in taken]
+    assert numbers == list(range(1, len(numbers) + 1)), "each step has its own number, over all rounds"
+    measured = {row.iteration: row.optimizer_step for row in stages.read("", "metrics", Metric)}
+    assert measured[2] == len(numbers)
+    for arm in (arm for arm in ARMS if ARMS[arm].yoked):
+        assert disagreement(expert, runs[arm], study.ledger_tolerance) is None, arm
+        wanted, trained = (sum(entry.loss_tokens for entry in ledger) for ledger in (expert, runs[arm]))
+        assert abs(trained - wanted) <= max(0.02 * wanted, expert[-1].longest / 2), arm
+        assert [entry.optimizer_steps for entry in runs[arm]] == [entry.optimizer_steps for entry in expert], arm
+    assert any("examples" in entry.unmet for entry in runs["sft_reference"])
+    assert not any(entry.optimizer_steps for entry in runs["frozen"])
+
+
 @pytest.mark.slow
 def test_a_study_of_a_language_model_ends_in_a_verdict(tmp_path, programmer):
-    path, _ = language_study(tmp_path, programmer, ["expert_iteration", "sft_reference"], 6)
+    path, study = language_study(tmp_path, programmer, ["expert_iteration", "sft_reference"], 6)
     axiom(tmp_path, "study", str(path))
     told = axiom(tmp_path, "compare", str(path), "--out", str(tmp_path / "page"))
+    for seed in range(6):
+        runs, _ = ledgers(tmp_path, study, study.arms, seed)
+        assert all(sum(entry.examples for entry in ledger) for ledger in runs.values()), "no gold, nothing compared"
     assert "No verdict" not in told
     assert json.loads((tmp_path / "page/figures.json").read_text())["comparisons"][0]["refusal"] is None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from axiom.prompts import fenced
 
@@ -28,30 +28,33 @@ def make_tiny_model(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
-WAYS = (
-    "    return list(filter(lambda x: x {}, nums))",
-    "    kept = []\n    for x in nums:\n        if x {}:\n            kept.append(x)\n    return kept",
-)
+LOOP = "    kept = []\n    for x in nums:\n        if {}:\n            kept.append(x)\n    return kept"
+WAYS = ("    return list(filter(lambda x: x {}, nums))", LOOP.format("x {}"), LOOP.format("x in nums and x {}"))
 """Ways to write a filter, of unequal lengths and longer than a reference solution."""
+CONDITIONS = ("< 9", "> 10", "< 3", "> 0")
+"""What the numbers that stay fulfil, in frequent problems of the first level."""
+PROMPT = 4
+"""Characters at the end of a message that the tiny programmer is shown."""
 
 
-def make_tiny_programmer(folder: Path, steps: int = 250) -> Path:
+def make_tiny_programmer(folder: Path, steps: int = 300) -> Path:
     """A tiny model that writes filters of numbers, right ones by chance, whatever it is asked; its prompt is short."""
     make_tiny_model(folder)
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
-    tokenizer.chat_template = "{{ messages[0]['content'][-12:] }}\n"
+    tokenizer = AutoTokenizer.from_pretrained(folder)  # as a run loads it
+    tokenizer.chat_template = f"{{{{ messages[0]['content'][-{PROMPT}:] }}}}"
     tokenizer.save_pretrained(folder)
     torch.manual_seed(0)
     model = LlamaForCausalLM.from_pretrained(folder)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     rng = random.Random(0)
     for step in range(steps):
-        bodies = [rng.choice(WAYS).format(f"{rng.choice('<>')} {number}") for number in range(10)]
+        bodies = [rng.choice(WAYS).format(condition) for condition in 3 * CONDITIONS]
         programs = [f"def choose(nums: list[int]) -> list[int]:\n{body}" for body in bodies]
-        prompts = [f"{rng.randint(0, 99)}, {rng.randint(0, 9)}]) -> [{rng.randint(0, 9)}]"[-12:] for _ in programs]
-        texts = [f"{prompt}\n{fenced(program)}<end>" for prompt, program in zip(prompts, programs, strict=True)]
+        prompts = ["".join(rng.choices("0123456789, -[]", k=PROMPT)) for _ in programs]
+        texts = [f"{prompt}{fenced(program)}<end>" for prompt, program in zip(prompts, programs, strict=True)]
         batch = tokenizer(texts, return_tensors="pt", padding=True)
         labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
+        labels[:, :PROMPT] = -100
         for group in optimizer.param_groups:
             group["lr"] = 1e-2 * (1 - step / steps)
         model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], labels=labels).loss.backward()
