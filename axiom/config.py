@@ -488,6 +488,8 @@ class ExperimentConfig(Section):
         return self
 
 
+OF_A_RUN = ("name", "arm", "seed", "yoke")
+"""Settings in which the runs of one study differ."""
 STORED = "stored"
 """Validation context of a config that ran before: families and packages may have changed since, and it must open."""
 

@@ -219,10 +219,15 @@ def experiment_names(root: str) -> list[str]:
 
 
 def identity(config: ExperimentConfig) -> dict[str, Any]:
-    """The config as JSON without its name and the fields of execution."""
+    """The config as JSON without its name and the fields of execution, with what its files hold."""
+    tree = _computing(config)
+    tree["prompts"]["digest"] = digest(config.prompts)
+    return tree
+
+
+def _computing(config: ExperimentConfig) -> dict[str, Any]:
     tree = config.model_dump(mode="json")
     del tree["name"]
-    tree["prompts"]["digest"] = digest(config.prompts)
     for section, fields in EXECUTION.items():
         if fields is None:
             del tree[section]
@@ -240,7 +245,7 @@ def differences(old: ExperimentConfig, new: ExperimentConfig) -> dict[str, tuple
             leaves |= flat(value, f"{above}{key}.") if isinstance(value, dict) else {above + key: value}
         return leaves
 
-    before, after = flat(identity(old)), flat(identity(new))
+    before, after = flat(_computing(old)), flat(_computing(new))
     keys = [*before, *(key for key in after if key not in before)]
     return {key: (before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)}
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from axiom.ahead import Ahead
-from axiom.config import ExperimentConfig
+from axiom.config import OF_A_RUN, ExperimentConfig
 from axiom.errors import InfrastructureError
 from axiom.evaluation import GREEDY
 from axiom.experiment import Experiment, iteration_folder
@@ -181,7 +181,7 @@ class Handover:
         self._left: tuple[ExperimentConfig, Learner] | None = None
 
     def take(self, config: ExperimentConfig) -> Learner:
-        """The learner that was left if its run differs only in name, arm, seed and yoke; else a new one."""
+        """The learner that was left if its run differs as those of a study do, else a new one."""
         left, self._left = self._left, None
         if left is not None:
             if left[0] == config.model_copy(update={name: getattr(left[0], name) for name in OF_A_RUN}):
@@ -201,8 +201,6 @@ class Handover:
             left[1].close()
 
 
-OF_A_RUN = ("name", "arm", "seed", "yoke")
-"""Settings in which the runs of a study differ, and on which no learner depends once it is opened."""
 _handover: Handover | None = None
 
 

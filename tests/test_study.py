@@ -10,9 +10,11 @@ import sys
 import numpy as np
 import pytest
 from tiny_model import make_tiny_model, make_tiny_programmer
+from typer.testing import CliRunner
 
 from axiom import survival
 from axiom.arms import ARMS
+from axiom.cli.science import app
 from axiom.config import ExperimentConfig
 from axiom.errors import ConfigError, DataError
 from axiom.evaluation import GREEDY
@@ -31,6 +33,7 @@ from axiom.study import (
     charts,
     compare,
     compare_arms,
+    gather,
     load_study,
     plan,
     read,
@@ -134,7 +137,7 @@ def outcome(arm, seed, time, horizon=40.0, examples=10, unmet=()):
         iteration=0, optimizer_step=0, trained_tokens=0, generated_tokens=0, wall_seconds=0.0, split="val", family=None,
         difficulty=None, name=GREEDY, value=0.5, low=0.0, high=1.0, n=10,
     )  # fmt: skip
-    yoke = "" if arm == "expert_iteration" else "expert"
+    yoke = "" if arm == "expert_iteration" else f"expert_iteration-{seed}"
     return Outcome(
         f"{arm}-{seed}", arm, seed, yoke, min(time, horizon), time < horizon, horizon, "gradual", 0.9, (metric,), ledger
     )
@@ -175,6 +178,28 @@ def test_disagreeing_ledgers_refuse_the_verdict_and_name_the_number():
     found = compare(*arms(5.0, examples=14), "iteration", 0.02)
     assert found.refusal == "static_rft-0: examples of round 1 is 14 against the expert arm's 10"
     assert "No verdict" in found.paragraph()
+
+
+def test_a_run_that_replays_another_experts_schedule_gives_no_verdict():
+    expert, static = arms(5.0)
+    static[3] = dataclasses.replace(static[3], yoke="expert_iteration-4")
+    found = compare(expert, static, "iteration", 0.02)
+    assert found.refusal == "static_rft-3 replays the schedule of expert_iteration-4, not of expert_iteration-3"
+
+
+def test_runs_of_other_settings_and_options_beside_a_study_are_refused(study_file, tmp_path):
+    study, root = load_study(study_file()), str(tmp_path / "runs")
+    for arm, rate in (("expert_iteration", 1e-3), ("static_rft", 2e-3)):
+        run = plan(study.model_copy(update={"settings": {"training.learning_rate": rate}}), 0)
+        Experiment(root, next(config for config in run if config.arm == arm)).save()
+    names = [run_name(study, arm, 0) for arm in study.arms]
+    with pytest.raises(DataError, match=r"differ in training.learning_rate \(0.001 and 0.002\)"):
+        gather(root, names, Reading())
+    for option in ("--split", "--level", "--confidence"):
+        value = "test" if option == "--split" else "0.8"
+        told = CliRunner().invoke(app, ["compare", str(study_file()), option, value, "--root", root])
+        assert isinstance(told.exception, ConfigError)
+        assert str(told.exception).startswith(f"{option} {value} is set beside a study's file")
 
 
 def test_examples_that_gave_way_to_tokens_are_declared_and_allow_a_verdict():

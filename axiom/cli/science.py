@@ -4,7 +4,7 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from axiom.grokking import Curve
     from axiom.study import Comparison, Outcome, Reading, StudyConfig
 
+OF_THE_FILE = "a study's file sets its own"
 Out = Annotated[Path | None, typer.Option(help="Draw the chart into this file: .png, .svg, .html or .json.")]
 
 
@@ -281,13 +282,14 @@ def compare(
         list[str], typer.Argument(help="A study's TOML file, or names of finished runs of two arms or more.")
     ],
     out: Annotated[Path | None, typer.Option(help="Folder for the page and charts.")] = None,
-    split: Annotated[str, typer.Option(help="Where generalisation is read; a study's file says it itself.")] = "val",
+    split: Annotated[str | None, typer.Option(help=f"Where generalisation is read (val); {OF_THE_FILE}.")] = None,
     level: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Accuracy that counts as generalised; likewise.")
-    ] = 0.9,
+        float | None, typer.Option(min=0.0, max=1.0, help=f"Accuracy that counts as generalised (0.9); {OF_THE_FILE}.")
+    ] = None,
     confidence: Annotated[
-        float, typer.Option(min=0.5, max=0.999, help="Of intervals, and 1 less the level of the tests; likewise.")
-    ] = 0.95,
+        float | None,
+        typer.Option(min=0.5, max=0.999, help=f"Of intervals; 1 less it is the tests' level (0.95); {OF_THE_FILE}."),
+    ] = None,
     root: Root = DEFAULT_ROOT,
 ) -> None:
     """Compare arms over paired seeds: survival, paired test, power, and what follows from it.
@@ -298,12 +300,15 @@ def compare(
     from axiom.study import Reading, check_arms, compare_arms, gather, load_study
     from axiom.study import report as reports
 
+    given = {"split": split, "level": level, "confidence": confidence}
+    chosen_here: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if len(names) == 1 and names[0].endswith(".toml"):
+        for name, value in chosen_here.items():
+            raise ConfigError(f"--{name} {value} is set beside a study's file, which sets it; change it in {names[0]}")
         chosen = load_study(Path(names[0]))
-        names, title = chosen.runs(), chosen.name
-        reading = chosen.reading()
+        names, title, reading = chosen.runs(), chosen.name, chosen.reading()
     else:
-        title, reading = names[0], Reading(split, level, confidence=confidence)
+        title, reading = names[0], Reading(**chosen_here)
     arms = gather(root, names, reading)
     check_arms(arms)
     console.print(as_table("Arms", *reports.arm_rows(arms)))

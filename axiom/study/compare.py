@@ -8,8 +8,9 @@ import numpy as np
 
 from axiom import survival
 from axiom.arms import ARMS
+from axiom.config import OF_A_RUN, ExperimentConfig
 from axiom.errors import DataError
-from axiom.experiment import Experiment
+from axiom.experiment import Experiment, differences
 from axiom.ledger import disagreement, totals
 from axiom.study.config import UNITS, Reading
 from axiom.study.outcome import Outcome, read
@@ -180,6 +181,8 @@ def pair(expert: Sequence[Outcome], other: Sequence[Outcome]) -> list[tuple[Outc
 def _refusal(pairs: Sequence[tuple[Outcome, Outcome]], tolerance: float) -> str | None:
     for first, second in pairs:
         if second.yoke and ARMS[second.arm].yoked:
+            if second.yoke != first.name:
+                return f"{second.name} replays the schedule of {second.yoke}, not of {first.name}"
             found = disagreement(first.ledger, second.ledger, tolerance)
             if found is not None:
                 return f"{second.name}: {found}"
@@ -201,8 +204,25 @@ def by_arm(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
 
 
 def gather(root: str, names: Sequence[str], reading: Reading) -> dict[str, list[Outcome]]:
-    """The runs of these names, by arm. Raises ConfigError for an unknown run and DataError for an unfinished one."""
-    return by_arm([read(Experiment.open(root, name), reading) for name in names])
+    """The runs of these names, by arm.
+
+    Raises ConfigError for an unknown run, and DataError for an unfinished one and for runs of different settings.
+    """
+    runs = [Experiment.open(root, name) for name in names]
+    _check_alike([run.config for run in runs])
+    return by_arm([read(run, reading) for run in runs])
+
+
+def _check_alike(configs: Sequence[ExperimentConfig]) -> None:
+    """Raise DataError for runs that compute something else beside what their arms and seeds do."""
+    first, *others = configs
+    for other in others:
+        for key, (ours, theirs) in differences(first, other).items():
+            if key not in OF_A_RUN:
+                raise DataError(
+                    f"runs {first.name!r} and {other.name!r} differ in {key} ({ours!r} and {theirs!r}), so what "
+                    f"separates their arms may come from that; compare runs that differ in arm and seed alone"
+                )
 
 
 def check_arms(arms: Mapping[str, Sequence[Outcome]]) -> None:

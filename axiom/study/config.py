@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from axiom.commands import suggest
-from axiom.config import Arm, ExperimentConfig, Fraction, Section, checked, load_config, read_toml
+from axiom.config import OF_A_RUN, Arm, ExperimentConfig, Fraction, Section, checked, load_config, read_toml
 from axiom.errors import ConfigError
 from axiom.survival import fewest_pairs
 
@@ -63,7 +63,7 @@ class StudyConfig(Section):
     @field_validator("settings")
     @classmethod
     def _leaves_the_runs_apart(cls, value: dict[str, Any]) -> dict[str, Any]:
-        ours = [key for key in value if key.partition(".")[0] in ("name", "arm", "seed", "yoke")]
+        ours = [key for key in value if key.partition(".")[0] in OF_A_RUN]
         if ours:
             raise ValueError(f"settings.{ours[0]} is not the same in every run: the study sets it; leave it out")
         return value
