@@ -13,7 +13,6 @@ from axiom.extraction.doubt import is_doubted
 from axiom.extraction.files import may_import_files
 from axiom.extraction.mending import dedent
 from axiom.extraction.parsing import Parser
-from axiom.extraction.reading import TRIPLE, string_after
 
 _PYTHON = {"", "python", "py", "python3"}
 _NOT_PROSE = re.compile(
@@ -35,7 +34,7 @@ def one_block(text: str, name: str, parse: Parser) -> str | None:
         return None
     before, body, after = parts
     source = dedent(body)
-    if name not in source or _NOT_PROSE.search(before) or _NOT_PROSE.search(after) or _ends_in_a_string(body):
+    if name not in source or _NOT_PROSE.search(before) or _NOT_PROSE.search(after):
         return None
     binds_after = _MAY_BIND.search(after) is not None
     if binds_after and name in after:
@@ -64,16 +63,6 @@ def _parts(text: str) -> tuple[str, str, str] | None:
     if not at_margin or rest.strip(" \t") or info.strip(" \t").lower() not in _PYTHON:
         return None
     return before, body[:-1], after
-
-
-def _ends_in_a_string(body: str) -> bool:
-    """Whether a string of three quotes seems to reach over the end of the block."""
-    string = ""
-    if any(quotes in body for quotes in TRIPLE):
-        for line in body.split("\n"):
-            if string or any(quotes in line for quotes in TRIPLE):
-                string = string_after(line, string)
-    return bool(string)
 
 
 def _is_the_function(statement: ast.stmt, name: str) -> bool:
