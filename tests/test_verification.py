@@ -342,8 +342,10 @@ from axiom.verification import Candidate, Verifier
 verifier = Verifier(SandboxConfig(workers=1, cpu_seconds=60))
 def source():
     yield Candidate("loop", "def f(x):\\n    while True: pass", "f", (Case(args="[1]", expected="1"),))
-    print(*(template.process.pid for template in verifier.templates), flush=True)
     import time; time.sleep(0.5)
+    for template in verifier.templates:
+        pid = template.process.pid
+        print(pid, open(f"/proc/{pid}/task/{pid}/children").read(), flush=True)
     os.kill(os.getpid(), 9)
 list(verifier.verify(source()))
 """
@@ -357,8 +359,40 @@ def test_when_the_parent_is_killed_its_templates_and_candidates_go_too() -> None
     end = time.monotonic() + 5
     while (alive := [pid for pid in done.stdout.split() if running(pid)]) and time.monotonic() < end:
         time.sleep(0.05)
-    assert done.stdout.split()
+    assert len(done.stdout.split()) == 2  # a template and its candidate
     assert not alive
+
+
+def test_a_killed_template_takes_its_candidate_along() -> None:
+    class _Enough(Exception):
+        pass
+
+    alive: list[str] = []
+
+    def source() -> Iterator[Candidate]:
+        yield Candidate("loop", "def f(x):\n    while True: pass", "f", (Case(args="[1]", expected="1"),), timeout_s=60)
+        time.sleep(0.5)
+        template = verifier.templates[0].process
+        found = Path(f"/proc/{template.pid}/task/{template.pid}/children").read_text().split()
+        assert len(found) == 1
+        os.kill(template.pid, signal.SIGKILL)
+        template.wait()
+        end = time.monotonic() + 5
+        while running(found[0]) and time.monotonic() < end:
+            time.sleep(0.05)
+        alive.extend(filter(running, found))
+        raise _Enough
+
+    with Verifier(SandboxConfig(workers=1)) as verifier, pytest.raises(_Enough):
+        list(verifier.verify(source()))
+    assert not alive
+
+
+def test_a_flood_is_ended_before_its_time(verifier: Verifier) -> None:
+    flood = "import os\ndef f(x):\n    os.write(3, b'V' * 10_000_000)\n    while True: pass\n"
+    found = one(verifier, flood, timeout_s=10.0)
+    assert found.outcome == Outcome.OUTPUT_LIMIT
+    assert found.cpu_ms < 5000
 
 
 def running(pid: str) -> bool:
