@@ -34,6 +34,10 @@ LENGTHS, STARTS = (19, 13), (8, 4)
 WINDOW = 6
 """A longer window or chunk, which few examples would leave, is shortened to so many tokens for the probe."""
 WINDOWS = ("sliding_window", "attention_chunk_size")
+DEPTH = 3
+"""Layers that stay of a model whose layers are all alike: what was shown of these holds for the others."""
+NUMBERS = ("layer_idx", "layer_id", "layer_number")
+"""Attributes that number a layer."""
 DRAWN = 4
 """Tokens drawn after each prompt."""
 TOLERANCE = {torch.float32: 3e-4, torch.bfloat16: 5e-2}
@@ -58,7 +62,51 @@ WAYS: tuple[tuple[Way, str], ...] = (
 def probe(model: ModelConfig, training: TrainingConfig | None, sampling: SamplingConfig | None) -> list[Proof]:
     """A proof for each section that is given. Raises ConfigError when the model or peft cannot be opened at all."""
     with torch.random.fork_rng():
-        return _probed(_open(model), model, training, sampling)
+        base = _open(model)
+        if _shortened(base):
+            found = _probed(base, model, training, sampling)
+            if not any(proof.refused or proof.without for proof in found):
+                return found
+            base = _open(model)
+        return _probed(base, model, training, sampling)
+
+
+def _shortened(base: Any) -> bool:
+    """Leave a model whose layers are all alike the first `DEPTH` of them; whether it is shorter now.
+
+    Layers are alike in their classes, shapes and plain attributes, and in what the config lists layer by layer.
+    """
+    settings, decoder = base.config.get_text_config(), base.get_decoder()
+    count = getattr(settings, "num_hidden_layers", 0)
+    stacks = [
+        (holder, name)
+        for holder in decoder.modules()
+        for name, child in holder.named_children()
+        if isinstance(child, torch.nn.ModuleList) and len(child) == count
+    ]
+    lists = {name: value for name, value in vars(settings).items() if isinstance(value, list) and len(value) == count}
+    if count <= DEPTH or len(stacks) != 1 or decoder.config is not settings:
+        return False
+    ((holder, place),) = stacks
+    layers = getattr(holder, place)
+    if any(_kind(layer) != _kind(layers[0]) for layer in layers) or any(v != v[:1] * count for v in lists.values()):
+        return False
+    setattr(holder, place, layers[:DEPTH])
+    for name, value in lists.items():
+        setattr(settings, name, value[:DEPTH])
+    settings.num_hidden_layers = DEPTH
+    return True
+
+
+def _kind(layer: torch.nn.Module) -> list[Any]:
+    """What a layer computes but for its weights and its number."""
+    plain = int | float | str | tuple | type(None)
+    return [
+        [(name, type(module)) for name, module in layer.named_modules()],
+        [(name, weight.shape) for name, weight in (*layer.named_parameters(), *layer.named_buffers())],
+        [{name: value for name, value in vars(module).items() if isinstance(value, plain) and name not in NUMBERS}
+         for module in layer.modules()],
+    ]  # fmt: skip
 
 
 def _probed(

@@ -18,7 +18,7 @@ from transformers.masking_utils import chunked_causal_mask_function, sliding_win
 
 from axiom.attention import Segments, Unsupported, attend, layout, mask, reset_rotary
 from axiom.config import ModelConfig, SamplingConfig, TrainingConfig
-from axiom.probe import probe
+from axiom.probe import _open, _shortened, probe
 from axiom.proof import QUICK
 from axiom.sampling import Request
 from axiom.sampling.merging import Merger, originals, put_in_force
@@ -232,3 +232,34 @@ def test_positions_that_depend_on_the_length_are_computed_for_each_text(rotary, 
     assert sampling.way == "recompute"
     agrees_in_training(tmp_path / "model", training.path)
     agrees_in_sampling(tmp_path / "model", sampling.way)
+
+
+EIGHT = {
+    "qwen2": {"layer_types": ["full_attention"] * 8},
+    "qwen3_next": {"layer_types": ["linear_attention", "full_attention"] * 4},
+}
+"""Settings that list all of eight layers."""
+
+
+@pytest.mark.parametrize("model_type", ["llama", "qwen2", "gpt2", "granite", "mistral", "bloom"])
+def test_a_proof_by_some_of_the_layers_is_that_of_all(model_type, tmp_path, monkeypatch):
+    """Whole models are loaded, and a model that needs a fallback is proved with all of its layers."""
+    tiny_model(tiny_config(model_type, num_hidden_layers=8, **EIGHT.get(model_type, {}))).save_pretrained(tmp_path)
+    model = ModelConfig(path=str(tmp_path), dtype="float32", device="cpu")
+    assert _shortened(_open(model))
+    quick = probe(model, TRAINING, SAMPLING)
+    monkeypatch.setattr("axiom.probe.DEPTH", 8)
+    assert not _shortened(_open(model))
+    assert quick == probe(model, TRAINING, SAMPLING)
+
+
+@pytest.mark.parametrize("model_type", ["gemma2", "gpt_oss", "qwen3_next", "llama", "olmo2"])
+def test_a_model_of_several_kinds_of_layers_is_proved_with_all_of_them(model_type, tmp_path):
+    tiny_model(tiny_config(model_type, num_hidden_layers=8, **EIGHT.get(model_type, {}))).save_pretrained(tmp_path)
+    base = _open(ModelConfig(path=str(tmp_path), dtype="float32", device="cpu"))
+    if model_type == "llama":  # one layer has another number than the config says
+        base.model.layers[6].self_attn.scaling *= 2
+    if model_type == "olmo2":
+        base.model.layers[6].post_attention_layernorm = torch.nn.Identity()
+    assert not _shortened(base)
+    assert len(base.get_decoder().layers) == base.config.num_hidden_layers == 8
