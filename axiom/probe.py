@@ -100,7 +100,7 @@ def _shortened(base: Any) -> bool:
 
 def _kind(layer: torch.nn.Module) -> list[Any]:
     """What a layer computes but for its weights and its number."""
-    plain = int | float | str | tuple | type(None)
+    plain = (int, float, str, tuple, type(None))
     return [
         [(name, type(module)) for name, module in layer.named_modules()],
         [(name, weight.shape) for name, weight in (*layer.named_parameters(), *layer.named_buffers())],

@@ -2,7 +2,10 @@
 # ruff: noqa: TID253
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -145,6 +148,21 @@ def test_a_proof_is_made_once_for_a_model_and_again_for_another(folder, tmp_path
     first = prove(chosen.model, chosen.training, chosen.sampling)
     monkeypatch.setattr("axiom.probe.probe", lambda *_: pytest.fail("probed again"))
     assert prove(chosen.model, chosen.training, chosen.sampling) == first
+    with pytest.MonkeyPatch.context() as other:
+        other.setattr("importlib.metadata.version", lambda name: "0.1")
+        with pytest.raises(pytest.fail.Exception, match="probed again"):
+            prove(chosen.model, chosen.training, chosen.sampling)
+        other.undo()
+        other.setattr("axiom.proof._code", lambda: "other code")
+        with pytest.raises(pytest.fail.Exception, match="probed again"):
+            prove(chosen.model, chosen.training, chosen.sampling)
+    elsewhere = (
+        "import sys; sys.modules['axiom.probe'] = None; from axiom.config import *; from axiom.proof import prove; "
+        f"model = ModelConfig.model_validate_json({chosen.model.model_dump_json()!r}); "
+        "prove(model, TrainingConfig(), SamplingConfig())"
+    )
+    environment = os.environ | {"AXIOM_CACHE_DIR": str(tmp_path / "cache")}
+    subprocess.run([sys.executable, "-c", elsewhere], check=True, env=environment)
     monkeypatch.undo()
     monkeypatch.setenv("AXIOM_CACHE_DIR", str(tmp_path / "cache"))
     settings = json.loads((folder / "config.json").read_text())
