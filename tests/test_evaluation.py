@@ -166,6 +166,18 @@ def test_metrics_pool_over_each_axis_and_count():
     assert all(m.low <= m.value <= m.high and m.optimizer_step == 7 and m.iteration == 3 for m in metrics)
 
 
+def test_the_intervals_of_accuracies_have_the_configured_confidence():
+    table = rows(("train", "a", 1, True), ("train", "a", 1, False))
+    for confidence in (0.8, 0.95):
+        metrics = accuracy_metrics(table, 0, Counters(), EvaluationConfig(confidence=confidence))
+        assert {(m.low, m.high) for m in metrics if m.name == "greedy_accuracy"} == {wilson_interval(1, 2, confidence)}
+
+
+def test_without_a_greedy_sample_there_is_no_greedy_accuracy():
+    table = [row.model_copy(update={"greedy_correct": None}) for row in rows(("train", "a", 1, True))]
+    assert {m.name for m in accuracy_metrics(table, 0, Counters(), EvaluationConfig())} == {"pass@1", "pass@4"}
+
+
 def test_a_k_above_the_samples_is_left_out():
     metrics = accuracy_metrics(rows(("train", "a", 1, True)), 0, Counters(), EvaluationConfig(pass_at=(1, 8)))
     assert {m.name for m in metrics} == {"greedy_accuracy", "pass@1"}
