@@ -1,4 +1,4 @@
-"""The gold that the expert run ended with, in an order that knows nothing of when it was found.
+"""Every distinct program that the expert run found, in an order that does not depend on when it was found.
 
 If this arm does as well as the expert, the data mattered and the order in which it was found did not.
 """
@@ -17,4 +17,4 @@ def _pool(harvest: Harvest, expert: Sequence[Gold]) -> list[Gold]:
     return [row.model_copy(update={"reason": "shuffled"}) for row in expert]
 
 
-ARM = Arm("the expert run's final gold, shuffled", "base", never, from_pool, yoked=True, pool=_pool)
+ARM = Arm("every distinct program that the expert run found, shuffled", "base", never, from_pool, yoked=True, pool=_pool)
