@@ -84,6 +84,8 @@ def study_file(tmp_path):
         (STUDY + 'arms = ["static_rft", "frozen"]\n', "expert_iteration"),
         (STUDY + 'arms = ["expert_iteration", "magic"]\n', "arms"),
         (STUDY + "sedes = 7\n", "sedes"),
+        (STUDY + 'split = "validation"\n', "split"),
+        (STUDY.replace("6", "7") + 'arms = ["expert_iteration", "frozen", "frozen"]\n', "an arm twice"),
         ("name = ", "not TOML"),
         (STUDY + "generalised_accuracy = 1.5\n", "generalised_accuracy"),
     ],
@@ -99,6 +101,29 @@ def test_a_missing_study_and_a_bad_setting(study_file, tmp_path):
         load_study(tmp_path / "absent.toml")
     study = load_study(study_file(STUDY + '[settings]\n"selection.replya" = 3\n'))
     with pytest.raises(ConfigError, match="did you mean"):
+        plan(study, 0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "split", "says"),
+    [
+        ({"iterations": 1}, "val", "evaluates each run 2 times"),
+        ({"evaluation.every": 4}, "val", "evaluates each run 2 times"),
+        ({}, "ood_longer", "has no problems of"),
+        ({}, "humaneval", "has no problems of"),
+        ({"model.kind": "language", "problems.test_size": 0}, "test", "has no problems of"),
+        ({"model.kind": "language", "problems.ood_size": 4}, "ood_family", "has no problems of"),
+        ({"model.kind": "language", "problems.ood_size": 4}, "ood_longer", None),
+        ({"iterations": 2}, "test", None),
+        ({"evaluation.every": 3}, "train", None),
+    ],
+)
+def test_a_study_that_could_see_no_run_generalise_is_refused(study_file, settings, split, says):
+    study = load_study(study_file()).model_copy(update={"settings": settings, "split": split})
+    if says is None:
+        assert len(plan(study, 0)) == 2
+        return
+    with pytest.raises(ConfigError, match=says):
         plan(study, 0)
 
 
@@ -419,7 +444,6 @@ batch_size = 2
 gradient_accumulation = 1
 epochs = 2
 learning_rate = 1e-3
-max_length = 160
 """
 
 
@@ -428,10 +452,11 @@ def programmer(tmp_path_factory):
     return make_tiny_programmer(tmp_path_factory.mktemp("programmer"))
 
 
-def language_study(folder, programmer, arms, seeds):
+def language_study(folder, programmer, arms, seeds, longest=160):
     (folder / "preset.toml").write_text(WRITING.replace("[model]", f'[model]\npath = "{programmer}"'))
+    settings = f'[settings]\n"training.max_length" = {longest}\n'
     path = folder / "study.toml"
-    path.write_text(f'name = "words"\npreset = "preset.toml"\nseeds = {seeds}\narms = {list(arms)}\n')
+    path.write_text(f'name = "words"\npreset = "preset.toml"\nseeds = {seeds}\narms = {list(arms)}\n{settings}')
     return path, load_study(path)
 
 
@@ -469,7 +494,7 @@ def test_every_arm_of_a_language_model_keeps_to_the_experts_ledger(tmp_path, pro
 
 @pytest.mark.slow
 def test_a_study_of_a_language_model_ends_in_a_verdict(tmp_path, programmer):
-    path, study = language_study(tmp_path, programmer, ["expert_iteration", "sft_reference"], 6)
+    path, study = language_study(tmp_path, programmer, ["expert_iteration", "sft_reference"], 6, longest=200)
     axiom(tmp_path, "study", str(path))
     told = axiom(tmp_path, "compare", str(path), "--out", str(tmp_path / "page"))
     for seed in range(6):

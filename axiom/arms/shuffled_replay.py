@@ -17,4 +17,4 @@ def _pool(harvest: Harvest, expert: Sequence[Gold]) -> list[Gold]:
     return [row.model_copy(update={"reason": "shuffled"}) for row in expert]
 
 
-ARM = Arm("every distinct program that the expert run found, shuffled", "base", never, from_pool, yoked=True, pool=_pool)
+ARM = Arm("what the expert run found, shuffled", "base", never, from_pool, yoked=True, pool=_pool)

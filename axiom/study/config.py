@@ -9,8 +9,11 @@ from pydantic import Field, field_validator, model_validator
 from axiom.commands import suggest
 from axiom.config import OF_A_RUN, Arm, ExperimentConfig, Fraction, Section, checked, load_config, read_toml
 from axiom.errors import ConfigError
+from axiom.records import Split
 from axiom.survival import fewest_pairs
 
+WINDOW = 3
+"""Evaluations that are pooled to tell whether a run has generalised."""
 Clock = Literal["iteration", "optimizer_step", "trained_tokens", "generated_tokens", "wall_seconds"]
 UNITS: dict[str, str] = {
     "iteration": "iterations", "optimizer_step": "optimizer steps", "trained_tokens": "trained tokens",
@@ -48,7 +51,7 @@ class StudyConfig(Section):
     """Pairs: seeds 0, 1, ... of every arm. Six can decide between two arms; each further arm needs more."""
     yoked: bool = True
     """Replay the expert arm's schedule in the arms that can."""
-    split: str = "val"
+    split: Split = "val"
     """Where generalisation is read."""
     generalised_accuracy: Fraction = 0.9
     """Accuracy, pooled over three evaluations, from which a run counts as having generalised if it stays there."""
@@ -72,6 +75,8 @@ class StudyConfig(Section):
     def _enough(self) -> Self:
         if "expert_iteration" not in self.arms or len(set(self.arms)) < 2:
             raise ValueError(f"arms = {list(self.arms)} must hold expert_iteration and one more to compare it with")
+        if len(set(self.arms)) < len(self.arms):
+            raise ValueError(f"arms = {list(self.arms)} holds an arm twice; leave one out")
         fewest = fewest_pairs(self.alpha, self.comparisons)
         if self.seeds < fewest:
             raise ValueError(
@@ -133,7 +138,30 @@ def plan(study: StudyConfig, seed: int) -> list[ExperimentConfig]:
         }  # fmt: skip
         configs.append(load_config(study.preset, (), **changed))
         _refuse_resting(study, configs[-1])
+        _check_readable(study, configs[-1])
     return configs
+
+
+def _check_readable(study: StudyConfig, config: ExperimentConfig) -> None:
+    """Refuse a study whose runs hold nothing that could count as generalised."""
+    problems, every = config.problems, config.evaluation.every
+    rings = problems.ood_size if config.model.kind == "language" else 0
+    absent = {
+        "test": config.model.kind == "language" and not problems.test_size,
+        "humaneval": config.model.kind == "modular" or not problems.humaneval,
+        "ood_family": not (rings and problems.ood_families),
+    }
+    if absent.get(study.split, study.split.startswith("ood_") and not rings):
+        raise ConfigError(
+            f"study {study.name!r} reads split = {study.split!r}, which its preset has no problems of; set another "
+            f"split, or its size in [problems] of {study.preset}"
+        )
+    evaluations = 1 + -(-config.iterations // every)
+    if evaluations < WINDOW:
+        raise ConfigError(
+            f"study {study.name!r} evaluates each run {evaluations} times, and {WINDOW} are pooled to see whether it "
+            f"has generalised; set more iterations or a smaller evaluation.every"
+        )
 
 
 def _refuse_resting(study: StudyConfig, config: ExperimentConfig) -> None:

@@ -11,10 +11,8 @@ from axiom.experiment import Experiment
 from axiom.grokking import Curve, detect
 from axiom.grokking.curve import Floats
 from axiom.records import Metric
-from axiom.study.config import Clock, Reading
+from axiom.study.config import WINDOW, Clock, Reading
 
-WINDOW = 3
-"""Evaluations that are pooled."""
 SLACK = 0.1
 """How far below the level a later window may fall in a run that still counts as stable."""
 
