@@ -117,6 +117,7 @@ def test_programs_are_tried_on_arguments_of_their_types(left, right, fit):
         ("list_sort", "list_sort+list_aggregate", True),
         ("list_sort+list_aggregate", "list_aggregate", True),
         ("list_sort+list_filter", "list_filter+list_aggregate", True),
+        ("roman_numerals+string_transform", "roman_numerals", True),
         ("roman_numerals", "list_sort", False),
         ("roman_numerals+list_sort", "rpn", False),
         ("list_sort", "humaneval", True),
@@ -143,6 +144,8 @@ def test_a_question_that_two_splits_ask_is_found_and_counted():
     rows = prove_disjoint({"train": [*asked, SQUARE], "val": other})
     assert [(row["questions"], row["questions_shared"], row["programs"]) for row in rows] == [(3, 0, 1), (1, 0, 1)]
     assert "questions" not in prove_disjoint({"train": [SQUARE], "val": other[1:]})[0]
+    turned = prove_disjoint({"train": [SQUARE], "val": other})
+    assert [(row["questions"], row["questions_shared"]) for row in turned] == [(0, 0), (1, 0)]
     again = problem("e", "", kind="answer", description="b", split="val")
     with pytest.raises(
         DataError, match=r"problem b of train .* problem e of val .*: both ask the same question .*: 1\)"
