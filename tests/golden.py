@@ -1,6 +1,7 @@
 """Reads the golden completions of `tests/data/completions/`: one file for each kind.
 
 Those in `files.txt` and `unseen*.txt`, of many kinds, were written by somebody who had not seen the extractor.
+Those in `gemma3_270m.txt` are a base model's own, from plain prompts and from questions.
 
 A completion begins with `%%%% name [escaped] [outcome=...]`. Calls and what they must return follow as in a doctest,
 then `----`, then the completion, byte for byte. `escaped` ones are written with Python's escapes.
