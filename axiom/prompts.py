@@ -93,7 +93,7 @@ def read_program(prompt: str, completion: str, problem: Problem) -> str:
     head = code_head(prompt, problem.entry_point)
     lines = completion.split("\n")
     first = next((line for line in lines if line.strip()), "")
-    if not head or not first[0].isspace():
+    if not head or not first[:1].isspace():
         return extract_code(completion, problem.entry_point)
     ends = [number for number, line in enumerate(lines) if line[:1].strip()] + [len(lines)]
     bodies = ("\n".join(lines[:end]).rstrip() for end in ends)

@@ -3,6 +3,8 @@
 import ast
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from axiom import values
 from axiom.config import ProblemsConfig, PromptsConfig
@@ -329,3 +331,18 @@ def test_each_template_says_what_was_chosen(tmp_path):
         assert says in make_template(PromptsConfig(template=template), tokenizer(chat_template=chat)).description
     with pytest.raises(ConfigError, match=r"prompts\.arguments"):
         make_template(PromptsConfig(template="plain", arguments={"x": 1}), tokenizer())
+
+
+@given(
+    st.text(
+        st.sampled_from(" \n\t\r\x0b\x0c\x1f\x85\u2028\ufeff\x00\ud800`\"'\\\\(:#é") | st.characters(), max_size=40
+    ),
+    st.booleans(),
+)
+@example("", True)
+@example(" \n\t", True)
+@settings(max_examples=300, deadline=None)
+def test_whatever_a_model_writes_is_read(completion, begun):
+    """Nothing, blanks alone and broken characters are wrong answers; none of them may end a run."""
+    prompt = PLAIN_END if begun else "Asked."
+    assert isinstance(read_program(prompt, completion, half()), str)
