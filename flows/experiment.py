@@ -9,9 +9,9 @@ from prefect.runtime import flow_run
 from axiom.config import ExperimentConfig, checked
 from axiom.credentials import Plain
 from axiom.experiment import DEFAULT_ROOT, iteration_folder
-from axiom.gate import admit
+from axiom.experiment.gate import admit
+from axiom.experiment.running import Runtime
 from axiom.progress import Progress, report
-from axiom.runtime import Runtime
 from axiom.store import Handle
 from flows.alive import reclaim, witnessed
 from flows.iteration import Round, finished, recorded, run_iteration

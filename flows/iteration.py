@@ -7,11 +7,11 @@ from prefect import Task, flow, tags
 from prefect.context import FlowRunContext, TagsContext
 from pydantic import BaseModel
 
-from axiom import runtime
-from axiom.arms import ARMS
 from axiom.errors import DataError
 from axiom.experiment import VERSIONS, iteration_folder
-from axiom.runtime import Runtime
+from axiom.experiment import running as runtime
+from axiom.experiment.running import Runtime
+from axiom.selection.arms import ARMS
 from axiom.store import Handle, Writer
 from tasks.evaluate import evaluate_policy
 from tasks.measure import measure

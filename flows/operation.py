@@ -19,9 +19,9 @@ from axiom.commands import suggest
 from axiom.config import ExperimentConfig, Section
 from axiom.errors import LockedError
 from axiom.experiment import PAUSE, Experiment
+from axiom.experiment.running import Runtime, running
 from axiom.models import resolve_device
 from axiom.progress import Progress, listen, report
-from axiom.runtime import Runtime, running
 from flows.outage import outliving_the_worker, patiently
 from flows.turn import turn
 

@@ -18,7 +18,7 @@ from prefect.client.schemas.actions import ArtifactUpdate
 from axiom.evaluation import GREEDY
 from axiom.experiment import DEFAULT_ROOT, Experiment, iteration_folder
 from axiom.records import Metric
-from axiom.report import accuracy_rows
+from axiom.report.page import accuracy_rows
 
 TABLE_ROWS = 200
 """Latest iterations in the table; the report has all of them."""

@@ -3,9 +3,9 @@
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
-from axiom import report as pages
 from axiom.credentials import Plain
 from axiom.experiment import DEFAULT_ROOT, Experiment
+from axiom.report import page as pages
 from flows.pages import as_link, slug
 
 

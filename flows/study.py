@@ -5,11 +5,10 @@ from typing import Any
 
 from prefect import flow
 
-from axiom import ledger
 from axiom.credentials import Plain
-from axiom.experiment import DEFAULT_ROOT, Experiment
+from axiom.experiment import DEFAULT_ROOT, Experiment, ledger
+from axiom.experiment.running import handing_on
 from axiom.progress import Progress, report
-from axiom.runtime import handing_on
 from axiom.study import load_study, plan
 from flows.experiment import experiment
 

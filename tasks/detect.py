@@ -3,9 +3,9 @@
 from typing import Any
 
 from axiom.evaluation import GREEDY
+from axiom.experiment.running import Runtime
 from axiom.grokking import Curve
 from axiom.records import Event, Metric, with_interval
-from axiom.runtime import Runtime
 from axiom.store import write_parquet, write_table
 from tasks.stage import retried
 

@@ -2,8 +2,8 @@
 
 from axiom.evaluation import evaluate
 from axiom.experiment import VERSIONS, iteration_folder
+from axiom.experiment.running import Runtime
 from axiom.records import Evaluation, Sample, Verdict
-from axiom.runtime import Runtime
 from axiom.store import Handle, Writer
 from tasks.stage import light_stage
 

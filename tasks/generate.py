@@ -4,11 +4,11 @@ import sys
 
 from axiom.errors import DataError
 from axiom.experiment import VERSIONS
+from axiom.experiment.running import Runtime
 from axiom.learners import make_problems
 from axiom.problems import prove_disjoint
-from axiom.problems.audit import audit_rates, below_usual
+from axiom.problems.cases.audit import audit_rates, below_usual
 from axiom.records import Problem
-from axiom.runtime import Runtime
 from axiom.store import Handle, Writer
 from tasks.stage import stage_task
 

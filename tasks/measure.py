@@ -2,9 +2,9 @@
 
 from axiom.evaluation import Counters, accuracy_metrics, count_metrics, mismatch_metrics, outcome_metrics
 from axiom.experiment import VERSIONS, iteration_folder
-from axiom.mismatch import Mismatch
+from axiom.experiment.running import Runtime
 from axiom.records import Evaluation, Metric, Sample, Verdict
-from axiom.runtime import Runtime
+from axiom.sampling.mismatch import Mismatch
 from axiom.selection import accepted
 from axiom.store import Handle, Writer
 from tasks.stage import stage_task

@@ -3,8 +3,8 @@
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from axiom.report import write
-from axiom.runtime import Runtime
+from axiom.experiment.running import Runtime
+from axiom.report.page import write
 
 
 @task(name="report", task_run_name="{run.config.name} · report", cache_policy=NO_CACHE, persist_result=False)

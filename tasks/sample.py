@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from axiom.arms import ARMS
 from axiom.experiment import VERSIONS, iteration_folder
-from axiom.mismatch import TRACED
+from axiom.experiment.running import Runtime
 from axiom.progress import Meter
 from axiom.records import Purpose, Sample
-from axiom.rollout import in_order, requests, to_sample
-from axiom.runtime import Runtime
 from axiom.sampling import Trace
+from axiom.sampling.mismatch import TRACED
+from axiom.sampling.requests import in_order, requests, to_sample
 from axiom.sampling.thinking import draw
+from axiom.selection.arms import ARMS
 from axiom.store import Handle, Writer
 from tasks.stage import stage_task
 

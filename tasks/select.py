@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from axiom.arms import ARMS, Harvest, Quota
 from axiom.experiment import VERSIONS, iteration_folder
-from axiom.ledger import Schedule
+from axiom.experiment.ledger import Schedule
+from axiom.experiment.running import Runtime
 from axiom.records import Gold, Sample, Verdict
-from axiom.runtime import Runtime
+from axiom.selection.arms import ARMS, Harvest, Quota
 from axiom.store import Handle, Writer
 from tasks.stage import stage_task
 

@@ -11,8 +11,8 @@ from prefect.context import TaskRunContext
 from prefect.states import Completed
 
 from axiom.errors import InfrastructureError
+from axiom.experiment.running import Runtime
 from axiom.progress import Progress, report
-from axiom.runtime import Runtime
 from axiom.store import Handle
 
 T = TypeVar("T")

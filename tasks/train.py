@@ -3,9 +3,9 @@
 from typing import Any
 
 from axiom.experiment import VERSIONS, iteration_folder
+from axiom.experiment.running import Runtime
 from axiom.progress import Meter
 from axiom.records import Gold, LossStep
-from axiom.runtime import Runtime
 from axiom.seeds import derive
 from axiom.store import Handle, Writer
 from tasks.stage import stage_task

@@ -1,9 +1,9 @@
 """Samples to verdicts: those that fell while the samples were drawn, or all of them now."""
 
 from axiom.experiment import VERSIONS, iteration_folder
+from axiom.experiment.running import Runtime
 from axiom.progress import Meter
 from axiom.records import Outcome, Purpose, Sample, Verdict
-from axiom.runtime import Runtime
 from axiom.store import Handle, Writer
 from tasks.stage import stage_task
 

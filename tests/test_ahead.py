@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-from axiom.ahead import Ahead
 from axiom.config import SandboxConfig
 from axiom.errors import SandboxError
 from axiom.records import Sample, Verdict
 from axiom.verification import Candidate, Verifier, verify_samples
+from axiom.verification.ahead import Ahead
 from tests.test_verification import PROBLEM, RIGHT, candidate, sample
 
 

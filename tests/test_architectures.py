@@ -16,12 +16,12 @@ from peft import PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM
 from transformers.masking_utils import chunked_causal_mask_function, sliding_window_causal_mask_function
 
-from axiom.attention import Segments, Unsupported, attend, layout, mask, reset_rotary
 from axiom.config import ModelConfig, SamplingConfig, TrainingConfig
-from axiom.probe import _open, _shortened, probe
-from axiom.proof import QUICK
+from axiom.learners.probe import _open, _shortened, probe
+from axiom.models.attention import Segments, Unsupported, attend, layout, mask, reset_rotary
+from axiom.models.merging import Merger, originals, put_in_force
+from axiom.models.proof import QUICK
 from axiom.sampling import Request
-from axiom.sampling.merging import Merger, originals, put_in_force
 from axiom.sampling.transformers import Draft, Ending, decode
 from axiom.training.batches import Encoded, pack
 from axiom.training.lora import adapt, lora_config, quickened, save_adapter
@@ -248,7 +248,7 @@ def test_a_proof_by_some_of_the_layers_is_that_of_all(model_type, tmp_path, monk
     model = ModelConfig(path=str(tmp_path), dtype="float32", device="cpu")
     assert _shortened(_open(model))
     quick = probe(model, TRAINING, SAMPLING)
-    monkeypatch.setattr("axiom.probe.DEPTH", 8)
+    monkeypatch.setattr("axiom.learners.probe.DEPTH", 8)
     assert not _shortened(_open(model))
     assert quick == probe(model, TRAINING, SAMPLING)
 

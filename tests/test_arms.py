@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-import axiom.arms
-from axiom.arms import ARMS, Harvest, Quota
-from axiom.arms.yoke import draw
+import axiom.selection.arms
 from axiom.config import ExperimentConfig, ModelConfig, ModularConfig, SamplingConfig, SelectionConfig
 from axiom.errors import ConfigError
-from axiom.ledger import Entry, disagreement, totals
-from axiom.modular import make_modular_problems
+from axiom.experiment.ledger import Entry, disagreement, totals
+from axiom.learners.modular import make_modular_problems
 from axiom.records import Gold, Outcome, Sample, Verdict
 from axiom.seeds import stream
+from axiom.selection.arms import ARMS, Harvest, Quota
+from axiom.selection.yoke import draw
 
 CONFIG = ExperimentConfig(
     model=ModelConfig(kind="modular"), modular=ModularConfig(p=5), iterations=3,
@@ -193,9 +193,9 @@ def test_a_yoked_arm_meets_the_quota(name):
 
 def test_an_arm_is_one_file(tmp_path, monkeypatch):
     """A module with an ARM in the folder is an arm of every list: the registry, the config and the form."""
-    (tmp_path / "lazy.py").write_text("from axiom.arms.frozen import ARM\n")
-    monkeypatch.setattr(axiom.arms, "__path__", [*axiom.arms.__path__, str(tmp_path)])
-    assert set(axiom.arms._discover()) == {*ARMS, "lazy"}
+    (tmp_path / "lazy.py").write_text("from axiom.selection.arms.frozen import ARM\n")
+    monkeypatch.setattr(axiom.selection.arms, "__path__", [*axiom.selection.arms.__path__, str(tmp_path)])
+    assert set(axiom.selection.arms._discover()) == {*ARMS, "lazy"}
     monkeypatch.setitem(ARMS, "lazy", ARMS["frozen"])
     assert ExperimentConfig(arm="lazy").arm == "lazy"
     assert ExperimentConfig.model_json_schema()["properties"]["arm"]["enum"] == list(ARMS)

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import axiom.cli.verify  # noqa: F401  (registers the command)
-from axiom.candidates import check_candidates, check_names, read_candidates
 from axiom.cli.app import app
 from axiom.config import SandboxConfig
 from axiom.errors import DataError
 from axiom.values import decode, encode, integer
+from axiom.verification.files import check_candidates, check_names, read_candidates
 
 ECHO = "def f(x):\n    return x"
 ROW = {"candidate_id": "a", "code": ECHO, "entry_point": "f", "cases": [{"args": [1], "expected": 1}]}

@@ -2,9 +2,9 @@
 
 import pytest
 
-from axiom import charts
 from axiom.evaluation import GREEDY
 from axiom.records import LossStep, Metric
+from axiom.report import charts
 
 
 def steps(iterations, each):

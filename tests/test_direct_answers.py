@@ -9,9 +9,9 @@ import pytest
 from reasoning_gym.factory import DATASETS
 
 from axiom.errors import ConfigError
-from axiom.problems.building import Plan
-from axiom.problems.direct import REFUSED, DirectDeck, check_dataset, score, scored
-from axiom.problems.scoring import SOLVED, scorer
+from axiom.problems.cases.building import Plan
+from axiom.problems.sources.reasoning_gym import REFUSED, DirectDeck, check_dataset, score, scored
+from axiom.problems.sources.scoring import SOLVED, scorer
 from axiom.records import Outcome, Problem, Sample
 from axiom.verification import answer_verdict
 

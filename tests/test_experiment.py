@@ -14,11 +14,10 @@ from pathlib import Path
 import pytest
 from tiny_model import make_tiny_model
 
-from axiom import lock
 from axiom.config import ExperimentConfig, load_config
 from axiom.errors import ConfigError, DataError, LockedError
-from axiom.experiment import EXECUTION, Experiment, differences, experiment_names, identity
-from axiom.provenance import code_and_packages, commit
+from axiom.experiment import EXECUTION, Experiment, differences, experiment_names, identity, lock
+from axiom.experiment.provenance import code_and_packages, commit
 
 
 def saved(root: Path, *overrides: str) -> Experiment:
@@ -105,7 +104,7 @@ def test_a_record_keeps_every_provenance_and_since_when(tmp_path, monkeypatch):
     saved(tmp_path)
     assert json.loads(path.read_text()) == first
     later = code_and_packages() | {"code": "a later commit"}
-    monkeypatch.setattr("axiom.provenance.code_and_packages", lambda: later)
+    monkeypatch.setattr("axiom.experiment.provenance.code_and_packages", lambda: later)
     saved(tmp_path)
     later = json.loads(path.read_text())
     assert [entry["code"] for entry in later["history"]] == [first["code"], "a later commit"]

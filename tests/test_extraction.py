@@ -15,7 +15,7 @@ from axiom.extraction import by_all_rules, extract_code, parsing
 from axiom.extraction import given as given_names
 from axiom.extraction.definitions import definition, may_define
 from axiom.extraction.shortcut import one_block
-from axiom.prompts import fenced
+from axiom.sampling.prompts import fenced
 from axiom.verification import Candidate, Verifier
 from tests.golden import golden
 

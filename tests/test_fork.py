@@ -11,7 +11,7 @@ import pytest
 from axiom.config import load_config, override
 from axiom.errors import ConfigError, DataError, LockedError, StorageError
 from axiom.experiment import Experiment, iteration_folder
-from axiom.fork import fork
+from axiom.experiment.fork import fork
 
 SMALL = ("model.kind=modular", "modular.p=23", "checkpoint_every=100")
 

@@ -8,10 +8,10 @@ from test_prompts import ONE_OF_EACH
 
 from axiom.config import ModelConfig, PromptsConfig, TrainingConfig
 from axiom.models import load_model, load_tokenizer, resolve_model, stop_tokens
-from axiom.prompts import make_template, read_program
-from axiom.proof import OWN, QUICK
+from axiom.models.merging import Merger, originals, put_in_force
+from axiom.models.proof import OWN, QUICK
 from axiom.sampling import Request
-from axiom.sampling.merging import Merger, originals, put_in_force
+from axiom.sampling.prompts import make_template, read_program
 from axiom.sampling.transformers import Draft, Ending, decode
 from axiom.training import Example
 from axiom.training.batches import encode, pack

@@ -16,9 +16,10 @@ from axiom.config import SandboxConfig, load_config
 from axiom.evaluation import GREEDY
 from axiom.experiment import Experiment
 from axiom.records import Case, Event, Metric, Outcome, Problem, Sample, Verdict
-from axiom.report import page
+from axiom.report import study as report
+from axiom.report import study_charts as charts
+from axiom.report.page import page
 from axiom.store import write_parquet
-from axiom.study import charts, report
 from axiom.study.compare import by_arm, compare_arms
 from axiom.study.config import Reading
 from axiom.values import decode

@@ -6,8 +6,8 @@ from axiom import values
 from axiom.config import ProblemsConfig, SandboxConfig
 from axiom.errors import ConfigError
 from axiom.problems import audit_cases, generate_splits, prove_disjoint
-from axiom.problems.direct import score
-from axiom.problems.humaneval import humaneval_problems
+from axiom.problems.sources.humaneval import humaneval_problems
+from axiom.problems.sources.reasoning_gym import score
 from axiom.verification import Candidate, Verifier
 
 

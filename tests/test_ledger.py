@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from axiom.arms import Quota
 from axiom.config import ExperimentConfig
 from axiom.errors import ConfigError
 from axiom.experiment import Experiment, iteration_folder
-from axiom.ledger import COMPARED, SHOWN, Entry, Schedule, disagreement, read, totals, write
+from axiom.experiment.ledger import COMPARED, SHOWN, Entry, Schedule, disagreement, read, totals, write
 from axiom.records import Gold, LossStep, Record
+from axiom.selection.arms import Quota
 from axiom.store import Writer
 
 

@@ -12,11 +12,11 @@ from axiom.config import ExperimentConfig
 from axiom.errors import EngineError
 from axiom.evaluation import Counters, mismatch_metrics
 from axiom.experiment import Experiment
+from axiom.experiment.running import running
 from axiom.learners import LanguageLearner
-from axiom.mismatch import LIMIT, Mismatch, measure, share_in_force, wrong
 from axiom.models import Policy
-from axiom.runtime import running
 from axiom.sampling import Request
+from axiom.sampling.mismatch import LIMIT, Mismatch, measure, share_in_force, wrong
 from axiom.sampling.thinking import draw
 from axiom.training import Example, Kept, score, train
 from tasks.generate import generate

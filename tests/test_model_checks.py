@@ -17,7 +17,7 @@ from axiom.config import load_config
 from axiom.errors import ConfigError
 from axiom.learners import check
 from axiom.models import load_tokenizer, stop_tokens
-from axiom.proof import prove
+from axiom.models.proof import prove
 
 
 @pytest.fixture
@@ -146,18 +146,19 @@ def test_a_proof_is_made_once_for_a_model_and_again_for_another(folder, tmp_path
     monkeypatch.setenv("AXIOM_CACHE_DIR", str(tmp_path / "cache"))
     chosen = config(folder)
     first = prove(chosen.model, chosen.training, chosen.sampling)
-    monkeypatch.setattr("axiom.probe.probe", lambda *_: pytest.fail("probed again"))
+    monkeypatch.setattr("axiom.learners.probe.probe", lambda *_: pytest.fail("probed again"))
     assert prove(chosen.model, chosen.training, chosen.sampling) == first
     with pytest.MonkeyPatch.context() as other:
         other.setattr("importlib.metadata.version", lambda name: "0.1")
         with pytest.raises(pytest.fail.Exception, match="probed again"):
             prove(chosen.model, chosen.training, chosen.sampling)
         other.undo()
-        other.setattr("axiom.proof._code", lambda: "other code")
+        other.setattr("axiom.models.proof._code", lambda: "other code")
         with pytest.raises(pytest.fail.Exception, match="probed again"):
             prove(chosen.model, chosen.training, chosen.sampling)
     elsewhere = (
-        "import sys; sys.modules['axiom.probe'] = None; from axiom.config import *; from axiom.proof import prove; "
+        "import sys; sys.modules['axiom.learners.probe'] = None; from axiom.config import *; "
+        "from axiom.models.proof import prove; "
         f"model = ModelConfig.model_validate_json({chosen.model.model_dump_json()!r}); "
         "prove(model, TrainingConfig(), SamplingConfig())"
     )

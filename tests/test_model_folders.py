@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from axiom.config import load_config
 from axiom.errors import ConfigError
 from axiom.learners import check
-from axiom.model_checks import table_length
+from axiom.learners.checks import table_length
 
 SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
 LLAMA = SIZES | {"vocab_size": 257, "num_key_value_heads": 2, "tie_word_embeddings": False}

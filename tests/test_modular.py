@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from axiom.bench.control import CONTROLS, run
 from axiom.config import DetectionConfig, ExperimentConfig, ModelConfig, ModularConfig, SamplingConfig, TrainingConfig
-from axiom.control import CONTROLS, run
 from axiom.errors import ConfigError
-from axiom.models import Policy
-from axiom.modular import (
+from axiom.learners.modular import (
     BETAS,
     ModularLearner,
     ModularSampler,
@@ -22,8 +21,9 @@ from axiom.modular import (
     new_network,
     residues,
 )
-from axiom.rollout import requests
+from axiom.models import Policy
 from axiom.sampling import Request
+from axiom.sampling.requests import requests
 from axiom.training import Example
 from axiom.values import decode
 

@@ -24,7 +24,7 @@ from axiom.cli.app import main
 from axiom.config import ExperimentConfig, all_keys, build_config, checked, load_config
 from axiom.errors import ConfigError
 from axiom.experiment import Experiment, iteration_folder
-from axiom.gate import admit
+from axiom.experiment.gate import admit
 from flows.experiment import experiment
 from flows.operation import Operation
 

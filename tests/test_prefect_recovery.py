@@ -22,7 +22,7 @@ import pytest
 from prefect_operator import Operator, contents, operating, processes_of, wait_until
 
 from axiom.config import load_config
-from axiom.lock import read_note
+from axiom.experiment.lock import read_note
 from flows.operation import slot
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]

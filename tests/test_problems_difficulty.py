@@ -8,8 +8,8 @@ from scipy.stats import spearmanr
 
 from axiom.cli import main
 from axiom.config import load_config
+from axiom.evaluation.difficulty import trends
 from axiom.experiment import Experiment
-from axiom.problems.difficulty import trends
 from axiom.records import Evaluation
 from axiom.store import write_parquet
 

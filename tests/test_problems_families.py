@@ -11,15 +11,15 @@ from scipy.stats import binom
 from axiom import problems, values
 from axiom.config import SandboxConfig
 from axiom.problems import GENERATORS, audit_cases, generate
-from axiom.problems.audit import audit, audit_rates, below_usual, cheats
-from axiom.problems.building import Plan, build, fingerprint, size_at
-from axiom.problems.counting import distinct
-from axiom.problems.decks import candidates
+from axiom.problems.cases.audit import audit, audit_rates, below_usual, cheats
+from axiom.problems.cases.building import Plan, build, fingerprint, size_at
+from axiom.problems.cases.inputs import STRATA, Quick
 from axiom.problems.family import load
-from axiom.problems.inputs import STRATA, Quick
 from axiom.problems.measured import MEASURED, Measured
 from axiom.problems.space import parsed
-from axiom.prompts import call, question
+from axiom.problems.splits.counting import distinct
+from axiom.problems.splits.decks import candidates
+from axiom.sampling.prompts import call, question
 from axiom.verification import Candidate, Verifier
 
 FAMILIES = sorted(GENERATORS)

@@ -6,11 +6,11 @@ import pytest
 
 from axiom import values
 from axiom.problems import GENERATORS, generate
-from axiom.problems.decks import candidates
-from axiom.problems.drawing import packed
+from axiom.problems.cases.drawing import packed
+from axiom.problems.cases.guidance import Wrong
+from axiom.problems.cases.outline import load_shared, outlines
 from axiom.problems.family import load
-from axiom.problems.guidance import Wrong
-from axiom.problems.outline import load_shared, outlines
+from axiom.problems.splits.decks import candidates
 
 FAMILIES = sorted(GENERATORS)
 

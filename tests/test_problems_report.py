@@ -9,11 +9,11 @@ from tiny_model import make_tiny_model
 from axiom.config import load_config
 from axiom.evaluation import GREEDY
 from axiom.experiment import Experiment
+from axiom.experiment.running import Runtime
 from axiom.problems import prove_disjoint
-from axiom.problems.audit import audit_rates
+from axiom.problems.cases.audit import audit_rates
 from axiom.records import Event, Metric
-from axiom.report import page
-from axiom.runtime import Runtime
+from axiom.report.page import page
 from axiom.store import write_table
 from tasks.generate import generate
 

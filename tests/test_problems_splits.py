@@ -12,23 +12,23 @@ from axiom.errors import ConfigError, DataError
 from axiom.problems import (
     GENERATORS,
     audit_cases,
-    bounded,
     check_families,
     family_named,
     generate,
     generate_splits,
-    humaneval,
     prove_disjoint,
-    rings,
 )
-from axiom.problems.building import Plan, build
-from axiom.problems.bulk import write
+from axiom.problems.cases import bounded
+from axiom.problems.cases.building import Plan, build
 from axiom.problems.composition import joined
-from axiom.problems.decks import Dealt, candidates
 from axiom.problems.family import load
-from axiom.problems.humaneval import humaneval_problems
-from axiom.problems.overlap import first_solved, first_solving, solves, subject
+from axiom.problems.sources import humaneval
+from axiom.problems.sources.humaneval import humaneval_problems
 from axiom.problems.space import permutation
+from axiom.problems.splits import rings
+from axiom.problems.splits.bulk import write
+from axiom.problems.splits.decks import Dealt, candidates
+from axiom.problems.splits.overlap import first_solved, first_solving, solves, subject
 from axiom.records import Case, Problem, Split
 from axiom.seeds import stream
 

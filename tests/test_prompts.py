@@ -11,8 +11,8 @@ from axiom.config import ProblemsConfig, PromptsConfig
 from axiom.errors import ConfigError
 from axiom.problems import generate_splits
 from axiom.problems.registry import GENERATORS
-from axiom.prompts import TOP_LEVEL, WORKED, bos_text, code_head, digest, fenced, make_template, read_program
 from axiom.records import Case, Problem
+from axiom.sampling.prompts import TOP_LEVEL, WORKED, bos_text, code_head, digest, fenced, make_template, read_program
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}"

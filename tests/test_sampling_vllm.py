@@ -26,10 +26,10 @@ from axiom.extraction import extract_code
 from axiom.learners import LanguageLearner
 from axiom.models import Policy, load_tokenizer
 from axiom.problems import generate_splits
-from axiom.prompts import make_template
 from axiom.records import Outcome
 from axiom.sampling import Request, engine_process
 from axiom.sampling.engine_process import EngineProcess
+from axiom.sampling.prompts import make_template
 from axiom.sampling.transformers import TransformersSampler
 from axiom.training import Example, train
 from axiom.verification import Candidate, Verifier

@@ -18,8 +18,8 @@ from safetensors import SafetensorError
 from axiom.config import ExperimentConfig
 from axiom.errors import DataError, StorageError
 from axiom.experiment import Experiment
+from axiom.experiment.running import Runtime
 from axiom.records import RECORDS, Gold, Problem, Record
-from axiom.runtime import Runtime
 from axiom.store import Downloads, Folder, Handle, StageStore, Writer, hash_json, read_parquet, write_parquet
 
 

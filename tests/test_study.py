@@ -12,34 +12,34 @@ import pytest
 from tiny_model import make_tiny_model, make_tiny_programmer
 from typer.testing import CliRunner
 
-from axiom import survival
-from axiom.arms import ARMS
 from axiom.cli.science import app
 from axiom.config import ExperimentConfig
 from axiom.errors import ConfigError, DataError
 from axiom.evaluation import GREEDY
 from axiom.experiment import Experiment
+from axiom.experiment.ledger import Entry, disagreement
+from axiom.experiment.running import handing_on, running
 from axiom.grokking import Curve
-from axiom.ledger import Entry, disagreement
 from axiom.models import Policy
 from axiom.records import Gold, LossStep, Metric, Sample, Verdict
-from axiom.runtime import handing_on, running
+from axiom.report import study as report
+from axiom.report import study_charts as charts
 from axiom.sampling import Request
 from axiom.selection import accepted
+from axiom.selection.arms import ARMS
 from axiom.study import (
     Outcome,
     Reading,
     by_arm,
-    charts,
     compare,
     compare_arms,
     gather,
     load_study,
     plan,
     read,
-    report,
     run_name,
     stable_from,
+    survival,
 )
 from axiom.study.power import plans, read_figures
 from axiom.training import Example

@@ -12,7 +12,7 @@ from lifelines.statistics import logrank_test
 from lifelines.utils import restricted_mean_survival_time
 from scipy import stats
 
-from axiom.survival import (
+from axiom.study.survival import (
     bootstrap_mean,
     detectable,
     fewest_pairs,

@@ -17,7 +17,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from axiom.candidates import check_candidates, read_candidates
 from axiom.cli.app import app
 from axiom.config import SandboxConfig
 from axiom.errors import DataError, SandboxError
@@ -27,6 +26,7 @@ from axiom.sandbox.host import Run
 from axiom.sandbox.judge import READY, judge
 from axiom.values import encode
 from axiom.verification import Candidate, CandidateVerdict, Verifier, answer_verdict, verify_samples
+from axiom.verification.files import check_candidates, read_candidates
 
 RIGHT = "def f(x):\n    return x + 1\n"
 

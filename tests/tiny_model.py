@@ -8,7 +8,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from axiom.prompts import fenced
+from axiom.sampling.prompts import fenced
 
 
 def make_tiny_model(folder: Path, seed: int = 0) -> Path:

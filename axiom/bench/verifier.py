@@ -20,9 +20,10 @@ from axiom.bench.curves import FAMILIES, TRAIN_N, Truth, sampled
 from axiom.config import DetectionConfig, SandboxConfig
 from axiom.evaluation import wilson_interval
 from axiom.grokking import Curve, detect
-from axiom.problems import GENERATORS, audit, generate
-from axiom.problems.humaneval import humaneval_problems
-from axiom.problems.mutation import edits, guarded
+from axiom.problems import GENERATORS, generate
+from axiom.problems.cases import audit
+from axiom.problems.cases.mutation import edits, guarded
+from axiom.problems.sources.humaneval import humaneval_problems
 from axiom.records import Case, Outcome, Problem
 from axiom.verification import Candidate, Verifier
 

@@ -7,8 +7,8 @@ from typing import Any
 from axiom.config import ModelConfig, ProblemsConfig, PromptsConfig
 from axiom.models import load_tokenizer, resolve_model
 from axiom.problems import generate_splits
-from axiom.prompts import make_template
 from axiom.sampling import Request
+from axiom.sampling.prompts import make_template
 from axiom.training import Example
 
 SHAPES: dict[str, dict[str, Any]] = {

@@ -16,7 +16,7 @@ from axiom.cli.app import app, console
 from axiom.cli.run import Root
 from axiom.errors import ConfigError
 from axiom.experiment import DEFAULT_ROOT
-from axiom.provenance import versions as installed
+from axiom.experiment.provenance import versions as installed
 
 State = Literal["ok", "note", "missing"]
 MARKS: dict[State, str] = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "missing": "[red]missing[/]"}
@@ -60,9 +60,9 @@ def doctor(
 def _probe(path: str) -> Iterator[Finding]:
     """What a run of this model would use, in bfloat16 on a GPU and in float32 on a CPU."""
     from axiom.config import ModelConfig, SamplingConfig, TrainingConfig
-    from axiom.model_checks import check_folder
+    from axiom.learners.checks import check_folder
     from axiom.models import resolve_device
-    from axiom.proof import prove
+    from axiom.models.proof import prove
 
     model = ModelConfig(path=path)
     check_folder(model)

@@ -97,7 +97,7 @@ def _print_row(row: Mapping[str, Any]) -> None:
 def report(name: Name, root: Root = DEFAULT_ROOT) -> None:
     """Write an experiment's page anew and say where it lies."""
     from axiom.experiment import Experiment
-    from axiom.report import write
+    from axiom.report.page import write
 
     experiment = Experiment.open(root, name)
     if not experiment.folder.exists("metrics.parquet"):
@@ -114,10 +114,10 @@ def plot(
     root: Root = DEFAULT_ROOT,
 ) -> None:
     """Draw one chart of an experiment into a file."""
-    from axiom import charts
     from axiom.cli.outputs import check_file, check_folder
     from axiom.experiment import Experiment
     from axiom.records import Metric
+    from axiom.report import charts
 
     known = {"accuracy": charts.accuracy, "gold": charts.gold, "outcomes": charts.outcomes, "families": charts.families}
     if chart not in known:

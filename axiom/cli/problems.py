@@ -14,9 +14,9 @@ from axiom.errors import ConfigError, DataError
 from axiom.experiment import DEFAULT_ROOT
 
 if TYPE_CHECKING:
+    from axiom.evaluation.difficulty import Trend
     from axiom.experiment import Experiment
-    from axiom.problems.audit import Rates, Run
-    from axiom.problems.difficulty import Trend
+    from axiom.problems.cases.audit import Rates, Run
     from axiom.problems.family import Family as Kind
     from axiom.problems.measured import Measured
     from axiom.records import Case, Evaluation, Problem
@@ -73,7 +73,7 @@ def _bounds(text: str) -> tuple[int, int]:
 
 def _write(out: Path, names: list[str], bounds: tuple[int, int] | None, count: int, seed: int) -> None:
     from axiom.cli.outputs import check_file
-    from axiom.problems.bulk import write
+    from axiom.problems.splits.bulk import write
 
     check_file("--out", out, (".parquet", ".jsonl"))
     console.print(f"{write(out, names, bounds, count, seed)} problems written to {out}", markup=False)
@@ -91,7 +91,7 @@ def _print(names: list[str], bounds: tuple[int, int] | None, count: int, seed: i
 def _print_one(problem: "Problem", show: bool) -> None:
     from rich.syntax import Syntax
 
-    from axiom.prompts import call, question
+    from axiom.sampling.prompts import call, question
 
     console.rule(f"{problem.family} · difficulty {problem.difficulty} · {problem.problem_id}", align="left")
     console.print(question(problem), highlight=False, markup=False)
@@ -142,8 +142,8 @@ def splits(
     from axiom.config import load_config
     from axiom.learners import make_problems
     from axiom.problems import prove_disjoint
-    from axiom.problems.audit import audit_rates, below_usual
-    from axiom.problems.proof import summary
+    from axiom.problems.cases.audit import audit_rates, below_usual
+    from axiom.problems.splits.proof import summary
     from axiom.records import Problem
     from axiom.store import Folder, write_parquet
 
@@ -174,7 +174,7 @@ def audit(
 
     Example: axiom problems audit --family list_sort --family rpn
     """
-    from axiom.problems.audit import audit as plant
+    from axiom.problems.cases.audit import audit as plant
 
     rates = []
     with _judge(sandbox) as judge:
@@ -196,8 +196,8 @@ def difficulty(
 
     Example: axiom problems difficulty quickstart --iteration 0
     """
+    from axiom.evaluation.difficulty import trends
     from axiom.experiment import Experiment
-    from axiom.problems.difficulty import trends
 
     at, rows = _measured(Experiment.open(root, name), iteration)
     found = trends(row for row in rows if row.split in ("train", "val", "test"))

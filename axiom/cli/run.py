@@ -76,7 +76,7 @@ def fork(
     """
     from axiom.config import override
     from axiom.experiment import Experiment
-    from axiom.fork import fork as make_fork
+    from axiom.experiment.fork import fork as make_fork
 
     parent = Experiment.open(root, name)
     config = override(parent.config, overrides or (), name=experiment, iterations=iterations)
@@ -85,7 +85,7 @@ def fork(
 
 def _start(config: Any, root: str) -> None:
     from axiom.cli.display import Display
-    from axiom.gate import admit
+    from axiom.experiment.gate import admit
     from axiom.progress import listen
 
     admit(root, config)
@@ -101,7 +101,7 @@ def _summary(root: str, name: str, report: str) -> None:
     from axiom.cli.display import as_table
     from axiom.experiment import Experiment
     from axiom.records import Metric
-    from axiom.report import accuracy_rows, verdict
+    from axiom.report.page import accuracy_rows, verdict
 
     experiment = Experiment.open(root, name)
     metrics = experiment.stages.read("", "metrics", Metric)
@@ -119,7 +119,7 @@ def status(name: Name, root: Root = DEFAULT_ROOT) -> None:
     from axiom.cli.display import as_table
     from axiom.experiment import Experiment
     from axiom.records import Metric
-    from axiom.report import accuracy_rows, verdict
+    from axiom.report.page import accuracy_rows, verdict
 
     experiment = Experiment.open(root, name)
     folders = experiment.folder.join("iterations").names()

@@ -57,7 +57,7 @@ def detect(
     grokking.check_curve(read)
     found = grokking.detect(read)
     if out is not None:
-        from axiom import curve_charts
+        from axiom.report import curves as curve_charts
 
         curve_charts.save(curve_charts.phases(read, found, Path(source).stem), out)
     if as_json:
@@ -77,7 +77,7 @@ def _detect_slices(root: str, name: str, as_json: bool, out: Path | None) -> Non
     curves = _slices(experiment)
     found = {part: grokking.detect(curve, experiment.config.detection) for part, curve in curves.items()}
     if out is not None:
-        from axiom import curve_charts
+        from axiom.report import curves as curve_charts
 
         panels = {part: (curves[part], phases) for part, phases in found.items()}
         curve_charts.save(curve_charts.gallery(panels, "iteration"), out)
@@ -119,8 +119,8 @@ def control(
 
     Exits with 1 when the detector misses a jump or sees one where there is none.
     """
-    from axiom import control as controls
-    from axiom import curve_charts
+    from axiom.bench import control as controls
+    from axiom.report import curves as curve_charts
 
     check_folder("--out", out)
     table = Table("control", "recipe", "steps", "seconds", "should grok", "it", "verdict")
@@ -297,8 +297,8 @@ def compare(
     Example: axiom compare deployments/h1-modular.toml --out artifacts/h1
     """
     from axiom.cli.display import as_table
+    from axiom.report import study as reports
     from axiom.study import Reading, check_arms, compare_arms, gather, load_study
-    from axiom.study import report as reports
 
     given = {"split": split, "level": level, "confidence": confidence}
     chosen_here: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
@@ -328,8 +328,9 @@ def compare(
 def _draw(
     title: str, arms: "Mapping[str, Sequence[Outcome]]", found: "Sequence[Comparison]", reading: "Reading", folder: Path
 ) -> None:
-    from axiom import curve_charts
-    from axiom.study import charts, report
+    from axiom.report import curves as curve_charts
+    from axiom.report import study as report
+    from axiom.report import study_charts as charts
 
     made = charts.all_of(arms, found, reading.clock, reading.split, reading.confidence)
     for name, chart in made.items():

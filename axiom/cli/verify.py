@@ -45,10 +45,10 @@ def verify(
 
     Example: axiom verify candidates.jsonl --out verdicts.jsonl
     """
-    from axiom.candidates import FORMATS, check_candidates, check_names
     from axiom.cli.outputs import check_file
     from axiom.config import build_config
     from axiom.verification import Verifier
+    from axiom.verification.files import FORMATS, check_candidates, check_names
 
     check_file("--out", out, FORMATS, [file])
     place = check_candidates(file)
@@ -62,8 +62,8 @@ def verify(
 
 def _verify(verifier: "Verifier", file: Path, out: Path, comparison: Comparison, place: dict[str, int]) -> int:
     """Judge and write; 0, or the exit code of a run that was interrupted and has written what it had."""
-    from axiom.candidates import note, read_candidates, write_verdicts
     from axiom.verification import Candidate
+    from axiom.verification.files import note, read_candidates, write_verdicts
 
     verdicts: list[CandidateVerdict] = []
     notes: dict[str, str] = {}

@@ -7,10 +7,10 @@ prove_disjoint    the proof that they are, as rows to store
 audit_cases       a second hidden set for one problem
 """
 
-from axiom.problems.bulk import generate
-from axiom.problems.proof import prove_disjoint
 from axiom.problems.registry import GENERATORS, check_families, family_named
-from axiom.problems.splits import audit_cases, generate_splits
+from axiom.problems.splits.bulk import generate
+from axiom.problems.splits.deal import audit_cases, generate_splits
+from axiom.problems.splits.proof import prove_disjoint
 
 __all__ = [
     "GENERATORS",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from axiom.problems.inputs import Independent, one_language
+from axiom.problems.cases.inputs import Independent, one_language
 from axiom.problems.space import Axes, Names, Space, Variant
 
 Sampler = Callable[[Variant, random.Random, str, int], list[Any]]
@@ -19,8 +19,8 @@ class Family:
 
     `describe` tells a reader, `program` prints the reference function, `solve` interprets the variant on arguments
     (its results are the expected values), and `sample(variant, rng, stratum, size)` draws legal arguments. The
-    strata are those of `axiom.problems.inputs`; `size` is the usual number of items, digits or characters. `axes` is
-    one product of choices, or several where kinds of task need other axes. `accepts_any` says that every value of the
+    strata are those of `axiom.problems.cases.inputs`; `size` is the usual number of items, digits or characters. `axes`
+    is a product of choices, or several where kinds of task need other axes. `accepts_any` says that every value of the
     parameter's type is a legal argument, so that another function's result may be handed in. `language` tells what
     of a variant `sample` looks at: two variants of the same language draw the same arguments from the same stream.
     Without it, no two variants are taken to share theirs. `patience` is how many further draws in a row may tell no

@@ -1,6 +1,6 @@
 """What was counted of each family: its behaviourally distinct variants, and the wrong programs its cases reject.
 
-Counting takes minutes, so the figures stand here. `python -m axiom.problems.counting` counts anew and prints the rows.
+Counting takes minutes, so the figures stand here. `python -m axiom.problems.splits.counting` counts anew.
 """
 
 from typing import NamedTuple

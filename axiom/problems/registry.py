@@ -10,8 +10,8 @@ from axiom.config import ProblemsConfig
 from axiom.errors import ConfigError
 from axiom.problems import families
 from axiom.problems.composition import JOINT, compose
-from axiom.problems.direct import check_dataset, is_direct
 from axiom.problems.family import Family
+from axiom.problems.sources.reasoning_gym import check_dataset, is_direct
 
 
 def _discover() -> dict[str, Family]:

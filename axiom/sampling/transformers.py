@@ -22,13 +22,12 @@ from transformers import (
     StoppingCriteriaList,
 )
 
-from axiom import attention
 from axiom.config import ModelConfig, SamplingConfig
-from axiom.models import Policy, check_adapter, load_model, load_tokenizer, resolve_model, stop_tokens
-from axiom.proof import Way, prove
+from axiom.models import Policy, attention, check_adapter, load_model, load_tokenizer, resolve_model, stop_tokens
+from axiom.models.merging import Merger, originals, put_in_force
+from axiom.models.proof import Way, prove
 from axiom.sampling import Completion, Request, Trace, spread, stopped_at
 from axiom.sampling.choice import choose, uniforms
-from axiom.sampling.merging import Merger, originals, put_in_force
 from axiom.sampling.slots import PromptCache, SlotCache
 from axiom.seeds import derive
 

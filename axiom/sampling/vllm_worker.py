@@ -51,7 +51,7 @@ class Worker:
         """Build the engine."""
         from vllm import LLM, __version__
 
-        from axiom.sampling.merging import Merger, checkpoint_reader
+        from axiom.models.merging import Merger, checkpoint_reader
 
         _warm_up_plainly()
         gc.freeze()  # what is imported stays: vLLM collects a dozen times while it starts

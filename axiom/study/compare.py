@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from axiom import survival
-from axiom.arms import ARMS
 from axiom.config import OF_A_RUN, ExperimentConfig
 from axiom.errors import DataError
 from axiom.experiment import Experiment, differences
-from axiom.ledger import disagreement, totals
+from axiom.experiment.ledger import disagreement, totals
+from axiom.selection.arms import ARMS
+from axiom.study import survival
 from axiom.study.config import UNITS, Reading
 from axiom.study.outcome import Outcome, read
 

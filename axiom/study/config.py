@@ -10,7 +10,7 @@ from axiom.commands import suggest
 from axiom.config import OF_A_RUN, Arm, ExperimentConfig, Fraction, Section, checked, load_config, read_toml
 from axiom.errors import ConfigError
 from axiom.records import Split
-from axiom.survival import fewest_pairs
+from axiom.study.survival import fewest_pairs
 
 WINDOW = 3
 """Evaluations that are pooled to tell whether a run has generalised."""
@@ -127,7 +127,7 @@ def plan(study: StudyConfig, seed: int) -> list[ExperimentConfig]:
 
     Raises ConfigError for a mistake in the preset or in the study's settings.
     """
-    from axiom.arms import ARMS
+    from axiom.selection.arms import ARMS
 
     expert = run_name(study, "expert_iteration", seed)
     configs = []

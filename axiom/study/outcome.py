@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from axiom import ledger
 from axiom.errors import DataError
 from axiom.evaluation import GREEDY
-from axiom.experiment import Experiment
+from axiom.experiment import Experiment, ledger
 from axiom.grokking import Curve, detect
 from axiom.grokking.curve import Floats
 from axiom.records import Metric

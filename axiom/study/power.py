@@ -12,7 +12,7 @@ from scipy.stats import norm
 
 from axiom.errors import ConfigError, DataError
 from axiom.study.config import UNITS, StudyConfig
-from axiom.survival import fewest_pairs, power
+from axiom.study.survival import fewest_pairs, power
 
 EFFECTS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 """Differences between arms, in standard deviations of the paired differences."""

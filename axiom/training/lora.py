@@ -14,12 +14,20 @@ from peft.tuners.lora import LoraLayer
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from axiom import attention
 from axiom.config import ModelConfig, TrainingConfig
 from axiom.errors import ConfigError
-from axiom.models import FINGERPRINT_KEY, Policy, check_adapter, fingerprint, load_model, read_settings, resolve_model
-from axiom.proof import TrainPath, prove
-from axiom.sampling.merging import Merger, originals
+from axiom.models import (
+    FINGERPRINT_KEY,
+    Policy,
+    attention,
+    check_adapter,
+    fingerprint,
+    load_model,
+    read_settings,
+    resolve_model,
+)
+from axiom.models.merging import Merger, originals
+from axiom.models.proof import TrainPath, prove
 from axiom.seeds import derive
 from axiom.training import Kept
 from axiom.training.lowrank import ADAPTER, Factors, fuse_norms

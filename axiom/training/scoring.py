@@ -13,12 +13,12 @@ from peft import PeftModel, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file
 
-from axiom.attention import rotary_limit
 from axiom.config import ModelConfig, TrainingConfig
 from axiom.models import Policy, load_model
-from axiom.proof import OWN, TrainPath
+from axiom.models.attention import rotary_limit
+from axiom.models.merging import special_settings
+from axiom.models.proof import OWN, TrainPath
 from axiom.sampling import Trace
-from axiom.sampling.merging import special_settings
 from axiom.training import Kept
 from axiom.training.batches import Encoded, pack
 from axiom.training.lora import SETTINGS, WEIGHTS, Trainable, merge, opened

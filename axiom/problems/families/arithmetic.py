@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+from axiom.problems.cases.inputs import huge
 from axiom.problems.family import Family, function
-from axiom.problems.inputs import huge
 from axiom.problems.operators import NUMERALS, TELLING, VALUES, Algebra, algebras, reading, weighted
 from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import FINISH

@@ -1,6 +1,6 @@
 """A shorter list: which elements stay, what becomes of each, in which order they come."""
 
-from axiom.problems import inputs
+from axiom.problems.cases import inputs
 from axiom.problems.family import Family, function
 from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import MAPS, PREDICATES, comprehension

@@ -1,6 +1,6 @@
 """Sorting: which elements, by which key, in which direction, how ties fall, which part is returned."""
 
-from axiom.problems import inputs
+from axiom.problems.cases import inputs
 from axiom.problems.family import Family, function
 from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import PREDICATES, comprehension

@@ -1,6 +1,6 @@
 """Palindromes: what of the string counts, and what is asked: whole, ends, parts, repair."""
 
-from axiom.problems import inputs
+from axiom.problems.cases import inputs
 from axiom.problems.family import Family, function
 from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import FINISH, VIEWS, finished, sentence

@@ -4,7 +4,7 @@ import math
 import random
 from collections.abc import Callable
 
-from axiom.problems import inputs
+from axiom.problems.cases import inputs
 from axiom.problems.family import Family, function
 from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import FINISH, finished, sentence

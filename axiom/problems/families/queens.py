@@ -2,7 +2,7 @@
 
 import random
 
-from axiom.problems import inputs
+from axiom.problems.cases import inputs
 from axiom.problems.family import Family, function
 from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import FINISH, finished, sentence

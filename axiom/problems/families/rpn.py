@@ -4,8 +4,8 @@ import functools
 import random
 from collections.abc import Callable, Sequence
 
+from axiom.problems.cases.inputs import huge
 from axiom.problems.family import Family, function
-from axiom.problems.inputs import huge
 from axiom.problems.operators import NUMERALS, TELLING, VALUES, Algebra, algebras, reading, weighted
 from axiom.problems.space import Axes, Option, Variant
 from axiom.problems.vocabulary import FINISH

@@ -1,6 +1,6 @@
 """Counting characters of a string: which ones, where, and what is asked about them."""
 
-from axiom.problems import inputs
+from axiom.problems.cases import inputs
 from axiom.problems.family import Family, function
 from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import FINISH, VIEWS, finished, sentence

@@ -1,6 +1,6 @@
 """A string through one to four plain steps."""
 
-from axiom.problems import inputs
+from axiom.problems.cases import inputs
 from axiom.problems.family import Family, function
 from axiom.problems.space import Option, Variant
 

@@ -1,6 +1,6 @@
 """Words of a sentence: which ones count, and what is asked about them."""
 
-from axiom.problems import inputs
+from axiom.problems.cases import inputs
 from axiom.problems.family import Family, function
 from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import FINISH, finished, sentence

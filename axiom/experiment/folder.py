@@ -1,0 +1,265 @@
+"""One experiment on disk: its config, its lock, its stages, and what it holds in memory while it runs."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from axiom.commands import DEFAULT_ROOT, suggest
+from axiom.config import ExperimentConfig, checked, stored_config
+from axiom.errors import ConfigError, DataError
+from axiom.experiment import lock
+from axiom.experiment.computed_with import Facts, changed, facts
+from axiom.experiment.provenance import code_and_packages, continued, provenance
+from axiom.folders import Folder
+from axiom.records import Problem
+from axiom.sampling.prompts import digest
+from axiom.store import StageStore
+
+__all__ = [
+    "DEFAULT_ROOT", "EXECUTION", "PAUSE", "VERSIONS", "Experiment", "differences", "experiment_names", "identity",
+    "iteration_folder",
+]  # fmt: skip
+
+RECORD = "experiment.json"
+PAUSE = "pause"
+"""File in an experiment's folder that asks its run to end after the iteration at hand."""
+
+VERSIONS = {
+    "problems": "6", "samples": "6", "verdicts": "3", "gold": "3", "adapter": "4", "evaluation": "1", "metrics": "3",
+    "iteration": "1",
+}  # fmt: skip
+"""Version of the code behind each stage. Raise one when the stage would compute something else from the same inputs."""
+
+EXECUTION = {
+    "iterations": None, "checkpoint_every": None, "sandbox": {"workers"}, "sampling": {"batch_size", "vllm", "engine"},
+    "model": {"device"},
+}  # fmt: skip
+"""Fields that say how long or where a run goes, not what it computes: they may change between start and resume."""
+
+
+class Experiment:
+    """A folder `<root>/<name>` with its resolved config."""
+
+    def __init__(self, root: str, config: ExperimentConfig) -> None:
+        self.root, self.config = root, config
+        self.folder = Folder(root).join(config.name)
+        self.stages = StageStore(self.folder, code_and_packages)
+
+    @classmethod
+    def create(cls, root: str, config: ExperimentConfig) -> "Experiment":
+        """The experiment of this config: new, or the one on disk if its config asks for the same.
+
+        Raises ConfigError when the config breaks a rule, however it was made, and when the name belongs to an
+        experiment with another config.
+        """
+        experiment = cls(root, checked(ExperimentConfig, config))
+        experiment.folder.check_writable()
+        experiment.check_record()
+        return experiment
+
+    @classmethod
+    def open(cls, root: str, name: str) -> "Experiment":
+        """The experiment on disk. Raises ConfigError when there is none of that name."""
+        folder = Folder(root).join(name)
+        if "/" in name or not folder.exists(RECORD):
+            known = ", ".join(experiment_names(root)) or "none yet"
+            raise ConfigError(
+                f"no experiment {name!r} under {root!r}; there: {known}; `{suggest('list', root=root)}` shows them"
+            )
+        try:
+            return cls(root, stored_config(_read_record(folder)["config"]))
+        except (KeyError, TypeError, ConfigError) as error:
+            raise _damaged(folder, error) from None
+
+    def check_record(self) -> None:
+        """Raise ConfigError when the name belongs to an experiment on disk that computes something else."""
+        if not self.folder.exists(RECORD):
+            return
+        name, root = self.config.name, self.root
+        differing = differences(Experiment.open(root, name).config, self.config)
+        if differing:
+            key, (old, new) = next(iter(differing.items()))
+            raise ConfigError(
+                f"experiment {name!r} already exists with {key} = {json.dumps(old)}, not {json.dumps(new)}"
+                f"{f' (and {len(differing) - 1} more differences)' if len(differing) > 1 else ''}; choose another name "
+                f"with --experiment, or `{suggest('resume', name, root=root)}` to continue it as it is"
+            )
+
+    def save(self, **more: Any) -> None:
+        """Write experiment.json if it is new or a field of execution, the code, a package or the hardware changed.
+
+        `more` is written beside the config of a new experiment. Raises ConfigError instead of writing what could not
+        be opened again.
+        """
+        config, now = checked(ExperimentConfig, self.config).model_dump(mode="json"), provenance()
+        self.check_record()
+        old = _read_record(self.folder) if self.folder.exists(RECORD) else {}
+        history = continued(old, now)
+        if old.get("config") == config and old.get("history") == history:
+            return
+        created = old.get("created", datetime.now(UTC).isoformat(timespec="seconds"))
+        kept: dict[str, Any] = {key: old[key] for key in ("fork", "computed_with", "model") if key in old} or more
+        record = {"config": config, "created": created, **now, **kept, "history": history}
+        self.folder.write_bytes(RECORD, json.dumps(record, indent=1).encode())
+
+    def settle(self) -> None:
+        """Note the weights, the engine and the device that the run begins with.
+
+        Raises ConfigError when it began with others: its iterations would not be of one experiment.
+        """
+        record = _read_record(self.folder)
+        begun = record.get("computed_with")
+        if begun is None:
+            record["computed_with"] = self.facts
+            if self.config.model.kind == "language":
+                from axiom.learners.checks import proofs
+
+                record["model"] = [proof.model_dump(exclude_none=True) for proof in proofs(self.config)]
+            self.folder.write_bytes(RECORD, json.dumps(record, indent=1).encode())
+            return
+        found = changed(begun, self.facts)
+        if found is not None:
+            raise ConfigError(
+                f"experiment {self.config.name!r} cannot go on: {found}; put back what it began with, or start another "
+                f"with --experiment or `axiom fork`"
+            )
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the experiment alone. Raises LockedError that names the holder. The system frees it when we die."""
+        if not self.folder.local:  # an object store has no lock that dies with its holder
+            yield
+            return
+        again = suggest("resume", self.config.name, root=self.root)
+        with lock.held(
+            Path(self.folder.path), f"experiment {self.config.name!r}", f"wait for it, or end it and `{again}`"
+        ):
+            self.sweep()
+            yield
+
+    def is_locked(self) -> bool:
+        """Whether some process is writing the experiment now."""
+        return self.folder.local and lock.holder(Path(self.folder.path)) is not None
+
+    def last_done(self) -> int:
+        """The last iteration that is finished; -1 where none is, and 0 after the base model's evaluation."""
+        names = self.folder.join("iterations").names()
+        return max((int(name) for name in names if self.stages.manifest("iteration", f"iterations/{name}")), default=-1)
+
+    def sweep(self) -> None:
+        """Remove temporary files of killed writers; only under the lock."""
+        self.folder.sweep()
+        self.folder.join("problems").sweep()
+        for name in self.folder.join("iterations").names():
+            self.folder.join("iterations", name).sweep()
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What it is computed with on this machine."""
+        return facts(self.config)
+
+    def settings(self, *sections: str) -> dict[str, Any]:
+        """What of the config's sections decides a stage's result, with the facts in place of names and `auto`."""
+        tree = identity(self.config)
+        known = self.facts if {"model", "sampling"} & set(sections) else {}
+        return {name: tree[name] | known[name] if name in known else tree[name] for name in sections}
+
+    @cached_property
+    def inherited(self) -> int:
+        """Iterations that a fork took over from its parent, whatever config they were made with; 0 if it is none."""
+        return int(self._fork.get("at", 0))
+
+    @cached_property
+    def _fork(self) -> dict[str, Any]:
+        found: dict[str, Any] = _read_record(self.folder).get("fork", {}) if self.folder.exists(RECORD) else {}
+        return found
+
+    def made_with(self, iteration: int) -> ExperimentConfig:
+        """The config that iteration was made with: in a fork's shared iterations the config of the run they are from.
+
+        It carries this experiment's name. Raises DataError for a fork that did not record it.
+        """
+        if iteration >= self.inherited:
+            return self.config
+        for part in self._fork.get("shared", ()):
+            if iteration < part["before"]:
+                return stored_config(part["config"] | {"name": self.config.name})
+        raise DataError(
+            f"{self.folder.at(RECORD)} does not say with which settings its shared iterations were made, as an earlier "
+            f"version wrote it, so iteration {iteration} cannot be trained again; fork {self._fork.get('of')!r} anew"
+        )
+
+    @cached_property
+    def problems(self) -> dict[str, list[Problem]]:
+        """Every split's problems, once they are generated."""
+        names = [name for name in self.folder.join("problems").names() if name.endswith(".parquet")]
+        splits = {name.removesuffix(".parquet") for name in names}
+        order = ["train", "val", "test", *sorted(splits - {"train", "val", "test"})]
+        return {split: self.stages.read("problems", split, Problem) for split in order if split in splits}
+
+    @cached_property
+    def problems_by_id(self) -> dict[str, Problem]:
+        """Every problem of every split."""
+        return {problem.problem_id: problem for rows in self.problems.values() for problem in rows}
+
+
+def iteration_folder(iteration: int) -> str:
+    """`iterations/0007`."""
+    return f"iterations/{iteration:04d}"
+
+
+def experiment_names(root: str) -> list[str]:
+    """The experiments under `root`, sorted."""
+    folder = Folder(root)
+    return [name for name in folder.names() if not name.startswith(".") and folder.join(name).exists(RECORD)]
+
+
+def identity(config: ExperimentConfig) -> dict[str, Any]:
+    """The config as JSON without its name and the fields of execution, with what its files hold."""
+    tree = _computing(config)
+    tree["prompts"]["digest"] = digest(config.prompts)
+    return tree
+
+
+def _computing(config: ExperimentConfig) -> dict[str, Any]:
+    tree = config.model_dump(mode="json")
+    del tree["name"]
+    for section, fields in EXECUTION.items():
+        if fields is None:
+            del tree[section]
+        else:
+            tree[section] = {key: value for key, value in tree[section].items() if key not in fields}
+    return tree
+
+
+def differences(old: ExperimentConfig, new: ExperimentConfig) -> dict[str, tuple[Any, Any]]:
+    """Dotted keys on which two experiments differ in what they compute, with both values."""
+
+    def flat(tree: dict[str, Any], above: str = "") -> dict[str, Any]:
+        leaves: dict[str, Any] = {}
+        for key, value in tree.items():
+            leaves |= flat(value, f"{above}{key}.") if isinstance(value, dict) else {above + key: value}
+        return leaves
+
+    before, after = flat(_computing(old)), flat(_computing(new))
+    keys = [*before, *(key for key in after if key not in before)]
+    return {key: (before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)}
+
+
+def _read_record(folder: Folder) -> dict[str, Any]:
+    try:
+        record = json.loads(folder.read_bytes(RECORD))
+    except ValueError as error:
+        raise _damaged(folder, error) from None
+    return record
+
+
+def _damaged(folder: Folder, error: Exception) -> DataError:
+    return DataError(
+        f"{folder.at(RECORD)} is damaged ({' '.join(str(error).split())}); remove it and start the run again with its "
+        f"settings, which reuses what is done"
+    )

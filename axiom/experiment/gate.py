@@ -1,0 +1,52 @@
+"""The gate: whether a config can run here, decided before the first byte is written.
+
+Every way to start comes through `admit`: `axiom run`, `resume` and `fork`, a Prefect form, a study and a script. The
+types of `axiom.config` check the values; here is what depends on the store and the machine.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from axiom.config import ExperimentConfig, checked
+from axiom.errors import ConfigError
+from axiom.experiment import Experiment
+from axiom.experiment.ledger import Schedule
+from axiom.learners import check
+
+
+def admit(root: str, config: ExperimentConfig | Mapping[str, Any]) -> Experiment:
+    """The experiment of `config` under `root`, new or to be continued.
+
+    Writes nothing. Raises UserError with one sentence when it cannot run.
+    """
+    if not isinstance(root, str):
+        raise ConfigError(f"root = {root!r} is no text; name the folder of the experiments")
+    experiment = Experiment.create(root, checked(ExperimentConfig, config))
+    _check_rounds(experiment)
+    _check_yoke(experiment)
+    check(experiment.config)
+    return experiment
+
+
+def _check_rounds(experiment: Experiment) -> None:
+    done, config = experiment.last_done(), experiment.config
+    if config.iterations < done:
+        raise ConfigError(
+            f"iterations = {config.iterations} is fewer than the {done} that experiment {config.name!r} has done; "
+            f"set iterations to {done} or more, or choose another name with --experiment"
+        )
+
+
+def _check_yoke(experiment: Experiment) -> None:
+    """The run that a yoked run replays is there and has done as many rounds."""
+    config = experiment.config
+    if config.yoke and config.yoke == config.name:
+        raise ConfigError(f"yoke = {config.yoke!r} is the run itself; set yoke to the expert run that it replays")
+    if config.yoke:
+        schedule = Schedule(experiment.root, config.yoke)
+        if config.iterations:
+            schedule.quota(config.iterations, spent=0)
+    elif config.arm == "shuffled_replay":
+        raise ConfigError(
+            "arm 'shuffled_replay' replays the gold of an expert run, and yoke names none; set yoke to that run's name"
+        )

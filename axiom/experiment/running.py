@@ -1,0 +1,240 @@
+"""What an experiment holds in memory while it runs: the learner and the sandbox, opened when first needed.
+
+Workflow engines pass only small JSON between steps, so a running experiment is found by its root and name.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+
+import pyarrow as pa
+
+from axiom.config import OF_A_RUN, ExperimentConfig
+from axiom.errors import InfrastructureError
+from axiom.evaluation import GREEDY
+from axiom.experiment import Experiment, iteration_folder
+from axiom.grokking import Watch
+from axiom.learners import Learner, open_learner
+from axiom.models import Policy, resolve_device
+from axiom.problems import audit_cases
+from axiom.records import Case, Gold, Metric, Problem, Purpose, Sample, Verdict
+from axiom.store import Downloads, Handle
+from axiom.training import Example
+from axiom.verification import AnswersOnly, Verifier, verify_samples
+from axiom.verification.ahead import Ahead
+
+_running: dict[tuple[str, str], "Runtime"] = {}
+HEADLINES = (GREEDY, "gold", "solved")
+"""Metrics that a run shows while it goes on, pooled over families and difficulties."""
+
+
+class Runtime:
+    """An experiment with its engine and sandbox. They live until `close`, through every iteration."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment = experiment
+        self._metrics = Metric.SCHEMA.empty_table()
+        self._headlines: list[Metric] = []
+        self._measured = 0
+        self._ahead: tuple[tuple[int, Purpose], Ahead] | None = None
+        self._second_cases: dict[str, tuple[Case, ...]] = {}
+        self._downloads = Downloads()
+
+    @property
+    def config(self) -> ExperimentConfig:
+        """The experiment's."""
+        return self.experiment.config
+
+    @cached_property
+    def learner(self) -> Learner:
+        """The model, its sampler and trainer."""
+        learner = (_handover or Handover()).take(self.config)
+        print(learner.description, file=sys.stderr, flush=True)
+        return learner
+
+    def as_made(self, iteration: int) -> "Runtime":
+        """The same run with the config that `iteration` was made with, to train it again. The engine is shared.
+
+        Where it runs stays this run's choice.
+        """
+        made = self.experiment.made_with(iteration)
+        if made is self.config:
+            return self
+        made = made.model_copy(update={"model": made.model.model_copy(update={"device": self.config.model.device})})
+        run = Runtime(Experiment(self.experiment.root, made))
+        run.__dict__["learner"] = self.learner.under(made)
+        return run
+
+    def prepare(self) -> None:
+        """Open the learner before it is needed: what it starts in other processes goes on beside other work."""
+        assert self.learner
+
+    @cached_property
+    def verifier(self) -> Verifier:
+        """The sandbox templates; for direct answers, which are only compared, none."""
+        return AnswersOnly() if self.config.model.kind == "modular" else Verifier(self.config.sandbox)
+
+    def examples(self, rows: Iterable[Gold]) -> list[Example]:
+        """Gold as the trainer takes it, with the prompts of sampling."""
+        problems = self.experiment.problems_by_id
+        return [self.learner.example(problems[row.problem_id], row) for row in rows]
+
+    def judge(self, samples: Iterable[Sample | None], purpose: Purpose) -> Iterator[Verdict]:
+        """A verdict for each sample, as they fall; gold is judged again on the second hidden cases."""
+        audit = self._audit_cases if self.config.sandbox.audit and purpose == "train" else None
+        return verify_samples(self.experiment.problems_by_id, samples, self.verifier, audit)
+
+    def _audit_cases(self, problem: Problem) -> tuple[Case, ...]:
+        """A problem's second hidden cases, made once: every iteration's gold is held against them."""
+        if problem.problem_id not in self._second_cases:
+            self._second_cases[problem.problem_id] = audit_cases(problem)
+        return self._second_cases[problem.problem_id]
+
+    def judge_ahead(self, iteration: int, purpose: Purpose) -> Ahead:
+        """Takes samples while they are drawn; `ahead` has their verdicts."""
+        assert self.verifier, "the sandbox starts in the thread that lives on"
+        self._drop_ahead()  # of a stage that failed after its sampling: the sandbox serves one call at a time
+        ahead = Ahead(lambda samples: self.judge(samples, purpose))
+        self._ahead = (iteration, purpose), ahead
+        return ahead
+
+    def ahead(self, iteration: int, purpose: Purpose) -> Ahead | None:
+        """The work of `judge_ahead`, once; None where the samples are from an earlier run."""
+        kept, self._ahead = self._ahead, None
+        return kept[1] if kept and kept[0] == (iteration, purpose) else None
+
+    def _drop_ahead(self) -> None:
+        if self._ahead is not None:
+            self._ahead[1].give_up()
+            self._ahead = None
+
+    @cached_property
+    def watch(self) -> Watch:
+        """The detector, which reads the curve as it grows."""
+        return Watch(self.config.detection)
+
+    def metrics(self, last: int) -> pa.Table:
+        """All metrics up to iteration `last`, the newest one that was asked for; each iteration's file is read once."""
+        for number in range(self._measured, last + 1):
+            table = self.experiment.stages.arrow(iteration_folder(number), "metrics", Metric)
+            self._metrics = pa.concat_tables([self._metrics, table]).combine_chunks()
+            pooled = (row for row in Metric.from_table(table) if row.family is None and row.difficulty is None)
+            self._headlines += [row for row in pooled if row.name in HEADLINES]
+            self._measured = number + 1
+        return self._metrics
+
+    def headlines(self, last: int) -> list[Metric]:
+        """Those of them that a run shows: as rows, a long run's would fill the memory."""
+        self.metrics(last)
+        return self._headlines
+
+    def policy(self, adapter: Handle | None) -> Policy:
+        """The weights of a train stage; of the base model where there is none yet."""
+        source = adapter.info.get("adapter_folder") if adapter else None
+        if source is None:
+            start = self.config.model.adapter
+            return Policy(version="base", adapter=Path(start) if start else None)
+        manifest = self.experiment.stages.manifest("adapter", source)
+        assert manifest is not None, "a handle points to a finished stage"
+        return Policy(
+            version=f"{source.rpartition('/')[2]}-{manifest.digest[:12]}",
+            adapter=self._downloads.get(self.experiment.folder, manifest, "adapter"),
+        )
+
+    @contextmanager
+    def fresh_engine_on_failure(self) -> Iterator[None]:
+        """Close the learner when a machine fails under the block, so that the stage's retry opens a fresh one."""
+        try:
+            yield
+        except InfrastructureError:
+            self.drop_learner()
+            raise
+
+    def drop_learner(self) -> None:
+        """Close the learner, so that the next use opens a fresh one (after an engine's crash)."""
+        learner = self.__dict__.pop("learner", None)
+        if learner is not None:
+            learner.close()
+
+    def hand_on(self) -> None:
+        """Leave the learner to the next run, where runs hand it on; a GPU's memory goes back with its slot."""
+        model = self.config.model
+        if _handover and "learner" in self.__dict__ and model.kind == "language" and resolve_device(model) == "cpu":
+            _handover.give(self.config, self.__dict__.pop("learner"))
+
+    def close(self) -> None:
+        """End every process of ours."""
+        self.drop_learner()
+        self._drop_ahead()
+        self._downloads.close()
+        verifier = self.__dict__.pop("verifier", None)
+        if verifier is not None:
+            verifier.close()
+
+
+class Handover:
+    """The learner that a finished run leaves to the next."""
+
+    def __init__(self) -> None:
+        self._left: tuple[ExperimentConfig, Learner] | None = None
+
+    def take(self, config: ExperimentConfig) -> Learner:
+        """The learner that was left if its run differs as those of a study do, else a new one."""
+        left, self._left = self._left, None
+        if left is not None:
+            if left[0] == config.model_copy(update={name: getattr(left[0], name) for name in OF_A_RUN}):
+                return left[1].under(config)
+            left[1].close()
+        return open_learner(config)
+
+    def give(self, config: ExperimentConfig, learner: Learner) -> None:
+        """Leave the learner of the run of `config`."""
+        self.close()
+        self._left = config, learner
+
+    def close(self) -> None:
+        """Close what nobody took."""
+        left, self._left = self._left, None
+        if left is not None:
+            left[1].close()
+
+
+_handover: Handover | None = None
+
+
+@contextmanager
+def handing_on() -> Iterator[None]:
+    """Runs in the block hand their learner on, so that the model is loaded once. A run that fails closes its own.
+
+    A workflow engine calls the runs and passes them nothing but JSON, so they find it here.
+    """
+    global _handover
+    _handover = Handover()
+    try:
+        yield
+    finally:
+        _handover.close()
+        _handover = None
+
+
+@contextmanager
+def running(experiment: Experiment) -> Iterator[Runtime]:
+    """Hold the experiment's lock and its runtime while the block runs."""
+    key = experiment.root, experiment.config.name
+    with experiment.locked():
+        experiment.save()
+        experiment.settle()
+        runtime = _running[key] = Runtime(experiment)
+        try:
+            yield runtime
+            runtime.hand_on()
+        finally:
+            del _running[key]
+            runtime.close()
+
+
+def find(root: str, name: str) -> Runtime:
+    """The runtime of an experiment that this process is running."""
+    return _running[root, name]

@@ -1,0 +1,11 @@
+"""What learns: a language model or the small modular-addition network, behind one interface."""
+
+from axiom.learners.language import LanguageLearner, Learner, check, make_problems, open_learner
+
+__all__ = [
+    "LanguageLearner",
+    "Learner",
+    "check",
+    "make_problems",
+    "open_learner",
+]

@@ -1,0 +1,247 @@
+"""What learns: a language model or the small modular-addition network, behind one interface.
+
+A learner owns the prompt, the sampler and the trainer, so that the stages are the same for both.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from axiom.config import ExperimentConfig
+from axiom.errors import ConfigError, EngineError
+from axiom.models import Policy
+from axiom.records import Gold, LossStep, Problem
+from axiom.sampling import Sampler, Trace
+from axiom.sampling.mismatch import Mismatch
+from axiom.training import Example, Kept
+
+OnStep = Callable[[LossStep], None]
+
+
+class Learner(Protocol):
+    """A model that can be sampled and trained. Opened once and kept for the whole experiment."""
+
+    description: str
+    """What was chosen and why, one sentence to say aloud."""
+
+    @property
+    def sampler(self) -> Sampler:
+        """The engine, kept for the whole experiment."""
+
+    def prompt(self, problem: Problem) -> str:
+        """The text the model completes: one function for sampling, training and evaluation."""
+
+    @property
+    def stop(self) -> tuple[str, ...]:
+        """Texts that end a completion, beside the end of turn."""
+
+    def example(self, problem: Problem, gold: Gold) -> Example:
+        """A row of gold as the trainer takes it, with the prompt of sampling."""
+
+    def train(
+        self, examples: Sequence[Example], previous: Policy, out: Path, seed: int, iteration: int, first_step: int,
+        on_step: OnStep, steps: int | None = None,
+    ) -> list[LossStep]:  # fmt: skip
+        """Train `previous` on `examples` and write the new adapter's files into `out`.
+
+        `steps` is the number of optimizer steps in a pass over them; None leaves it to the config.
+        """
+
+    def mismatch(self, policy: Policy, traces: Sequence[Trace]) -> Mismatch | None:
+        """How far the engine that drew `traces` is from `policy`; None where there is nothing to compare.
+
+        Raises EngineError when other weights than the policy's are in force in the engine.
+        """
+
+    def loss_tokens(self, examples: Sequence[Example]) -> list[int]:
+        """Tokens of each example that have a loss in one pass; 0 for one that is too long to be trained."""
+
+    def under(self, config: ExperimentConfig) -> "Learner":
+        """The same learner, engine included, that trains as `config` says."""
+
+    def close(self) -> None:
+        """Free the engine and the memory."""
+
+
+class LanguageLearner:
+    """A causal language model with LoRA adapters."""
+
+    def __init__(self, config: ExperimentConfig) -> None:
+        from axiom.learners.checks import proofs
+        from axiom.models import load_tokenizer
+        from axiom.sampling import open_sampler
+        from axiom.sampling.prompts import make_template
+
+        self._config, self._kept = config, Kept()
+        self._before = Policy("base", None)
+        self._tokenizer = load_tokenizer(config.model)
+        self._template = make_template(config.prompts, self._tokenizer)
+        self.stop = config.sampling.stop or self._template.stops
+        self.sampler, engine = open_sampler(config.model, config.sampling, self._template.turn_end)
+        self.description = f"{engine}\n{self._template.description}"
+        self.description += "".join(f"\n{note}" for proof in proofs(config) for note in proof.without)
+        if config.training.mode == "merge" and config.iterations > 1:
+            self.description += (
+                f"; training.mode = 'merge' adds {config.training.lora_r} to the adapter's rank in each iteration, up "
+                f"to {last_rank(config)} after {config.iterations}; the last takes {config.iterations} times the "
+                "disk of the first"
+            )
+
+    def prompt(self, problem: Problem) -> str:
+        """The template's text up to where the model goes on."""
+        return self._template.render(problem)
+
+    def example(self, problem: Problem, gold: Gold) -> Example:
+        """The program in the template's form, or the model's own completion where `training.target` asks for it."""
+        own = gold.completion if self._config.training.target == "completion" else ""
+        target = own or self._template.completion(problem, gold.target)
+        return Example(self.prompt(problem), target, gold.weight, self._template.turn_end)
+
+    def train(
+        self, examples: Sequence[Example], previous: Policy, out: Path, seed: int, iteration: int, first_step: int,
+        on_step: OnStep, steps: int | None = None,
+    ) -> list[LossStep]:  # fmt: skip
+        """LoRA fine-tuning, `axiom.training.train`, once the engine has left it the memory it needs."""
+        from axiom.models import resolve_model
+        from axiom.training import bytes_to_train, train
+
+        asleep = self.sampler.make_room(bytes_to_train(resolve_model(self._config.model.path)))
+        try:
+            return train(
+                examples, model=self._config.model, config=self._config.training, previous=previous, out=out, seed=seed,
+                iteration=iteration, first_step=first_step, on_step=on_step, steps=steps,
+                kept=self._kept,
+            )  # fmt: skip
+        finally:
+            if asleep:
+                self._kept.release()  # the engine wakes to the memory that it had
+
+    def mismatch(self, policy: Policy, traces: Sequence[Trace]) -> Mismatch | None:
+        """Beside the trainer's model; it is that of `train`, loaded where it is not there yet."""
+        from axiom.models import resolve_model, weight_bytes
+        from axiom.training import SCORING_BYTES
+
+        if not traces:
+            return None
+        needed = weight_bytes(resolve_model(self._config.model.path)) + SCORING_BYTES
+        asleep = not self._kept.held and self.sampler.make_room(needed)
+        try:
+            found = self._compared(policy, traces)
+        finally:
+            if asleep:
+                self._kept.release()
+        self._before = policy
+        return found
+
+    def _compared(self, policy: Policy, traces: Sequence[Trace]) -> Mismatch | None:
+        """Other policies are scored only where the mismatch is more than rounding, and less than it takes to tell."""
+        from axiom.models import resolve_dtype
+        from axiom.sampling import mismatch
+
+        dtype = str(resolve_dtype(self._config.model)).removeprefix("torch.")
+        right = self._score(policy, traces)
+        engine = mismatch.logprobs(traces)
+        if np.isnan(right).all():
+            return None
+        found = mismatch.measure(engine, right)
+        if found.mean <= mismatch.ROUNDING[dtype]:
+            return found
+        named = {"the base model": Policy("base", None), "the policy before it": self._before}
+        others = {
+            name: self._score(other, traces)
+            for name, other in named.items()
+            if other.adapter != policy.adapter and (other.adapter is None or other.adapter.exists())
+        }
+        why = mismatch.wrong(engine, right, others, dtype)
+        if why is not None:  # in bfloat16 a merged update that is small beside the weights is rounded away in part
+            why = mismatch.wrong(engine, self._score(policy, traces, merged=True), others, dtype)
+        if why is not None:
+            raise EngineError(
+                f"the engine {self.sampler.name} does not answer with policy {policy.version!r}: over {found.tokens} "
+                f"drawn tokens its log-probabilities are {found.mean:.2g} nats from the trainer's, {why}; run it "
+                f"again, and set sampling.engine to the other engine if that does not help"
+            )
+        return found
+
+    def _score(self, policy: Policy, traces: Sequence[Trace], merged: bool = False) -> np.ndarray:
+        from axiom.training import score
+
+        model, config = self._config.model, self._config.training
+        return score(traces, model=model, config=config, policy=policy, kept=self._kept, merged=merged)
+
+    def loss_tokens(self, examples: Sequence[Example]) -> list[int]:
+        """Those of the target and its end."""
+        from axiom.training.batches import loss_tokens
+
+        return loss_tokens(examples, self._tokenizer, self._config.training.max_length)
+
+    def under(self, config: ExperimentConfig) -> "LanguageLearner":
+        """The same model and engine, trained as `config` says."""
+        other = copy.copy(self)
+        other._config = config
+        return other
+
+    def close(self) -> None:
+        """End the sampler and its processes, and free the trainer's model."""
+        self.sampler.close()
+        self._kept.release()
+
+
+def open_learner(config: ExperimentConfig) -> Learner:
+    """The learner that `config.model.kind` names."""
+    if config.model.kind == "modular":
+        from axiom.learners.modular import ModularLearner
+
+        return ModularLearner(config)
+    return LanguageLearner(config)
+
+
+def make_problems(config: ExperimentConfig) -> dict[str, list[Problem]]:
+    """Every split's problems, for the learner that `config.model.kind` names."""
+    if config.model.kind == "modular":
+        from axiom.learners.modular import make_modular_problems
+
+        return make_modular_problems(config)
+    from axiom.problems import generate_splits
+
+    return generate_splits(config.problems, config.seed)
+
+
+def check(config: ExperimentConfig) -> None:
+    """Raise ConfigError before anything is written when the learner cannot be had or cannot do what is asked."""
+    if config.model.kind == "language":
+        from axiom.learners.checks import check_model
+        from axiom.models import resolve_device
+
+        resolve_device(config.model)
+        _check_merged_rank(config)
+        check_model(config)
+    else:
+        from axiom.learners.modular import check_modular
+
+        check_modular(config)
+
+
+def _check_merged_rank(config: ExperimentConfig) -> None:
+    """Refuse a run whose merged adapters would outgrow the engine that samples through them."""
+    from axiom.sampling import choose_engine
+
+    rank, limit = last_rank(config), config.sampling.vllm.max_lora_rank
+    if config.training.mode != "merge" or rank <= limit or choose_engine(config.model, config.sampling)[0] != "vllm":
+        return
+    from axiom.sampling.vllm import weights_in_force
+
+    if weights_in_force(config.model, config.sampling) == "adapter":
+        raise ConfigError(
+            f"training.mode = 'merge' ends at rank {rank}, training.lora_r = {config.training.lora_r} for each of "
+            f"{config.iterations} iterations, and the engine takes {limit}; set sampling.vllm.weights = 'merged' or "
+            f"training.mode = 'continue'"
+        )
+
+
+def last_rank(config: ExperimentConfig) -> int:
+    """Rank of the last iteration's adapter."""
+    return config.training.lora_r * (max(1, config.iterations) if config.training.mode == "merge" else 1)

@@ -1,0 +1,240 @@
+"""Where weights come from: the embedded model, a directory or the hub; and which adapter fits which base.
+
+Everything that imports transformers or torch does so inside a function, so that importing this module is quick.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from axiom.config import ModelConfig
+from axiom.content import content_digest
+from axiom.environment import cache_dir
+from axiom.errors import AxiomError, ConfigError
+from axiom.models.embedded import EMBEDDED, embedded_model
+
+if TYPE_CHECKING:
+    import torch
+
+WEIGHT_SUFFIXES = (".safetensors", ".bin", ".gguf", ".pt", ".pth")
+"""Files that hold weights."""
+UNRELATED = frozenset({"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version"})
+"""Settings of a model folder that do not change what axiom computes with it; the dtype is `model.dtype`."""
+FINGERPRINT_KEY = "base_content"
+"""Key in the safetensors metadata of an adapter that names the weights it was trained on."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The weights that answer: a base model, or the base model with the adapter in a directory."""
+
+    version: str
+    adapter: Path | None
+
+
+def resolve_model(path: str) -> Path:
+    """The directory that holds the model `path`: a directory, a hub name or an embedded model's.
+
+    An embedded model is converted once into the cache (`AXIOM_CACHE_DIR`, default `~/.cache/axiom`) and reused.
+    Raises ConfigError when there is no such model, or the hub cannot be reached.
+    """
+    if path in EMBEDDED:
+        return embedded_model(path, cache_dir())
+    if any("\ud800" <= sign <= "\udfff" for sign in path):  # a byte that is not UTF-8, which tokenizers do not open
+        raise ConfigError(f"model.path = {path!r} is not UTF-8; rename the folder")
+    local = Path(path).expanduser()
+    if local.exists():
+        if (local / "config.json").is_file():
+            return local
+        raise ConfigError(
+            f"model.path = {path!r} holds no config.json; set model.path to a folder a model was saved in"
+        )
+    if path.startswith((".", "/", "~")) or path.count("/") != 1:
+        raise ConfigError(
+            f"model.path = {path!r} does not exist; set model.path to a model folder, a hub name or one of "
+            f"{', '.join(EMBEDDED)}"
+        )
+    return _hub_model(path)
+
+
+def resolve_device(config: ModelConfig) -> str:
+    """`cuda` or `cpu`. Raises ConfigError when cuda is asked for and torch sees no GPU."""
+    import torch
+
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("model.device = 'cuda' but torch sees no GPU; run axiom doctor, or set model.device = 'auto'")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
+
+
+def resolve_dtype(config: ModelConfig) -> "torch.dtype":
+    """The dtype of weights and activations."""
+    import torch
+
+    return torch.float32 if config.dtype == "float32" else torch.bfloat16
+
+
+def load_model(config: ModelConfig) -> Any:
+    """The causal language model of `config`, on its device, in evaluation mode.
+
+    Raises ConfigError where the folder cannot be opened, and where its weights are not those that the model has:
+    transformers would draw the missing ones at random.
+    """
+    from transformers import AutoModelForCausalLM
+
+    with opening(f"model.path = {config.path!r}", "choose another"):
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            resolve_model(config.path), dtype=resolve_dtype(config), trust_remote_code=False, output_loading_info=True
+        )
+        model, info = loaded
+    for kind, says in (("missing_keys", "lacks the weight"), ("unexpected_keys", "has a weight that goes nowhere,")):
+        if info[kind]:
+            name, others = min(info[kind]), len(info[kind]) - 1
+            raise ConfigError(
+                f"model.path = {config.path!r} {says} {name}{f' and {others} more' if others else ''}, as a "
+                f"{type(model).__name__}; set model.path to a causal language model whose config.json fits its weights"
+            )
+    return model.to(resolve_device(config)).eval()
+
+
+def load_tokenizer(config: ModelConfig) -> Any:
+    """The tokenizer of `config`; it always has a padding token. Raises ConfigError where it cannot be opened."""
+    from transformers import AutoTokenizer
+
+    with opening(f"the tokenizer of model.path = {config.path!r}", "save the model's tokenizer in its folder"):
+        tokenizer: Any = AutoTokenizer.from_pretrained(resolve_model(config.path), trust_remote_code=False)
+    if tokenizer.eos_token_id is None:
+        raise ConfigError(
+            f"the tokenizer of model.path = {config.path!r} names no end-of-sequence token, by which training ends a "
+            f"text; set eos_token in its tokenizer_config.json"
+        )
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+@contextmanager
+def opening(subject: str, remedy: str) -> Iterator[None]:
+    """Around a library that opens a user's file: whatever it raises becomes a ConfigError of one sentence."""
+    from torch import OutOfMemoryError
+
+    try:
+        yield
+    except (AxiomError, OutOfMemoryError, MemoryError):
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split())[:240].rstrip(". ")
+        raise ConfigError(f"{subject} cannot be opened: {type(error).__name__}: {text}; {remedy}") from error
+
+
+def read_settings(file: Path) -> dict[str, Any]:
+    """The JSON object in `file`. Raises ConfigError where it holds none."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{str(file)!r} cannot be read as JSON ({error}); mend it") from None
+    if not isinstance(found, dict):
+        raise ConfigError(f"{str(file)!r} holds a {type(found).__name__}, not settings by name; mend it")
+    return found
+
+
+def stop_tokens(model: Path, tokenizer: Any, turn_end: int | None = None) -> frozenset[int]:
+    """Tokens that end a turn: all that the generation config and the config name, the tokenizer's own and `turn_end`.
+
+    Raises ConfigError where an `eos_token_id` is no number.
+    """
+    found = {token for token in (tokenizer.eos_token_id, turn_end) if token is not None}
+    for file in (model / "generation_config.json", model / "config.json"):
+        tree = read_settings(file) if file.is_file() else {}
+        for section in (tree, tree.get("text_config") or {}):
+            listed = section.get("eos_token_id")
+            found |= set(listed if isinstance(listed, list) else [] if listed is None else [listed])
+            if not all(type(token) is int for token in found):
+                raise ConfigError(f"{str(file)!r} has eos_token_id = {listed!r}, which is no token's number; mend it")
+    return frozenset(found)
+
+
+def weight_files(model: Path) -> list[Path]:
+    """The files that the weights in the directory `model` are read from; those of an index need not be there."""
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        if (model / name).is_file():
+            return [model / name]
+        index = model / f"{name}.index.json"
+        if index.is_file():
+            shards = read_settings(index).get("weight_map")
+            return sorted({model / shard for shard in shards.values()}) if isinstance(shards, dict) else []
+    return []
+
+
+def weight_bytes(model: Path) -> int:
+    """What the weights in the directory `model` take."""
+    return sum(file.stat().st_size for file in weight_files(model))
+
+
+def fingerprint(model: Path) -> str:
+    """16 hex digits that change with any weight in the directory `model`, and with any setting of its architecture."""
+    digest = hashlib.sha256(_architecture(model).encode())
+    for file in sorted(file for file in model.iterdir() if file.suffix in WEIGHT_SUFFIXES and file.is_file()):
+        digest.update(f"{file.name} {content_digest(file)}".encode())
+    return digest.hexdigest()[:16]
+
+
+def _architecture(model: Path) -> str:
+    """The model's settings without those that another release of transformers, or another name, would change."""
+    file = model / "config.json"
+    tree = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return json.dumps({key: value for key, value in tree.items() if key not in UNRELATED}, sort_keys=True)
+
+
+def check_adapter(config: ModelConfig, adapter: Path) -> None:
+    """Raise ConfigError unless `adapter` is an adapter directory that was trained on the model of `config`.
+
+    Adapters that axiom wrote carry a fingerprint of their base; others are told apart by the base's name.
+    """
+    from safetensors import safe_open
+
+    weights, settings = adapter / "adapter_model.safetensors", adapter / "adapter_config.json"
+    if not (weights.is_file() and settings.is_file()):
+        raise ConfigError(f"adapter {str(adapter)!r} lacks {weights.name} or {settings.name}; name a folder with both")
+    base = read_settings(settings).get("base_model_name_or_path")
+    with opening(f"adapter {str(adapter)!r}", "name another folder"), safe_open(weights, "np") as file:
+        mark = (file.metadata() or {}).get(FINGERPRINT_KEY)
+    fits = mark == fingerprint(resolve_model(config.path)) if mark else base == config.path
+    if not fits:
+        raise ConfigError(
+            f"adapter {str(adapter)!r} was trained on {base!r}, not on model.path = {config.path!r}; "
+            f"set model.path to its base or choose another adapter"
+        )
+
+
+def _hub_model(name: str) -> Path:
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        folder = _downloaded(name, local_files_only=True)
+        if weight_files(folder) and all(file.is_file() for file in weight_files(folder)):
+            return folder
+    except (LocalEntryNotFoundError, HFValidationError):
+        pass
+    try:
+        return _downloaded(name, local_files_only=False)
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise ConfigError(
+            f"model.path = {name!r} is neither a folder nor on the hub as seen from here "
+            f"({type(error).__name__}); check the name and the network, or set model.path = 'smollm2-135m'"
+        ) from None
+
+
+def _downloaded(name: str, local_files_only: bool) -> Path:
+    """The hub's folder; weights in .bin files are fetched where there are no others."""
+    from huggingface_hub import snapshot_download
+
+    patterns = ["*.json", "*.safetensors", "*.txt", "*.jinja", "*.model", "tokenizer*"]
+    folder = Path(snapshot_download(name, allow_patterns=patterns, local_files_only=local_files_only))
+    if any(folder.glob("*.safetensors")):
+        return folder
+    patterns.append("pytorch_model*.bin")
+    return Path(snapshot_download(name, allow_patterns=patterns, local_files_only=local_files_only))

@@ -1,0 +1,77 @@
+"""Reference programs on arguments that were drawn for another variant, where they may be endless."""
+
+import ast
+import copy
+import functools
+import warnings
+from collections.abc import Callable
+from types import CodeType
+from typing import Any
+
+from axiom.problems.cases.outline import outlines
+
+MOST_STEPS = 300_000
+"""Rounds of `while` loops, items of ranges and recursive calls that a bounded program makes before it raises.
+
+Reference programs need at most a tenth of it for all of their own cases together.
+"""
+
+_steps = [MOST_STEPS]
+
+
+def restart() -> None:
+    """Let bounded programs make MOST_STEPS steps from now on."""
+    _steps[0] = MOST_STEPS
+
+
+def _step() -> bool:
+    _steps[0] -= 1
+    if _steps[0] < 0:
+        raise TimeoutError(f"more than {MOST_STEPS} steps")
+    return True
+
+
+def _range(*bounds: int) -> range:
+    numbers = range(*bounds)
+    _steps[0] -= len(numbers)
+    if _steps[0] < 0:
+        raise TimeoutError(f"more than {MOST_STEPS} steps")
+    return numbers
+
+
+def on_copies(run: Callable[..., Any]) -> Callable[..., Any]:
+    """`run` for programs that may change their arguments, or evaluate them, which can warn."""
+
+    def call(*args: Any) -> Any:
+        with warnings.catch_warnings(action="ignore"):
+            return run(*copy.deepcopy(args))
+
+    return call
+
+
+def bounded(source: str, entry_point: str, printed: bool = True) -> Callable[..., Any]:
+    """The function that *trusted* `source` defines, which raises once it has made MOST_STEPS steps.
+
+    `printed` says that the source is of a family of ours, so that variants can share a compilation.
+    """
+    scope: dict[str, Any] = {"__name__": "reference", "range": _range, "_step": _step}
+    for text, literals in outlines(source) if printed else [(source, {})]:
+        scope |= literals
+        exec(_compiled(text), scope)  # our own printed code, or HumanEval's canonical solutions
+    run: Callable[..., Any] = scope[entry_point]
+    return run
+
+
+@functools.lru_cache(16_384)
+def _compiled(text: str) -> CodeType:
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.While):
+            node.test = ast.BoolOp(ast.And(), [ast.parse("_step()", mode="eval").body, node.test])
+        elif isinstance(node, ast.FunctionDef) and _recursive(node):
+            node.body.insert(0, ast.parse("_step()").body[0])
+    return compile(ast.fix_missing_locations(tree), "<reference>", "exec")
+
+
+def _recursive(function: ast.FunctionDef) -> bool:
+    return any(isinstance(node, ast.Name) and node.id == function.name for node in ast.walk(function))

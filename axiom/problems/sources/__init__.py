@@ -1,0 +1,1 @@
+"""Problems that others made: HumanEval and the datasets of reasoning-gym."""

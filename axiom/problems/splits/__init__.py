@@ -1,0 +1,1 @@
+"""Train, validation and test, held out from each other by construction, and the proof that they are."""

@@ -1,0 +1,1 @@
+"""Runs and studies as charts and self-contained HTML pages."""

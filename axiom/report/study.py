@@ -1,0 +1,120 @@
+"""A study to one self-contained HTML page and to the tables that the terminal prints."""
+
+import html
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from axiom.evaluation import GREEDY
+from axiom.experiment import ledger
+from axiom.study.compare import Comparison
+from axiom.study.outcome import Outcome
+from axiom.study.survival import restricted_mean
+
+if TYPE_CHECKING:
+    import polars as pl
+
+LEDGER_COLUMNS = ledger.SHOWN
+
+
+def arm_rows(arms: Mapping[str, Sequence[Outcome]]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: for each arm its runs, how many generalised, restricted mean, final accuracy, kinds of curve."""
+    rows = []
+    for arm, runs in arms.items():
+        horizon = min(run.horizon for run in runs)
+        mean = restricted_mean([run.time for run in runs], [run.observed for run in runs], horizon)
+        kinds = sorted({run.kind for run in runs})
+        counts = ", ".join(f"{kind} {sum(run.kind == kind for run in runs)}" for kind in kinds)
+        final = sum(run.final_accuracy for run in runs) / len(runs)
+        seen = sum(run.observed for run in runs)
+        rows.append([arm, str(len(runs)), str(seen), f"{mean:.2f}", f"{final:.3f}", counts])
+    return ["arm", "runs", "generalised", "restricted mean", "final accuracy", "kinds of curve"], rows
+
+
+def ledger_rows(arms: Mapping[str, Sequence[Outcome]]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: what each arm's runs cost, summed over rounds and averaged over runs; a figure a row."""
+    totals = {arm: [ledger.totals(run.ledger) for run in runs] for arm, runs in arms.items()}
+    rows = []
+    for column in LEDGER_COLUMNS:
+        means = [sum(total[column] for total in found) / len(found) for found in totals.values()]
+        rows.append([column.replace("_", " "), *(f"{mean:,.4g}" if mean < 100 else f"{mean:,.0f}" for mean in means)])
+    return ["", *arms], rows
+
+
+def page(
+    title: str, arms: Mapping[str, Sequence[Outcome]], comparisons: Sequence[Comparison], charts: Mapping[str, Any]
+) -> str:
+    """The page as text: a paragraph a comparison, then tables and charts, drawn, so that it needs no script."""
+    paragraphs = [f"<p class=verdict>{html.escape(found.paragraph())}</p>" for found in comparisons]
+    body = [
+        f"<h1>{html.escape(title)}</h1>", *paragraphs, "<h2>Arms</h2>", table(*arm_rows(arms)),
+        *(f"<figure id={name}>{svg(chart)}</figure>" for name, chart in charts.items()),
+        "<h2>Ledger: sums over rounds, means over runs</h2>", table(*ledger_rows(arms)),
+    ]  # fmt: skip
+    return PAGE.format(title=html.escape(title), body="\n".join(body))
+
+
+def svg(chart: Any) -> str:
+    """The chart as SVG text."""
+    import vl_convert
+
+    return vl_convert.vegalite_to_svg(chart.to_dict())
+
+
+def figures(arms: Mapping[str, Sequence[Outcome]], comparisons: Sequence[Comparison]) -> str:
+    """Every figure behind the page as JSON: the comparisons, and of each run its outcome and what it cost."""
+    runs = [
+        {name: getattr(run, name) for name in ("name", "arm", "seed", "yoke", "time", "observed", "horizon", "kind")}
+        | {"final_accuracy": run.final_accuracy, "ledger": ledger.totals(run.ledger)}
+        for group in arms.values()
+        for run in group
+    ]
+    return json.dumps({"comparisons": [_finite(asdict(found)) for found in comparisons], "runs": runs}, indent=1)
+
+
+def _finite(figures: dict[str, Any]) -> dict[str, Any]:
+    """What JSON has no number for as null: what could not be told."""
+    return {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in figures.items()}
+
+
+def measurements(arms: Mapping[str, Sequence[Outcome]]) -> "pl.DataFrame":
+    """Pooled greedy accuracy of every run at every evaluation, with what had been spent until then."""
+    import polars as pl
+
+    return pl.DataFrame(
+        [
+            {
+                "run": run.name,
+                "arm": run.arm,
+                "seed": run.seed,
+                **row.model_dump(exclude={"family", "difficulty", "name"}),
+            }
+            for group in arms.values()
+            for run in group
+            for row in run.metrics
+            if row.name == GREEDY and row.family is None and row.difficulty is None
+        ]
+    )
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """An HTML table."""
+    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
+    body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title} · axiom</title>
+<style>
+body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 1000px; margin: 2rem auto; padding: 0 1rem; color: #222; }}
+.verdict {{ background: #f3f6fa; border-left: 4px solid #4c78a8; padding: .6rem .9rem; }}
+table {{ border-collapse: collapse; }}
+td, th {{ padding: .25rem .8rem; border-bottom: 1px solid #eee; text-align: right; }}
+svg {{ overflow: visible; }}
+</style>
+</head>
+<body>{body}</body></html>
+"""

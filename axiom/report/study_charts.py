@@ -1,0 +1,165 @@
+"""A study to Altair charts: survival with numbers at risk, incidence by kind, paired slopes, differences, curves."""
+# ruff: noqa: TID253  (imported only where a chart is drawn)
+
+from collections.abc import Mapping, Sequence
+
+import altair as alt
+import polars as pl
+
+from axiom.evaluation import GREEDY
+from axiom.study.compare import Comparison, pair
+from axiom.study.config import UNITS
+from axiom.study.outcome import Outcome
+from axiom.study.survival import kaplan_meier
+
+alt.data_transformers.disable_max_rows()  # the curves of a study have more than Altair's 5,000
+
+WIDTH, HEIGHT = 420, 220
+RISK_COLUMNS = 6
+CLOCKS = tuple(UNITS)
+SOONER = ("expert", "other arm", "neither")
+Arms = Mapping[str, Sequence[Outcome]]
+_WHO_IS_SOONER = alt.Color(
+    "sooner:N", title="sooner", scale=alt.Scale(domain=list(SOONER), range=["#4c78a8", "#e45756", "#999999"])
+)
+
+
+def survival(arms: Arms, clock: str, confidence: float = 0.95) -> alt.VConcatChart:
+    """Share of runs that have not generalised for good, per arm, above the number of runs still at risk."""
+    horizon = max(outcome.horizon for runs in arms.values() for outcome in runs)
+    rows, risk = [], []
+    for arm, runs in arms.items():
+        times = [outcome.time for outcome in runs]
+        found = kaplan_meier(times, [outcome.observed for outcome in runs], confidence)
+        points = zip((0.0, *found.time), (1.0, *found.share), (1.0, *found.low), (1.0, *found.high), strict=True)
+        rows += [{"arm": arm, "time": t, "share": s, "low": a, "high": b} for t, s, a, b in points]
+        rows.append(rows[-1] | {"time": horizon})
+        marks = [horizon * k / RISK_COLUMNS for k in range(RISK_COLUMNS + 1)]
+        risk += [{"arm": arm, "time": at, "runs": sum(time >= at for time in times)} for at in marks]
+    base = alt.Chart(pl.DataFrame(rows)).encode(
+        alt.X("time:Q", title=UNITS[clock], scale=alt.Scale(domain=[0, horizon])),
+        _by_arm(arms),
+    )
+    line = base.mark_line(interpolate="step-after", strokeWidth=2.5).encode(
+        alt.Y("share:Q", title="not yet generalised", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1]))
+    )
+    band = base.mark_area(interpolate="step-after", opacity=0.12).encode(alt.Y("low:Q"), alt.Y2("high:Q"))
+    counts = alt.Chart(pl.DataFrame(risk), width=WIDTH, height=18 * len(arms), title="runs at risk").mark_text().encode(
+        alt.X("time:Q", axis=None, scale=alt.Scale(domain=[0, horizon])),
+        alt.Y("arm:N", title=None, sort=list(arms), axis=alt.Axis(ticks=False, domain=False, labelPadding=14)),
+        text="runs:Q",
+    )  # fmt: skip
+    above = alt.layer(band, line).properties(
+        width=WIDTH, height=HEIGHT, title=f"Time to stable generalisation, bands are {100 * confidence:.4g} % intervals"
+    )
+    return alt.vconcat(above, counts)
+
+
+def incidence(arms: Arms, clock: str) -> alt.FacetChart:
+    """Share of runs that have generalised, by kind of curve. All are watched to the horizon, so shares add up."""
+    rows = []
+    for arm, runs in arms.items():
+        horizon = max(outcome.horizon for outcome in runs)
+        for kind in sorted({outcome.kind for outcome in runs if outcome.observed}) or [runs[0].kind]:
+            times = sorted(outcome.time for outcome in runs if outcome.observed and outcome.kind == kind)
+            steps = [(0.0, 0), *((time, count) for count, time in enumerate(times, 1)), (horizon, len(times))]
+            rows += [{"arm": arm, "kind": kind, "time": t, "share": c / len(runs)} for t, c in steps]
+    table = pl.DataFrame(rows, schema={"arm": pl.String, "kind": pl.String, "time": pl.Float64, "share": pl.Float64})
+    chart = alt.Chart(table, width=WIDTH / 2, height=HEIGHT / 2).mark_line(interpolate="step-after", strokeWidth=2)
+    return (
+        chart.encode(
+            alt.X("time:Q", title=UNITS[clock]),
+            alt.Y("share:Q", title="of all runs", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
+            alt.Color("kind:N", title="kind of curve"),
+        )
+        .facet(alt.Facet("arm:N", title=None, sort=list(arms)), columns=2)
+        .properties(title="Cumulative incidence of generalisation")
+    )
+
+
+def slopes(arms: Arms, clock: str) -> alt.ConcatChart:
+    """Each seed's time in the expert arm joined to that in each other arm."""
+    (expert, first), *others = arms.items()
+    panels = []
+    for other, runs in others:
+        rows = [
+            {"seed": a.seed, "arm": name, "time": o.time, "sooner": _sooner(a.time, b.time)}
+            for a, b in pair(first, runs)
+            for name, o in ((expert, a), (other, b))
+        ]
+        chart = alt.Chart(pl.DataFrame(rows), width=180, height=HEIGHT).mark_line(point=True, opacity=0.7)
+        panels.append(
+            chart.encode(
+                alt.X("arm:N", title=None, sort=[expert, other], axis=alt.Axis(labelAngle=0)),
+                alt.Y("time:Q", title=UNITS[clock]), _WHO_IS_SOONER, detail="seed:N",
+            )
+        )  # fmt: skip
+    return alt.concat(*panels, columns=3, title="Paired runs, a line a seed")
+
+
+def _sooner(expert: float, other: float) -> str:
+    return SOONER[0] if expert < other else SOONER[1] if other < expert else SOONER[2]
+
+
+def _by_arm(arms: Arms) -> alt.Color:
+    legend = alt.Legend(labelLimit=240, symbolOpacity=1, symbolStrokeWidth=3)
+    return alt.Color("arm:N", title=None, sort=list(arms), scale=alt.Scale(domain=list(arms)), legend=legend)
+
+
+def differences(comparisons: Sequence[Comparison]) -> alt.TopLevelMixin:
+    """Difference of restricted means, other arm less expert, with its interval."""
+    rows = [
+        {"other": c.other, "difference": c.difference, "low": c.low, "high": c.high, "p": f"p = {c.p:.3g}"}
+        for c in comparisons
+    ]
+    base = alt.Chart(pl.DataFrame(rows), width=WIDTH, height=40 * len(rows)).encode(alt.Y("other:N", title=None))
+    layers: list[alt.Chart | alt.LayerChart] = [
+        alt.Chart(pl.DataFrame({"zero": [0.0]})).mark_rule(color="#999").encode(x="zero:Q"),
+        base.mark_rule(strokeWidth=2).encode(alt.X("low:Q", title=f"{comparisons[0].clock} later"), alt.X2("high:Q")),
+        base.mark_point(filled=True, size=80).encode(x="difference:Q"),
+        base.mark_text(dy=-12).encode(x="difference:Q", text="p:N"),
+    ]
+    first = comparisons[0]
+    title = f"Restricted mean: how much later than {first.expert}, with {100 * first.confidence:.4g} % intervals"
+    return alt.layer(*layers, title=title)
+
+
+def curves(arms: Arms, split: str, clocks: Sequence[str] = CLOCKS) -> alt.ConcatChart:
+    """Validation accuracy of every run, thin, and of the arm's mean at each iteration, thick, against each clock."""
+    rows = [
+        {"arm": arm, "seed": outcome.seed, "accuracy": row.value, **{c: float(getattr(row, c)) for c in clocks}}
+        for arm, runs in arms.items()
+        for outcome in runs
+        for row in outcome.metrics
+        if (row.name, row.split, row.family, row.difficulty) == (GREEDY, split, None, None)
+    ]  # fmt: skip
+    runs = pl.DataFrame(rows)
+    mean = runs.group_by("arm", "iteration").agg(
+        pl.col("accuracy").mean(), *(pl.col(clock).mean() for clock in clocks if clock != "iteration")
+    )
+    panels = []
+    for clock in clocks:
+        axes = (
+            alt.X(f"{clock}:Q", title=UNITS[clock]),
+            alt.Y("accuracy:Q", title=None, axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
+            _by_arm(arms),
+        )
+        thin = alt.Chart(runs).mark_line(opacity=0.15, strokeWidth=1).encode(*axes, detail="seed:N")
+        thick = alt.Chart(mean.sort("iteration")).mark_line(strokeWidth=3).encode(*axes)
+        panels.append(alt.layer(thin, thick).properties(width=WIDTH / 2 + 40, height=HEIGHT / 1.5))
+    return alt.concat(*panels, columns=2, title=f"Accuracy on {split}")
+
+
+def all_of(
+    arms: Arms, comparisons: Sequence[Comparison], clock: str, split: str, confidence: float = 0.95
+) -> dict[str, alt.TopLevelMixin]:
+    """Every chart by its name; paired charts only where there are two arms."""
+    made: dict[str, alt.TopLevelMixin] = {
+        "survival": survival(arms, clock, confidence),
+        "incidence": incidence(arms, clock),
+    }
+    if len(arms) > 1:
+        made["slopes"] = slopes(arms, clock)
+    if comparisons:
+        made["differences"] = differences(comparisons)
+    return made | {"curves": curves(arms, split)}

@@ -1,0 +1,13 @@
+"""What trains next: which verified programs, and each arm's source of them."""
+
+from axiom.selection.gold import accepted, fingerprint, select, to_gold, up_to_program, well_formed, with_replay
+
+__all__ = [
+    "accepted",
+    "fingerprint",
+    "select",
+    "to_gold",
+    "up_to_program",
+    "well_formed",
+    "with_replay",
+]

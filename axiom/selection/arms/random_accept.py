@@ -1,0 +1,21 @@
+"""Accept samples by lot, as many as the verifier would: the same amount of data without its information."""
+
+from axiom.records import Gold
+from axiom.seeds import stream
+from axiom.selection import accepted, select, to_gold, with_replay
+from axiom.selection.arm import Arm, Harvest, every_round
+from axiom.selection.yoke import from_samples
+
+
+def _select(harvest: Harvest) -> list[Gold]:
+    if harvest.quota is not None:
+        return from_samples(harvest, harvest.samples, "random")
+    config = harvest.config.selection
+    verified = select(accepted(harvest.samples, harvest.verdicts), config, problems=harvest.problems)
+    lot = stream(harvest.config.seed, "arms", "random_accept", harvest.iteration)
+    drawn = lot.sample(harvest.samples, len(verified))
+    fresh = [to_gold(sample, "random") for sample in drawn]
+    return with_replay(fresh, harvest.earlier, config)
+
+
+ARM = Arm("samples of the current policy, accepted by lot", "current", every_round, _select, yoked=True)
