@@ -3,10 +3,11 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 Listener = Callable[["Progress"], None]
-_listeners: list[Listener] = []
+_listeners: ContextVar[tuple[Listener, ...]] = ContextVar("listeners", default=())
 
 
 @dataclass(frozen=True)
@@ -27,17 +28,17 @@ class Progress:
 
 @contextmanager
 def listen(listener: Listener) -> Iterator[None]:
-    """Tell `listener` of all progress in this process while the block runs."""
-    _listeners.append(listener)
+    """Tell `listener` of all progress that the block's own calls report."""
+    token = _listeners.set((*_listeners.get(), listener))
     try:
         yield
     finally:
-        _listeners.remove(listener)
+        _listeners.reset(token)
 
 
 def report(progress: Progress) -> None:
     """Tell every listener."""
-    for listener in _listeners:
+    for listener in _listeners.get():
         listener(progress)
 
 

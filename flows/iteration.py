@@ -3,14 +3,14 @@
 import asyncio
 from typing import Any
 
-from prefect import Task, flow, tags
+from prefect import Flow, Task, flow, tags
 from prefect.context import FlowRunContext, TagsContext
 from pydantic import BaseModel
 
 from axiom.errors import DataError
 from axiom.experiment import VERSIONS, iteration_folder
-from axiom.experiment import running as runtime
 from axiom.experiment.running import Runtime
+from axiom.records import Purpose
 from axiom.selection.arms import ARMS
 from axiom.store import Handle, Writer
 from tasks.evaluate import evaluate_policy
@@ -33,31 +33,37 @@ class Round(BaseModel, frozen=True):
     """The first round's gold stage, for an arm that draws from a pool."""
 
 
-_rounds: dict[tuple[str, str], Round] = {}
-"""What the iteration at hand begins with and ends with. It stays out of Prefect's database, where the handles of a
-long replay would add up."""
-
-
 def run_iteration(run: Runtime, number: int, before: Round, evaluated: bool, paused: bool) -> Round:
-    """Run or reuse every stage of iteration `number` in a flow of its own; returns what the next needs.
+    """Run or reuse every stage of iteration `number` in a flow run of its own; returns what the next needs.
 
-    `evaluated` says whether the policy is measured, `paused` whether training rests.
+    `evaluated` says whether the policy is measured, `paused` whether training rests. What the iteration begins and ends
+    with stays out of Prefect's database, where the handles of a long replay would add up.
     """
-    key = run.experiment.root, run.config.name
-    _rounds[key] = before
-    _number_anew()
+    after = before
+
+    # Asynchronous only because Prefect ends a synchronous subflow by waiting up to a second for its heartbeat's thread.
+    @flow(
+        name="iteration", flow_run_name="{name} · iteration {number}", persist_result=False, validate_parameters=False
+    )
+    async def iteration(name: str, number: int, evaluated: bool, paused: bool) -> None:
+        nonlocal after
+        # Its tags are not its tasks': Prefect would ask the server for a concurrency slot of each before a task begins.
+        # The stages tag themselves once they run.
+        with TagsContext(current_tags=set()):
+            after = run_stages(run, number, before, evaluated, paused)
+
+    _number_anew(iteration)
     # Not asyncio.run, which would hold back a keyboard interrupt until the next await, and stages have none.
     loop = asyncio.new_event_loop()
     try:
         with tags(run.config.name, run.config.arm):
-            loop.run_until_complete(iteration(*key, number, evaluated, paused))
-        return _rounds[key]
+            loop.run_until_complete(iteration(run.config.name, number, evaluated, paused))
+        return after
     finally:
-        del _rounds[key]
         loop.close()
 
 
-def _number_anew() -> None:
+def _number_anew(iteration: Flow[..., Any]) -> None:
     """Count this attempt's subflows from a number of its own.
 
     Prefect finds the subflows of a retried run by their position and gives back those that completed instead of running
@@ -69,25 +75,12 @@ def _number_anew() -> None:
     context.task_run_dynamic_keys.setdefault(Task(iteration.fn).task_key, context.flow_run.run_count * 1_000_000)
 
 
-# Asynchronous only because Prefect ends a synchronous subflow by waiting up to a second for its heartbeat's thread.
-@flow(name="iteration", flow_run_name="{name} · iteration {number}", persist_result=False, validate_parameters=False)
-async def iteration(root: str, name: str, number: int, evaluated: bool, paused: bool) -> None:
-    """The flow run of one iteration; `run_iteration` calls it.
-
-    Its tags are not its tasks': Prefect would ask the server for a concurrency slot of each before a task begins. The
-    stages tag themselves once they run.
-    """
-    with TagsContext(current_tags=set()):
-        _rounds[root, name] = run_stages(runtime.find(root, name), number, _rounds[root, name], evaluated, paused)
-
-
 def run_stages(run: Runtime, number: int, before: Round, evaluated: bool, paused: bool) -> Round:
     """The stages in their order, then the record that all of them are done."""
     handles: dict[str, Handle] = {}
     adapter, gold, pool = before.adapter, before.gold, before.pool
     if number > 0:
-        handles["samples"] = sample(run, before.problems, before.adapter, "train", iteration=number)
-        handles["verdicts"] = verify(run, before.problems, handles["samples"], "train", iteration=number)
+        handles["samples"], handles["verdicts"] = _drawn(run, before.problems, before.adapter, "train", number)
         earlier = before.gold[: run.config.selection.replay]
         handles["gold"] = select_gold(
             run, handles["samples"], handles["verdicts"], earlier, pool, adapter, iteration=number
@@ -97,14 +90,22 @@ def run_stages(run: Runtime, number: int, before: Round, evaluated: bool, paused
         adapter = handles["adapter"] = _policy(run, before, handles["gold"], number, evaluated, paused)
         gold = (handles["gold"], *earlier)[: run.config.selection.replay]
     if evaluated:
-        samples = sample(run, before.problems, adapter, "eval", iteration=number)
-        verdicts = verify(run, before.problems, samples, "eval", iteration=number)
+        samples, verdicts = _drawn(run, before.problems, adapter, "eval", number)
         handles["eval_samples"], handles["eval_verdicts"] = samples, verdicts
         handles["evaluation"] = evaluate_policy(run, before.problems, samples, verdicts, iteration=number)
     metrics = measure(run, handles, before.metrics, iteration=number)
     after = Round(problems=before.problems, adapter=adapter, metrics=metrics, gold=gold, pool=pool)
     _record(run, number, before, after, handles | {"metrics": metrics}, evaluated, paused)
     return after
+
+
+def _drawn(
+    run: Runtime, problems: Handle, policy: Handle | None, purpose: Purpose, number: int
+) -> tuple[Handle, Handle]:
+    """Samples and their verdicts: two stages, of which the second begins while the first goes on."""
+    with run.ahead(purpose) as ahead:
+        samples = sample(run, problems, policy, purpose, ahead, iteration=number)
+        return samples, verify(run, problems, samples, purpose, ahead, iteration=number)
 
 
 def _policy(run: Runtime, before: Round, gold: Handle, number: int, evaluated: bool, paused: bool) -> Handle:

@@ -12,12 +12,15 @@ from axiom.sampling.requests import in_order, requests, to_sample
 from axiom.sampling.thinking import draw
 from axiom.selection.arms import ARMS
 from axiom.store import Handle, Writer
+from axiom.verification.ahead import Ahead
 from tasks.stage import stage_task
 
 
 @stage_task("sample")
-def sample(run: Runtime, problems: Handle, policy: Handle | None, purpose: Purpose, *, iteration: int) -> Handle:
-    """`samples.parquet`, or `eval_samples.parquet` for the purpose `eval`."""
+def sample(
+    run: Runtime, problems: Handle, policy: Handle | None, purpose: Purpose, ahead: Ahead, *, iteration: int
+) -> Handle:
+    """`samples.parquet`, or `eval_samples.parquet` for the purpose `eval`; `ahead` begins to verify them."""
     experiment, arm = run.experiment, ARMS[run.config.arm]
     draws = arm.draws(run.config, iteration) if purpose == "train" else run.config.evaluation.samples_per_problem
     policy = policy if purpose == "eval" or arm.policy == "current" else None
@@ -34,13 +37,13 @@ def sample(run: Runtime, problems: Handle, policy: Handle | None, purpose: Purpo
         meter = Meter(iteration, f"sample {purpose}", sum(r.n for r in asked.values()), "completions")
         rows: list[Sample] = []
         traces: list[Trace] = []
-        with run.judge_ahead(iteration, purpose) as ahead:
+        with ahead.sampling() as drawn:
             thinking = run.config.sampling.thinking_tokens
             for completion in draw(run.learner.sampler, list(asked.values()), thinking, TRACED):
                 request = asked[completion.request_id]
                 problem = experiment.problems_by_id[completion.request_id.rpartition(":")[0]]
                 rows.append(to_sample(completion, request, problem, iteration, purpose, weights.version))
-                ahead.put(rows[-1])
+                drawn(rows[-1])
                 traces += completion.traces
                 meter.step(tokens=completion.token_count)
         mismatch = run.learner.mismatch(weights, traces)  # while the sandbox is still at the last samples

@@ -5,12 +5,15 @@ from axiom.experiment.running import Runtime
 from axiom.progress import Meter
 from axiom.records import Outcome, Purpose, Sample, Verdict
 from axiom.store import Handle, Writer
+from axiom.verification.ahead import Ahead
 from tasks.stage import stage_task
 
 
 @stage_task("verify")
-def verify(run: Runtime, problems: Handle, samples: Handle, purpose: Purpose, *, iteration: int) -> Handle:
-    """`verdicts.parquet`, or `eval_verdicts.parquet` for the purpose `eval`."""
+def verify(
+    run: Runtime, problems: Handle, samples: Handle, purpose: Purpose, ahead: Ahead, *, iteration: int
+) -> Handle:
+    """`verdicts.parquet`, or `eval_verdicts.parquet` for the purpose `eval`; `ahead` has those that fell already."""
     experiment = run.experiment
     prefix = "" if purpose == "train" else "eval_"
 
@@ -21,15 +24,15 @@ def verify(run: Runtime, problems: Handle, samples: Handle, purpose: Purpose, *,
             iteration, f"verify {purpose}", len(rows), "programs", solved=0, problems=len(set(problem_of.values()))
         )
         solved, found = set(), {}
-        ahead = run.ahead(iteration, purpose)
-        for verdict in ahead.verdicts() if ahead else run.judge(rows, purpose):
+        early = ahead.verdicts()
+        for verdict in run.judge(rows, purpose) if early is None else early:
             found[verdict.sample_id] = verdict
             if verdict.outcome is Outcome.PASSED and verdict.audit_passed is not False:
                 solved.add(problem_of[verdict.sample_id])
             meter.solved = len(solved)
             meter.step()
         out.table(f"{prefix}verdicts", [found[row.sample_id] for row in rows], Verdict)
-        out.info.update(tier=run.verifier.tier, solved=len(solved), ahead=ahead is not None)
+        out.info.update(tier=run.verifier.tier, solved=len(solved), ahead=early is not None)
 
     return experiment.stages.run(
         f"{prefix}verdicts", iteration_folder(iteration), settings=experiment.settings("sandbox"),

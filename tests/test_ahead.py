@@ -49,10 +49,12 @@ def test_verdicts_ahead_are_those_of_the_stage(verifier: Verifier) -> None:
         return verify_samples({"p": PROBLEM}, samples, verifier, None)
 
     with Ahead(judge) as ahead:
-        for item in SAMPLES:
-            ahead.put(item)
-            time.sleep(0.05)
-    outcome = {verdict.sample_id: verdict.outcome for verdict in ahead.verdicts()}
+        with ahead.sampling() as put:
+            for item in SAMPLES:
+                put(item)
+                time.sleep(0.05)
+        outcome = {verdict.sample_id: verdict.outcome for verdict in ahead.verdicts()}
+        assert ahead.verdicts() is None, "a stage that is tried again judges by itself"
     assert outcome == {verdict.sample_id: verdict.outcome for verdict in judge(iter(SAMPLES))}
     assert set(outcome) == {item.sample_id for item in SAMPLES}
 
@@ -61,8 +63,9 @@ def test_sampling_that_fails_takes_the_thread_with_it(verifier: Verifier) -> Non
     before = threading.active_count()
 
     def failing() -> None:
-        with Ahead(lambda samples: verify_samples({"p": PROBLEM}, samples, verifier, None)) as ahead:
-            ahead.put(SAMPLES[0])
+        ahead = Ahead(lambda samples: verify_samples({"p": PROBLEM}, samples, verifier, None))
+        with ahead.sampling() as put:
+            put(SAMPLES[0])
             raise RuntimeError("the engine died")
 
     with pytest.raises(RuntimeError, match="engine"):
@@ -77,9 +80,10 @@ def test_a_sandbox_that_fails_is_heard_of_where_the_verdicts_are_due() -> None:
         yield
 
     with Ahead(judge) as ahead:
-        ahead.put(SAMPLES[0])
-    with pytest.raises(SandboxError, match="no sandbox"):
-        ahead.verdicts()
+        with ahead.sampling() as put:
+            put(SAMPLES[0])
+        with pytest.raises(SandboxError, match="no sandbox"):
+            ahead.verdicts()
 
 
 def test_work_that_is_given_up_leaves_the_sandbox_to_the_next(verifier: Verifier) -> None:
@@ -87,11 +91,14 @@ def test_work_that_is_given_up_leaves_the_sandbox_to_the_next(verifier: Verifier
         return verify_samples({"p": PROBLEM}, samples, verifier, None)
 
     before = threading.active_count()
-    with Ahead(judge) as lost:
-        for number in range(200):
-            lost.put(sample(str(number), f"{RIGHT}# {number}\n"))
-    lost.give_up()  # as when the stage fails after its sampling and is run again
-    assert threading.active_count() == before
-    with Ahead(judge) as again:
-        again.put(SAMPLES[0])
-    assert [verdict.sample_id for verdict in again.verdicts()] == ["right"]
+    with Ahead(judge) as ahead:
+        with ahead.sampling() as put:
+            for number in range(200):
+                put(sample(str(number), f"{RIGHT}# {number}\n"))
+        with ahead.sampling() as put:  # as when the stage fails after its sampling and is run again
+            assert threading.active_count() == before + 1
+            put(SAMPLES[0])
+        assert [verdict.sample_id for verdict in ahead.verdicts()] == ["right"]
+        with ahead.sampling() as put:
+            put(SAMPLES[0])
+    assert threading.active_count() == before, "nobody collected the last"

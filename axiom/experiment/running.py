@@ -1,11 +1,9 @@
-"""What an experiment holds in memory while it runs: the learner and the sandbox, opened when first needed.
-
-Workflow engines pass only small JSON between steps, so a running experiment is found by its root and name.
-"""
+"""What an experiment holds in memory while it runs: the learner and the sandbox, opened when first needed."""
 
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cached_property
 from pathlib import Path
 
@@ -25,7 +23,6 @@ from axiom.training import Example
 from axiom.verification import AnswersOnly, Verifier, verify_samples
 from axiom.verification.ahead import Ahead
 
-_running: dict[tuple[str, str], "Runtime"] = {}
 HEADLINES = (GREEDY, "gold", "solved")
 """Metrics that a run shows while it goes on, pooled over families and difficulties."""
 
@@ -38,7 +35,6 @@ class Runtime:
         self._metrics = Metric.SCHEMA.empty_table()
         self._headlines: list[Metric] = []
         self._measured = 0
-        self._ahead: tuple[tuple[int, Purpose], Ahead] | None = None
         self._second_cases: dict[str, tuple[Case, ...]] = {}
         self._downloads = Downloads()
 
@@ -50,7 +46,7 @@ class Runtime:
     @cached_property
     def learner(self) -> Learner:
         """The model, its sampler and trainer."""
-        learner = (_handover or Handover()).take(self.config)
+        learner = (_handover.get() or Handover()).take(self.config)
         print(learner.description, file=sys.stderr, flush=True)
         return learner
 
@@ -69,7 +65,7 @@ class Runtime:
 
     def prepare(self) -> None:
         """Open the learner before it is needed: what it starts in other processes goes on beside other work."""
-        assert self.learner
+        _ = self.learner
 
     @cached_property
     def verifier(self) -> Verifier:
@@ -92,23 +88,10 @@ class Runtime:
             self._second_cases[problem.problem_id] = audit_cases(problem)
         return self._second_cases[problem.problem_id]
 
-    def judge_ahead(self, iteration: int, purpose: Purpose) -> Ahead:
-        """Takes samples while they are drawn; `ahead` has their verdicts."""
-        assert self.verifier, "the sandbox starts in the thread that lives on"
-        self._drop_ahead()  # of a stage that failed after its sampling: the sandbox serves one call at a time
-        ahead = Ahead(lambda samples: self.judge(samples, purpose))
-        self._ahead = (iteration, purpose), ahead
-        return ahead
-
-    def ahead(self, iteration: int, purpose: Purpose) -> Ahead | None:
-        """The work of `judge_ahead`, once; None where the samples are from an earlier run."""
-        kept, self._ahead = self._ahead, None
-        return kept[1] if kept and kept[0] == (iteration, purpose) else None
-
-    def _drop_ahead(self) -> None:
-        if self._ahead is not None:
-            self._ahead[1].give_up()
-            self._ahead = None
+    def ahead(self, purpose: Purpose) -> Ahead:
+        """Where the stage that samples and the stage that verifies overlap."""
+        _ = self.verifier  # the sandbox starts in the thread that lives on
+        return Ahead(lambda samples: self.judge(samples, purpose))
 
     @cached_property
     def watch(self) -> Watch:
@@ -161,13 +144,13 @@ class Runtime:
     def hand_on(self) -> None:
         """Leave the learner to the next run, where runs hand it on; a GPU's memory goes back with its slot."""
         model = self.config.model
-        if _handover and "learner" in self.__dict__ and model.kind == "language" and resolve_device(model) == "cpu":
-            _handover.give(self.config, self.__dict__.pop("learner"))
+        handover = _handover.get()
+        if handover and "learner" in self.__dict__ and model.kind == "language" and resolve_device(model) == "cpu":
+            handover.give(self.config, self.__dict__.pop("learner"))
 
     def close(self) -> None:
         """End every process of ours."""
         self.drop_learner()
-        self._drop_ahead()
         self._downloads.close()
         verifier = self.__dict__.pop("verifier", None)
         if verifier is not None:
@@ -201,40 +184,33 @@ class Handover:
             left[1].close()
 
 
-_handover: Handover | None = None
+_handover: ContextVar[Handover | None] = ContextVar("handover", default=None)
 
 
 @contextmanager
 def handing_on() -> Iterator[None]:
     """Runs in the block hand their learner on, so that the model is loaded once. A run that fails closes its own.
 
-    A workflow engine calls the runs and passes them nothing but JSON, so they find it here.
+    A workflow engine calls the runs and passes them nothing but JSON, so they find it in their context.
     """
-    global _handover
-    _handover = Handover()
+    handover = Handover()
+    token = _handover.set(handover)
     try:
         yield
     finally:
-        _handover.close()
-        _handover = None
+        _handover.reset(token)
+        handover.close()
 
 
 @contextmanager
 def running(experiment: Experiment) -> Iterator[Runtime]:
     """Hold the experiment's lock and its runtime while the block runs."""
-    key = experiment.root, experiment.config.name
     with experiment.locked():
         experiment.save()
         experiment.settle()
-        runtime = _running[key] = Runtime(experiment)
+        runtime = Runtime(experiment)
         try:
             yield runtime
             runtime.hand_on()
         finally:
-            del _running[key]
             runtime.close()
-
-
-def find(root: str, name: str) -> Runtime:
-    """The runtime of an experiment that this process is running."""
-    return _running[root, name]
