@@ -15,7 +15,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -25,9 +25,9 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
 
+from axiom.config.names import ARMS, FAMILIES, unknown_family
 from axiom.credentials import CREDENTIAL, WITHOUT, plain
 from axiom.errors import ConfigError
 
@@ -47,21 +47,17 @@ Layer = Literal["namespaces", "empty_root", "rlimits", "identity", "no_new_privs
 
 
 def _arm_exists(name: str) -> str:
-    from axiom.selection.arms import ARMS  # a registry that itself needs this module
-
     if name not in ARMS:
         raise ValueError(f"arm {name!r} does not exist; the arms are {', '.join(ARMS)}")
     return name
 
 
 def _list_arms(schema: dict[str, Any]) -> None:
-    from axiom.selection.arms import ARMS
-
     schema["enum"] = list(ARMS)
 
 
 Arm = Annotated[str, AfterValidator(_arm_exists), Field(json_schema_extra=_list_arms)]
-"""The name of a file in `axiom/arms`."""
+"""The name of a file in `axiom/selection/arms`."""
 
 
 BOUNDS = {
@@ -90,6 +86,9 @@ def _for_the_form(schema: dict[str, Any], section: "type[Section]") -> None:
                 shape = shape or rf"(?![\s\S]*{_CONTROL[name in section.lines]})"
                 text |= {"pattern": WITHOUT + shape, "maxLength": LONGEST_TEXT}
 
+
+STORED = "stored"
+"""Validation context of a config that ran before: families and packages may have changed since, and it must open."""
 
 S = TypeVar("S", bound="Section")
 
@@ -202,9 +201,7 @@ class ProblemsConfig(Section):
     @classmethod
     def patterns(cls) -> dict[str, str]:
         """A family, a composition or a dataset, by name."""
-        from axiom.problems import GENERATORS  # which itself needs ProblemsConfig
-
-        family = f"(?:{'|'.join(sorted(GENERATORS))})"
+        family = f"(?:{'|'.join(FAMILIES)})"
         name = rf"(?:{family}(?:\+{family})*|reasoning_gym:[A-Za-z0-9_]+)(?![\s\S])"
         return {"families": name, "ood_families": name}
 
@@ -212,6 +209,14 @@ class ProblemsConfig(Section):
     @classmethod
     def _difficulty_ascends(cls, value: DifficultyRange) -> DifficultyRange:
         return _ascending("difficulty", value)
+
+    @field_validator("families", "ood_families", "difficulty_by_family")
+    @classmethod
+    def _families_exist(cls, value: Any, info: ValidationInfo) -> Any:
+        for told in map(unknown_family, value if info.context != STORED else ()):
+            if told:
+                raise ValueError(told)
+        return value
 
     @field_validator("difficulty_by_family")
     @classmethod
@@ -479,19 +484,9 @@ class ExperimentConfig(Section):
             )
         return value
 
-    @model_validator(mode="after")
-    def _families_can_give_them(self, info: ValidationInfo) -> Self:
-        if info.context != STORED:
-            from axiom.problems import check_families  # a registry that itself needs ProblemsConfig
-
-            check_families(self.problems)
-        return self
-
 
 OF_A_RUN = ("name", "arm", "seed", "yoke")
 """Settings in which the runs of one study differ."""
-STORED = "stored"
-"""Validation context of a config that ran before: families and packages may have changed since, and it must open."""
 
 
 def load_config(preset: str | Path | None = None, overrides: Sequence[str] = (), /, **top: Any) -> ExperimentConfig:

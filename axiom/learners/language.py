@@ -105,8 +105,8 @@ class LanguageLearner:
         on_step: OnStep, steps: int | None = None,
     ) -> list[LossStep]:  # fmt: skip
         """LoRA fine-tuning, `axiom.training.train`, once the engine has left it the memory it needs."""
-        from axiom.models import resolve_model
-        from axiom.training import bytes_to_train, train
+        from axiom.models import bytes_to_train, resolve_model
+        from axiom.training import train
 
         asleep = self.sampler.make_room(bytes_to_train(resolve_model(self._config.model.path)))
         try:
@@ -215,7 +215,9 @@ def check(config: ExperimentConfig) -> None:
     if config.model.kind == "language":
         from axiom.learners.checks import check_model
         from axiom.models import resolve_device
+        from axiom.problems import check_families
 
+        check_families(config.problems)
         resolve_device(config.model)
         _check_merged_rank(config)
         check_model(config)

@@ -27,6 +27,9 @@ UNRELATED = frozenset({"_name_or_path", "architectures", "dtype", "torch_dtype",
 FINGERPRINT_KEY = "base_content"
 """Key in the safetensors metadata of an adapter that names the weights it was trained on."""
 
+ACTIVATION_BYTES = 12 * 2**30
+"""GPU memory that training takes beside the weights: its widest pass at a 1.5B model, and some room."""
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -172,6 +175,11 @@ def weight_files(model: Path) -> list[Path]:
 def weight_bytes(model: Path) -> int:
     """What the weights in the directory `model` take."""
     return sum(file.stat().st_size for file in weight_files(model))
+
+
+def bytes_to_train(model: Path) -> int:
+    """GPU memory that training the model in the directory `model` takes."""
+    return weight_bytes(model) + ACTIVATION_BYTES
 
 
 def fingerprint(model: Path) -> str:

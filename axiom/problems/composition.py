@@ -6,11 +6,9 @@ import random
 import re
 from typing import Any
 
+from axiom.config.names import JOINT
 from axiom.problems.family import Family, function, top_level_names
 from axiom.problems.space import Axes, Names, Variant
-
-JOINT = "+"
-"""Stands between the names of two families in the name of their composition."""
 
 
 def joined(first: Names, second: Names) -> Names:

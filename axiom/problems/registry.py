@@ -1,15 +1,15 @@
 """The families by name, and what a config may ask of them."""
 
-import difflib
 import importlib
 import importlib.util
 import pkgutil
 from collections import Counter
 
 from axiom.config import ProblemsConfig
+from axiom.config.names import JOINT, unknown_family
 from axiom.errors import ConfigError
 from axiom.problems import families
-from axiom.problems.composition import JOINT, compose
+from axiom.problems.composition import compose
 from axiom.problems.family import Family
 from axiom.problems.sources.reasoning_gym import check_dataset, is_direct
 
@@ -33,9 +33,7 @@ def family_named(name: str) -> Family:
     if JOINT in name:
         first, _, second = name.partition(JOINT)
         return compose(family_named(first), family_named(second))
-    near = difflib.get_close_matches(name, GENERATORS, 1, 0.4)
-    hint = f"did you mean {near[0]!r}?" if near else "the known ones are"
-    raise ConfigError(f"unknown family {name!r}; {hint} (axiom problems --list): {', '.join(sorted(GENERATORS))}")
+    raise ConfigError(unknown_family(name) or f"{name!r} is a dataset and no family")
 
 
 def check_families(config: ProblemsConfig) -> None:

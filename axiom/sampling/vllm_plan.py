@@ -6,8 +6,7 @@ from pathlib import Path
 
 from axiom.config import ModelConfig, SamplingConfig
 from axiom.errors import ConfigError
-from axiom.models import resolve_device, weight_bytes
-from axiom.training import bytes_to_train
+from axiom.models import bytes_to_train, resolve_device, weight_bytes
 
 GPU_ROWS, CPU_ROWS = 1024, 64
 """Sequences that one engine draws at once unless `sampling.batch_size` says otherwise."""

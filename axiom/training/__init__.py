@@ -12,15 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from axiom.config import ModelConfig, TrainingConfig
-from axiom.models import Policy, weight_bytes
+from axiom.models import Policy
 from axiom.records import LossStep
 from axiom.sampling import Trace
 
 if TYPE_CHECKING:
     import numpy as np
-
-ACTIVATION_BYTES = 12 * 2**30
-"""GPU memory that training takes beside the weights: its widest pass at a 1.5B model, and some room."""
 
 SCORING_BYTES = 4 * 2**30
 """GPU memory that scoring a few texts takes beside the weights."""
@@ -101,8 +98,3 @@ def score(
     from axiom.training.scoring import run
 
     return run(traces, model=model, config=config, policy=policy, kept=kept, merged=merged)
-
-
-def bytes_to_train(model: Path) -> int:
-    """GPU memory that training the model in the directory `model` takes."""
-    return weight_bytes(model) + ACTIVATION_BYTES

@@ -13,12 +13,12 @@ import re
 from typing import Any
 
 from axiom import seeds, values
+from axiom.config.names import DATASET
 from axiom.errors import ConfigError
 from axiom.problems.cases.building import Plan
 from axiom.problems.sources.scoring import Scored, portable, scorer
 from axiom.records import Case, Outcome, Problem
 
-PREFIX = "reasoning_gym:"
 MOST_DRAWS = 200
 """Draws for one new question before the dataset counts as exhausted."""
 
@@ -36,12 +36,12 @@ _TAGGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
 
 def is_direct(family: str) -> bool:
     """Whether `family` names a reasoning-gym dataset."""
-    return family.startswith(PREFIX)
+    return family.startswith(DATASET)
 
 
 def check_dataset(family: str) -> None:
     """Raise ConfigError when the package or the dataset that `family` names is missing."""
-    dataset = family.removeprefix(PREFIX)
+    dataset = family.removeprefix(DATASET)
     known = _datasets()
     if dataset not in known:
         near = difflib.get_close_matches(dataset, known, 3, 0.4) or sorted(known)[:5]
@@ -95,12 +95,12 @@ def scored(problem: Problem, completion: str, without: tuple[str, ...] = ()) -> 
     if _NOT_A_NUMBER.search(text) and not _NOT_A_NUMBER.search(problem.reference_solution):
         return Scored(0.0, Outcome.WRONG_ANSWER, "nan is no answer")
     variant = json.loads(problem.variant)
-    parts = _parts(problem.family.removeprefix(PREFIX), variant["difficulty"], variant["seed"])
+    parts = _parts(problem.family.removeprefix(DATASET), variant["difficulty"], variant["seed"])
     return scorer(without).score(parts, text)
 
 
 def _problem(family: str, difficulty: int, seed: int, plan: Plan) -> Problem:
-    dataset = family.removeprefix(PREFIX)
+    dataset = family.removeprefix(DATASET)
     _, entry = _entry(dataset, difficulty, seed)
     variant = json.dumps({"dataset": dataset, "difficulty": difficulty, "seed": seed})
     arguments, expected = values.encode([entry["question"]]), values.encode(str(entry["answer"]))
@@ -145,7 +145,7 @@ def _datasets() -> dict[str, tuple[Any, Any]]:
         from reasoning_gym.factory import DATASETS
     except ImportError:
         raise ConfigError(
-            f"families that begin with {PREFIX!r} need the package reasoning-gym, which is not installed; "
+            f"families that begin with {DATASET!r} need the package reasoning-gym, which is not installed; "
             f"pip install 'axiom-rl[reasoning-gym]' or leave them out"
         ) from None
     datasets: dict[str, tuple[Any, Any]] = DATASETS

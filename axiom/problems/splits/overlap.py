@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from axiom import values
+from axiom.config.names import JOINT
 from axiom.problems.cases.bounded import bounded, on_copies, restart
-from axiom.problems.composition import JOINT
 from axiom.problems.registry import family_named
 from axiom.records import Problem
 

@@ -1,0 +1,58 @@
+"""The listing of `axiom/` is the pipeline: a room may import what stands before it, never what stands after it."""
+
+import ast
+from pathlib import Path
+
+import axiom
+
+ROOT = Path(axiom.__file__).parent.parent
+GROUND = (
+    "errors", "records", "seeds", "values", "visible", "progress", "credentials", "environment", "content", "commands",
+    "folders", "store",
+)  # fmt: skip
+FLOORS = (
+    *GROUND, "config", "sandbox", "extraction", "problems", "models", "sampling", "verification", "selection",
+    "training", "learners", "evaluation", "grokking", "experiment", "study", "report", "bench", "cli",
+)  # fmt: skip
+"""Every room of the library, from the ground up."""
+BESIDE = {("axiom.models.proof", "axiom.learners.probe")}
+"""A model is probed with the trainer and the sampler that ask for its proof: the one import that goes up."""
+
+
+def name_of(file: Path) -> str:
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {name_of(file): file for top in ("axiom", "tasks", "flows") for file in (ROOT / top).rglob("*.py")}
+
+
+def imports(name: str) -> set[str]:
+    """The modules of ours that a module imports, inside of functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(FILES[name].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            inner = {f"{node.module}.{alias.name}" for alias in node.names} & FILES.keys()
+            found |= inner or {node.module}
+    return (found & FILES.keys()) - {name, "axiom"}
+
+
+def room(name: str) -> str:
+    first, _, rest = name.partition(".")
+    return rest.partition(".")[0] if first == "axiom" else first
+
+
+def test_nothing_imports_upward():
+    floor = {name: number for number, name in enumerate((*FLOORS, "tasks", "flows"))}
+    upward = {
+        (name, other) for name in FILES if name != "axiom" for other in imports(name)
+        if floor[room(other)] > floor[room(name)]
+    }  # fmt: skip
+    assert upward == BESIDE
+
+
+def test_every_room_has_its_floor():
+    rooms = {room(name) for name in FILES if name.startswith("axiom.")}
+    assert rooms == set(FLOORS)
