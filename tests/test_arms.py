@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import axiom.selection.arms
-from axiom.config import ExperimentConfig, ModelConfig, ModularConfig, SamplingConfig, SelectionConfig
+from axiom.config import ExperimentConfig, ModelConfig, ModularConfig, SamplingConfig, SelectionConfig, names
 from axiom.errors import ConfigError
 from axiom.experiment.ledger import Entry, disagreement, totals
 from axiom.learners.modular import make_modular_problems
@@ -193,12 +193,13 @@ def test_a_yoked_arm_meets_the_quota(name):
 
 def test_an_arm_is_one_file(tmp_path, monkeypatch):
     """A module with an ARM in the folder is an arm of every list: the registry, the config and the form."""
+    assert set(names.ARMS) == set(ARMS)
     (tmp_path / "lazy.py").write_text("from axiom.selection.arms.frozen import ARM\n")
     monkeypatch.setattr(axiom.selection.arms, "__path__", [*axiom.selection.arms.__path__, str(tmp_path)])
     assert set(axiom.selection.arms._discover()) == {*ARMS, "lazy"}
-    monkeypatch.setitem(ARMS, "lazy", ARMS["frozen"])
+    monkeypatch.setattr("axiom.config.schema.ARMS", (*names.ARMS, "lazy"))
     assert ExperimentConfig(arm="lazy").arm == "lazy"
-    assert ExperimentConfig.model_json_schema()["properties"]["arm"]["enum"] == list(ARMS)
+    assert ExperimentConfig.model_json_schema()["properties"]["arm"]["enum"] == [*names.ARMS, "lazy"]
     with pytest.raises(ValidationError, match="arm 'magic' does not exist; the arms are expert_iteration"):
         ExperimentConfig(arm="magic")
 

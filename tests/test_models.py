@@ -9,10 +9,10 @@ import sys
 import pytest
 from tiny_model import make_tiny_model
 
-from axiom import learners
 from axiom.config import ExperimentConfig, ModelConfig
 from axiom.content import content_digest
 from axiom.errors import ConfigError
+from axiom.learners import language
 from axiom.models import fingerprint, load_tokenizer, resolve_device, resolve_model, stop_tokens
 
 
@@ -151,17 +151,17 @@ def merging(iterations: int, **vllm) -> ExperimentConfig:
 
 
 def test_a_merged_adapter_that_outgrows_the_engine_is_refused_at_the_start():
-    assert [learners.last_rank(merging(count)) for count in (0, 1, 20)] == [16, 16, 320]
-    learners._check_merged_rank(merging(20, max_lora_rank=320))
-    learners._check_merged_rank(merging(100, weights="merged"))
+    assert [language.last_rank(merging(count)) for count in (0, 1, 20)] == [16, 16, 320]
+    language._check_merged_rank(merging(20, max_lora_rank=320))
+    language._check_merged_rank(merging(100, weights="merged"))
     with pytest.raises(ConfigError, match=r"ends at rank 336, .* 21 iterations, and the engine takes 320; set"):
-        learners._check_merged_rank(merging(21, max_lora_rank=320))
+        language._check_merged_rank(merging(21, max_lora_rank=320))
 
 
 def test_what_merging_costs_is_said_at_the_start(tmp_path):
     tree = {"path": str(make_tiny_model(tmp_path)), "device": "cpu"}
     said = {
-        mode: learners.LanguageLearner(
+        mode: language.LanguageLearner(
             ExperimentConfig.model_validate({"iterations": 20, "model": tree, "training": {"mode": mode}})
         ).description
         for mode in ("merge", "continue")

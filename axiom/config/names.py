@@ -1,6 +1,7 @@
 """Names that a config may hold and other packages give: an arm or a family is one file, and its name is the file's."""
 
 import difflib
+import re
 from pathlib import Path
 
 
@@ -20,7 +21,7 @@ DATASET = "reasoning_gym:"
 
 def unknown_family(name: str) -> str | None:
     """Why `name` is no family, composition or dataset, with the nearest known name; None when it is one."""
-    if name.startswith(DATASET):
+    if re.fullmatch(rf"{DATASET}\w+", name):
         return None
     wrong = next((part for part in name.split(JOINT) if part not in FAMILIES), None)
     if wrong is None:

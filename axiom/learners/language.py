@@ -205,19 +205,21 @@ def make_problems(config: ExperimentConfig) -> dict[str, list[Problem]]:
         from axiom.learners.modular import make_modular_problems
 
         return make_modular_problems(config)
-    from axiom.problems import generate_splits
+    from axiom.problems import check_families, generate_splits
 
+    check_families(config.problems)
     return generate_splits(config.problems, config.seed)
 
 
 def check(config: ExperimentConfig) -> None:
     """Raise ConfigError before anything is written when the learner cannot be had or cannot do what is asked."""
+    from axiom.problems import check_families
+
+    check_families(config.problems)
     if config.model.kind == "language":
         from axiom.learners.checks import check_model
         from axiom.models import resolve_device
-        from axiom.problems import check_families
 
-        check_families(config.problems)
         resolve_device(config.model)
         _check_merged_rank(config)
         check_model(config)

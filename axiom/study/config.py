@@ -127,6 +127,7 @@ def plan(study: StudyConfig, seed: int) -> list[ExperimentConfig]:
 
     Raises ConfigError for a mistake in the preset or in the study's settings.
     """
+    from axiom.problems import check_families
     from axiom.selection.arms import ARMS
 
     expert = run_name(study, "expert_iteration", seed)
@@ -137,6 +138,7 @@ def plan(study: StudyConfig, seed: int) -> list[ExperimentConfig]:
             "name": run_name(study, arm, seed), "arm": arm, "seed": seed, "yoke": expert if replays else "",
         }  # fmt: skip
         configs.append(load_config(study.preset, (), **changed))
+        check_families(configs[-1].problems)
         _refuse_resting(study, configs[-1])
         _check_readable(study, configs[-1])
     return configs
