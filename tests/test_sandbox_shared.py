@@ -188,5 +188,14 @@ def test_every_fatal_call_of_the_kernel_ends_the_process(templates: list[Templat
     assert judge(run, (b"1",)).outcome == "forbidden"
 
 
+def test_a_template_shows_its_memory_to_no_process_of_its_own_user(templates: list[Template]) -> None:
+    """The kernel gives what belongs to a process that may not be dumped to root, whoever the process is."""
+    for template in templates:
+        folder = Path("/proc", str(template.process.pid))
+        user = int(re.search(r"Uid:\s+(\d+)", (folder / "status").read_text())[1])
+        assert user != 0
+        assert (folder / "mem").stat().st_uid != user
+
+
 def test_when_memory_runs_out_a_candidate_goes_before_its_parent(templates: list[Template]) -> None:
     assert {account(template.process.pid)["oom_score_adj"] for template in templates} == {b"1000\n"}

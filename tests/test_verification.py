@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -104,6 +104,28 @@ def test_no_bytes_on_the_channel_crash_the_judge_or_pass_by_chance(
     for close in (False, True):
         found = judge(Run(0, 0, 0.0, 0.0, 0, 0, 1 << 20, answer, False), (b"[1.5]", b'"x"'), close)
         assert found.outcome != Outcome.PASSED or found.cases_passed == 2
+
+
+def record(tag: bytes, index: int = 0, payload: bytes = b"") -> bytes:
+    return tag + index.to_bytes(2, "little") + len(payload).to_bytes(4, "little") + payload
+
+
+SOLVED = READY + record(b"V", 0, b"1") + record(b"V", 1, b"2") + record(b"D", 2)
+
+
+@given(st.integers(0, len(SOLVED)), st.binary(max_size=9), st.integers(0, 9))
+@example(len(SOLVED), b"\0", 0)
+@example(len(SOLVED), record(b"D", 3), 0)
+@example(len(SOLVED), record(b"V", 3, b"2"), 0)
+@example(len(SOLVED) - 7, record(b"V", 2, b"2"), 0)
+@example(len(SOLVED) - 7, record(b"V", 2, b"2") + record(b"D", 3), 7)
+@example(len(SOLVED) - 7, b"", 7)
+def test_an_answer_passes_as_it_must_be_written_and_in_no_other_form(place: int, more: bytes, fewer: int) -> None:
+    """Bytes put in or taken out anywhere after the ready record, at the end too."""
+    place = max(place, len(READY))
+    answer = SOLVED[:place] + more + SOLVED[place + fewer :]
+    found = judge(Run(0, 0, 0.0, 0.0, 0, 0, 1 << 20, answer, False), (b"1", b"2"))
+    assert (found.outcome == Outcome.PASSED) == (answer == SOLVED)
 
 
 @pytest.mark.parametrize(
