@@ -635,3 +635,16 @@ def test_it_works_however_many_files_the_parent_has_open(spare: int) -> None:
         for descriptor in held:
             os.close(descriptor)
     assert verdicts == [Outcome.PASSED] * 12
+
+
+def test_an_answer_is_written_alike_whatever_limit_of_recursion_the_program_chose(verifier: Verifier) -> None:
+    nest = (
+        "import sys\nsys.setrecursionlimit({limit})\ndef f(x):\n    v = x\n    for _ in range({depth}):\n"
+        "        v = [v]\n    return v\n"
+    )
+    deep: object = 1
+    for _ in range(60):
+        deep = [deep]
+    assert {one(verifier, nest.format(limit=n, depth=60), want=deep).outcome for n in (30, 1000, 10**6)} == {"passed"}
+    ends = {one(verifier, nest.format(limit=n, depth=50_000), want=deep).outcome for n in (30, 1000, 10**6)}
+    assert ends == {"wrong_answer"}
