@@ -17,6 +17,7 @@ from axiom.sandbox.host import Program, Template
 from axiom.sandbox.inside.libc import numbers
 from axiom.sandbox.inside.lockdown import LAYERS
 from axiom.sandbox.inside.syscalls import ALLOWED, CHECKED, FATAL, TEMPLATE_ONLY
+from axiom.sandbox.inside.template import PARENT
 from axiom.sandbox.judge import judge
 from axiom.sandbox.selftest import CANARIES, EXPECTED
 from tests.attacks import GROUPS, HERE, Attack
@@ -186,6 +187,13 @@ def test_every_fatal_call_of_the_kernel_ends_the_process(templates: list[Templat
     code = REACH + f'def f(x):\n    kernel("{name}", kernel("getppid"), start, 0, 0, 0, 0)\n'
     run = templates[0].run_now(Program(code, "f", (marshal.dumps((1,)),), 5.0, 30.0, 256 << 20, 1 << 16))
     assert judge(run, (b"1",)).outcome == "forbidden"
+
+
+def test_a_child_that_answers_too_much_is_ended_by_the_parent_and_not_by_its_limits(templates: list[Template]) -> None:
+    flood = "import os\ndef f(x):\n    while True: os.write(3, b'V' * 100_000)\n"
+    run = templates[0].run_now(Program(flood, "f", (marshal.dumps((1,)),), 20.0, 20.0, 256 << 20, 1 << 16))
+    assert run.overflowed
+    assert run.ended_by == PARENT
 
 
 def test_a_template_shows_its_memory_to_no_process_of_its_own_user(templates: list[Template]) -> None:
