@@ -63,7 +63,7 @@ def test_the_sentence_is_true_of_the_curve(family, length):
         last = float(np.median(val[-HOLD:]))
         if found.kind in JUMPED:
             before = float(np.median(val[start : start + 3]))
-            assert f"memorised at iteration {found.t_memorise:g}" in said
+            assert f"memorised at iteration {found.t_memorise:.10g}," in said
             assert f"rose by {found.step:.2f}" in said
             assert f"median of the last {HOLD} evaluations is {last:.2f}" in said
             assert (last < before + HELD_SHARE * found.step + 0.1) or found.kind != "transient"
@@ -325,3 +325,29 @@ def test_an_experiment_is_judged_by_its_own_section_and_drawn(tmp_path, monkeypa
     assert re.search(r"val\s.*grokking", capsys.readouterr().out)
     assert chart.read_text().startswith("<svg")
     assert detect(Curve.from_metrics(rows), DetectionConfig()).kind == "no_memorisation"
+
+
+def test_every_figure_of_the_sentence_is_true_whatever_the_clock():
+    steps = np.arange(60.0)
+    train = np.where(steps < 4, 0.3, 1.0)
+    val = np.where(steps < 35, 0.1, 0.95)
+    for scale in (1e-6, 1e-3, 1.0, 123457.0):
+        found = detect(Curve.of(steps * scale, train, val))
+        pattern = r"iteration (\S+), .* by (\S+) \(95 % (\S+) to (\S+)\), (\S+) times"
+        memorised, half, low, high, late = map(float, re.search(pattern, found.sentence()).groups())
+        assert memorised == pytest.approx(4 * scale)
+        assert 34 * scale <= low <= half <= high <= 35 * scale
+        assert low < high
+        assert late == pytest.approx(half / memorised, rel=0.02)
+    from_the_start = detect(Curve.of(steps, np.ones(60), val)).sentence()
+    assert "memorised at iteration 0, " in from_the_start
+    assert "times as late" not in from_the_start
+
+
+@pytest.mark.parametrize("height", [0.1957, 0.1999])
+def test_a_figure_that_misses_its_limit_is_printed_below_it(height):
+    train = np.full(60, 0.99)
+    missed = detect(Curve.of(range(60), np.where(np.arange(60) < 3, 0.89999, 0.5), np.zeros(60))).reason
+    assert float(re.search(r"reached (\S+) at most", missed)[1]) < 0.9
+    gap = detect(Curve.of(range(60), train, train - height)).reason
+    assert float(re.search(r"on is (\S+), a plateau needs", gap)[1]) < 0.2

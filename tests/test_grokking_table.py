@@ -104,10 +104,73 @@ def test_numpy_archives(tmp_path):
         read_curve(tmp_path / "plain.npy")
 
 
-def test_small_percentages_are_percentages_when_train_says_so(tmp_path):
+def test_a_percentage_beside_what_may_be_a_fraction_is_refused_unless_its_name_says_what_it_is(tmp_path):
     path = tmp_path / "curve.csv"
-    path.write_text("step,train_acc,val_acc\n0,1.0,0.9\n1,50.0,0.8\n2,100.0,0.9\n")
-    assert read_curve(path).val_accuracy == pytest.approx([0.009, 0.008, 0.009])
+    rows = "0,1.0,0.9\n1,50.0,0.8\n2,100.0,0.9\n3,100.0,0.9\n"
+    path.write_text("step,train_acc,val_acc\n" + rows)
+    with pytest.raises(DataError, match=r"'train_acc' is in percent and 'val_acc' reaches 0\.9 at most"):
+        read_curve(path)
+    path.write_text("step,val_acc,train_acc\n" + rows)
+    with pytest.raises(DataError, match=r"'val_acc' is in percent and 'train_acc' reaches 0\.9 at most"):
+        read_curve(path)
+    path.write_text("step,train_acc,val_acc (%)\n" + rows)
+    assert read_curve(path).val_accuracy == pytest.approx([0.009, 0.008, 0.009, 0.009])
+
+
+def test_a_percent_sign_in_a_cell_holds_for_that_cell(tmp_path):
+    path = tmp_path / "curve.csv"
+    path.write_text("step,train_acc,val_acc\n0,0.5,0.4%\n1,1.0,1.4 %\n2,1.0,100%\n")
+    curve = read_curve(path)
+    assert curve.train_accuracy == pytest.approx([0.5, 1.0, 1.0])
+    assert curve.val_accuracy == pytest.approx([0.004, 0.014, 1.0])
+
+
+def test_one_value_above_1_does_not_make_a_curve_percent(tmp_path):
+    path = tmp_path / "curve.csv"
+    path.write_text("step,train_acc,val_acc\n0,0.5,0.1\n1,1.6,0.1\n2,1.0,0.9\n3,1.0,0.9\n")
+    with pytest.raises(DataError, match=r"train_accuracy = 1.6 in row 2 lies outside 0..1"):
+        read_curve(path)
+
+
+@pytest.mark.parametrize(
+    ("train", "val"),
+    [
+        ("train_acc_epoch", "val_acc_epoch"),
+        ("eval_train_accuracy", "eval_val_accuracy"),
+        ("eval_train_accuracy", "eval_test_accuracy"),
+        ("lively-sun-3 - train/acc", "lively-sun-3 - val/acc"),
+        ("train - acc", "val - acc"),
+        ("train_accs", "test_accuracies"),
+    ],
+)
+def test_the_headers_of_trainers_and_of_exported_charts(tmp_path, train, val):
+    path = tmp_path / "curve.csv"
+    path.write_text(cells(("step", train, val)))
+    check(path)
+
+
+def test_a_decimal_comma_between_tabs_or_quotes_and_single_numbers_in_an_archive(tmp_path):
+    path = tmp_path / "curve.csv"
+    path.write_text(cells(("step", "train_acc", "val_acc"), "\t").replace(".", ","))
+    check(path)
+    rows = "\n".join(f'{s},"{t}","{v}"'.replace(".", ",") for s, t, v in zip(STEPS, TRAIN, VAL, strict=True))
+    path.write_text(f"step,train_acc,val_acc\n{rows}\n")
+    check(path)
+    path.write_text('step,train_acc,val_acc\n"1,000",0.5,0.1\n')
+    with pytest.raises(DataError, match="'1,000', which is no number"):
+        read_curve(path)
+    np.savez(tmp_path / "curve.npz", step=STEPS, train_acc=TRAIN, test_acc=VAL, lr=0.1)
+    check(tmp_path / "curve.npz")
+
+
+def test_no_rows_are_no_evaluations_and_accuracies_that_never_meet_are_named(tmp_path):
+    path = tmp_path / "curve.csv"
+    path.write_text("step,train_acc,val_acc\n")
+    assert len(read_curve(path)) == 0
+    path = tmp_path / "curve.jsonl"
+    path.write_text("\n".join(json.dumps({"step": s, ("val_acc", "train_acc")[s % 2]: 0.5}) for s in range(9)))
+    with pytest.raises(DataError, match="has no row with both 'train_acc' and 'val_acc'"):
+        read_curve(path)
 
 
 def test_counts_are_read_under_the_split_that_is_used(tmp_path):

@@ -116,10 +116,17 @@ def test_fewest_pairs_is_the_first_that_can_reach_the_level(comparisons, alpha):
 
 @pytest.mark.parametrize("pairs", [8, 10])
 def test_power_of_few_pairs_is_that_of_the_exact_test(pairs):
-    d = np.random.default_rng(5).normal(0, 1.0, pairs)
-    rng = np.random.default_rng(0)
-    draws = rng.choice(d - d.mean(), (200, pairs)) + 1.0
-    assert power(d, 1.0, 0.01, trials=200) == np.mean([sign_flip(row) <= 0.01 for row in draws])
+    rng = np.random.default_rng(5)
+    found = np.mean([sign_flip(row) <= 0.01 for row in rng.normal(1.0, 1.0, (1000, pairs))])
+    assert power(rng.normal(0, 1.0, 2000), 1.0, 0.01, trials=2000, pairs=pairs) == pytest.approx(found, abs=0.06)
+
+
+@pytest.mark.parametrize(("pairs", "alpha", "least"), [(6, 0.05, 0.7), (8, 0.01, 0.7)])
+def test_what_few_pairs_are_said_to_detect_other_pairs_detect(pairs, alpha, least):
+    rng = np.random.default_rng(3)
+    seen = rng.normal(0, 1.0, (20, pairs))
+    said = np.mean([detectable(row / row.std(ddof=1), alpha=alpha) for row in seen])
+    assert np.mean([sign_flip(row) <= alpha for row in rng.normal(said, 1.0, (400, pairs))]) >= least
 
 
 def test_the_bootstrap_covers_the_true_mean_about_as_often_as_it_says():

@@ -5,8 +5,9 @@ validation is fitted with a chain of logistic steps in time (`path`). What a jum
 it must also beat no change and even change by BIC, and the last evaluations say whether it lasted.
 """
 
+import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 
@@ -77,10 +78,16 @@ class Phases:
     def sentence(self) -> str:
         """One plain sentence for the terminal."""
         if self.kind in ("grokking", "partial", "transient"):
+            memorised, low, time, high = (
+                cast(float, value)
+                for value in (self.t_memorise, self.t_generalise_low, self.t_generalise, self.t_generalise_high)
+            )
+            digits = max(1, math.ceil(-math.log10(max(high - low, 1e-9 * abs(time), 1e-300))))
+            late = f", {time / memorised:.1f} times as late" if memorised > 0 else ""
             return (
-                f"{_TITLES[self.kind]}: memorised at iteration {self.t_memorise:g}, validation then rose by "
-                f"{self.step:.2f}, half of it by {self.t_generalise:.1f} (95 % {self.t_generalise_low:.1f} to "
-                f"{self.t_generalise_high:.1f}), {self.delay_ratio:.1f} times as late; {self.reason}"
+                f"{_TITLES[self.kind]}: memorised at iteration {memorised:.10g}, validation then rose by "
+                f"{self.step:.2f}, half of it by {time:.{digits}f} (95 % {low:.{digits}f} to {high:.{digits}f}){late}; "
+                f"{self.reason}"
             )
         return f"{_TITLES[self.kind]}: {self.reason}"
 
@@ -118,8 +125,8 @@ def detect(curve: Curve, config: DetectionConfig | None = None) -> Phases:
         window = config.memorised_window
         best = float(_pooled(curve.train_accuracy, curve.train_n, window).max())
         reason = (
-            f"train accuracy, pooled over {window} evaluations, reached {best:.3g} at most, memorised means "
-            f"{config.memorised_accuracy:g}"
+            f"train accuracy, pooled over {window} evaluations, reached {_below(best, config.memorised_accuracy)} at "
+            f"most, memorised means {config.memorised_accuracy:g}"
         )
         return Phases("no_memorisation", length, reason)
     if length - start < MIN_AFTER_MEMORISING:
@@ -190,11 +197,14 @@ def _without_jump(curve: Curve, rise: Rise, found: Phases, config: DetectionConf
     tenth, half, most = (float(np.median(rise.crossing(share))) for share in (0.1, 0.5, 0.9))
     seen = int((curve.iteration <= half).sum())
     within = int(((curve.iteration >= tenth) & (curve.iteration <= most)).sum())
-    if gap < config.min_plateau_gap:
-        reason = f"the mean gap of the first three evaluations from memorisation on is {gap:.2f}, a plateau needs"
-        return replace(found, kind="concurrent", reason=f"{reason} {config.min_plateau_gap:g}")
+    if gap < (limit := config.min_plateau_gap):
+        reason = (
+            f"the mean gap of the first three evaluations from memorisation on is {_below(gap, limit)}, a plateau needs"
+        )
+        return replace(found, kind="concurrent", reason=f"{reason} {limit:g}")
     if height < config.min_step:
-        reason = f"the fit of validation rises by {height:.2f} since then, a jump needs {config.min_step:g}"
+        rise_by = _below(height, config.min_step)
+        reason = f"the fit of validation rises by {rise_by} since then, a jump needs {config.min_step:g}"
         return replace(found, kind="no_jump", reason=reason)
     if max(seen, within) < MIN_RESOLVED:
         reason = (
@@ -207,6 +217,12 @@ def _without_jump(curve: Curve, rise: Rise, found: Phases, config: DetectionConf
         f"is clearly {CONTRAST:g} times that of an equally long time before it"
     )
     return replace(found, kind="gradual", reason=reason)
+
+
+def _below(value: float, limit: float) -> str:
+    """A value below `limit` with two digits, or as many as show that it is below."""
+    digits = next((digits for digits in range(2, 17) if float(f"{value:.{digits}f}") < limit), 17)
+    return f"{value:.{digits}f}"
 
 
 def _evaluations(count: int) -> str:

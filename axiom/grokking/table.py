@@ -22,18 +22,22 @@ SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".npz", ".npy"
 """Of files that are read as curves."""
 DELIMITERS = (",", ";", "\t", "|", " ")
 PERCENT = 1.5
-"""Accuracies above this are percentages."""
+"""Accuracies above this are percentages, if there are at least `SURELY_PERCENT` of them; one may be a mistake."""
+SURELY_PERCENT = 3
 
 Row = Mapping[str, Any]
 
 _CLOCKS = ("iteration", "step", "epoch")
 _WORDS = {
     "iter": "iteration", "iterations": "iteration", "it": "iteration", "steps": "step", "epochs": "epoch",
-    "acc": "accuracy", "acc1": "accuracy", "training": "train", "tr": "train", "trn": "train",
+    "acc": "accuracy", "acc1": "accuracy", "accs": "accuracy", "accuracies": "accuracy",
+    "training": "train", "tr": "train", "trn": "train",
     "validation": "val", "valid": "val", "dev": "val", "eval": "val", "evaluation": "val", "heldout": "val",
     "testing": "test", "num": "n", "count": "n", "size": "n",
 }  # fmt: skip
 _IGNORED = {"percent", "pct", "global", "mean", "avg", "average", "metrics", "trainer", "top1", "optimizer"}
+_SPLITS = {"train", "val", "test"}
+_DECIMAL_COMMA = re.compile(r"0,\d+|\d+,(\d{1,2}|\d{4,})")  # 1,000 may be a thousand
 _RUNS = {"run", "runs", "seed", "experiment", "trial"}
 
 
@@ -62,7 +66,13 @@ def read_curve(path: Path) -> Curve:
     joined = _joined(rows, chosen)
     accuracies = (chosen.train_accuracy, chosen.val_accuracy)
     if len(joined) < len(rows) or not all(name in row for row in rows for name in accuracies):
-        joined = [row for row in joined if all(name in row for name in accuracies)]
+        both = [row for row in joined if all(name in row for name in accuracies)]
+        if joined and not both:
+            raise DataError(
+                f"curve {str(path)!r} has no row with both {accuracies[0]!r} and {accuracies[1]!r}; measure both at "
+                f"the same {chosen.iteration}"
+            )
+        joined = both
     values = {
         name: np.array([_number(row.get(column), column, at) for at, row in enumerate(joined, 1)])
         for name, column in vars(chosen).items()
@@ -95,8 +105,8 @@ def find_columns(names: Sequence[str], source: str) -> Columns:
         return None
 
     clock = pick("iteration", *({word} for word in _CLOCKS), *({word, "train"} for word in _CLOCKS))
-    train = pick("train_accuracy", {"train", "accuracy"}, {"accuracy"})
-    val = pick("val_accuracy", {"val", "accuracy"}, {"test", "accuracy"})
+    train = pick("train_accuracy", {"train", "accuracy"}, {"train", "accuracy", "epoch"}, {"accuracy"})
+    val = pick("val_accuracy", *({split, "accuracy", *of} for split in ("val", "test") for of in ((), ("epoch",))))
     assert clock is not None
     assert train is not None
     assert val is not None
@@ -107,8 +117,15 @@ def find_columns(names: Sequence[str], source: str) -> Columns:
 
 def _words(name: str) -> set[str]:
     """The words of a column's name in one spelling each: `Train/Acc (%)` is {train, accuracy}."""
+    of_run, _, tail = name.rpartition(" - ")
+    if of_run and _words(tail) & _SPLITS:  # "lively-sun-3 - train/acc", as charts are exported
+        return _words(tail)
     parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
-    return {_WORDS.get(word, word) for word in re.findall(r"[a-z0-9]+", parted.lower())}
+    found = re.findall(r"[a-z0-9]+", parted.lower())
+    others = {_WORDS.get(word, word) for word in found if not word.startswith("eval")}
+    if others & _SPLITS:  # evaluated on this split: eval_train_accuracy
+        return others
+    return {_WORDS.get(word, word) for word in found}
 
 
 def _rows(path: Path) -> Sequence[Row]:
@@ -130,7 +147,8 @@ def _from_numpy(path: Path) -> list[Row]:
             raise ValueError("an array without named fields does not say which column is which")
         return _transposed({name: loaded[name].tolist() for name in loaded.dtype.names})
     with loaded:
-        return _transposed({name: loaded[name].ravel().tolist() for name in loaded.files})
+        columns = {name: loaded[name].ravel().tolist() for name in loaded.files if loaded[name].ndim}
+        return _transposed(columns)
 
 
 def _from_json(text: str) -> list[Row]:
@@ -223,6 +241,8 @@ def _joined(rows: Sequence[Row], chosen: Columns) -> Sequence[Row]:
     for row in rows:
         full = {name: value for name, value in row.items() if value is not None and str(value).strip()}
         time = full.get(chosen.iteration)
+        if not full:
+            continue
         if time in known and not both & known[time].keys() & full.keys():
             known[time].update(full)
         else:
@@ -233,8 +253,11 @@ def _joined(rows: Sequence[Row], chosen: Columns) -> Sequence[Row]:
 
 def _number(cell: Any, name: str, row: int) -> float:
     text = "nan" if cell is None else str(cell).strip()
+    digits = text.removesuffix("%").strip()
+    if _DECIMAL_COMMA.fullmatch(digits):
+        digits = digits.replace(",", ".")
     try:
-        return float(text.removesuffix("%"))
+        return float(digits) / (100.0 if text.endswith("%") else 1.0)
     except ValueError:
         raise DataError(
             f"{name} in row {row} is {text!r}, which is no number; write it as a fraction like 0.25"
@@ -242,7 +265,20 @@ def _number(cell: Any, name: str, row: int) -> float:
 
 
 def _scale(accuracies: tuple[Floats, Floats], names: tuple[str, str]) -> float:
-    """What to divide accuracies by: 100 where the names say percent or a value can be nothing else."""
-    said = any("%" in name or _words(name) & {"percent", "pct"} for name in names)
-    largest = max(float(np.nanmax(values, initial=0.0)) for values in accuracies)
-    return 100.0 if (said and largest > 1.0) or PERCENT < largest <= 100.0 else 1.0
+    """What to divide accuracies by: 100 where the names say percent or some evaluations can be nothing else.
+
+    Raises DataError where one is percent and the other looks like a fraction, for nothing tells what it is.
+    """
+    said = [bool("%" in name or _words(name) & {"percent", "pct"}) for name in names]
+    largest = [float(np.nanmax(values, initial=0.0)) for values in accuracies]
+    surely = np.sum(np.concatenate(accuracies) > PERCENT) >= SURELY_PERCENT
+    if max(largest) > 100.0 or not (surely or (any(said) and max(largest) > 1.0)):
+        return 1.0
+    for name, percent, most in zip(names, said, largest, strict=True):
+        if most <= 1.0 and not percent:
+            other = names[1 - names.index(name)]
+            raise DataError(
+                f"{other!r} is in percent and {name!r} reaches {most:g} at most, which may be percent or a fraction; "
+                f"write both alike, or name {name!r} with % if it is percent"
+            )
+    return 100.0

@@ -60,7 +60,7 @@ def _plan(study: StudyConfig, other: str, unit: str, differences: Sequence[float
     alpha = study.alpha / study.comparisons
     fewest = fewest_pairs(study.alpha, study.comparisons)
     seeds = tuple(sorted({*(n for n in SEEDS if n >= fewest), fewest, study.seeds}))
-    effects = tuple(effect * float(np.std(differences)) for effect in EFFECTS)
+    effects = tuple(effect * float(np.std(differences, ddof=1)) for effect in EFFECTS)
     chances = tuple(
         tuple(power(differences, effect, alpha, trials=TRIALS, pairs=n) for n in seeds) for effect in effects
     )
