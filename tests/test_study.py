@@ -234,6 +234,21 @@ def test_examples_that_gave_way_to_tokens_are_declared_and_allow_a_verdict():
     assert "loss tokens within 0.0%" in paragraph
 
 
+def test_an_arm_without_data_rests_and_the_verdict_says_so():
+    """What it lacks is no fault of the yoke; an arm that has data and trains on less is another matter."""
+    expert, other = arms(5.0)
+    empty = {"problems": 0, "examples": 0, "fresh": 0, "loss_tokens": 0, "optimizer_steps": 0, "learning_rate": 0.0}
+    rests = dataclasses.replace(other[0].ledger[0], **empty, resets=0, unmet=("problems", "examples"))
+    resting = [dataclasses.replace(other[0], ledger=(rests,)), *other[1:]]
+    found = compare(expert, resting, "iteration", 0.02)
+    assert found.refusal is None
+    assert found.rested == (1, 1, expert[0].ledger[0].loss_tokens)
+    assert "had nothing to train on; expert_iteration trained on 30 loss tokens there" in found.paragraph()
+    assert found.token_gap == 0
+    idle = dataclasses.replace(rests, unmet=())
+    assert compare(expert, [dataclasses.replace(other[0], ledger=(idle,)), *other[1:]], "iteration", 0.02).refusal
+
+
 def test_where_no_run_generalised_nothing_is_said_of_times_or_power():
     expert = [outcome("expert_iteration", seed, 99.0) for seed in range(8)]
     found = compare(expert, [outcome("static_rft", seed, 99.0) for seed in range(8)], "trained_tokens", 0.02)

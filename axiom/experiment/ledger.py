@@ -38,6 +38,11 @@ class Entry:
     longest: int = 0
     unmet: tuple[str, ...] = ()
 
+    @property
+    def rested(self) -> bool:
+        """Whether the arm had no data at all for a round in which the expert trained."""
+        return not self.examples and "examples" in self.unmet
+
 
 COMPARED = ("problems", "examples", "loss_tokens", "optimizer_steps", "learning_rate", "resets")
 """Figures that a yoked arm shares with the expert arm; draws, dropped rows and seconds are shown beside them."""
@@ -96,12 +101,15 @@ def disagreement(expert: Sequence[Entry], other: Sequence[Entry], tolerance: flo
     """The first figure in which a yoked run differs from the expert run by more than relative `tolerance`, or None.
 
     Loss tokens come in programs, so in each round and in all rounds up to it they may differ by one example as well.
-    Counts that the arm's data could not meet are not held against it: `unmet` names them, and a comparison says so.
+    Counts that the arm's data could not meet are not held against it, nor rounds for which it had no data: a comparison
+    says so.
     """
     if len(expert) != len(other):
         return f"{len(other)} rounds against the expert arm's {len(expert)}"
     before = after = 0
     for theirs, ours in zip(expert, other, strict=True):
+        if ours.rested:
+            continue
         for name in COMPARED:
             want, got = getattr(theirs, name), getattr(ours, name)
             slack = max(theirs.longest, ours.longest) if name == "loss_tokens" else 0

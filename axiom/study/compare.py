@@ -25,7 +25,8 @@ class Comparison:
     stands. `family_p` is `p` adjusted for the `family` of comparisons that are drawn together (Holm 1979), and decides;
     `detectable` is the difference that the first of Holm's steps finds with 80 % power, nan where the pairs say nothing
     of it. `unmet` holds the totals, the expert's first, of counts that gave way to the yoked loss tokens, which differ
-    by the share `token_gap` over a whole run at most.
+    by the share `token_gap` over a whole run at most. `rested` counts rounds for which the other arm had no data, their
+    runs, and the loss tokens that the expert trained on in them.
     """
 
     expert: str
@@ -49,6 +50,7 @@ class Comparison:
     family_p: float
     confidence: float
     unmet: dict[str, tuple[int, int]]
+    rested: tuple[int, int, int] | None
     token_gap: float
 
     @property
@@ -114,6 +116,12 @@ class Comparison:
         if self.unyoked:
             return " The arms were not yoked: they differ in the amount of training as well as in its source."
         agreed = f" Optimizer steps and learning rates agree, loss tokens within {self.token_gap:.1%}."
+        if self.rested:
+            rounds, runs, tokens = self.rested
+            agreed += (
+                f" Not so in {rounds} round{'s' * (rounds > 1)} of {runs} run{'s' * (runs > 1)}, for which "
+                f"{self.other} had nothing to train on; {self.expert} trained on {tokens} loss tokens there."
+            )
         if not self.unmet:
             return agreed
         counts = " and ".join(f"{ours} {name} for {theirs}" for name, (theirs, ours) in self.unmet.items())
@@ -152,21 +160,37 @@ def compare(
         sum(seen[0]), sum(seen[1]), float(np.mean(differences)), low, high, p,
         survival.log_rank((ours, seen[0]), (theirs, seen[1])), survival.detectable(differences, alpha=alpha / family),
         _refusal(pairs, tolerance), not yoked, family, min(1.0, family * p), confidence,
-        _unmet(pairs) if yoked else {}, _token_gap(pairs) if yoked else math.nan,
+        _unmet(pairs) if yoked else {}, _rested(pairs) if yoked else None, _token_gap(pairs) if yoked else math.nan,
     )  # fmt: skip
 
 
 def _unmet(pairs: Sequence[tuple[Outcome, Outcome]]) -> dict[str, tuple[int, int]]:
     """Totals over all rounds and runs of the counts that some round could not meet."""
-    names = dict.fromkeys(name for _, other in pairs for entry in other.ledger for name in entry.unmet)
+    names = dict.fromkeys(
+        name for _, other in pairs for entry in other.ledger if not entry.rested for name in entry.unmet
+    )
     sums = [[totals(outcome.ledger) for outcome in arm] for arm in zip(*pairs, strict=True)]
     return {name: (int(sum(t[name] for t in sums[0])), int(sum(t[name] for t in sums[1]))) for name in names}
 
 
+def _rested(pairs: Sequence[tuple[Outcome, Outcome]]) -> tuple[int, int, int] | None:
+    """Rounds and runs in which the other arm had nothing to train on, and what the expert trained on in them."""
+    found = [
+        (second.name, theirs.loss_tokens)
+        for first, second in pairs
+        for theirs, ours in zip(first.ledger, second.ledger, strict=False) if ours.rested
+    ]  # fmt: skip
+    return (len(found), len({name for name, _ in found}), sum(tokens for _, tokens in found)) if found else None
+
+
 def _token_gap(pairs: Sequence[tuple[Outcome, Outcome]]) -> float:
-    """The largest relative difference in a whole run's loss tokens."""
-    both = [[totals(outcome.ledger)["loss_tokens"] for outcome in pair_] for pair_ in pairs]
-    return max(abs(ours - theirs) / theirs if theirs else float(ours > 0) for theirs, ours in both)
+    """The largest relative difference in a run's loss tokens, without rounds in which the other arm rested."""
+    gaps = [0.0]
+    for first, second in pairs:
+        trained = [both for both in zip(first.ledger, second.ledger, strict=False) if not both[1].rested]
+        theirs, ours = (sum(both[arm].loss_tokens for both in trained) for arm in (0, 1))
+        gaps.append(abs(ours - theirs) / theirs if theirs else float(ours > 0))
+    return max(gaps)
 
 
 def pair(expert: Sequence[Outcome], other: Sequence[Outcome]) -> list[tuple[Outcome, Outcome]]:
