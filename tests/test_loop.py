@@ -61,7 +61,7 @@ def start(folder: Path, *command: str) -> subprocess.Popen[str]:
 
 
 def finish(process: subprocess.Popen[str]) -> str:
-    out, _ = process.communicate(timeout=280)
+    out, _ = process.communicate(timeout=800)
     assert process.returncode == 0, out
     return out
 
@@ -139,7 +139,7 @@ def test_killed_at_many_moments_it_resumes_to_the_same_artifacts(tmp_path, prese
     process = start(tmp_path, "run", str(preset))
     manifests = tmp_path / "artifacts" / "tiny"
     for _ in range(4):
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 400
         while process.poll() is None and time.monotonic() < deadline:
             now = {str(path) for path in (*manifests.glob("problems/*.json"), *manifests.glob("iterations/*/*.json"))}
             if len(now) >= len(seen) + 3:

@@ -395,7 +395,7 @@ def axiom(folder, *command):
     environment = os.environ | {"PREFECT_HOME": str(folder / "prefect"), "AXIOM_ROOT": str(folder / "runs")}
     done = subprocess.run(
         [sys.executable, "-m", "axiom.cli", *command], env=environment | {"OMP_NUM_THREADS": "1"}, capture_output=True,
-        text=True, timeout=280, check=False,
+        text=True, timeout=800, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

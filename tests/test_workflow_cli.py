@@ -59,7 +59,7 @@ def test_ctrl_c_ends_a_run_at_once_and_says_how_to_go_on(tmp_path):
     )
     assert gone(below, 20)
     again = start(tmp_path, "resume", "ctrl-c", "--iterations", "3")
-    out, _ = again.communicate(timeout=200)
+    out, _ = again.communicate(timeout=600)
     assert again.returncode == 0, out
     assert "iterations/0001 is done" in out
 
@@ -89,7 +89,7 @@ def test_a_server_that_cannot_start_is_one_sentence(tmp_path):
 )
 def test_a_server_that_cannot_answer_is_one_sentence(tmp_path, url, code):
     process = start(tmp_path, *run_of(1), PREFECT_API_URL=url)
-    out, _ = process.communicate(timeout=250)
+    out, _ = process.communicate(timeout=600)
     assert process.returncode == code, out
     assert "Traceback" not in out
     assert out.count(f"PREFECT_API_URL = {url}") == 1
