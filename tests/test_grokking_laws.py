@@ -351,3 +351,14 @@ def test_a_figure_that_misses_its_limit_is_printed_below_it(height):
     assert float(re.search(r"reached (\S+) at most", missed)[1]) < 0.9
     gap = detect(Curve.of(range(60), train, train - height)).reason
     assert float(re.search(r"on is (\S+), a plateau needs", gap)[1]) < 0.2
+
+
+@pytest.mark.parametrize("length", [20, 30, 50])
+@pytest.mark.parametrize("height", [0.4, 0.8])
+def test_quadratic_growth_is_as_good_as_never_a_jump(length, height):
+    share = np.linspace(0.0, 1.0, length) ** 2
+    kinds = []
+    for seed in range(10):
+        val = np.random.default_rng(seed).binomial(200, 0.1 + height * share) / 200
+        kinds.append(detect(Curve.of(range(length), np.full(length, 0.99), val)).kind)
+    assert sum(kind in JUMPED for kind in kinds) <= 1, kinds

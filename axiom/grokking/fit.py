@@ -120,6 +120,12 @@ def line(at: Floats) -> Floats:
     return np.stack([1 - rise, rise], -1)
 
 
+def parabola(at: Floats) -> Floats:
+    """Weights T×2 of growth with the square of the time since the first evaluation."""
+    share = ((at - at[0]) / (at[-1] - at[0])) ** 2
+    return np.stack([1 - share, share], -1)
+
+
 def step(centre: Floats, width: Floats, at: Floats, skew: Floats | float = 1.0) -> Floats:
     """Logistic rises K×T with 10-90 % `width`, half-way at `centre`, before it `skew` times as slow as after it."""
     away = at - centre[:, None]

@@ -2,7 +2,7 @@
 
 A run is memorised at the first evaluation from which train accuracy, pooled over a window, reaches a level. From there
 validation is fitted with a chain of logistic steps in time (`path`). What a jump is, `jump` says, of draws of that fit;
-it must also beat no change and even change by BIC, and the last evaluations say whether it lasted.
+it must also beat no change, even and quadratic growth by BIC, and the last evaluations say whether it lasted.
 """
 
 import math
@@ -245,9 +245,9 @@ def _dispersion(path: Path) -> float:
 
 
 def _beats_plain_shapes(path: Path) -> bool:
-    """Whether the steps explain the curve better than no change and even change, by BIC."""
+    """Whether the steps explain the curve better than no change, even and quadratic growth, by BIC."""
     price = np.log(len(path.at)) * _dispersion(path)
-    plain = (fit.constant(path.at), fit.line(path.at))
+    plain = (fit.constant(path.at), fit.line(path.at), fit.parabola(path.at))
     return all(
         fit.fit_shape(shape, path.correct, path.n)[1] - path.deviance > (_parameters(path) - shape.shape[1]) * price
         for shape in plain
