@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 
@@ -247,6 +248,13 @@ def test_an_arm_without_data_rests_and_the_verdict_says_so():
     assert found.token_gap == 0
     idle = dataclasses.replace(rests, unmet=())
     assert compare(expert, [dataclasses.replace(other[0], ledger=(idle,)), *other[1:]], "iteration", 0.02).refusal
+
+
+def test_within_a_percentage_is_never_less_than_the_gap():
+    found = compare(*arms(5.0), "iteration", 0.02)
+    for gap in (0.0004, 0.0101, 0.02, 0.0):
+        said = float(re.search(r"within ([\d.]+)%", dataclasses.replace(found, token_gap=gap).paragraph())[1])
+        assert gap <= said / 100 + 1e-12 < gap + 0.001
 
 
 def test_where_no_run_generalised_nothing_is_said_of_times_or_power():

@@ -84,7 +84,7 @@ class Comparison:
             return "All pairs differ alike, so nothing can be said of the difference that they would have found."
         if math.isinf(self.detectable):
             return f"So few pairs cannot decide among {self.family} comparisons, whatever the difference."
-        return f"These pairs would have found a difference of {self.detectable:.2f} {self.clock} with 80 % power."
+        return f"These pairs would have found a difference of about {self.detectable:.2f} {self.clock} with 80 % power."
 
     def _conclusion(self) -> str:
         if self.refusal is not None:
@@ -115,7 +115,7 @@ class Comparison:
     def _caveat(self) -> str:
         if self.unyoked:
             return " The arms were not yoked: they differ in the amount of training as well as in its source."
-        agreed = f" Optimizer steps and learning rates agree, loss tokens within {self.token_gap:.1%}."
+        agreed = f" Optimizer steps and learning rates agree, loss tokens within {_percent_up(self.token_gap)}."
         if self.rested:
             rounds, runs, tokens = self.rested
             agreed += (
@@ -129,6 +129,11 @@ class Comparison:
             f"{agreed} The programs of {self.other} are fewer or of other lengths, so that over all rounds it trained "
             f"on {counts} of {self.expert}."
         )
+
+
+def _percent_up(share: float) -> str:
+    """A share in percent, rounded up to a tenth, so that "within" is true of it."""
+    return f"{math.ceil(1000 * share - 1e-9) / 10:.1f}%"
 
 
 def compare(
