@@ -332,7 +332,7 @@ def test_a_plan_from_a_pilot_is_in_its_units_and_a_dumb_pilot_is_refused(study_f
     assert pilot["static_rft"] == pytest.approx([b.time - a.time for a, b in zip(expert, static, strict=True)])
     (found,) = plans(study, pilot)
     assert found.unit == "iterations"
-    assert found.effects[3] == pytest.approx(np.std(pilot["static_rft"]))
+    assert found.effects[3] == pytest.approx(np.std(pilot["static_rft"], ddof=1))
     for nothing in ({"static_rft": [0.0, 0.0, 0.0]}, {"static_rft": [1.0]}, {"frozen": [1.0, 2.0]}):
         with pytest.raises(DataError, match="tell nothing of the scatter"):
             plans(study, nothing)
