@@ -58,7 +58,7 @@ def write(
     bounds = {name: bounds_within(family_named(name), difficulty) for name in families}
     for name, share in shares:
         refuse_too_many(family_named(name), bounds[name], share)
-    with ProcessPoolExecutor(workers or os.cpu_count() or 1, initializer=_settle) as pool:
+    with ProcessPoolExecutor(workers or len(os.sched_getaffinity(0)), initializer=_settle) as pool:
         deals = [_Deal(pool, name, bounds[name], share, seed) for name, share in shares]
         tables = (
             table for deal, following in zip(deals, [*deals[1:], None], strict=True) for table in deal.tables(following)
