@@ -1,4 +1,4 @@
-"""The SHA-256 of a big file, taken once: it is kept by the file's place, size and times.
+"""The SHA-256 of a file, taken once: it is kept by the file's place, size and times.
 
 A file is read at about 1.8 GB/s on one core; the 15 GB of a model of 7 billion parameters take some eight seconds.
 """

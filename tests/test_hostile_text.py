@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import sys
 import unicodedata
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,7 +10,6 @@ import pyarrow.parquet as pq
 import pytest
 from test_study import arms
 
-from axiom.cli.app import main
 from axiom.config import SandboxConfig, load_config
 from axiom.evaluation import GREEDY
 from axiom.experiment import Experiment
@@ -101,20 +99,9 @@ def test_escapes_change_only_what_commands(text):
     assert visible("Grüße, 好 → x\n\ty 🙂") == "Grüße, 好 → x\n\ty 🙂"
 
 
-@pytest.fixture
-def axiom(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("AXIOM_ROOT", str(tmp_path / "runs"))
+@pytest.fixture(autouse=True)
+def wide(monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["axiom", *arguments])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        out, err = capsys.readouterr()
-        return int(stop.value.code or 0), out, err
-
-    return call
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
@@ -245,7 +232,7 @@ def test_a_report_has_the_same_tags_whatever_a_model_writes(tmp_path, name):
 @pytest.mark.parametrize("name", sorted(set(ATTACKS) - {"nul"}))
 @pytest.mark.parametrize("stage", ["samples", "verdicts"])
 def test_inspect_prints_every_text_without_its_commands(axiom, tmp_path, name, stage):
-    experiment_of(tmp_path / "runs", "e", [ATTACKS[name]])
+    experiment_of(tmp_path / "artifacts", "e", [ATTACKS[name]])
     code, out, err = axiom("inspect", "e", "--iteration", "1", "--stage", stage)
     assert code == 0, err
     assert unsafe(out, allowed="\n\t") == []

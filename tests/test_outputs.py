@@ -1,11 +1,9 @@
 """Files that commands write: refused in one sentence before the work where they cannot be, and never an input."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
-from axiom.cli.app import main
 from axiom.cli.outputs import check_file, check_folder
 from axiom.config import ExperimentConfig
 from axiom.errors import DataError
@@ -15,21 +13,6 @@ from axiom.store import write_parquet
 
 NO_FOLDER = Path("/proc/axiom")
 """Nobody can write there, not even root."""
-
-
-@pytest.fixture
-def axiom(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("AXIOM_ROOT", str(tmp_path / "artifacts"))
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["axiom", *arguments])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        out, err = capsys.readouterr()
-        return int(stop.value.code or 0), out, err
-
-    return call
 
 
 COMMANDS = {

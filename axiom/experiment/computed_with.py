@@ -5,11 +5,11 @@ record of the experiment name these instead.
 """
 
 import hashlib
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from axiom.config import ExperimentConfig
+from axiom.content import content_digest
 from axiom.models import WEIGHT_SUFFIXES
 
 SUFFIXES = {*WEIGHT_SUFFIXES, ".json", ".jinja", ".model", ".py", ".tiktoken", ".txt"}
@@ -50,20 +50,9 @@ def _engine(config: ExperimentConfig) -> dict[str, Any]:
 
 def digest(folder: Path) -> str:
     """16 hex digits that change with any byte of the model or adapter in `folder`: weights, settings, tokenizer."""
-    files = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix in SUFFIXES)
-    stats = [path.stat() for path in files]
-    marks = tuple((str(p), s.st_size, s.st_mtime_ns, s.st_ino) for p, s in zip(files, stats, strict=True))
-    return _digest(marks)
-
-
-@lru_cache(maxsize=8)
-def _digest(marks: tuple[tuple[str, int, int, int], ...]) -> str:
-    """Of the files of `marks`; a study's runs share a model, which is read once."""
     whole = hashlib.sha256()
-    for path, *_ in marks:
-        with open(path, "rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        whole.update(f"{Path(path).name} {content}\n".encode())
+    for file in sorted(path for path in folder.iterdir() if path.is_file() and path.suffix in SUFFIXES):
+        whole.update(f"{file.name} {content_digest(file)}\n".encode())
     return whole.hexdigest()[:16]
 
 

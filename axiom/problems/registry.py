@@ -2,11 +2,10 @@
 
 import importlib
 import importlib.util
-import pkgutil
 from collections import Counter
 
 from axiom.config import ProblemsConfig
-from axiom.config.names import JOINT, unknown_family
+from axiom.config.names import FAMILIES, JOINT, unknown_family
 from axiom.errors import ConfigError
 from axiom.problems import families
 from axiom.problems.composition import compose
@@ -16,7 +15,7 @@ from axiom.problems.sources.reasoning_gym import check_dataset, is_direct
 
 def _discover() -> dict[str, Family]:
     found = {}
-    for module in sorted(info.name for info in pkgutil.iter_modules(families.__path__)):
+    for module in FAMILIES:
         family: Family = importlib.import_module(f"{families.__name__}.{module}").FAMILY
         found[family.name] = family
     return found

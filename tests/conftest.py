@@ -1,0 +1,23 @@
+"""What several test modules share."""
+
+import sys
+
+import pytest
+
+from axiom.cli.app import main
+
+
+@pytest.fixture
+def axiom(tmp_path, monkeypatch, capsys):
+    """The command line in an empty folder: exit code, output and errors of a call."""
+    monkeypatch.setenv("AXIOM_ROOT", str(tmp_path / "artifacts"))
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["axiom", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        out, err = capsys.readouterr()
+        return int(stop.value.code or 0), out, err
+
+    return call
