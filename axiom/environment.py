@@ -18,7 +18,7 @@ CACHES = {
     "TORCHINDUCTOR_CACHE_DIR": ".cache/torchinductor",
     "TRITON_CACHE_DIR": ".triton/cache",
     "VLLM_CACHE_ROOT": ".cache/vllm",
-}  # fmt: skip
+}
 """Variables that name folders which are written, and where they lie in a home. Hugging Face's cache is not among them:
 models that a read-only home holds are to be found."""
 

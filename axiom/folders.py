@@ -215,9 +215,18 @@ def _named(error: OSError, path: str, done: str) -> ConfigError | StorageError:
     return StorageError(f"{says}; see to the disk and resume, nothing done is lost")
 
 
-_WRONG_PLACE = frozenset({
-    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP,
-})  # fmt: skip
+_WRONG_PLACE = frozenset(
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.EEXIST,
+        errno.ENAMETOOLONG,
+        errno.ELOOP,
+    }
+)
 """Errors that a second attempt would meet again."""
 
 

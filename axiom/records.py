@@ -99,11 +99,23 @@ class Problem(Record):
     expected_output: str
 
     SCHEMA: ClassVar[pa.Schema] = _schema(
-        problem_id=pa.string(), family=pa.string(), variant=pa.string(), difficulty=pa.int8(), split=pa.string(),
-        title=pa.string(), description=pa.string(), signature=pa.string(), entry_point=pa.string(), kind=pa.string(),
-        comparison=pa.string(), shown=_CASES, cases=_CASES, reference_solution=pa.string(), input_data=pa.string(),
+        problem_id=pa.string(),
+        family=pa.string(),
+        variant=pa.string(),
+        difficulty=pa.int8(),
+        split=pa.string(),
+        title=pa.string(),
+        description=pa.string(),
+        signature=pa.string(),
+        entry_point=pa.string(),
+        kind=pa.string(),
+        comparison=pa.string(),
+        shown=_CASES,
+        cases=_CASES,
+        reference_solution=pa.string(),
+        input_data=pa.string(),
         expected_output=pa.string(),
-    )  # fmt: skip
+    )
 
 
 class Sample(Record):
@@ -128,11 +140,21 @@ class Sample(Record):
     thinking_tokens: int = 0
 
     SCHEMA: ClassVar[pa.Schema] = _schema(
-        sample_id=pa.string(), problem_id=pa.string(), iteration=pa.int32(), purpose=pa.string(), index=pa.int32(),
-        completion=pa.string(), code=pa.string(), token_count=pa.int32(), logprob_=pa.float64(),
-        finish_reason=pa.string(), seed=pa.int64(), temperature=pa.float64(), policy_version=pa.string(),
+        sample_id=pa.string(),
+        problem_id=pa.string(),
+        iteration=pa.int32(),
+        purpose=pa.string(),
+        index=pa.int32(),
+        completion=pa.string(),
+        code=pa.string(),
+        token_count=pa.int32(),
+        logprob_=pa.float64(),
+        finish_reason=pa.string(),
+        seed=pa.int64(),
+        temperature=pa.float64(),
+        policy_version=pa.string(),
         thinking_tokens=pa.int32(),
-    )  # fmt: skip
+    )
 
 
 class Verdict(Record):
@@ -148,9 +170,15 @@ class Verdict(Record):
     audit_passed: bool | None = None
 
     SCHEMA: ClassVar[pa.Schema] = _schema(
-        sample_id=pa.string(), outcome=pa.string(), cases_passed=pa.int32(), cases_total=pa.int32(),
-        cpu_ms=pa.float64(), wall_ms=pa.float64(), detail=pa.string(), audit_passed_=pa.bool_(),
-    )  # fmt: skip
+        sample_id=pa.string(),
+        outcome=pa.string(),
+        cases_passed=pa.int32(),
+        cases_total=pa.int32(),
+        cpu_ms=pa.float64(),
+        wall_ms=pa.float64(),
+        detail=pa.string(),
+        audit_passed_=pa.bool_(),
+    )
 
 
 class Gold(Record):
@@ -169,9 +197,14 @@ class Gold(Record):
     completion: str = ""
 
     SCHEMA: ClassVar[pa.Schema] = _schema(
-        sample_id=pa.string(), problem_id=pa.string(), iteration=pa.int32(), weight=pa.float64(),
-        reason=pa.string(), target=pa.string(), completion=pa.string(),
-    )  # fmt: skip
+        sample_id=pa.string(),
+        problem_id=pa.string(),
+        iteration=pa.int32(),
+        weight=pa.float64(),
+        reason=pa.string(),
+        target=pa.string(),
+        completion=pa.string(),
+    )
 
 
 class LossStep(Record):
@@ -187,9 +220,15 @@ class LossStep(Record):
     grad_norm: float
 
     SCHEMA: ClassVar[pa.Schema] = _schema(
-        iteration=pa.int32(), step=pa.int64(), loss=pa.float64(), learning_rate=pa.float64(), examples=pa.int32(),
-        loss_tokens=pa.int64(), tokens=pa.int64(), grad_norm=pa.float64(),
-    )  # fmt: skip
+        iteration=pa.int32(),
+        step=pa.int64(),
+        loss=pa.float64(),
+        learning_rate=pa.float64(),
+        examples=pa.int32(),
+        loss_tokens=pa.int64(),
+        tokens=pa.int64(),
+        grad_norm=pa.float64(),
+    )
 
 
 class Evaluation(Record):
@@ -204,9 +243,14 @@ class Evaluation(Record):
     greedy_correct: bool | None
 
     SCHEMA: ClassVar[pa.Schema] = _schema(
-        problem_id=pa.string(), split=pa.string(), family=pa.string(), difficulty=pa.int8(), n=pa.int32(),
-        correct=pa.int32(), greedy_correct_=pa.bool_(),
-    )  # fmt: skip
+        problem_id=pa.string(),
+        split=pa.string(),
+        family=pa.string(),
+        difficulty=pa.int8(),
+        n=pa.int32(),
+        correct=pa.int32(),
+        greedy_correct_=pa.bool_(),
+    )
 
 
 class Metric(Record):
@@ -232,10 +276,20 @@ class Metric(Record):
     n: int | None
 
     SCHEMA: ClassVar[pa.Schema] = _schema(
-        iteration=pa.int32(), optimizer_step=pa.int64(), trained_tokens=pa.int64(), generated_tokens=pa.int64(),
-        wall_seconds=pa.float64(), split_=pa.string(), family_=pa.string(), difficulty_=pa.int8(), name=pa.string(),
-        value=pa.float64(), low_=pa.float64(), high_=pa.float64(), n_=pa.int64(),
-    )  # fmt: skip
+        iteration=pa.int32(),
+        optimizer_step=pa.int64(),
+        trained_tokens=pa.int64(),
+        generated_tokens=pa.int64(),
+        wall_seconds=pa.float64(),
+        split_=pa.string(),
+        family_=pa.string(),
+        difficulty_=pa.int8(),
+        name=pa.string(),
+        value=pa.float64(),
+        low_=pa.float64(),
+        high_=pa.float64(),
+        n_=pa.int64(),
+    )
     FORMER: ClassVar[Mapping[str, str]] = {"gpu_seconds": "wall_seconds"}
 
 
@@ -260,9 +314,13 @@ class Event(Record):
     detail: str
 
     SCHEMA: ClassVar[pa.Schema] = _schema(
-        iteration=pa.int32(), kind=pa.string(), estimate_=pa.float64(), low_=pa.float64(), high_=pa.float64(),
+        iteration=pa.int32(),
+        kind=pa.string(),
+        estimate_=pa.float64(),
+        low_=pa.float64(),
+        high_=pa.float64(),
         detail=pa.string(),
-    )  # fmt: skip
+    )
 
 
 RECORDS: Sequence[type[Record]] = (Problem, Sample, Verdict, Gold, LossStep, Evaluation, Metric, Event)

@@ -151,9 +151,16 @@ class StageStore:
             return None
 
     def run(
-        self, stage: str, folder: str, *, settings: Any, version: str, inputs: Mapping[str, Handle],
-        work: Callable[[Writer], None], need_files: bool = True,
-    ) -> Handle:  # fmt: skip
+        self,
+        stage: str,
+        folder: str,
+        *,
+        settings: Any,
+        version: str,
+        inputs: Mapping[str, Handle],
+        work: Callable[[Writer], None],
+        need_files: bool = True,
+    ) -> Handle:
         """The stage's handle: of the finished stage where key and digests hold, else of what `work` writes now.
 
         `need_files=False` accepts a stage whose files were pruned after it was done.
@@ -312,9 +319,13 @@ def _handle(manifest: Manifest, reused: bool) -> Handle:
         name.removesuffix(".parquet"): entry.rows for name, entry in manifest.files.items() if entry.rows is not None
     }
     return Handle(
-        stage=manifest.stage, folder=manifest.folder, digest=manifest.digest, rows=rows, info=manifest.info,
+        stage=manifest.stage,
+        folder=manifest.folder,
+        digest=manifest.digest,
+        rows=rows,
+        info=manifest.info,
         reused=reused,
-    )  # fmt: skip
+    )
 
 
 def _digest_file(path: Path) -> str:

@@ -1,9 +1,17 @@
 """A model's text on its way to a person: what would command a terminal or reorder a line is shown, not done."""
 
 _CONTROLS = (
-    *range(9), *range(11, 32), *range(127, 160), 0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A),
-    *range(0xD800, 0xE000), 0xFEFF,
-)  # fmt: skip
+    *range(9),
+    *range(11, 32),
+    *range(127, 160),
+    0x61C,
+    0x200E,
+    0x200F,
+    *range(0x2028, 0x202F),
+    *range(0x2066, 0x206A),
+    *range(0xD800, 0xE000),
+    0xFEFF,
+)
 _VISIBLE = {sign: ascii(chr(sign))[1:-1] for sign in _CONTROLS}
 _ONE_LINE = {**_VISIBLE, ord("\n"): "\\n", ord("\t"): "\\t"}
 _IN_JSON = {sign: f"\\u{sign:04x}" for sign in _CONTROLS}

@@ -27,9 +27,13 @@ def witnessed() -> Iterator[None]:
         return
     told = {"pid": os.getpid(), "url": settings.url, "headers": _headers(), "runs": [str(run) for run in _own_runs()]}
     witness = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(WITNESS)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL, start_new_session=True, encoding="utf-8",
-    )  # fmt: skip
+        [sys.executable, "-I", "-S", str(WITNESS)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        encoding="utf-8",
+    )
     try:
         assert witness.stdin is not None, "it was asked for"
         with witness.stdin as words:

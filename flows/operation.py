@@ -123,9 +123,10 @@ def pause(experiment: Experiment, number: int) -> None:
 def announce(name: str, number: int, alarm: dict[str, Any]) -> None:
     """Tell the server's automations of an alarm or its revocation, so that they can notify somebody."""
     emit_event(
-        f"axiom.{alarm['kind']}", resource={"prefect.resource.id": f"axiom.experiment.{name}", "name": name},
+        f"axiom.{alarm['kind']}",
+        resource={"prefect.resource.id": f"axiom.experiment.{name}", "name": name},
         payload={"iteration": number, "estimate": alarm["estimate"], "detail": alarm["detail"]},
-    )  # fmt: skip
+    )
 
 
 @contextmanager

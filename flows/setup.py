@@ -36,10 +36,11 @@ NOTIFIED = {
     "failed": ("prefect.flow-run.Failed", "{{ flow_run.name }} failed", "{{ flow_run.state.message }}"),
     "crashed": ("prefect.flow-run.Crashed", "{{ flow_run.name }} crashed", "{{ flow_run.state.message }}"),
     "transition": (
-        "axiom.alarm", "{{ event.resource['name'] }}: transition",
+        "axiom.alarm",
+        "{{ event.resource['name'] }}: transition",
         "iteration {{ event.payload['iteration'] }}: {{ event.payload['detail'] }}",
     ),
-}  # fmt: skip
+}
 """What is told to the notification blocks: the event, the subject and the body."""
 
 
@@ -107,15 +108,23 @@ def zombies() -> AutomationCore:
     """Mark a run crashed when its heartbeats stop: its process died together with the worker that watched it."""
     beat, seconds = "prefect.flow-run.heartbeat", HEARTBEAT_SECONDS * MISSED_HEARTBEATS
     trigger = EventTrigger(
-        posture=Posture.Proactive, match={"prefect.resource.id": "prefect.flow-run.*"}, match_related={},
-        for_each={"prefect.resource.id"}, threshold=1, within=timedelta(seconds=seconds),
-        after={beat}, expect={beat, *(f"prefect.flow-run.{state}" for state in ENDED)},
-    )  # fmt: skip
+        posture=Posture.Proactive,
+        match={"prefect.resource.id": "prefect.flow-run.*"},
+        match_related={},
+        for_each={"prefect.resource.id"},
+        threshold=1,
+        within=timedelta(seconds=seconds),
+        after={beat},
+        expect={beat, *(f"prefect.flow-run.{state}" for state in ENDED)},
+    )
     message = f"No heartbeat for {seconds} seconds: its process is gone. Retry continues from the first stage not done."
     return AutomationCore(
-        name="axiom: crash runs whose heartbeats stopped", description=message, enabled=True, trigger=trigger,
+        name="axiom: crash runs whose heartbeats stopped",
+        description=message,
+        enabled=True,
+        trigger=trigger,
         actions=[ChangeFlowRunState(state=StateType.CRASHED, name="Crashed", message=message, force=False)],
-    )  # fmt: skip
+    )
 
 
 def notification(client: SyncPrefectClient, block: str, name: str) -> AutomationCore:

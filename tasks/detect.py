@@ -26,10 +26,13 @@ def _detect(run: Runtime, iteration: int, whole: bool) -> dict[str, Any]:
     write_table(run.experiment.folder, "metrics", run.metrics(iteration))
     write_parquet(run.experiment.folder, "events", watch.events(), Event)
     return {
-        "iteration": iteration, "kind": watch.phases.kind, "sentence": watch.phases.sentence(),
-        "evaluations_without_gain": _without_gain(metrics), "line": _line(metrics, iteration),
+        "iteration": iteration,
+        "kind": watch.phases.kind,
+        "sentence": watch.phases.sentence(),
+        "evaluations_without_gain": _without_gain(metrics),
+        "line": _line(metrics, iteration),
         "alarms": [event.model_dump() for event in raised],
-    }  # fmt: skip
+    }
 
 
 def _without_gain(metrics: list[Metric]) -> int:

@@ -32,9 +32,13 @@ def generate(run: Runtime, *, iteration: int = 0) -> Handle:
 
     settings = run.experiment.settings("seed", "problems", "modular") | {"kind": run.config.model.kind}
     return run.experiment.stages.run(
-        "problems", "problems", settings=settings,
-        version=VERSIONS["problems"], inputs={}, work=work,
-    )  # fmt: skip
+        "problems",
+        "problems",
+        settings=settings,
+        version=VERSIONS["problems"],
+        inputs={},
+        work=work,
+    )
 
 
 def _taken_over(run: Runtime) -> Handle:

@@ -36,9 +36,13 @@ def measure(run: Runtime, handles: dict[str, Handle], before: Handle | None, *, 
 
     inputs = handles | ({"before": before} if before else {})
     return stages.run(
-        "metrics", iteration_folder(iteration), settings=run.experiment.settings("evaluation"),
-        version=VERSIONS["metrics"], inputs=inputs, work=work,
-    )  # fmt: skip
+        "metrics",
+        iteration_folder(iteration),
+        settings=run.experiment.settings("evaluation"),
+        version=VERSIONS["metrics"],
+        inputs=inputs,
+        work=work,
+    )
 
 
 def _count(handles: dict[str, Handle], before: Handle | None) -> Counters:
@@ -63,7 +67,9 @@ def _mismatches(handles: dict[str, Handle]) -> list[Mismatch]:
 def _figures(handles: dict[str, Handle]) -> dict[str, float]:
     gold, adapter, samples = (handles[name].info for name in ("gold", "adapter", "samples"))
     figures = {
-        "gold": handles["gold"].rows["gold"], "gold_fresh": gold["fresh"], "dropped": adapter["dropped"],
+        "gold": handles["gold"].rows["gold"],
+        "gold_fresh": gold["fresh"],
+        "dropped": adapter["dropped"],
         "sampling_tokens_per_second": samples["tokens"] / max(samples["seconds"], 1e-9),
-    }  # fmt: skip
+    }
     return figures | ({"loss": adapter["loss"]} if adapter["examples"] else {})

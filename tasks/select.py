@@ -14,9 +14,15 @@ from tasks.stage import stage_task
 
 @stage_task("select")
 def select_gold(
-    run: Runtime, samples: Handle, verdicts: Handle, earlier: Sequence[Handle], pool: Handle | None,
-    previous: Handle | None, *, iteration: int,
-) -> Handle:  # fmt: skip
+    run: Runtime,
+    samples: Handle,
+    verdicts: Handle,
+    earlier: Sequence[Handle],
+    pool: Handle | None,
+    previous: Handle | None,
+    *,
+    iteration: int,
+) -> Handle:
     """`gold.parquet`, and `pool.parquet` in the first round of an arm that draws from a pool.
 
     `earlier` are the gold stages of the iterations to replay, newest first; `pool` that of the first round; `previous`
@@ -45,22 +51,34 @@ def select_gold(
     inputs = {"samples": samples, "verdicts": verdicts, **({"pool": pool} if pool else {})}
     yoke = {"yoke": schedule.digest, "quota": str(quota)} if schedule else {}
     return stages.run(
-        "gold", iteration_folder(iteration), settings=run.experiment.settings("selection", "arm", "seed") | yoke,
-        version=VERSIONS["gold"], inputs=inputs | {f"gold-{handle.folder}": handle for handle in earlier}, work=work,
-    )  # fmt: skip
+        "gold",
+        iteration_folder(iteration),
+        settings=run.experiment.settings("selection", "arm", "seed") | yoke,
+        version=VERSIONS["gold"],
+        inputs=inputs | {f"gold-{handle.folder}": handle for handle in earlier},
+        work=work,
+    )
 
 
 def _harvest(
-    run: Runtime, samples: Handle, verdicts: Handle, earlier: Sequence[Handle], pool: Handle | None,
-    quota: Quota | None, iteration: int,
-) -> Harvest:  # fmt: skip
+    run: Runtime,
+    samples: Handle,
+    verdicts: Handle,
+    earlier: Sequence[Handle],
+    pool: Handle | None,
+    quota: Quota | None,
+    iteration: int,
+) -> Harvest:
     stages = run.experiment.stages
     gold = [stages.read(handle.folder, "gold", Gold) for handle in earlier]
     return Harvest(
-        config=run.config, iteration=iteration, problems=run.experiment.problems_by_id, quota=quota,
+        config=run.config,
+        iteration=iteration,
+        problems=run.experiment.problems_by_id,
+        quota=quota,
         samples=stages.read(samples.folder, "samples", Sample),
         verdicts=stages.read(verdicts.folder, "verdicts", Verdict),
         earlier=[[row for row in rows if row.reason != "replayed"] for rows in gold],
         pool=stages.read(pool.folder, "pool", Gold) if pool else [],
         loss_tokens=lambda rows: run.learner.loss_tokens(run.examples(rows)),
-    )  # fmt: skip
+    )

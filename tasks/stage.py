@@ -36,10 +36,15 @@ def stage_task(name: str) -> Callable[[Callable[..., Handle]], Callable[..., Han
             )
 
         prefect_task: Task[..., Any] = Task(
-            shown, name=name, task_run_name=name, cache_policy=NO_CACHE, persist_result=False,
-            retries=len(RETRY_DELAYS_SECONDS), retry_delay_seconds=RETRY_DELAYS_SECONDS,
+            shown,
+            name=name,
+            task_run_name=name,
+            cache_policy=NO_CACHE,
+            persist_result=False,
+            retries=len(RETRY_DELAYS_SECONDS),
+            retry_delay_seconds=RETRY_DELAYS_SECONDS,
             retry_condition_fn=is_transient,
-        )  # fmt: skip
+        )
 
         def call(run: Runtime, *args: Any, iteration: int = 0, **kwargs: Any) -> Handle:
             purpose = " eval" if "eval" in args else ""

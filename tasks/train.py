@@ -41,25 +41,38 @@ def train(
         if examples:
             meter = Meter(iteration, "train", len(fitting) * run.config.training.epochs, "examples")
             losses = run.learner.train(
-                fitting or examples, previous=run.policy(previous), out=out.directory("adapter"),
-                seed=derive(run.config.seed, "train", iteration) % 2**31, iteration=iteration,
-                first_step=before["step"], on_step=lambda step: meter.step(step.examples, step.tokens), steps=steps,
-            )  # fmt: skip
+                fitting or examples,
+                previous=run.policy(previous),
+                out=out.directory("adapter"),
+                seed=derive(run.config.seed, "train", iteration) % 2**31,
+                iteration=iteration,
+                first_step=before["step"],
+                on_step=lambda step: meter.step(step.examples, step.tokens),
+                steps=steps,
+            )
         out.table("losses", losses, LossStep)
         out.info.update(
             adapter_folder=iteration_folder(iteration) if examples else before["adapter_folder"],
-            step=losses[-1].step if losses else before["step"], tokens=sum(step.tokens for step in losses),
+            step=losses[-1].step if losses else before["step"],
+            tokens=sum(step.tokens for step in losses),
             loss_tokens=(loss_tokens := sum(step.loss_tokens for step in losses)),
             loss_tokens_so_far=before.get("loss_tokens_so_far", 0) + loss_tokens,
-            examples=len(fitting), dropped=len(examples) - len(fitting), problems=len(trained),
-            longest=max(lengths, default=0), passes=sum(step.examples for step in losses) // max(1, len(fitting)),
+            examples=len(fitting),
+            dropped=len(examples) - len(fitting),
+            problems=len(trained),
+            longest=max(lengths, default=0),
+            passes=sum(step.examples for step in losses) // max(1, len(fitting)),
             loss=sum(s.loss * s.loss_tokens for s in losses) / max(1, sum(s.loss_tokens for s in losses)),
-        )  # fmt: skip
+        )
 
     inputs = {"gold": gold, **({"previous": previous} if previous else {})}
     return experiment.stages.run(
-        "adapter", iteration_folder(iteration),
+        "adapter",
+        iteration_folder(iteration),
         settings=experiment.settings("seed", "model", "prompts", "training", "modular")
         | {"paused": paused, "steps": steps},
-        version=VERSIONS["adapter"], inputs=inputs, work=work, need_files=files,
-    )  # fmt: skip
+        version=VERSIONS["adapter"],
+        inputs=inputs,
+        work=work,
+        need_files=files,
+    )

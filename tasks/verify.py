@@ -35,6 +35,10 @@ def verify(
         out.info.update(tier=run.verifier.tier, solved=len(solved), ahead=early is not None)
 
     return experiment.stages.run(
-        f"{prefix}verdicts", iteration_folder(iteration), settings=experiment.settings("sandbox"),
-        version=VERSIONS["verdicts"], inputs={"problems": problems, "samples": samples}, work=work,
-    )  # fmt: skip
+        f"{prefix}verdicts",
+        iteration_folder(iteration),
+        settings=experiment.settings("sandbox"),
+        version=VERSIONS["verdicts"],
+        inputs={"problems": problems, "samples": samples},
+        work=work,
+    )

@@ -46,9 +46,14 @@ class Process:
         self.log = log
         with log.open("ab") as out:
             self.child = subprocess.Popen(
-                [sys.executable, *arguments], cwd=REPOSITORY, env=environment, stdout=out, stderr=out,
-                stdin=subprocess.DEVNULL, start_new_session=True,
-            )  # fmt: skip
+                [sys.executable, *arguments],
+                cwd=REPOSITORY,
+                env=environment,
+                stdout=out,
+                stderr=out,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
 
     @property
     def pid(self) -> int:
@@ -73,11 +78,15 @@ class Operator:
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")},
-            "PREFECT_HOME": str(home), "PREFECT_API_URL": f"{self.url}/api", "DO_NOT_TRACK": "1",
+            "PREFECT_HOME": str(home),
+            "PREFECT_API_URL": f"{self.url}/api",
+            "DO_NOT_TRACK": "1",
             "PREFECT_WORKER_QUERY_SECONDS": "3",
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY),
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": str(REPOSITORY),
             **settings,
-        }  # fmt: skip
+        }
         home.mkdir(parents=True, exist_ok=True)
         self.http = httpx.Client(base_url=f"{self.url}/api", timeout=120)
         self.server: Process | None = None
@@ -114,9 +123,13 @@ class Operator:
 
     def _command(self, *arguments: str, program: tuple[str, ...] = (sys.executable, "-m"), **environment: str) -> str:
         done = subprocess.run(
-            [*program, *arguments], cwd=REPOSITORY, env={**self.environment, **environment}, text=True,
-            capture_output=True, check=False,
-        )  # fmt: skip
+            [*program, *arguments],
+            cwd=REPOSITORY,
+            env={**self.environment, **environment},
+            text=True,
+            capture_output=True,
+            check=False,
+        )
         assert done.returncode == 0, f"{' '.join(arguments)}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
         return done.stdout
 

@@ -180,9 +180,13 @@ def test_what_the_pack_gets_wrong_goes_one_by_one(model_type, tmp_path):
 
 
 WRONG_PATHS = {
-    "cohere": QUICK, "gemma2": QUICK, "granite": QUICK, "falcon": replace(QUICK, own_head=True),
-    "bloom": replace(QUICK, own_head=True), "qwen3_next": replace(QUICK, own_head=True),
-}  # fmt: skip
+    "cohere": QUICK,
+    "gemma2": QUICK,
+    "granite": QUICK,
+    "falcon": replace(QUICK, own_head=True),
+    "bloom": replace(QUICK, own_head=True),
+    "qwen3_next": replace(QUICK, own_head=True),
+}
 """Ways that the probe rules out, each by another of its comparisons."""
 
 
@@ -217,12 +221,18 @@ def test_attention_raises_on_what_it_does_not_know(unknown):
 
 
 @pytest.mark.parametrize(
-    "rotary", [
+    "rotary",
+    [
         {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4},
-        {"rope_type": "longrope", "short_factor": [1.0] * 4, "long_factor": [4.0] * 4, "rope_theta": 1e4,
-         "original_max_position_embeddings": 24},
+        {
+            "rope_type": "longrope",
+            "short_factor": [1.0] * 4,
+            "long_factor": [4.0] * 4,
+            "rope_theta": 1e4,
+            "original_max_position_embeddings": 24,
+        },
     ],
-)  # fmt: skip
+)
 def test_positions_that_depend_on_the_length_are_computed_for_each_text(rotary, tmp_path):
     config = tiny_config("llama", rope_parameters=rotary, max_position_embeddings=24)
     tiny_model(config).save_pretrained(tmp_path / "model")

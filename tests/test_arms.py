@@ -19,9 +19,12 @@ from axiom.selection.arms import ARMS, Harvest, Quota
 from axiom.selection.yoke import draw
 
 CONFIG = ExperimentConfig(
-    model=ModelConfig(kind="modular"), modular=ModularConfig(p=5), iterations=3,
-    sampling=SamplingConfig(samples_per_problem=2), selection=SelectionConfig(replay=10),
-)  # fmt: skip
+    model=ModelConfig(kind="modular"),
+    modular=ModularConfig(p=5),
+    iterations=3,
+    sampling=SamplingConfig(samples_per_problem=2),
+    selection=SelectionConfig(replay=10),
+)
 SPLITS = make_modular_problems(CONFIG)
 PROBLEMS = {problem.problem_id: problem for rows in SPLITS.values() for problem in rows}
 TRAIN = SPLITS["train"]
@@ -29,19 +32,34 @@ TRAIN = SPLITS["train"]
 
 def sample(problem, index, text, iteration=1):
     return Sample(
-        sample_id=f"{iteration}:{problem.problem_id}:{index}", problem_id=problem.problem_id, iteration=iteration,
-        purpose="train", index=index, completion=text, code=text, token_count=1, logprob=-1.0, finish_reason="stop",
-        seed=0, temperature=1.0, policy_version="base",
-    )  # fmt: skip
+        sample_id=f"{iteration}:{problem.problem_id}:{index}",
+        problem_id=problem.problem_id,
+        iteration=iteration,
+        purpose="train",
+        index=index,
+        completion=text,
+        code=text,
+        token_count=1,
+        logprob=-1.0,
+        finish_reason="stop",
+        seed=0,
+        temperature=1.0,
+        policy_version="base",
+    )
 
 
 def judged(sample):
     good = sample.code == PROBLEMS[sample.problem_id].expected_output
     outcome = Outcome.PASSED if good else Outcome.WRONG_ANSWER
     return Verdict(
-        sample_id=sample.sample_id, outcome=outcome, cases_passed=int(good), cases_total=1, cpu_ms=0.0, wall_ms=0.0,
+        sample_id=sample.sample_id,
+        outcome=outcome,
+        cases_passed=int(good),
+        cases_total=1,
+        cpu_ms=0.0,
+        wall_ms=0.0,
         detail="",
-    )  # fmt: skip
+    )
 
 
 def harvest(**changed):

@@ -71,11 +71,15 @@ def trial(family, jump, axiom, covered=None, alarm=False, naive=None):
 
 def test_figures_are_shares_and_medians_of_the_trials():
     trials = [
-        trial("noise", None, None, naive=12), trial("noise", None, None), trial("noise", None, 9.0, alarm=True),
-        trial("noise", None, None), trial("grokking", 20.0, 20.5, True, alarm=True),
-        trial("grokking", 20.0, 23.0, False), trial("grokking", 30.0, 29.0, True, alarm=True, naive=34),
+        trial("noise", None, None, naive=12),
+        trial("noise", None, None),
+        trial("noise", None, 9.0, alarm=True),
+        trial("noise", None, None),
+        trial("grokking", 20.0, 20.5, True, alarm=True),
+        trial("grokking", 20.0, 23.0, False),
+        trial("grokking", 30.0, 29.0, True, alarm=True, naive=34),
         trial("grokking", 30.0, None, naive=40),
-    ]  # fmt: skip
+    ]
     assert detector.figures(trials, "axiom") == detector.Figures(1 / 4, 3 / 4, 1.0, 2 / 3, 4, 4)
     naive = detector.figures(trials, "naive")
     assert (naive.false_alarms, naive.detections, naive.timing_error) == (1 / 4, 2 / 4, 7.0)

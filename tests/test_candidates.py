@@ -130,11 +130,19 @@ def test_not_a_number_and_infinity_are_read(tmp_path):
 @pytest.mark.parametrize(
     "value",
     [
-        {"$": "bytes", "v": "zz"}, {"$": "float", "v": "abc"}, {"$": "complex", "v": []}, {"$": "nonsense", "v": 1},
-        {"$": "set", "v": [[1]]}, {"$": "dict", "v": [[1]]}, {"$": "tuple"}, {"$": 3, "v": 1}, {"$": "tuple", "v": 3},
-        {"$": "dict", "v": [[[1], 2]]}, {"$": "float", "v": None},
+        {"$": "bytes", "v": "zz"},
+        {"$": "float", "v": "abc"},
+        {"$": "complex", "v": []},
+        {"$": "nonsense", "v": 1},
+        {"$": "set", "v": [[1]]},
+        {"$": "dict", "v": [[1]]},
+        {"$": "tuple"},
+        {"$": 3, "v": 1},
+        {"$": "tuple", "v": 3},
+        {"$": "dict", "v": [[[1], 2]]},
+        {"$": "float", "v": None},
     ],
-)  # fmt: skip
+)
 def test_a_malformed_tag_is_one_sentence(tmp_path, value):
     (tmp_path / "x.jsonl").write_text(json.dumps(row(cases=[{"args": [value], "expected": 1}])))
     with pytest.raises(DataError, match=r"row 1 .*case 0 has a value that cannot be read"):
@@ -249,8 +257,10 @@ def _commands_of_children(pid):
 
 
 def test_close_comparison_forgives_rounding_and_not_types(tmp_path):
-    third = row(code="def f(x):\n    return [0.1 + 0.2, {'a': (1.0000001,)}]", cases=[
-        {"args": [0], "expected": [0.3, {"a": {"$": "tuple", "v": [1.0]}}]}])  # fmt: skip
+    third = row(
+        code="def f(x):\n    return [0.1 + 0.2, {'a': (1.0000001,)}]",
+        cases=[{"args": [0], "expected": [0.3, {"a": {"$": "tuple", "v": [1.0]}}]}],
+    )
     whole = row(candidate_id="b", code="def f(x):\n    return 1", cases=[{"args": [0], "expected": 1.0}])
     (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, (third, whole))))
     for chosen, expected in {"exact": ["wrong_answer"] * 2, "close": ["passed", "wrong_answer"]}.items():

@@ -122,9 +122,20 @@ def test_inspect_shows_what_a_model_wrote_as_it_is(root, monkeypatch, capsys):
     experiment = Experiment.create(str(root), load_config(QUICKSTART))
     experiment.save()
     sample = Sample(
-        sample_id="2:train:a:0", problem_id="a", iteration=2, purpose="train", index=0, completion="x[a] [/b] :train:",
-        code="", token_count=4, logprob=None, finish_reason="stop", seed=0, temperature=1.0, policy_version="base",
-    )  # fmt: skip
+        sample_id="2:train:a:0",
+        problem_id="a",
+        iteration=2,
+        purpose="train",
+        index=0,
+        completion="x[a] [/b] :train:",
+        code="",
+        token_count=4,
+        logprob=None,
+        finish_reason="stop",
+        seed=0,
+        temperature=1.0,
+        policy_version="base",
+    )
     write_parquet(experiment.folder.join("iterations/0002"), "samples", [sample], Sample)
     code, out, err = axiom(monkeypatch, capsys, "inspect", "quickstart", "--iteration", "2", "--stage", "samples")
     assert code == 0, err
@@ -142,10 +153,20 @@ def test_no_text_of_a_model_commands_the_terminal(root, monkeypatch, capsys):
     experiment = Experiment.create(str(root), load_config(QUICKSTART))
     experiment.save()
     sample = Sample(
-        sample_id=HOSTILE, problem_id="a", iteration=2, purpose="train", index=0, completion=HOSTILE,
-        code=f"x = 1  # {HOSTILE}", token_count=4, logprob=None, finish_reason="stop", seed=0, temperature=1.0,
+        sample_id=HOSTILE,
+        problem_id="a",
+        iteration=2,
+        purpose="train",
+        index=0,
+        completion=HOSTILE,
+        code=f"x = 1  # {HOSTILE}",
+        token_count=4,
+        logprob=None,
+        finish_reason="stop",
+        seed=0,
+        temperature=1.0,
         policy_version="base",
-    )  # fmt: skip
+    )
     write_parquet(experiment.folder.join("iterations/0002"), "samples", [sample], Sample)
     code, out, err = axiom(monkeypatch, capsys, "inspect", "quickstart", "--iteration", "2", "--stage", "samples")
     assert code == 0, err
@@ -226,10 +247,23 @@ def test_a_full_disk_stops_with_one_sentence_and_resumes(tmp_path):
         "model.kind=modular",
     ]
     found = subprocess.run(
-        ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"]), "bash", "-c", script, "full",
-         str(disk), str(tmp_path), *run],
-        capture_output=True, text=True, env=os.environ | {"PREFECT_HOME": str(tmp_path / "prefect")}, check=False,
-    )  # fmt: skip
+        [
+            "unshare",
+            "--mount",
+            *([] if os.getuid() == 0 else ["--map-root-user"]),
+            "bash",
+            "-c",
+            script,
+            "full",
+            str(disk),
+            str(tmp_path),
+            *run,
+        ],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PREFECT_HOME": str(tmp_path / "prefect")},
+        check=False,
+    )
     assert found.returncode == 2, found.stderr
     assert "is full; free some space and resume" in found.stderr
     assert ".tmp-" not in found.stdout

@@ -14,8 +14,10 @@ from axiom.commands import suggest
 def test_words_reach_the_program_as_they_are(root):
     said = subprocess.run(
         ["bash", "-c", f"printf '%s\\n' {suggest('resume', 'one', root=root)}"],
-        capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     assert said.splitlines()[1:] == ["resume", "one", "--root", root]
 
 

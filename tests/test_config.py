@@ -39,12 +39,20 @@ def leaves(section: BaseModel, above: str = "") -> dict[str, Any]:
 
 
 OTHERS = {
-    "arm": '"unverified"', "problems.families": '["rpn"]', "problems.ood_families": '["queens"]',
-    "problems.difficulty": "[4, 6]", "problems.ood_difficulty": "[8, 9]", "problems.harder_difficulty": "[8, 9]",
-    "problems.difficulty_by_family": "{ rpn = [2, 4] }", "sandbox.without": '["landlock"]',
-    "evaluation.pass_at": "[1, 2]", "evaluation.confidence": "0.9", "prompts.arguments": "{ enable_thinking = false }",
-    "prompts.date": '"2025-01-31"', "sampling.vllm.max_lora_rank": "32",
-}  # fmt: skip
+    "arm": '"unverified"',
+    "problems.families": '["rpn"]',
+    "problems.ood_families": '["queens"]',
+    "problems.difficulty": "[4, 6]",
+    "problems.ood_difficulty": "[8, 9]",
+    "problems.harder_difficulty": "[8, 9]",
+    "problems.difficulty_by_family": "{ rpn = [2, 4] }",
+    "sandbox.without": '["landlock"]',
+    "evaluation.pass_at": "[1, 2]",
+    "evaluation.confidence": "0.9",
+    "prompts.arguments": "{ enable_thinking = false }",
+    "prompts.date": '"2025-01-31"',
+    "sampling.vllm.max_lora_rank": "32",
+}
 """TOML of another value, where none of the usual ones will do."""
 
 
@@ -148,9 +156,13 @@ def test_text_in_a_preset_is_utf_8_whatever_the_locale(tmp_path):
     code = f"from axiom.config import load_config; print(ascii(load_config({str(preset)!r}).model.path))"
     environment = {"PATH": "/usr/bin", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     found = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment,
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
         cwd=DEPLOYMENTS.parent,
-    )  # fmt: skip
+    )
     assert found.stdout.strip() == ascii("modèle")
 
 

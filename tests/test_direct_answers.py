@@ -18,32 +18,83 @@ from axiom.verification import answer_verdict
 MARK = Path("/tmp/axiom_attack")
 SHELL = f"__import__('os').system('touch {MARK}')"
 PROGRAMS = (
-    SHELL, f"[{SHELL}]", f"[[{SHELL}]]", f"[open('{MARK}', 'w')]", "[().__class__.__base__.__subclasses__()]",
-    "().__class__.__base__.__subclasses__()", f"exec({SHELL!r})", "(lambda: 1)()", "[x for x in [1]]", "[*range(3)]",
-    f"S({SHELL!r})", f"sin({SHELL!r})", f"Symbol('x').subs({SHELL!r}, 1)", f"f'{{{SHELL}}}'", f"x + {SHELL}",
-    f"(x := {SHELL})", f'{{"a": {SHELL}}}', f"!!python/object/apply:os.system ['touch {MARK}']",
-)  # fmt: skip
+    SHELL,
+    f"[{SHELL}]",
+    f"[[{SHELL}]]",
+    f"[open('{MARK}', 'w')]",
+    "[().__class__.__base__.__subclasses__()]",
+    "().__class__.__base__.__subclasses__()",
+    f"exec({SHELL!r})",
+    "(lambda: 1)()",
+    "[x for x in [1]]",
+    "[*range(3)]",
+    f"S({SHELL!r})",
+    f"sin({SHELL!r})",
+    f"Symbol('x').subs({SHELL!r}, 1)",
+    f"f'{{{SHELL}}}'",
+    f"x + {SHELL}",
+    f"(x := {SHELL})",
+    f'{{"a": {SHELL}}}',
+    f"!!python/object/apply:os.system ['touch {MARK}']",
+)
 """Each leaves its mark, or ends the child as forbidden, where it is evaluated."""
 CHEATS = (
     *(f"sympify(__import__('sys')._getframe({depth}).f_locals['entry']['answer'])" for depth in range(1, 6)),
     *(f"parse_expr(__import__('sys')._getframe({depth}).f_locals['entry']['answer'])" for depth in range(1, 6)),
-    "entry['answer']", "list(entry['answer'])", "[*entry['answer'].split()]", "[c for c in entry['answer']]",
-    "[row.split() for row in entry['answer'].split('\\n')]", "[list(row) for row in entry['answer'].split('\\n')]",
-)  # fmt: skip
+    "entry['answer']",
+    "list(entry['answer'])",
+    "[*entry['answer'].split()]",
+    "[c for c in entry['answer']]",
+    "[row.split() for row in entry['answer'].split('\\n')]",
+    "[list(row) for row in entry['answer'].split('\\n')]",
+)
 """Each takes the answer that lies beside it, where it is evaluated."""
 BOMBS = (
-    "9**9**9**9", "[0] * 10**10", "'a' * 10**11", "factorial(10**8)", "(" * 100_000, "[" * 100_000, "9" * 200_000,
-    '{"a":' * 50_000, "-" * 100_000 + "1", "exp(" * 400 + "x" + ")" * 400, "1e999999999", "NaN", "-Infinity", "a\0b",
-    "\ud800", "a" * 200_000, "a a " * 50_000, "\n" * 100_000, "((a+)+)+$" * 1000, "%s%n" * 1000, "\u202e" * 1000,
-    "{" + "{0}" * 1000, "\\frac{" * 1000, "move(" * 10_000, "1 " * 50_000, "", "<answer>", "[[[]]]", "{}", "null",
-)  # fmt: skip
+    "9**9**9**9",
+    "[0] * 10**10",
+    "'a' * 10**11",
+    "factorial(10**8)",
+    "(" * 100_000,
+    "[" * 100_000,
+    "9" * 200_000,
+    '{"a":' * 50_000,
+    "-" * 100_000 + "1",
+    "exp(" * 400 + "x" + ")" * 400,
+    "1e999999999",
+    "NaN",
+    "-Infinity",
+    "a\0b",
+    "\ud800",
+    "a" * 200_000,
+    "a a " * 50_000,
+    "\n" * 100_000,
+    "((a+)+)+$" * 1000,
+    "%s%n" * 1000,
+    "\u202e" * 1000,
+    "{" + "{0}" * 1000,
+    "\\frac{" * 1000,
+    "move(" * 10_000,
+    "1 " * 50_000,
+    "",
+    "<answer>",
+    "[[[]]]",
+    "{}",
+    "null",
+)
 """Costs much or breaks what reads it."""
 
 
 EVALUATE = {
-    "binary_matrix", "countdown", "intermediate_integration", "n_queens", "polynomial_multiplication", "puzzle24",
-    "simple_integration", "spiral_matrix", "string_insertion",
-}  # fmt: skip
+    "binary_matrix",
+    "countdown",
+    "intermediate_integration",
+    "n_queens",
+    "polynomial_multiplication",
+    "puzzle24",
+    "simple_integration",
+    "spiral_matrix",
+    "string_insertion",
+}
 """Datasets whose scorer calls `eval` or sympy's parser on the answer."""
 
 
@@ -115,9 +166,20 @@ def test_every_dataset_withstands_every_text(questions: dict[str, Problem], noth
 
 def test_a_verdict_says_how_the_scorer_ended(questions: dict[str, Problem]) -> None:
     sample = partial(
-        Sample, sample_id="a", problem_id="p", iteration=0, purpose="train", index=0, code="", token_count=1,
-        logprob=None, finish_reason="stop", seed=0, temperature=1.0, policy_version="",
-    )  # fmt: skip
+        Sample,
+        sample_id="a",
+        problem_id="p",
+        iteration=0,
+        purpose="train",
+        index=0,
+        code="",
+        token_count=1,
+        logprob=None,
+        finish_reason="stop",
+        seed=0,
+        temperature=1.0,
+        policy_version="",
+    )
     problem = questions["countdown"]
     outcomes = [
         answer_verdict(problem, sample(completion=text)).outcome

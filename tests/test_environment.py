@@ -23,9 +23,13 @@ KEPT = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY)}
 def call(*command: str, around: tuple[str, ...] = (), folder: Path, **variables: str) -> subprocess.CompletedProcess:
     """The command line with no other variables than these."""
     return subprocess.run(
-        [*around, *AXIOM, *command], env=KEPT | {"AXIOM_ROOT": str(folder)} | variables, cwd=folder,
-        capture_output=True, encoding="utf-8", check=False,
-    )  # fmt: skip
+        [*around, *AXIOM, *command],
+        env=KEPT | {"AXIOM_ROOT": str(folder)} | variables,
+        cwd=folder,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
 
 
 @pytest.fixture
@@ -56,9 +60,12 @@ print(inductor.default_cache_dir())
 
 def test_the_libraries_find_what_was_settled(open_folder):
     found = subprocess.run(
-        [*NOBODY, sys.executable, "-c", SETTLED], env=KEPT | {"TMPDIR": str(open_folder)}, capture_output=True,
-        encoding="utf-8", check=False,
-    )  # fmt: skip
+        [*NOBODY, sys.executable, "-c", SETTLED],
+        env=KEPT | {"TMPDIR": str(open_folder)},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
     shelter = f"{open_folder}/axiom-12345"
     _, *places = found.stdout.splitlines()
     assert places[:4] == [shelter, "uid-12345", f"{shelter}/.cache/axiom", f"{shelter}/.prefect"], found.stderr
@@ -89,9 +96,12 @@ def test_a_read_only_home_keeps_its_models_and_nothing_else(tmp_path):
     home.mkdir()
     temporary.mkdir()
     found = subprocess.run(
-        [*read_only(home), sys.executable, "-c", SETTLED], env=KEPT | {"HOME": str(home), "TMPDIR": str(temporary)},
-        capture_output=True, encoding="utf-8", check=False,
-    )  # fmt: skip
+        [*read_only(home), sys.executable, "-c", SETTLED],
+        env=KEPT | {"HOME": str(home), "TMPDIR": str(temporary)},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
     said, *places = found.stdout.splitlines()
     assert f"the home folder {home} cannot be written" in said, found.stderr
     shelter = f"{temporary}/axiom-{os.getuid()}"

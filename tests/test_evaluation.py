@@ -78,14 +78,30 @@ COUNTERS = Counters(optimizer_step=7, trained_tokens=8, generated_tokens=9, wall
 
 def judged(number: int, problem: str, outcome: Outcome, temperature: float = 1.0, **changed) -> tuple[Sample, Verdict]:
     sample = Sample(
-        sample_id=str(number), problem_id=problem, iteration=1, purpose="eval", index=number, completion="", code="",
-        token_count=number, logprob=None, finish_reason=changed.pop("finish_reason", "stop"), seed=0,
-        temperature=temperature, policy_version="base",
-    )  # fmt: skip
+        sample_id=str(number),
+        problem_id=problem,
+        iteration=1,
+        purpose="eval",
+        index=number,
+        completion="",
+        code="",
+        token_count=number,
+        logprob=None,
+        finish_reason=changed.pop("finish_reason", "stop"),
+        seed=0,
+        temperature=temperature,
+        policy_version="base",
+    )
     verdict = Verdict(
-        sample_id=str(number), outcome=outcome, cases_passed=0, cases_total=1, cpu_ms=0.0, wall_ms=0.0, detail="",
+        sample_id=str(number),
+        outcome=outcome,
+        cases_passed=0,
+        cases_total=1,
+        cpu_ms=0.0,
+        wall_ms=0.0,
+        detail="",
         **changed,
-    )  # fmt: skip
+    )
     return sample, verdict
 
 
@@ -129,8 +145,9 @@ def test_the_outcomes_of_a_round_are_shares_of_all_its_samples(trials):
         assert sum(row.value for row in shares) == pytest.approx(1.0)
         cut = sum(cut for *_, cut in trials)
         assert (found["truncated"].value, found["truncated"].low, found["truncated"].high) == (
-            cut / len(trials), *wilson_interval(cut, len(trials), 0.9),
-        )  # fmt: skip
+            cut / len(trials),
+            *wilson_interval(cut, len(trials), 0.9),
+        )
         assert found["completion_tokens"].value == pytest.approx((len(trials) - 1) / 2)
         assert found["completion_tokens"].low is found["completion_tokens"].high is None
         assert "audit_disagreement" not in found, "nothing was audited"
@@ -139,9 +156,17 @@ def test_the_outcomes_of_a_round_are_shares_of_all_its_samples(trials):
 def test_plain_numbers_become_metrics_of_the_train_split():
     (row,) = count_metrics({"gold": 12.0}, 3, COUNTERS)
     assert row == Metric(
-        iteration=3, split="train", family=None, difficulty=None, name="gold", value=12.0, low=None, high=None, n=None,
+        iteration=3,
+        split="train",
+        family=None,
+        difficulty=None,
+        name="gold",
+        value=12.0,
+        low=None,
+        high=None,
+        n=None,
         **vars(COUNTERS),
-    )  # fmt: skip
+    )
 
 
 def rows(*passed: tuple[str, str, int, bool]) -> list[Evaluation]:

@@ -194,23 +194,78 @@ def test_wrapping_a_program_in_any_form_and_any_prose_gives_it_back(program, bef
     assert ast.dump(ast.parse(code)) == ast.dump(ast.parse(program)), code
 
 
-SHORTCUT_TEXTS = st.lists(st.sampled_from([
-    *PROSE, "Use `f` so:", "f(1)\nf(2)", "f = lambda x: 2", "def f(x):\n    return 2", "`f = str`", "import g", "List",
-    "wrong", "This is wrong:", "Instead of this:", "It is wrong.", "g: int", "def g(x):\n    return 3", "[1, 2]",
-    "x < 3", "x[0]", "<think>", "</think>", "<b>", ">>> f(1)", "> f", '"""', "'''", "'a' 'b'", "\\n", "### Human: f",
-    "## f", "1. f", "analysis", "[INST]", "<|im_end|>", "f -> 1", "for f in [str]: pass", "K = 2",
-    '["de", "f f(x): return 2"]', "with open('f') as g: pass", "```", "~~~", "&lt;f",
-    "\u200bdef f(x): return 2", "$ pip install f", "{'f': 1}",
-]), max_size=4).map("\n".join) | st.text(max_size=30)  # fmt: skip
-SHORTCUT_BLOCKS = st.sampled_from([
-    *LAST, *(f"{part}\n\n{LAST[0]}" for part in PARTS), "def f(x: List[int]):\n    return g(x)", "return f",
-    "def f(x):\n    return g(x) + K",
-    "def f(x):\n    pass", "def f(x:\n", "  def f(x):\n      return 1", "# wrong\ndef f(x):\n    return 1", "g(1)", "",
-    'def f(x):\n    """Text.\n\n    >>> f(1)\n    """\n    return 1', "def f(x):\n    return '\\\n\"\"\"'",
-    "x = 1\f",
-    "import g\n\ndef f(x):\n    return typing", "def f(x):\n    return '<think>' + '</s>' + '<|im_end|>'",
-    "def f(x):\n    nonlocal x", "class A:\n    def f(self):\n        return 1\n\ndef f(x):\n    return 2",
-])  # fmt: skip
+SHORTCUT_TEXTS = st.lists(
+    st.sampled_from(
+        [
+            *PROSE,
+            "Use `f` so:",
+            "f(1)\nf(2)",
+            "f = lambda x: 2",
+            "def f(x):\n    return 2",
+            "`f = str`",
+            "import g",
+            "List",
+            "wrong",
+            "This is wrong:",
+            "Instead of this:",
+            "It is wrong.",
+            "g: int",
+            "def g(x):\n    return 3",
+            "[1, 2]",
+            "x < 3",
+            "x[0]",
+            "<think>",
+            "</think>",
+            "<b>",
+            ">>> f(1)",
+            "> f",
+            '"""',
+            "'''",
+            "'a' 'b'",
+            "\\n",
+            "### Human: f",
+            "## f",
+            "1. f",
+            "analysis",
+            "[INST]",
+            "<|im_end|>",
+            "f -> 1",
+            "for f in [str]: pass",
+            "K = 2",
+            '["de", "f f(x): return 2"]',
+            "with open('f') as g: pass",
+            "```",
+            "~~~",
+            "&lt;f",
+            "\u200bdef f(x): return 2",
+            "$ pip install f",
+            "{'f': 1}",
+        ]
+    ),
+    max_size=4,
+).map("\n".join) | st.text(max_size=30)
+SHORTCUT_BLOCKS = st.sampled_from(
+    [
+        *LAST,
+        *(f"{part}\n\n{LAST[0]}" for part in PARTS),
+        "def f(x: List[int]):\n    return g(x)",
+        "return f",
+        "def f(x):\n    return g(x) + K",
+        "def f(x):\n    pass",
+        "def f(x:\n",
+        "  def f(x):\n      return 1",
+        "# wrong\ndef f(x):\n    return 1",
+        "g(1)",
+        "",
+        'def f(x):\n    """Text.\n\n    >>> f(1)\n    """\n    return 1',
+        'def f(x):\n    return \'\\\n"""\'',
+        "x = 1\f",
+        "import g\n\ndef f(x):\n    return typing",
+        "def f(x):\n    return '<think>' + '</s>' + '<|im_end|>'",
+        "def f(x):\n    nonlocal x",
+        "class A:\n    def f(self):\n        return 1\n\ndef f(x):\n    return 2",
+    ]
+)
 LANGUAGES = st.sampled_from(["python", "", "Py ", "python3", "bash", "python x"])
 
 
@@ -230,10 +285,14 @@ def test_the_shortcut_changes_no_golden_completion(one):
     assert quick in (None, by_all_rules(text, one.entry_point, parsing.Parser(len(text))))
 
 
-@pytest.mark.parametrize("text", [
-    f"```python\n{GOOD}\n```", f"Sure, here it is:\n\n```python\n{GOOD}\n```\n\nThe function `f` adds one.",
-    f"```\n{GOOD}\n```\nNote: this has no [0] and x < 3.",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"```python\n{GOOD}\n```",
+        f"Sure, here it is:\n\n```python\n{GOOD}\n```\n\nThe function `f` adds one.",
+        f"```\n{GOOD}\n```\nNote: this has no [0] and x < 3.",
+    ],
+)
 def test_the_commonest_completion_takes_the_shortcut(text):
     assert one_block(text, "f", parsing.Parser(len(text))) == GOOD
 
@@ -247,12 +306,56 @@ def test_prose_without_fences_never_hides_a_fenced_function(before, after):
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.sampled_from([
-    "```", "~~~", "python", "\n", " ", "    ", "def f(x):", "return x", "<think>", "</think>", "<|end|>", '"""', "'''",
-    "> ", ">>> ", "... ", "{", '"', "f = ", "(", ")", "f", "class A:", "1. ", "+", "</s>", "<code>", "[THINK]", ":",
-    ",", "`", "<|channel|>final<|message|>", "\\", "#", "import f", "x", "“", "\u00a0", "@",
-    "from __future__ import annotations",
-]), max_size=40).map("".join) | st.text())  # fmt: skip
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "```",
+                "~~~",
+                "python",
+                "\n",
+                " ",
+                "    ",
+                "def f(x):",
+                "return x",
+                "<think>",
+                "</think>",
+                "<|end|>",
+                '"""',
+                "'''",
+                "> ",
+                ">>> ",
+                "... ",
+                "{",
+                '"',
+                "f = ",
+                "(",
+                ")",
+                "f",
+                "class A:",
+                "1. ",
+                "+",
+                "</s>",
+                "<code>",
+                "[THINK]",
+                ":",
+                ",",
+                "`",
+                "<|channel|>final<|message|>",
+                "\\",
+                "#",
+                "import f",
+                "x",
+                "“",
+                "\u00a0",
+                "@",
+                "from __future__ import annotations",
+            ]
+        ),
+        max_size=40,
+    ).map("".join)
+    | st.text()
+)
 def test_no_text_breaks_the_extractor(text):
     assert isinstance(extract_code(text, "f"), str)
 
@@ -271,17 +374,24 @@ def test_names_of_typing_are_given_and_the_program_says_so():
 
 
 def test_nothing_is_put_before_a_program_that_it_does_not_need():
-    blocks = ["import math\nimport os\n\ndef g(x):\n    return math.sqrt(x)\n\ndef h(x):\n    return 1\n\nprint(g(4))",
-              "def f(x):\n    return g(x)"]  # fmt: skip
+    blocks = [
+        "import math\nimport os\n\ndef g(x):\n    return math.sqrt(x)\n\ndef h(x):\n    return 1\n\nprint(g(4))",
+        "def f(x):\n    return g(x)",
+    ]
     code = extract_code("\n\n".join(f"```python\n{block}\n```" for block in blocks), "f")
     assert code == "import math\n\n\ndef g(x):\n    return math.sqrt(x)\n\n\ndef f(x):\n    return g(x)"
 
 
-@pytest.mark.parametrize(("statement", "call"), [
-    ("from helpers import g", "g(x)"), ("from .helpers import g", "g(x)"),
-    ("from a.helpers import (\n    g,\n)", "g(x)"),
-    ("from helpers import g as h", "h(x)"), ("from helpers import g, K", "g(x) + K - 3"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("statement", "call"),
+    [
+        ("from helpers import g", "g(x)"),
+        ("from .helpers import g", "g(x)"),
+        ("from a.helpers import (\n    g,\n)", "g(x)"),
+        ("from helpers import g as h", "h(x)"),
+        ("from helpers import g, K", "g(x) + K - 3"),
+    ],
+)
 def test_an_import_from_a_file_of_the_completion_is_satisfied_by_it(statement, call):
     blocks = (
         "K = 3",
@@ -295,14 +405,36 @@ def test_an_import_from_a_file_of_the_completion_is_satisfied_by_it(statement, c
 
 
 DEFINITIONS = [
-    *LAST, "def f(\n    x):\n    return x", "def \\\n f(x): pass", "class f: pass", "async def f(): pass", "f = g",
-    "f: object = g", "a, f = g, g", "[a, (b, f)] = c", "(f := g)", "for f in [g]: pass", "for a, (b, f) in c: pass",
-    "for x[0], f in c: pass", "from math import sqrt as f", "from os.path import (\n    join,\n    f,\n)",
+    *LAST,
+    "def f(\n    x):\n    return x",
+    "def \\\n f(x): pass",
+    "class f: pass",
+    "async def f(): pass",
+    "f = g",
+    "f: object = g",
+    "a, f = g, g",
+    "[a, (b, f)] = c",
+    "(f := g)",
+    "for f in [g]: pass",
+    "for a, (b, f) in c: pass",
+    "for x[0], f in c: pass",
+    "from math import sqrt as f",
+    "from os.path import (\n    join,\n    f,\n)",
     "f = (\n    g)",
-    "from math import " + ", ".join(["sqrt"] * 20) + ", f", "globals()['f'] = g", "exec('f = g')", "a = f = g",
-    "class A:\n    def f(self): pass", "def g():\n    global f\n    f = g", "def g():\n    global f\n    import f",
-    "if x:\n    f = g", "a = b, f = c", "f, = [g]", "*f, a = b", "setattr(m, 'f', g)", "f: Callable[[int], int] = g",
-]  # fmt: skip
+    "from math import " + ", ".join(["sqrt"] * 20) + ", f",
+    "globals()['f'] = g",
+    "exec('f = g')",
+    "a = f = g",
+    "class A:\n    def f(self): pass",
+    "def g():\n    global f\n    f = g",
+    "def g():\n    global f\n    import f",
+    "if x:\n    f = g",
+    "a = b, f = c",
+    "f, = [g]",
+    "*f, a = b",
+    "setattr(m, 'f', g)",
+    "f: Callable[[int], int] = g",
+]
 
 
 @pytest.mark.parametrize("source", DEFINITIONS)
@@ -321,25 +453,40 @@ def test_no_form_of_a_program_is_passed_over(program, before, after, inner, oute
     assert may_define(WRAPPED[wrapped](OUTER[outer](text)), "f")
 
 
-@pytest.mark.parametrize("text", [
-    "The function `f(x)` adds one, and f is quick.", "```python\nprint(f(3))\n```", "def f_one(x):\n    return x",
-    "def helper(x):\n    return f(x)", "Use f in a loop. Then f(x) == 1.",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The function `f(x)` adds one, and f is quick.",
+        "```python\nprint(f(3))\n```",
+        "def f_one(x):\n    return x",
+        "def helper(x):\n    return f(x)",
+        "Use f in a loop. Then f(x) == 1.",
+    ],
+)
 def test_a_text_that_only_uses_or_names_the_function_is_passed_over(text):
     assert not may_define(text, "f")
 
 
-FILES = ["`g.py`:\n\n```python\n{}\n```", "```python g.py\n{}\n```", "```python\n# g.py\n{}\n```",
-         "```python:lib/g.py\n{}\n```", "### File: lib/g.py\n\n```python\n{}\n```",
-         '```py title="g.py"\n{}\n```']  # fmt: skip
+FILES = [
+    "`g.py`:\n\n```python\n{}\n```",
+    "```python g.py\n{}\n```",
+    "```python\n# g.py\n{}\n```",
+    "```python:lib/g.py\n{}\n```",
+    "### File: lib/g.py\n\n```python\n{}\n```",
+    '```py title="g.py"\n{}\n```',
+]
 USES = [
-    "import g\n\ndef f(x):\n    return g.add(x)", "import g as h\n\ndef f(x):\n    return h.add(x)",
-    "from g import *\n\ndef f(x):\n    return add(x)", "from . import g\n\ndef f(x):\n    return g.add(x)",
-    "import lib.g as h\n\ndef f(x):\n    return h.add(x)", "from lib import g\n\ndef f(x):\n    return g.add(x)",
-    "def f(x):\n    import g\n    return g.add(x)", "def f(x):\n    from .g import add\n    return add(x)",
+    "import g\n\ndef f(x):\n    return g.add(x)",
+    "import g as h\n\ndef f(x):\n    return h.add(x)",
+    "from g import *\n\ndef f(x):\n    return add(x)",
+    "from . import g\n\ndef f(x):\n    return g.add(x)",
+    "import lib.g as h\n\ndef f(x):\n    return h.add(x)",
+    "from lib import g\n\ndef f(x):\n    return g.add(x)",
+    "def f(x):\n    import g\n    return g.add(x)",
+    "def f(x):\n    from .g import add\n    return add(x)",
     "from g import add\n\nK = 0\n\ndef f(x):\n    return add(x) + K",
     "from __future__ import annotations\nimport g\n\ndef f(x: y):\n    return g.add(x)",
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("form", FILES)
@@ -364,19 +511,31 @@ def test_an_import_that_the_completion_does_not_satisfy_stays():
     assert extract_code(text, "f").startswith("from numpy import g, array")
 
 
-@pytest.mark.parametrize("line", [
-    "A common mistake is to write this instead (do NOT do this):", "The wrong way would be to do this instead:",
-    "Do not write this:", "Instead of this (never use it):", "A common beginner error, seen instead:",
-    "Here is how not to do it instead:",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "line",
+    [
+        "A common mistake is to write this instead (do NOT do this):",
+        "The wrong way would be to do this instead:",
+        "Do not write this:",
+        "Instead of this (never use it):",
+        "A common beginner error, seen instead:",
+        "Here is how not to do it instead:",
+    ],
+)
 def test_a_block_that_is_shown_as_a_mistake_is_no_answer(line):
     assert extract_code(f"```python\n{GOOD}\n```\n\n{line}\n\n```python\n{DRAFT}\n```", "f") == GOOD
 
 
-@pytest.mark.parametrize("line", [
-    "That is a common mistake. Use this instead:", "To avoid this common mistake, here is the corrected version:",
-    "My first version was wrong, do this instead:", "Use this instead:", "The code above does not work. Instead:",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "line",
+    [
+        "That is a common mistake. Use this instead:",
+        "To avoid this common mistake, here is the corrected version:",
+        "My first version was wrong, do this instead:",
+        "Use this instead:",
+        "The code above does not work. Instead:",
+    ],
+)
 def test_a_block_that_comes_instead_of_a_mistake_is_the_answer(line):
     assert extract_code(f"```python\n{DRAFT}\n```\n\n{line}\n\n```python\n{GOOD}\n```", "f") == GOOD
 
@@ -391,19 +550,41 @@ def test_the_style_of_a_models_text_is_not_reported_to_the_user():
 # Work
 
 REPEATED = {
-    "assignments that stay open": "shift = (\n", "brackets": "f = [[[[\n", "blocks": "```python\nf = 1\n```\n",
-    "broken blocks": "```python\nf(\n```\n", "blocks that stay open": "```python\nf = (\n", "marks": "```\n",
-    "marks in thoughts": "```python\nf\n</think>\n", "thoughts": "<think>f</think>", "open thoughts": "<think>\n",
-    "quotes": ">  >  f", "strings": 'f = """\n', "strings over blocks": '```python\n# """\nf = """ \'\'\'\n```\n',
-    "data": '{"f": \n', "ends": "f <|end|> x ", "tags": "<b>f", "prose": "The function f adds one to x.\n",
-    "words": "f\n", "sums": "+ f", "functions": GOOD + "\n\n", "broken functions": "def f(x:\n    return x\n",
-    "decorators": "@f\n", "prompts": ">>> f = (\n", "signs of a diff": "+f = (\n", "curly quotes": "“f” = (\n",
+    "assignments that stay open": "shift = (\n",
+    "brackets": "f = [[[[\n",
+    "blocks": "```python\nf = 1\n```\n",
+    "broken blocks": "```python\nf(\n```\n",
+    "blocks that stay open": "```python\nf = (\n",
+    "marks": "```\n",
+    "marks in thoughts": "```python\nf\n</think>\n",
+    "thoughts": "<think>f</think>",
+    "open thoughts": "<think>\n",
+    "quotes": ">  >  f",
+    "strings": 'f = """\n',
+    "strings over blocks": '```python\n# """\nf = """ \'\'\'\n```\n',
+    "data": '{"f": \n',
+    "ends": "f <|end|> x ",
+    "tags": "<b>f",
+    "prose": "The function f adds one to x.\n",
+    "words": "f\n",
+    "sums": "+ f",
+    "functions": GOOD + "\n\n",
+    "broken functions": "def f(x:\n    return x\n",
+    "decorators": "@f\n",
+    "prompts": ">>> f = (\n",
+    "signs of a diff": "+f = (\n",
+    "curly quotes": "“f” = (\n",
     "branches": "elif f:\n",
-    "indented": "Now f:\n    f = (\n", "helpers": "```python\ndef g(x):\n    return h(x)\n```\n",
-    "imports": "import f\n", "turns": "User: f\nAssistant: f\n", "files": "# f.py\nfrom f import f\n",
-    "named blocks": "```python f.py\nimport a.f, g\n```\n", "tuples": "f, ", "signs": "“f → f ≥ f”\n",
+    "indented": "Now f:\n    f = (\n",
+    "helpers": "```python\ndef g(x):\n    return h(x)\n```\n",
+    "imports": "import f\n",
+    "turns": "User: f\nAssistant: f\n",
+    "files": "# f.py\nfrom f import f\n",
+    "named blocks": "```python f.py\nimport a.f, g\n```\n",
+    "tuples": "f, ",
+    "signs": "“f → f ≥ f”\n",
     "boxes": "\\boxed{f}\n",
-}  # fmt: skip
+}
 
 
 class Work:

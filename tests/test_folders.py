@@ -78,9 +78,15 @@ def test_a_file_in_the_way_is_named_and_not_tried_again(tmp_path):
 
 @pytest.mark.parametrize(
     ("number", "kind"),
-    [("EACCES", ConfigError), ("EROFS", ConfigError), ("EIO", StorageError), ("ESTALE", StorageError),
-     ("ENOSPC", StorageError), ("EDQUOT", StorageError)],
-)  # fmt: skip
+    [
+        ("EACCES", ConfigError),
+        ("EROFS", ConfigError),
+        ("EIO", StorageError),
+        ("ESTALE", StorageError),
+        ("ENOSPC", StorageError),
+        ("EDQUOT", StorageError),
+    ],
+)
 def test_a_wrong_place_is_the_user_s_and_a_bad_disk_the_machine_s(number, kind):
     with pytest.raises(kind) as caught, storage_errors("here/it"):
         raise OSError(getattr(errno, number), os.strerror(getattr(errno, number)))

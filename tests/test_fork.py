@@ -106,12 +106,17 @@ def test_a_fork_locks_its_parent(parent, tmp_path):
 @pytest.mark.parametrize(
     ("change", "key"),
     [
-        ("seed=1", "seed"), ("arm=unverified", "arm"), ("problems.hidden_cases=8", "problems.hidden_cases"),
-        ("model.path=smollm2-135m", "model.path"), ("modular.p=29", "modular.p"),
-        ("modular.hidden=64", "modular.hidden"), ("modular.train_fraction=0.5", "modular.train_fraction"),
-        ("evaluation.confidence=0.9", "evaluation.confidence"), ("training.lora_r=8", "training.lora_r"),
+        ("seed=1", "seed"),
+        ("arm=unverified", "arm"),
+        ("problems.hidden_cases=8", "problems.hidden_cases"),
+        ("model.path=smollm2-135m", "model.path"),
+        ("modular.p=29", "modular.p"),
+        ("modular.hidden=64", "modular.hidden"),
+        ("modular.train_fraction=0.5", "modular.train_fraction"),
+        ("evaluation.confidence=0.9", "evaluation.confidence"),
+        ("training.lora_r=8", "training.lora_r"),
     ],
-)  # fmt: skip
+)
 def test_what_the_shared_iterations_hand_on_cannot_be_changed(parent, tmp_path, change, key):
     before = tree(tmp_path)
     with pytest.raises(ConfigError, match=f"cannot change {key}"):
@@ -122,11 +127,17 @@ def test_what_the_shared_iterations_hand_on_cannot_be_changed(parent, tmp_path, 
 @pytest.mark.parametrize(
     "change",
     [
-        "modular.weight_decay=0.0", "modular.learning_rate=0.001", "modular.steps_per_iteration=3",
-        "training.mode=restart", "training.weight_decay=0.1", "selection.replay=2", "sampling.temperature=1.5",
-        "detection.min_step=0.3", "sandbox.cpu_seconds=1.0",
+        "modular.weight_decay=0.0",
+        "modular.learning_rate=0.001",
+        "modular.steps_per_iteration=3",
+        "training.mode=restart",
+        "training.weight_decay=0.1",
+        "selection.replay=2",
+        "sampling.temperature=1.5",
+        "detection.min_step=0.3",
+        "sandbox.cpu_seconds=1.0",
     ],
-)  # fmt: skip
+)
 def test_all_else_can_be_changed(parent, change):
     key, _, value = change.partition("=")
     child = child_of(parent, change)

@@ -85,9 +85,20 @@ def test_csv_round_trip(tmp_path):
 def test_from_metrics_takes_the_slice_asked_for():
     def metric(iteration, split, value, family=None, name=GREEDY):
         return Metric(
-            iteration=iteration, optimizer_step=0, trained_tokens=0, generated_tokens=0, wall_seconds=0.0, split=split,
-            family=family, difficulty=None, name=name, value=value, low=None, high=None, n=50,
-        )  # fmt: skip
+            iteration=iteration,
+            optimizer_step=0,
+            trained_tokens=0,
+            generated_tokens=0,
+            wall_seconds=0.0,
+            split=split,
+            family=family,
+            difficulty=None,
+            name=name,
+            value=value,
+            low=None,
+            high=None,
+            n=50,
+        )
 
     table = [metric(i, split, value) for i in (2, 0, 1) for split, value in (("train", 0.9), ("val", 0.1 * i))]
     table += [metric(0, "val", 0.7, family="rpn"), metric(0, "train", 0.8, family="rpn"), metric(3, "train", 0.9)]
@@ -152,9 +163,7 @@ def test_the_posterior_is_a_distribution_and_its_quantiles_ascend():
     assert abs(quantiles[2] - 25) < 1
 
 
-JUMPS = (
-    "grokking", "partial_grokking", "slow_footed_jump", "early_jump", "uneven_jump", "double_jump", "recovering"
-)  # fmt: skip
+JUMPS = ("grokking", "partial_grokking", "slow_footed_jump", "early_jump", "uneven_jump", "double_jump", "recovering")
 EXPECTED = {family: {"grokking"} for family in JUMPS} | {
     "ordinary": {"concurrent", "no_jump", "gradual", "undetermined"},
     "lagged_ordinary": {"concurrent", "no_jump", "gradual", "undetermined"},

@@ -88,9 +88,11 @@ def test_the_sentence_is_true_of_the_curve(family, length):
 
 
 @given(
-    st.lists(st.floats(0, 1), min_size=5, max_size=5), st.integers(16, 60), st.sampled_from(["even", "log", "change"]),
+    st.lists(st.floats(0, 1), min_size=5, max_size=5),
+    st.integers(16, 60),
+    st.sampled_from(["even", "log", "change"]),
     st.floats(0.3, 6.0),
-)  # fmt: skip
+)
 @settings(max_examples=60, deadline=None)
 def test_a_smooth_curve_has_no_jump_where_brute_force_finds_half_the_contrast_at_most(levels, length, spacing, power):
     index = np.arange(float(length))
@@ -229,10 +231,13 @@ def test_clock_unit_and_repetition_do_not_change_the_verdict(family, tmp_path):
         more = seen.iteration[-1] + np.arange(1.0, 16.0) * (seen.iteration[-1] - seen.iteration[-2])
         longer = detect(
             Curve.of(
-                np.append(seen.iteration, more), np.append(seen.train_accuracy, np.full(15, seen.train_accuracy[-1])),
-                np.append(seen.val_accuracy, np.full(15, seen.val_accuracy[-1])), 1000, 200,
+                np.append(seen.iteration, more),
+                np.append(seen.train_accuracy, np.full(15, seen.train_accuracy[-1])),
+                np.append(seen.val_accuracy, np.full(15, seen.val_accuracy[-1])),
+                1000,
+                200,
             )
-        )  # fmt: skip
+        )
         assert (longer.kind in JUMPED) == (found.kind in JUMPED)
         if found.kind == "grokking":
             assert longer.kind == "grokking"
@@ -245,11 +250,23 @@ def test_another_spacing_after_a_fork_leaves_the_run_readable():
     iterations = [*range(30), *range(30, 90, 5)]
     rows = [
         Metric(
-            iteration=i, optimizer_step=0, trained_tokens=0, generated_tokens=0, wall_seconds=0.0, split=split,
-            family=None, difficulty=None, name=GREEDY, value=value, low=None, high=None, n=400,
+            iteration=i,
+            optimizer_step=0,
+            trained_tokens=0,
+            generated_tokens=0,
+            wall_seconds=0.0,
+            split=split,
+            family=None,
+            difficulty=None,
+            name=GREEDY,
+            value=value,
+            low=None,
+            high=None,
+            n=400,
         )
-        for i in iterations for split, value in (("train", 1.0), ("val", true[i]))
-    ]  # fmt: skip
+        for i in iterations
+        for split, value in (("train", 1.0), ("val", true[i]))
+    ]
     found = detect(Curve.from_metrics(rows))
     assert found.kind == "grokking"
     assert found.t_generalise_low <= 40 <= found.t_generalise_high
@@ -311,11 +328,23 @@ def test_an_experiment_is_judged_by_its_own_section_and_drawn(tmp_path, monkeypa
     experiment.save()
     rows = [
         Metric(
-            iteration=i, optimizer_step=0, trained_tokens=0, generated_tokens=0, wall_seconds=0.0, split=split,
-            family=None, difficulty=None, name=GREEDY, value=value, low=None, high=None, n=200,
+            iteration=i,
+            optimizer_step=0,
+            trained_tokens=0,
+            generated_tokens=0,
+            wall_seconds=0.0,
+            split=split,
+            family=None,
+            difficulty=None,
+            name=GREEDY,
+            value=value,
+            low=None,
+            high=None,
+            n=200,
         )
-        for i in range(40) for split, value in (("train", 0.8), ("val", 0.05 if i < 20 else 0.75))
-    ]  # fmt: skip
+        for i in range(40)
+        for split, value in (("train", 0.8), ("val", 0.05 if i < 20 else 0.75))
+    ]
     write_table(experiment.folder, "metrics", Metric.to_table(rows))
     chart = tmp_path / "chart.svg"
     monkeypatch.setenv("COLUMNS", "200")

@@ -9,9 +9,20 @@ from axiom.records import Evaluation, Metric
 
 def metric(iteration, split, value, family=None, difficulty=None):
     return Metric(
-        iteration=iteration, optimizer_step=0, trained_tokens=0, generated_tokens=0, wall_seconds=0.0, split=split,
-        family=family, difficulty=difficulty, name=GREEDY, value=value, low=None, high=None, n=20,
-    )  # fmt: skip
+        iteration=iteration,
+        optimizer_step=0,
+        trained_tokens=0,
+        generated_tokens=0,
+        wall_seconds=0.0,
+        split=split,
+        family=family,
+        difficulty=difficulty,
+        name=GREEDY,
+        value=value,
+        low=None,
+        high=None,
+        n=20,
+    )
 
 
 def table(families=("rpn", "sort"), difficulties=(3, 4)):
@@ -28,9 +39,15 @@ def table(families=("rpn", "sort"), difficulties=(3, 4)):
 def test_every_split_family_and_difficulty_has_its_curve():
     found = slices([*table(), metric(0, "ood_family", 0.1, "unseen")])
     assert set(found) == {
-        "val", "val · rpn", "val · sort", "val · difficulty 3", "val · difficulty 4", "ood_family",
-        "ood_family · difficulty 3", "ood_family · difficulty 4",
-    }  # fmt: skip
+        "val",
+        "val · rpn",
+        "val · sort",
+        "val · difficulty 3",
+        "val · difficulty 4",
+        "ood_family",
+        "ood_family · difficulty 3",
+        "ood_family · difficulty 4",
+    }
     assert all(len(curve) == 3 for curve in found.values())
     assert found["ood_family"].val_accuracy == pytest.approx([0.1] * 3)
 
@@ -46,10 +63,22 @@ def row(problem, split, correct, greedy):
 
 
 def test_unsolved_keeps_the_problems_that_no_sample_of_the_base_model_solved():
-    first = [row("a", "train", 0, False), row("b", "train", 1, False), row("c", "val", 0, False),
-             row("d", "val", 0, True), row("e", "val", 0, False), row("f", "test", 2, True)]  # fmt: skip
-    later = [row("a", "train", 4, True), row("b", "train", 0, False), row("c", "val", 4, True),
-             row("d", "val", 0, False), row("e", "val", 0, False), row("f", "test", 0, False)]  # fmt: skip
+    first = [
+        row("a", "train", 0, False),
+        row("b", "train", 1, False),
+        row("c", "val", 0, False),
+        row("d", "val", 0, True),
+        row("e", "val", 0, False),
+        row("f", "test", 2, True),
+    ]
+    later = [
+        row("a", "train", 4, True),
+        row("b", "train", 0, False),
+        row("c", "val", 4, True),
+        row("d", "val", 0, False),
+        row("e", "val", 0, False),
+        row("f", "test", 0, False),
+    ]
     found = unsolved({2: later, 0: first})
     assert set(found) == {"val · pass@K = 0"}
     curve = found["val · pass@K = 0"]

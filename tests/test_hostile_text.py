@@ -26,15 +26,26 @@ from axiom.visible import one_line, visible, visible_json
 
 ATTACKS = {
     "terminal": "\x1b]0;title\x07\x1b[2J\x1b[31mred\x9b31m\x08\r\x0b\x0c\x7f\x84\x85",
-    "link": "\x1b]8;;http://evil.example\x1b\\click\x1b]8;;\x1b\\", "clipboard": "\x1b]52;c;aGk=\x07",
-    "nul": "a\x00b", "direction": "\u202egnp.exe\u202c\u2066a\u2069\u200f\u061c", "lines": "a\nb\r\nc\u2028d\u2029e",
+    "link": "\x1b]8;;http://evil.example\x1b\\click\x1b]8;;\x1b\\",
+    "clipboard": "\x1b]52;c;aGk=\x07",
+    "nul": "a\x00b",
+    "direction": "\u202egnp.exe\u202c\u2066a\u2069\u200f\u061c",
+    "lines": "a\nb\r\nc\u2028d\u2029e",
     "markup": "[bold red]x[/] [/b] [link=http://evil.example]y[/link] :boom:",
     "html": "</pre></details><script>alert(1)</script><img src=x onerror=alert(1)>\"'&lt;&#60;",
-    "script": "</script><!--<script>", "comment": "--><!DOCTYPE x>]]><![CDATA[", "template": "{x} {0} {{y}} %s ${z}",
+    "script": "</script><!--<script>",
+    "comment": "--><!DOCTYPE x>]]><![CDATA[",
+    "template": "{x} {0} {{y}} %s ${z}",
     "markdown": "| a | b |\n|---|---|\n![x](http://evil.example/p.png) [y](javascript:alert(1))\n```\n# T",
-    "formula": "=cmd|' /C calc'!A0", "plus": "+1+cmd", "at": "@SUM(1)", "tab": "\t=1", "vega": "a.b[0]['c']\\\"datum",
-    "long": "x" * 1_000_000, "wide": "\u0301" * 5000, "mark": "\ufeff",
-}  # fmt: skip
+    "formula": "=cmd|' /C calc'!A0",
+    "plus": "+1+cmd",
+    "at": "@SUM(1)",
+    "tab": "\t=1",
+    "vega": "a.b[0]['c']\\\"datum",
+    "long": "x" * 1_000_000,
+    "wide": "\u0301" * 5000,
+    "mark": "\ufeff",
+}
 RIGHT_TO_LEFT = {0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
 
 
@@ -51,14 +62,17 @@ def unsafe(text, allowed="\n"):
 
 
 ENDINGS = {
-    "returned": "def f():\n    return {text!a}", "raised": "def f():\n    raise ValueError({text!a})",
+    "returned": "def f():\n    return {text!a}",
+    "raised": "def f():\n    raise ValueError({text!a})",
     "named": "def f():\n    raise type({text!a}.replace('\\0', ''), (Exception,), {{}})()",
-    "at import": "raise ValueError({text!a})", "left": "import sys\nsys.exit({text!a})",
-    "in a key": "def f():\n    return {{{text!a}: 1}}", "printed": "print({text!a})\ndef f():\n    return 1",
+    "at import": "raise ValueError({text!a})",
+    "left": "import sys\nsys.exit({text!a})",
+    "in a key": "def f():\n    return {{{text!a}: 1}}",
+    "printed": "print({text!a})\ndef f():\n    return 1",
     "shown": "class A:\n    def __repr__(self):\n        return {text!a}\n    __str__ = __repr__\n"
     "def f():\n    return A()",
     "surrogate": "def f():\n    raise ValueError({text!a} + chr(0xd800) + chr(0x202e))",
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -162,37 +176,74 @@ def experiment_of(folder: Path, name: str, texts: list[str]) -> Experiment:
     experiment = Experiment.create(str(folder), load_config(None, [f"name={name}", "iterations=1"]))
     experiment.save()
     problem = Problem(
-        problem_id="p", family="rpn", variant="{}", difficulty=3, split="train", title="Title", description="Describe.",
-        signature="f(x)", entry_point="f", shown=(), cases=(Case(args="[1]", expected="1"),), reference_solution="",
-        input_data="[1]", expected_output="1",
-    )  # fmt: skip
+        problem_id="p",
+        family="rpn",
+        variant="{}",
+        difficulty=3,
+        split="train",
+        title="Title",
+        description="Describe.",
+        signature="f(x)",
+        entry_point="f",
+        shown=(),
+        cases=(Case(args="[1]", expected="1"),),
+        reference_solution="",
+        input_data="[1]",
+        expected_output="1",
+    )
     for split in ("train", "val", "test"):
         write_parquet(experiment.folder.join("problems"), split, [problem] if split == "train" else [], Problem)
     rows = [
         Metric(
-            iteration=1, optimizer_step=1, trained_tokens=0, generated_tokens=0, wall_seconds=0.0, split=split,
-            family=family, difficulty=None, name=GREEDY, value=0.5, low=0.4, high=0.6, n=10,
+            iteration=1,
+            optimizer_step=1,
+            trained_tokens=0,
+            generated_tokens=0,
+            wall_seconds=0.0,
+            split=split,
+            family=family,
+            difficulty=None,
+            name=GREEDY,
+            value=0.5,
+            low=0.4,
+            high=0.6,
+            n=10,
         )
         for split in ("train", "val")
         for family in (None, "rpn")
-    ]  # fmt: skip
+    ]
     write_parquet(experiment.folder, "metrics", rows, Metric)
     write_parquet(experiment.folder, "events", [], Event)
     samples = [
         Sample(
-            sample_id=f"1:train:p:{number}", problem_id="p", iteration=1, purpose="train", index=number,
-            completion=text, code=text, token_count=1, logprob=None, finish_reason="stop", seed=0, temperature=1.0,
+            sample_id=f"1:train:p:{number}",
+            problem_id="p",
+            iteration=1,
+            purpose="train",
+            index=number,
+            completion=text,
+            code=text,
+            token_count=1,
+            logprob=None,
+            finish_reason="stop",
+            seed=0,
+            temperature=1.0,
             policy_version="base",
         )
         for number, text in enumerate(texts)
-    ]  # fmt: skip
+    ]
     verdicts = [
         Verdict(
-            sample_id=sample.sample_id, outcome="runtime_error", cases_passed=0, cases_total=1, cpu_ms=1.0, wall_ms=1.0,
+            sample_id=sample.sample_id,
+            outcome="runtime_error",
+            cases_passed=0,
+            cases_total=1,
+            cpu_ms=1.0,
+            wall_ms=1.0,
             detail=sample.code[:500],
         )
         for sample in samples
-    ]  # fmt: skip
+    ]
     place = experiment.folder.join("iterations/0001")
     write_parquet(place, "samples", samples, Sample)
     write_parquet(place, "verdicts", verdicts, Verdict)

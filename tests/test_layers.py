@@ -7,13 +7,39 @@ import axiom
 
 ROOT = Path(axiom.__file__).parent.parent
 GROUND = (
-    "errors", "records", "seeds", "values", "visible", "progress", "credentials", "environment", "content", "commands",
-    "folders", "store",
-)  # fmt: skip
+    "errors",
+    "records",
+    "seeds",
+    "values",
+    "visible",
+    "progress",
+    "credentials",
+    "environment",
+    "content",
+    "commands",
+    "folders",
+    "store",
+)
 FLOORS = (
-    *GROUND, "config", "sandbox", "extraction", "problems", "models", "sampling", "verification", "selection",
-    "training", "learners", "evaluation", "grokking", "experiment", "study", "report", "bench", "cli",
-)  # fmt: skip
+    *GROUND,
+    "config",
+    "sandbox",
+    "extraction",
+    "problems",
+    "models",
+    "sampling",
+    "verification",
+    "selection",
+    "training",
+    "learners",
+    "evaluation",
+    "grokking",
+    "experiment",
+    "study",
+    "report",
+    "bench",
+    "cli",
+)
 """Every room of the library, from the ground up."""
 BESIDE = {("axiom.models.proof", "axiom.learners.probe")}
 """A model is probed with the trainer and the sampler that ask for its proof: the one import that goes up."""
@@ -47,9 +73,12 @@ def room(name: str) -> str:
 def test_nothing_imports_upward():
     floor = {name: number for number, name in enumerate((*FLOORS, "tasks", "flows"))}
     upward = {
-        (name, other) for name in FILES if name != "axiom" for other in imports(name)
+        (name, other)
+        for name in FILES
+        if name != "axiom"
+        for other in imports(name)
         if floor[room(other)] > floor[room(name)]
-    }  # fmt: skip
+    }
     assert upward == BESIDE
 
 

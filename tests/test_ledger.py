@@ -19,32 +19,44 @@ from axiom.store import Writer
 
 def gold(problem: str, target: str, iteration: int, reason: str = "verified") -> Gold:
     return Gold(
-        sample_id=f"{iteration}:{problem}:{target}", problem_id=problem, iteration=iteration, weight=1.0, reason=reason,
+        sample_id=f"{iteration}:{problem}:{target}",
+        problem_id=problem,
+        iteration=iteration,
+        weight=1.0,
+        reason=reason,
         target=target,
-    )  # fmt: skip
+    )
 
 
 def losses(iteration: int, *loss_tokens: int) -> list[LossStep]:
     return [
         LossStep(
-            iteration=iteration, step=10 * iteration + n, loss=1.0, learning_rate=0.25, examples=2, loss_tokens=tokens,
-            tokens=5 * tokens, grad_norm=1.0,
+            iteration=iteration,
+            step=10 * iteration + n,
+            loss=1.0,
+            learning_rate=0.25,
+            examples=2,
+            loss_tokens=tokens,
+            tokens=5 * tokens,
+            grad_norm=1.0,
         )
         for n, tokens in enumerate(loss_tokens)
-    ]  # fmt: skip
+    ]
 
 
 ROUNDS = {
     1: (
-        [gold("b", "2", 1), gold("a", "1", 1)], losses(1, 7, 9),
+        [gold("b", "2", 1), gold("a", "1", 1)],
+        losses(1, 7, 9),
         {"examples": 2, "problems": 2, "dropped": 0, "longest": 5, "passes": 2, "loss_tokens_so_far": 16},
     ),
     2: (
-        [gold("c", "3", 2), gold("a", "0", 2), gold("b", "2", 1, "replayed"), gold("d", "4", 2)], losses(2, 4, 5, 6),
+        [gold("c", "3", 2), gold("a", "0", 2), gold("b", "2", 1, "replayed"), gold("d", "4", 2)],
+        losses(2, 4, 5, 6),
         {"examples": 3, "problems": 3, "dropped": 1, "longest": 6, "passes": 2, "loss_tokens_so_far": 31},
     ),
     3: ([], [], {"examples": 0, "problems": 0, "dropped": 0, "longest": 0, "passes": 0, "loss_tokens_so_far": 31}),
-}  # fmt: skip
+}
 DRAWN = {1: 8, 2: 6, 3: 4}
 
 
@@ -130,9 +142,17 @@ def test_totals_sum_what_can_be_summed(root):
     entries = read(expert(root))
     summed = totals(entries)
     assert summed == {
-        "drawn": 18, "problems": 5, "examples": 5, "fresh": 5, "loss_tokens": 31, "optimizer_steps": 5,
-        "learning_rate": 1.25, "resets": 1, "seconds": sum(entry.seconds for entry in entries), "dropped": 1,
-    }  # fmt: skip
+        "drawn": 18,
+        "problems": 5,
+        "examples": 5,
+        "fresh": 5,
+        "loss_tokens": 31,
+        "optimizer_steps": 5,
+        "learning_rate": 1.25,
+        "resets": 1,
+        "seconds": sum(entry.seconds for entry in entries),
+        "dropped": 1,
+    }
     assert set(SHOWN) <= set(summed)
 
 
@@ -161,8 +181,12 @@ def test_the_final_gold_has_each_target_of_each_problem_once_and_first_found_fir
     expert(root)
     found = Schedule(root, "expert").final_gold(3)
     assert [(row.problem_id, row.target) for row in found] == [
-        ("a", "0"), ("a", "1"), ("b", "2"), ("c", "3"), ("d", "4"),
-    ]  # fmt: skip
+        ("a", "0"),
+        ("a", "1"),
+        ("b", "2"),
+        ("c", "3"),
+        ("d", "4"),
+    ]
     assert {row.reason for row in found} == {"verified"}
     assert [row.problem_id for row in Schedule(root, "expert").final_gold(1)] == ["a", "b"]
 

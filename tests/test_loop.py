@@ -55,9 +55,13 @@ def start(folder: Path, *command: str) -> subprocess.Popen[str]:
     environment = os.environ | {"PREFECT_HOME": str(folder / "prefect"), "AXIOM_ROOT": str(folder / "artifacts")}
     environment["OMP_NUM_THREADS"] = "1"  # on a busy machine two threads wait for each other
     return subprocess.Popen(
-        [sys.executable, "-m", "axiom.cli", *command], env=environment, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, start_new_session=True,
-    )  # fmt: skip
+        [sys.executable, "-m", "axiom.cli", *command],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def finish(process: subprocess.Popen[str]) -> str:

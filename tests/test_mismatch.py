@@ -25,9 +25,13 @@ from tasks.sample import sample
 BASE = Policy("base", None)
 PROMPTS = [f"def f{number}(x):" for number in range(12)]
 WAYS = {
-    "plain": {}, "greedy": {"temperature": 0.0}, "hot": {"temperature": 1.7}, "nucleus": {"top_p": 0.7},
-    "stopped": {"stop": ("a", "q")}, "reasoning": {"thinking": 9},
-}  # fmt: skip
+    "plain": {},
+    "greedy": {"temperature": 0.0},
+    "hot": {"temperature": 1.7},
+    "nucleus": {"top_p": 0.7},
+    "stopped": {"stop": ("a", "q")},
+    "reasoning": {"thinking": 9},
+}
 
 
 def experiment(folder, dtype="float32", **training):
@@ -46,9 +50,15 @@ def folder(tmp_path_factory):
     previous = BASE
     for name in ("first", "second"):
         train(
-            examples, model=config.model, config=config.training, previous=previous, out=folder / name, seed=1,
-            iteration=1, first_step=0,
-        )  # fmt: skip
+            examples,
+            model=config.model,
+            config=config.training,
+            previous=previous,
+            out=folder / name,
+            seed=1,
+            iteration=1,
+            first_step=0,
+        )
         previous = Policy(name, folder / name)
     for name, scale in (("half", 0.5), ("double", 2.0)):
         shutil.copytree(folder / "second", folder / name)
@@ -88,9 +98,16 @@ def test_the_right_weights_differ_by_rounding_however_they_are_drawn_from(learne
 
 @pytest.mark.parametrize(
     ("due", "in_force"),
-    [("second", "base"), ("second", "first"), ("second", "half"), ("second", "double"), ("first", "base"),
-     ("first", "second"), ("base", "second")],
-)  # fmt: skip
+    [
+        ("second", "base"),
+        ("second", "first"),
+        ("second", "half"),
+        ("second", "double"),
+        ("first", "base"),
+        ("first", "second"),
+        ("base", "second"),
+    ],
+)
 def test_other_weights_in_force_end_the_sampling(learner, folder, due, in_force):
     for before in {"base": ["base"], "second": ["first"], "first": ["second"]}[due]:
         learner.sampler.use(policy(folder, before))
@@ -137,9 +154,16 @@ def test_scoring_leaves_training_as_it_was(folder, tmp_path):
             drawn = traces(learner.sampler)
             score(drawn, model=config.model, config=config.training, policy=policy(folder, scored), kept=kept)
         train(
-            examples, model=config.model, config=config.training, previous=policy(folder, "first"),
-            out=tmp_path / str(number), seed=4, iteration=2, first_step=0, kept=kept,
-        )  # fmt: skip
+            examples,
+            model=config.model,
+            config=config.training,
+            previous=policy(folder, "first"),
+            out=tmp_path / str(number),
+            seed=4,
+            iteration=2,
+            first_step=0,
+            kept=kept,
+        )
         found.append((tmp_path / str(number) / "adapter_model.safetensors").read_bytes())
     assert found[0] == found[1] == found[2]
 

@@ -79,20 +79,22 @@ def test_a_tokenizer_beyond_the_vocabulary_is_refused(folder):
 
 
 @pytest.mark.parametrize(
-    ("targets", "sentence"), [
+    ("targets", "sentence"),
+    [
         ("q_proj", "is neither 'all-linear' nor a list; write ['q_proj']"),
         (["q_proj", "nonesuch"], "no layer is named 'nonesuch'; this model has "),
         (["embed_tokens"], "'embed_tokens' is a Embedding, whose update cannot be merged"),
         (["lm_head"], "shares with its input"),
         ([], "trains nothing"),
     ],
-)  # fmt: skip
+)
 def test_targets_that_cannot_be_trained_are_refused(folder, targets, sentence):
     assert sentence in refusal(folder, **{"training.target_modules": targets})
 
 
 @pytest.mark.parametrize(
-    "settings", [
+    "settings",
+    [
         {"target_modules": ["q_proj"], "use_dora": True},
         {"target_modules": ["q_proj"], "modules_to_save": ["lm_head"]},
         {"target_modules": ["q_proj"], "trainable_token_indices": [3, 4]},
@@ -100,20 +102,23 @@ def test_targets_that_cannot_be_trained_are_refused(folder, targets, sentence):
         {"target_modules": ["q_proj"], "bias": "lora_only"},
         {"target_modules": ["q_proj"], "layer_replication": [[0, 2], [1, 2]]},
         {"target_modules": ["lm_head"]},
-    ], ids=lambda settings: ",".join(settings),
-)  # fmt: skip
+    ],
+    ids=lambda settings: ",".join(settings),
+)
 def test_foreign_adapters_that_cannot_be_merged_are_refused(folder, tmp_path, settings):
     adapter = foreign_adapter(folder, tmp_path / "adapter", **settings)
     assert "adapter" in refusal(folder, **{"model.adapter": adapter})
 
 
 @pytest.mark.parametrize(
-    "settings", [
+    "settings",
+    [
         {"target_modules": ["q_proj", "down_proj"]},
         {"target_modules": ["q_proj", "down_proj"], "use_rslora": True},
         {"target_modules": ["q_proj", "down_proj"], "rank_pattern": {"q_proj": 2}, "alpha_pattern": {"down_proj": 3}},
-    ], ids=lambda settings: ",".join(settings),
-)  # fmt: skip
+    ],
+    ids=lambda settings: ",".join(settings),
+)
 def test_foreign_adapters_that_can_be_merged_are_merged_as_by_peft(folder, tmp_path, settings):
     from peft import PeftModel
 
@@ -208,9 +213,16 @@ def test_the_trainer_s_model_is_freed_with_its_owner(folder, tmp_path):
 
     kept, model = Kept(), config(folder).model
     train(
-        [Example("a", "b", 1.0)], model=model, config=TrainingConfig(), previous=Policy("base", None),
-        out=tmp_path / "adapter", seed=0, iteration=1, first_step=0, kept=kept,
-    )  # fmt: skip
+        [Example("a", "b", 1.0)],
+        model=model,
+        config=TrainingConfig(),
+        previous=Policy("base", None),
+        out=tmp_path / "adapter",
+        seed=0,
+        iteration=1,
+        first_step=0,
+        kept=kept,
+    )
     (held,) = [value for value in kept.held.values() if isinstance(value, Trainable)]
     inside = weakref.ref(held.model)
     del held

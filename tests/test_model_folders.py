@@ -94,12 +94,17 @@ def linked(folder):
 
 
 RIGHT = {
-    "sharded": sharded, "sharded .bin": bin_shards, "float16": halved, "no head, but tied": bare, "a link": linked,
+    "sharded": sharded,
+    "sharded .bin": bin_shards,
+    "float16": halved,
+    "no head, but tied": bare,
+    "a link": linked,
     "an old pickle": old_pickle,
     "not quantised": lambda folder: settings(folder / "config.json", quantization_config=None),
     "a copy in another format": lambda folder: shutil.copy(
-        folder / "model.safetensors", folder / "consolidated.safetensors"),
-}  # fmt: skip
+        folder / "model.safetensors", folder / "consolidated.safetensors"
+    ),
+}
 
 
 @pytest.mark.parametrize("case", RIGHT)
@@ -168,17 +173,23 @@ WRONG = {
     "a shard is missing": (lambda folder: sharded(folder)[-1].unlink(), "which its index names"),
     "a .bin shard is missing": (lambda folder: bin_shards(folder)[0].unlink(), "which its index names"),
     "no shard is there": (lambda folder: [file.unlink() for file in sharded(folder)], "which its index names"),
-    "an index of nothing": (lambda folder: (sharded(folder), write("model.safetensors.index.json", "{}")(folder)),
-         "holds no"),
-    "an index that is no JSON": (lambda folder: (sharded(folder), write("model.safetensors.index.json", "{")(folder)),
-         "JSON"),
+    "an index of nothing": (
+        lambda folder: (sharded(folder), write("model.safetensors.index.json", "{}")(folder)),
+        "holds no",
+    ),
+    "an index that is no JSON": (
+        lambda folder: (sharded(folder), write("model.safetensors.index.json", "{")(folder)),
+        "JSON",
+    ),
     "a weight is missing": (lambda folder: replaced(folder, drop("down_proj")), "lacks the weight model.layers."),
     "a weight has another shape": (lambda folder: replaced(folder, narrowed), "cannot be opened"),
     "a weight was rounded": (lambda folder: replaced(folder, rounded), "whole numbers"),
     "half a file": (lambda folder: os.truncate(folder / "model.safetensors", 5000), "cannot be opened"),
     "an empty file": (write("model.safetensors", ""), "cannot be opened"),
-    "a pointer to a file": (write("model.safetensors", "version https://git-lfs.github.com/spec/v1\n"),
-         "cannot be opened"),
+    "a pointer to a file": (
+        write("model.safetensors", "version https://git-lfs.github.com/spec/v1\n"),
+        "cannot be opened",
+    ),
     "a pickle with code": (evil, "cannot be opened"),
     "GGUF alone": (lambda folder: (folder / "model.safetensors").rename(folder / "model.gguf"), "holds no"),
     "a variant": (lambda folder: (folder / "model.safetensors").rename(folder / "model.fp16.safetensors"), "holds no"),
@@ -190,8 +201,10 @@ WRONG = {
     "a size is a word": (configured(hidden_size="many"), "hidden_size"),
     "heads that do not divide": (configured(num_attention_heads=5), "attention heads"),
     "an unknown architecture": (configured(model_type="nonesuch"), "does not recognize this architecture"),
-    "code of its own": (configured(model_type="mine", auto_map={"AutoConfig": "c.C", "AutoModelForCausalLM": "m.M"}),
-         "custom code"),
+    "code of its own": (
+        configured(model_type="mine", auto_map={"AutoConfig": "c.C", "AutoModelForCausalLM": "m.M"}),
+        "custom code",
+    ),
     "more layers than weights": (configured(num_hidden_layers=3), "lacks the weight model.layers.2."),
     "fewer layers than weights": (configured(num_hidden_layers=1), "goes nowhere, model.layers.1."),
     "biases without weights": (configured(attention_bias=True), "lacks the weight"),
@@ -200,30 +213,46 @@ WRONG = {
     "GPTQ": (configured(quantization_config={"quant_method": "gptq", "bits": 4}), "quantised (gptq)"),
     "fp8": (configured(quantization_config={"quant_method": "fp8"}), "quantised (fp8)"),
     "an unknown quantisation": (configured(quantization_config={"quant_method": "new"}), "quantised (new)"),
-    "rotary positions of no known kind": (configured(rope_parameters={"rope_type": "new", "factor": 2.0}),
-         "cannot be opened"),
+    "rotary positions of no known kind": (
+        configured(rope_parameters={"rope_type": "new", "factor": 2.0}),
+        "cannot be opened",
+    ),
     "no tokenizer": (lambda folder: [file.unlink() for file in folder.glob("tokenizer*")], "the tokenizer of"),
     "half a tokenizer": (write("tokenizer.json", "{"), "the tokenizer of"),
     "no end of sequence": (without("eos_token"), "names no end-of-sequence token"),
     "a tokenizer with tokens beyond": (lambda folder: added_tokens(folder, special=False), "vocabulary ends at 256"),
     "a template with tokens beyond": (lambda folder: added_tokens(folder, special=True), "vocabulary ends at 256"),
-    "a template that is no Jinja": (lambda folder: write("chat_template.jinja", "{% for m in %}")(folder),
-         "chat template"),
+    "a template that is no Jinja": (
+        lambda folder: write("chat_template.jinja", "{% for m in %}")(folder),
+        "chat template",
+    ),
     "an end that is a word": (write("generation_config.json", '{"eos_token_id": "<end>"}'), "no token's number"),
     "generation_config.json is half there": (write("generation_config.json", "{"), "cannot be read as JSON"),
-    "T5": (lambda folder: other_model(folder, "T5ForConditionalGeneration", vocab_size=257, d_model=32, d_kv=8, d_ff=48,
-                                      num_layers=2, num_heads=4), "encoder with a decoder"),
-    "an embedding model": (lambda folder: other_model(folder, "LlamaModel", **LLAMA),
-         "lacks the weight lm_head.weight"),
-    "a classifier": (lambda folder: other_model(folder, "LlamaForSequenceClassification", **LLAMA, pad_token_id=0),
-         "lm_head"),
-    "a classifier with a tied embedding": (lambda folder: other_model(
-        folder, "LlamaForSequenceClassification", **(LLAMA | {"tie_word_embeddings": True, "pad_token_id": 0})),
-        "goes nowhere, score.weight"),
-    "BERT": (lambda folder: other_model(folder,
-         "BertLMHeadModel", vocab_size=257, max_position_embeddings=4096, **SIZES),
-             "lets tokens see later ones"),
-}  # fmt: skip
+    "T5": (
+        lambda folder: other_model(
+            folder, "T5ForConditionalGeneration", vocab_size=257, d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4
+        ),
+        "encoder with a decoder",
+    ),
+    "an embedding model": (
+        lambda folder: other_model(folder, "LlamaModel", **LLAMA),
+        "lacks the weight lm_head.weight",
+    ),
+    "a classifier": (
+        lambda folder: other_model(folder, "LlamaForSequenceClassification", **LLAMA, pad_token_id=0),
+        "lm_head",
+    ),
+    "a classifier with a tied embedding": (
+        lambda folder: other_model(
+            folder, "LlamaForSequenceClassification", **(LLAMA | {"tie_word_embeddings": True, "pad_token_id": 0})
+        ),
+        "goes nowhere, score.weight",
+    ),
+    "BERT": (
+        lambda folder: other_model(folder, "BertLMHeadModel", vocab_size=257, max_position_embeddings=4096, **SIZES),
+        "lets tokens see later ones",
+    ),
+}
 
 
 @pytest.mark.parametrize("case", WRONG)
@@ -298,17 +327,22 @@ def test_a_broken_adapter_is_one_sentence(folder, tmp_path, case):
 
 
 @pytest.mark.parametrize(
-    ("made", "sentence"), [
+    ("made", "sentence"),
+    [
         ({}, "has other layers than training.target_modules"),
         ({"r": 8}, "training.lora_r = 4 cannot continue"),
         ({"lora_alpha": 4}, "training.lora_alpha = 8 cannot continue"),
         ({"target_modules": "all-linear", "use_rslora": True}, "has use_rslora"),
         ({"target_modules": "all-linear", "alpha_pattern": {"q_proj": 3}}, "has alpha_pattern"),
-    ], ids=["layers", "rank", "alpha", "scale", "pattern"],
-)  # fmt: skip
+    ],
+    ids=["layers", "rank", "alpha", "scale", "pattern"],
+)
 def test_an_adapter_that_training_cannot_continue_is_refused_at_the_start(folder, tmp_path, made, sentence):
-    start = {"model.adapter": str(adapter(folder, tmp_path / "adapter", **made)), "training.lora_r": 4,
-             "training.lora_alpha": 8}  # fmt: skip
+    start = {
+        "model.adapter": str(adapter(folder, tmp_path / "adapter", **made)),
+        "training.lora_r": 4,
+        "training.lora_alpha": 8,
+    }
     assert sentence in refusal(folder, **start)
     admit(folder, **(start | {"training.mode": "restart"}))
 
@@ -319,11 +353,25 @@ def test_an_adapter_of_the_same_layers_and_rank_is_continued(folder, tmp_path):
 
 
 def test_texts_beyond_the_table_of_positions_are_refused(folder):
-    other_model(folder, "GPT2LMHeadModel", vocab_size=257, n_embd=32, n_layer=2, n_head=4, n_positions=1536,
-                bos_token_id=0, eos_token_id=0)  # fmt: skip
-    small = {"problems.train_size": 4, "problems.val_size": 2, "problems.test_size": 2,
-             "problems.families": ["list_filter"],
-             "problems.difficulty": [1, 1], "training.max_length": 1536}  # fmt: skip
+    other_model(
+        folder,
+        "GPT2LMHeadModel",
+        vocab_size=257,
+        n_embd=32,
+        n_layer=2,
+        n_head=4,
+        n_positions=1536,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    small = {
+        "problems.train_size": 4,
+        "problems.val_size": 2,
+        "problems.test_size": 2,
+        "problems.families": ["list_filter"],
+        "problems.difficulty": [1, 1],
+        "training.max_length": 1536,
+    }
     assert "more than the 1536 positions" in refusal(folder)
     assert "sampling.max_new_tokens = 1000 are more than" in refusal(
         folder, **small, **{"sampling.max_new_tokens": 1000}
@@ -332,16 +380,27 @@ def test_texts_beyond_the_table_of_positions_are_refused(folder):
 
 
 @pytest.mark.parametrize(
-    ("kind", "config", "limit"), [
+    ("kind", "config", "limit"),
+    [
         ("GPT2LMHeadModel", {"n_embd": 32, "n_layer": 1, "n_head": 4, "n_positions": 100}, 100),
-        ("OPTForCausalLM", {"hidden_size": 32, "word_embed_proj_dim": 32, "ffn_dim": 32, "num_hidden_layers": 1,
-                            "num_attention_heads": 4, "max_position_embeddings": 100}, 100),
+        (
+            "OPTForCausalLM",
+            {
+                "hidden_size": 32,
+                "word_embed_proj_dim": 32,
+                "ffn_dim": 32,
+                "num_hidden_layers": 1,
+                "num_attention_heads": 4,
+                "max_position_embeddings": 100,
+            },
+            100,
+        ),
         ("GPTJForCausalLM", {"n_embd": 32, "n_layer": 1, "n_head": 4, "rotary_dim": 4, "n_positions": 100}, 100),
         ("RobertaForCausalLM", SIZES | {"is_decoder": True, "max_position_embeddings": 102}, 100),
         ("LlamaForCausalLM", LLAMA, None),
         ("BloomForCausalLM", {"hidden_size": 32, "n_layer": 1, "n_head": 4}, None),
     ],
-)  # fmt: skip
+)
 def test_the_length_of_the_table_is_what_the_model_takes(kind, config, limit):
     made = getattr(transformers, kind)
     model = made(made.config_class(**(config | {"vocab_size": 50}))).eval()

@@ -144,10 +144,14 @@ def test_the_embedded_model_is_converted_once_and_whole(tmp_path, monkeypatch):
 
 
 def merging(iterations: int, **vllm) -> ExperimentConfig:
-    return ExperimentConfig.model_validate({
-        "iterations": iterations, "training": {"mode": "merge", "lora_r": 16}, "model": {"device": "cpu"},
-        "sampling": {"engine": "vllm", "vllm": vllm},
-    })  # fmt: skip
+    return ExperimentConfig.model_validate(
+        {
+            "iterations": iterations,
+            "training": {"mode": "merge", "lora_r": 16},
+            "model": {"device": "cpu"},
+            "sampling": {"engine": "vllm", "vllm": vllm},
+        }
+    )
 
 
 def test_a_merged_adapter_that_outgrows_the_engine_is_refused_at_the_start():

@@ -31,9 +31,11 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_work(axiom, tmp_pat
     (tmp_path / f"out{suffix}").mkdir()
     (tmp_path / "file").write_text("x", encoding="utf-8")
     path = {
-        "a folder of that name": f"out{suffix}", "no right": str(NO_FOLDER) + suffix,
-        "a file for a folder": f"file/x{suffix}", "a wrong suffix": "x.doc",
-    }[obstacle]  # fmt: skip
+        "a folder of that name": f"out{suffix}",
+        "no right": str(NO_FOLDER) + suffix,
+        "a file for a folder": f"file/x{suffix}",
+        "a wrong suffix": "x.doc",
+    }[obstacle]
     before = sorted(tmp_path.rglob("*"))
     code, out, err = axiom(*COMMANDS[command], path)
     assert (code, out, err.strip().count("\n")) == (2, "", 0)
@@ -75,9 +77,20 @@ def test_a_path_with_brackets_is_printed_as_it_is(axiom, tmp_path):
     experiment = Experiment.create(str(tmp_path / "artifacts"), ExperimentConfig(name="old"))
     experiment.save()
     metric = Metric(
-        iteration=0, optimizer_step=0, trained_tokens=0, generated_tokens=0, wall_seconds=0.0, split="train",
-        family=None, difficulty=None, name="greedy_accuracy", value=0.5, low=0.4, high=0.6, n=10,
-    )  # fmt: skip
+        iteration=0,
+        optimizer_step=0,
+        trained_tokens=0,
+        generated_tokens=0,
+        wall_seconds=0.0,
+        split="train",
+        family=None,
+        difficulty=None,
+        name="greedy_accuracy",
+        value=0.5,
+        low=0.4,
+        high=0.6,
+        n=10,
+    )
     write_parquet(experiment.folder, "metrics", [metric], Metric)
     code, out, err = axiom("plot", "old", "--out", "deep [x] [/b]/a.json")
     assert (code, out.strip()) == (0, "deep [x] [/b]/a.json"), err

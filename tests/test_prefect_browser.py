@@ -14,9 +14,14 @@ from prefect_operator import Operator, operating
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 SCREENSHOTS = Path(__file__).parents[1] / "test-output"
 FLAGS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +57,13 @@ def field(page: Page, label: str) -> Locator:
 
 
 TINY = {
-    "Iterations": "1", "Train Size": "7", "Val Size": "7", "Test Size": "7", "Samples Per Problem": "2",
+    "Iterations": "1",
+    "Train Size": "7",
+    "Val Size": "7",
+    "Test Size": "7",
+    "Samples Per Problem": "2",
     "Max New Tokens": "32",
-}  # fmt: skip
+}
 """The quickstart made so small that a language model is through in a minute."""
 
 

@@ -21,19 +21,46 @@ from flows.study import study
 REPOSITORY = Path(__file__).parents[1]
 WORD = "hunter2hunter2"
 HOLDING = [
-    f"s3://me:{WORD}@host/bucket", f"https://host/store?token={WORD}", f"https://host/?a=1&sig={WORD}",
-    f"AWS_SECRET_ACCESS_KEY={WORD}", f"x AWS_SESSION_TOKEN={WORD}", f"https://host/?X-Amz-Signature={WORD}",
-    f"https://host/?api_key={WORD}", f"Password={WORD}", "hf_" + WORD * 3, "sk-" + "aB3" * 16,
-    "sk-proj-" + "aB3_-" * 8, "sk-ant-api03-" + "aB3-" * 8, "ghp_" + "aB3" * 12, "password=hunter2",
-    f"https://host/#access_token={WORD}", f"AWS_SECRET_ACCESS_KEY=a/b+{WORD}", "AKIA" + "Z2" * 8,
-]  # fmt: skip
+    f"s3://me:{WORD}@host/bucket",
+    f"https://host/store?token={WORD}",
+    f"https://host/?a=1&sig={WORD}",
+    f"AWS_SECRET_ACCESS_KEY={WORD}",
+    f"x AWS_SESSION_TOKEN={WORD}",
+    f"https://host/?X-Amz-Signature={WORD}",
+    f"https://host/?api_key={WORD}",
+    f"Password={WORD}",
+    "hf_" + WORD * 3,
+    "sk-" + "aB3" * 16,
+    "sk-proj-" + "aB3_-" * 8,
+    "sk-ant-api03-" + "aB3-" * 8,
+    "ghp_" + "aB3" * 12,
+    "password=hunter2",
+    f"https://host/#access_token={WORD}",
+    f"AWS_SECRET_ACCESS_KEY=a/b+{WORD}",
+    "AKIA" + "Z2" * 8,
+]
 FREE = [
-    "", "artifacts", "/srv/axiom/artifacts", "s3://bucket/axiom", "abfs://box@account.dfs.core.windows.net/axiom",
-    "multitask-generation-baseline-v1", "/mnt/disk-shared-scratch-volume1/axiom", "risk-averse-selection-with-replay",
-    "mask-language-model-pretraining", "odd/token=bpe/x", "token=bpe", "s3://bucket/token=bytelevel/run1",
-    "sk-learn-baseline-experiment-1", "half_life_of_a_very_long_experiment_name_1", "secretary-problem",
-    "ssh://me@host/store", "Qwen/Qwen2.5-Coder-1.5B-Instruct", "memory://a:b/c", "design=1", "all-linear",
-]  # fmt: skip
+    "",
+    "artifacts",
+    "/srv/axiom/artifacts",
+    "s3://bucket/axiom",
+    "abfs://box@account.dfs.core.windows.net/axiom",
+    "multitask-generation-baseline-v1",
+    "/mnt/disk-shared-scratch-volume1/axiom",
+    "risk-averse-selection-with-replay",
+    "mask-language-model-pretraining",
+    "odd/token=bpe/x",
+    "token=bpe",
+    "s3://bucket/token=bytelevel/run1",
+    "sk-learn-baseline-experiment-1",
+    "half_life_of_a_very_long_experiment_name_1",
+    "secretary-problem",
+    "ssh://me@host/store",
+    "Qwen/Qwen2.5-Coder-1.5B-Instruct",
+    "memory://a:b/c",
+    "design=1",
+    "all-linear",
+]
 
 
 @pytest.mark.parametrize("text", HOLDING)

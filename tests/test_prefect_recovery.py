@@ -28,11 +28,17 @@ from flows.operation import slot
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 REPOSITORY = Path(__file__).parents[1]
 FILES = {
-    "problems": "val.parquet", "samples": "samples.parquet", "verdicts": "verdicts.parquet", "gold": "gold.parquet",
-    "adapter": "adapter/network.safetensors", "eval_samples": "eval_samples.parquet",
-    "eval_verdicts": "eval_verdicts.parquet", "evaluation": "evaluation.parquet", "metrics": "metrics.parquet",
+    "problems": "val.parquet",
+    "samples": "samples.parquet",
+    "verdicts": "verdicts.parquet",
+    "gold": "gold.parquet",
+    "adapter": "adapter/network.safetensors",
+    "eval_samples": "eval_samples.parquet",
+    "eval_verdicts": "eval_verdicts.parquet",
+    "evaluation": "evaluation.parquet",
+    "metrics": "metrics.parquet",
     "report": "report.html",
-}  # fmt: skip
+}
 """Stages in their order, with the file each publishes."""
 STAGES = list(FILES)
 ITERATIONS = 6
@@ -52,8 +58,10 @@ class Row:
         self.slot, self.iterations = slot(gpu), iterations
         config = load_config(REPOSITORY / "deployments/modular.toml", (), name=name, iterations=iterations)
         self.parameters = {
-            "config": config.model_dump(mode="json"), "root": str(store), "operation": {"gpu": "always"},
-        }  # fmt: skip
+            "config": config.model_dump(mode="json"),
+            "root": str(store),
+            "operation": {"gpu": "always"},
+        }
         self.more = {"job_variables": {"env": {"CUDA_VISIBLE_DEVICES": str(gpu)}}, "work_queue_name": queue}
         self.runs: list[str] = []
         self.ends: dict[str, int] = {}
@@ -319,10 +327,14 @@ def failed(row: Row) -> bool:
 PAIRS = [STAGES[at : at + 2] for at in range(0, len(STAGES), 2)]
 ROWS: dict[str, Callable[[Row], dict[str, str]]] = {
     **{f"killed-{'-'.join(pair)}": partial(killed, pair) for pair in PAIRS},
-    "exception-and-truncated-file": exception_and_truncated_file, "terminated": terminated, "cancelled": cancelled,
-    "worker-killed": worker_killed, "worker-stopped": worker_stopped, "server-killed": server_killed,
+    "exception-and-truncated-file": exception_and_truncated_file,
+    "terminated": terminated,
+    "cancelled": cancelled,
+    "worker-killed": worker_killed,
+    "worker-stopped": worker_stopped,
+    "server-killed": server_killed,
     "full-disk": full_disk,
-}  # fmt: skip
+}
 SLOTS = len(ROWS) + 1
 LONG = {"server-killed": len(STAGES) + 2}
 """Iterations of the rows that need more of them."""

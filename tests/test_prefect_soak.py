@@ -24,8 +24,11 @@ ITERATIONS, OUTAGE_AT, OUTAGE_SECONDS = 300, 60, 60.0
 STEADY = OUTAGE_AT + 40
 """Iteration from which memory is compared: caches are full, and the server runs again."""
 SMALL = (
-    "modular.p=11", "modular.steps_per_iteration=5", "sampling.samples_per_problem=2", "selection.replay=3",
-)  # fmt: skip
+    "modular.p=11",
+    "modular.steps_per_iteration=5",
+    "sampling.samples_per_problem=2",
+    "selection.replay=3",
+)
 MEBIBYTE = 1 << 20
 FEW = 50
 """Iterations at the beginning and at the end whose orchestration is compared."""

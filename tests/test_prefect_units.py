@@ -108,9 +108,20 @@ def test_a_mistake_is_one_sentence_in_a_run_s_log_and_a_bug_keeps_its_traceback(
 
 def metric(iteration: int, split: str, value: float) -> Metric:
     return Metric(
-        iteration=iteration, optimizer_step=0, trained_tokens=0, generated_tokens=0, wall_seconds=0.0, split=split,
-        family=None, difficulty=None, name="accuracy", value=value, low=value - 0.1, high=value + 0.1, n=50,
-    )  # fmt: skip
+        iteration=iteration,
+        optimizer_step=0,
+        trained_tokens=0,
+        generated_tokens=0,
+        wall_seconds=0.0,
+        split=split,
+        family=None,
+        difficulty=None,
+        name="accuracy",
+        value=value,
+        low=value - 0.1,
+        high=value + 0.1,
+        n=50,
+    )
 
 
 def test_the_chart_stays_small_and_shows_first_and_last_point():
@@ -240,11 +251,22 @@ def test_who_has_had_the_gpu_can_have_it_again(monkeypatch):
 def measured(values: list[float], split: str = "val", family: str | None = None) -> list[Metric]:
     return [
         Metric(
-            iteration=i, optimizer_step=0, trained_tokens=0, generated_tokens=0, wall_seconds=0.0, split=split,
-            family=family, difficulty=None, name="greedy_accuracy", value=value, low=0.0, high=1.0, n=10,
+            iteration=i,
+            optimizer_step=0,
+            trained_tokens=0,
+            generated_tokens=0,
+            wall_seconds=0.0,
+            split=split,
+            family=family,
+            difficulty=None,
+            name="greedy_accuracy",
+            value=value,
+            low=0.0,
+            high=1.0,
+            n=10,
         )
         for i, value in enumerate(values)
-    ]  # fmt: skip
+    ]
 
 
 def test_a_run_that_no_longer_learns_is_no_failure_of_a_machine():
@@ -330,9 +352,13 @@ def test_a_run_outlives_the_reader_of_its_output():
         "    get_logger('flow_runs').error('unheard')\n    import os; os._exit(7)\n"
     )
     child = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [sys.executable, "-c", code],
+        cwd=REPOSITORY,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     assert child.stderr.readline() == "begun\n"
     child.stdout.close()
     child.stderr.close()

@@ -16,9 +16,12 @@ from axiom.records import Problem
 
 def axiom(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "axiom.cli", "problems", *arguments], capture_output=True, text=True, check=False,
+        [sys.executable, "-m", "axiom.cli", "problems", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
         env={"PATH": "/usr/bin:/bin", "COLUMNS": "200"},
-    )  # fmt: skip
+    )
 
 
 def test_problems_are_printed_with_their_answers_only_on_request():

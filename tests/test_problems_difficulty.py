@@ -21,11 +21,17 @@ def rows(family: str, chance, per_level: int = 12, n: int = 4, seed: int = 0) ->
     rng = random.Random(seed)
     return [
         Evaluation(
-            problem_id=f"{family}{level}.{place}", split="val", family=family, difficulty=level, n=n,
-            correct=sum(rng.random() < chance(level) for _ in range(n)), greedy_correct=rng.random() < chance(level),
+            problem_id=f"{family}{level}.{place}",
+            split="val",
+            family=family,
+            difficulty=level,
+            n=n,
+            correct=sum(rng.random() < chance(level) for _ in range(n)),
+            greedy_correct=rng.random() < chance(level),
         )
-        for level in range(1, 7) for place in range(per_level)
-    ]  # fmt: skip
+        for level in range(1, 7)
+        for place in range(per_level)
+    ]
 
 
 def test_falling_rising_and_flat_rates_are_told_apart():

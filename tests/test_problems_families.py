@@ -251,25 +251,39 @@ def test_the_family_in_the_readme_is_one():
 def test_a_slip_in_the_printed_function_raises():
     family = GENERATORS["list_aggregate"]
     slipped = type(family)(
-        **{f: getattr(family, f) for f in ("name", "title", "entry_point", "parameters", "returns", "axes", "describe",
-                                           "solve", "sample")},
+        **{
+            f: getattr(family, f)
+            for f in ("name", "title", "entry_point", "parameters", "returns", "axes", "describe", "solve", "sample")
+        },
         program=lambda v: family.program(v).replace("sum(", "len("),
-    )  # fmt: skip
+    )
     names = {"keep": "even", "map": "same", "aggregate": "sum", "finish": "none"}
     with pytest.raises(Exception, match=r"the interpreter says .* and the printed function"):
         build(slipped, names, Plan("train", 0))
 
 
 AGREE = [
-    ("list_aggregate", {"keep": "even", "map": "double", "aggregate": "sum", "finish": "none"},
-     {"keep": "even", "map": "same", "aggregate": "sum", "finish": "times_2"}),
-    ("arithmetic", {"operators": "@ gap", "numerals": "octal", "value": "same", "finish": "plus_1"},
-     {"operators": "@ gap", "numerals": "octal", "value": "plus_3", "finish": "plus_1"}),
-    ("rpn", {"operators": "-", "order": "swapped", "numerals": "decimal", "value": "same", "finish": "times_3"},
-     {"operators": "-", "order": "usual", "numerals": "decimal", "value": "negated", "finish": "times_3"}),
-    ("binary_search", {"direction": "ascending", "target": "previous", "question": "insert_right", "finish": "times_5"},
-     {"direction": "ascending", "target": "same", "question": "insert_left", "finish": "times_5"}),
-]  # fmt: skip
+    (
+        "list_aggregate",
+        {"keep": "even", "map": "double", "aggregate": "sum", "finish": "none"},
+        {"keep": "even", "map": "same", "aggregate": "sum", "finish": "times_2"},
+    ),
+    (
+        "arithmetic",
+        {"operators": "@ gap", "numerals": "octal", "value": "same", "finish": "plus_1"},
+        {"operators": "@ gap", "numerals": "octal", "value": "plus_3", "finish": "plus_1"},
+    ),
+    (
+        "rpn",
+        {"operators": "-", "order": "swapped", "numerals": "decimal", "value": "same", "finish": "times_3"},
+        {"operators": "-", "order": "usual", "numerals": "decimal", "value": "negated", "finish": "times_3"},
+    ),
+    (
+        "binary_search",
+        {"direction": "ascending", "target": "previous", "question": "insert_right", "finish": "times_5"},
+        {"direction": "ascending", "target": "same", "question": "insert_left", "finish": "times_5"},
+    ),
+]
 """Variants that are written otherwise and ask for the same; those of the last pair take other arguments."""
 
 
@@ -303,7 +317,12 @@ def test_no_axis_leaves_the_program_as_it_is(name):
                 for shift in (1, 2, 3)
             ]
             for option in options:
-                assert any(
-                    family.reference(names | {axis: option}) != family.reference(names | {axis: another})
-                    for names in others for another in options if another != option
-                ) or len(options) == 1, (axis, option)  # fmt: skip
+                assert (
+                    any(
+                        family.reference(names | {axis: option}) != family.reference(names | {axis: another})
+                        for names in others
+                        for another in options
+                        if another != option
+                    )
+                    or len(options) == 1
+                ), (axis, option)

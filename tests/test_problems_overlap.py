@@ -19,10 +19,21 @@ from axiom.records import Case, Problem
 def problem(name: str, program: str, *cases: tuple[object, object], **changed) -> Problem:
     """A problem whose function is `f(x)`; each case is an argument and what is expected of it."""
     made = Problem(
-        problem_id=name, family="list_sort", variant="{}", difficulty=1, split="train", title="", description=name,
-        signature="def f(x)", entry_point="f", shown=(), reference_solution=program, input_data="", expected_output="",
+        problem_id=name,
+        family="list_sort",
+        variant="{}",
+        difficulty=1,
+        split="train",
+        title="",
+        description=name,
+        signature="def f(x)",
+        entry_point="f",
+        shown=(),
+        reference_solution=program,
+        input_data="",
+        expected_output="",
         cases=tuple(Case(args=values.encode([given]), expected=values.encode(want)) for given, want in cases),
-    )  # fmt: skip
+    )
     return made.model_copy(update=changed)
 
 
@@ -36,8 +47,12 @@ ONE = problem("one", "def f(x):\n    return 1", (1, 1))
 BREAKS = problem("breaks", "def f(x):\n    return x[0]", ([7], 7))
 ALL = (DOUBLE, SQUARE, TWOS, HALF, NEARLY, BOOL, ONE, BREAKS)
 SOLVED = {
-    ("double", "twos"), ("square", "twos"), ("nearly", "half"), ("half", "nearly"), ("square", "one"),
-}  # fmt: skip
+    ("double", "twos"),
+    ("square", "twos"),
+    ("nearly", "half"),
+    ("half", "nearly"),
+    ("square", "one"),
+}
 """Beside each one's own: a program that solves another problem."""
 
 
@@ -98,11 +113,19 @@ def test_the_kinds_of_a_signature_are_its_types_in_lower_case(signature, types):
 
 
 FITS = [
-    (("int",), ("int",), True), (("int",), ("str",), False), (("",), ("int",), True), (("int",), ("",), True),
-    (("list",), ("list[int]",), True), (("list[int]",), ("list",), True), (("list[int]",), ("list[str]",), False),
-    (("list",), ("int",), False), (("lint",), ("list",), False), (("int", "int"), ("int",), False), ((), (), True),
+    (("int",), ("int",), True),
+    (("int",), ("str",), False),
+    (("",), ("int",), True),
+    (("int",), ("",), True),
+    (("list",), ("list[int]",), True),
+    (("list[int]",), ("list",), True),
+    (("list[int]",), ("list[str]",), False),
+    (("list",), ("int",), False),
+    (("lint",), ("list",), False),
+    (("int", "int"), ("int",), False),
+    ((), (), True),
     (("int", "str"), ("int", "int"), False),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("left", "right", "fit"), FITS)

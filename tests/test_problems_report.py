@@ -18,9 +18,13 @@ from axiom.store import write_table
 from tasks.generate import generate
 
 SETTINGS = [
-    "sampling.engine=transformers", 'problems.families=["list_sort"]',
-    "problems.difficulty=[2, 4]", "problems.train_size=12", "problems.val_size=4", "problems.test_size=4",
-]  # fmt: skip
+    "sampling.engine=transformers",
+    'problems.families=["list_sort"]',
+    "problems.difficulty=[2, 4]",
+    "problems.train_size=12",
+    "problems.val_size=4",
+    "problems.test_size=4",
+]
 
 
 def generated(folder: Path, hidden_cases: int) -> Experiment:
@@ -38,11 +42,23 @@ def generated(folder: Path, hidden_cases: int) -> Experiment:
     run.close()
     rows = [
         Metric(
-            iteration=0, optimizer_step=0, trained_tokens=0, generated_tokens=0, wall_seconds=0.0, split=split,
-            family=family, difficulty=None, name=GREEDY, value=0.5, low=0.2, high=0.8, n=4,
+            iteration=0,
+            optimizer_step=0,
+            trained_tokens=0,
+            generated_tokens=0,
+            wall_seconds=0.0,
+            split=split,
+            family=family,
+            difficulty=None,
+            name=GREEDY,
+            value=0.5,
+            low=0.2,
+            high=0.8,
+            n=4,
         )
-        for split in ("train", "val") for family in (None, "list_sort")
-    ]  # fmt: skip
+        for split in ("train", "val")
+        for family in (None, "list_sort")
+    ]
     write_table(experiment.folder, "metrics", Metric.to_table(rows))
     write_table(experiment.folder, "events", Event.to_table([]))
     return experiment

@@ -48,8 +48,15 @@ def splits():
 
 def test_every_split_has_the_size_asked_for(splits):
     sizes = {name: len(problems) for name, problems in splits.items()}
-    assert sizes == {"train": 42, "val": 21, "test": 21, "ood_cases": 14, "ood_longer": 14, "ood_composed": 14,
-                     "ood_family": 14}  # fmt: skip
+    assert sizes == {
+        "train": 42,
+        "val": 21,
+        "test": 21,
+        "ood_cases": 14,
+        "ood_longer": 14,
+        "ood_composed": 14,
+        "ood_family": 14,
+    }
     assert all(problem.split == name for name, problems in splits.items() for problem in problems)
 
 
@@ -89,12 +96,16 @@ def judged(program: Problem, problem: Problem) -> bool:
     [
         {"difficulty": (1, 2)},
         {"families": ("arithmetic", "rpn"), "difficulty": (3, 5), "train_size": 120, "val_size": 40, "test_size": 40},
-        {"families": ("parentheses", "string_count", "anagram", "palindrome"), "difficulty": (1, 6), "ood_size": 10,
-         "ood_families": ("word_count",)},
+        {
+            "families": ("parentheses", "string_count", "anagram", "palindrome"),
+            "difficulty": (1, 6),
+            "ood_size": 10,
+            "ood_families": ("word_count",),
+        },
         {"families": ("list_sort+list_aggregate", "list_aggregate"), "difficulty": (1, 9), "train_size": 60},
         {"families": ("primes", "digit_sums", "coin_change"), "difficulty": (3, 10), "hidden_cases": 4},
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_no_program_of_a_split_solves_a_problem_of_another(changes, seed):
     made = generate_splits(config(**changes), seed)
@@ -276,8 +287,10 @@ def test_unseen_cases_are_those_of_trained_variants(splits):
 
 def test_longer_problems_are_harder_and_longer(splits):
     assert min(problem.difficulty for problem in splits["ood_longer"]) > 2
-    lengths = [sum(len(case.args) for p in splits[name] for case in p.cases) / len(splits[name])
-               for name in ("train", "ood_longer")]  # fmt: skip
+    lengths = [
+        sum(len(case.args) for p in splits[name] for case in p.cases) / len(splits[name])
+        for name in ("train", "ood_longer")
+    ]
     assert lengths[1] > 1.5 * lengths[0]
 
 
@@ -342,8 +355,18 @@ def test_more_problems_than_distinct_behaviours_says_so_too():
 @pytest.mark.parametrize("hidden", [4, 16, 46, 64])
 def test_the_second_hidden_set_is_as_large_as_the_first(hidden):
     families = ("coin_change", "fizzbuzz", "primes", "parentheses") if hidden < 46 else ("digit_sums", "parentheses")
-    made = generate_splits(config(families=families, difficulty=(3, 6), train_size=16, val_size=8, test_size=0,
-                                  hidden_cases=hidden, ood_size=4), 3)  # fmt: skip
+    made = generate_splits(
+        config(
+            families=families,
+            difficulty=(3, 6),
+            train_size=16,
+            val_size=8,
+            test_size=0,
+            hidden_cases=hidden,
+            ood_size=4,
+        ),
+        3,
+    )
     for problem in itertools.chain.from_iterable(made.values()):
         second = audit_cases(problem)
         assert len({case.args for case in second}) == hidden

@@ -56,8 +56,10 @@ def results(program, problem):
 @pytest.mark.parametrize("problem", ONE_OF_EACH, ids=lambda p: p.family)
 def test_a_program_written_as_a_completion_is_read_back_and_right(form, problem, tmp_path):
     own = tmp_path / "own.jinja"
-    own.write_text("# {{ description }}\n{% for call, result in examples %}# {{ call }} is {{ result }}\n{% endfor %}"
-                   "{{ signature }}:")  # fmt: skip
+    own.write_text(
+        "# {{ description }}\n{% for call, result in examples %}# {{ call }} is {{ result }}\n{% endfor %}"
+        "{{ signature }}:"
+    )
     config = PromptsConfig(template=str(own) if form == "file" else form)
     template = make_template(config, tokenizer(chat_template=CHATML if form == "chat" else None))
     prompt, completion = template.render(problem), template.completion(problem, problem.reference_solution)
@@ -179,10 +181,21 @@ def half(**changed) -> Problem:
     """A small problem whose prompts are written out below."""
     shown = (Case(args="[3,[1]]", expected='"\\"\\""'), Case(args="[0,[]]", expected="null"))
     made = Problem(
-        problem_id="p", family="halves", variant="{}", difficulty=1, split="train", title="Half", shown=shown,
-        cases=shown, description="Give half of n.", signature="def half(n: int, rest: list) -> str", entry_point="half",
-        reference_solution="def half(n, rest):\n    return n", input_data="", expected_output="",
-    )  # fmt: skip
+        problem_id="p",
+        family="halves",
+        variant="{}",
+        difficulty=1,
+        split="train",
+        title="Half",
+        shown=shown,
+        cases=shown,
+        description="Give half of n.",
+        signature="def half(n: int, rest: list) -> str",
+        entry_point="half",
+        reference_solution="def half(n, rest):\n    return n",
+        input_data="",
+        expected_output="",
+    )
     return made.model_copy(update=changed)
 
 
@@ -241,9 +254,23 @@ def test_whatever_a_description_holds_the_plain_prompt_asks_for_it(text):
 
 @pytest.mark.parametrize(
     "more",
-    ["def g():", "class A:", "if x:", "for x in y:", "print(1)", "assert x", "import x", "from x import y", "@f",
-     "# comment", "```", '"""text', "<|im_end|>", ">>> f(1)"],
-)  # fmt: skip
+    [
+        "def g():",
+        "class A:",
+        "if x:",
+        "for x in y:",
+        "print(1)",
+        "assert x",
+        "import x",
+        "from x import y",
+        "@f",
+        "# comment",
+        "```",
+        '"""text',
+        "<|im_end|>",
+        ">>> f(1)",
+    ],
+)
 def test_a_plain_completion_is_cut_where_more_begins(more):
     template = make_template(PromptsConfig(template="plain"), tokenizer())
     completion = "\n    return n\n"
@@ -260,10 +287,16 @@ BODIES = {
     "def half(n, rest):\n\treturn n": "\n    return n\n",
 }
 WHOLE = (
-    "def half(n, other):\n    return n", "def half(n):\n    return n", "def halve(n, rest):\n    return n",
-    "@f\ndef half(n, rest):\n    return n", "async def half(n, rest):\n    return n",
-    "def half(n, rest):\n    'doc'", "x = 1\ndef half(n, rest):\n    return x", "def half(", "",
-)  # fmt: skip
+    "def half(n, other):\n    return n",
+    "def half(n):\n    return n",
+    "def halve(n, rest):\n    return n",
+    "@f\ndef half(n, rest):\n    return n",
+    "async def half(n, rest):\n    return n",
+    "def half(n, rest):\n    'doc'",
+    "x = 1\ndef half(n, rest):\n    return x",
+    "def half(",
+    "",
+)
 
 
 def test_a_body_goes_on_from_the_signature_and_all_else_is_written_whole():
@@ -304,8 +337,19 @@ def test_a_completion_that_begins_anew_is_read_by_itself():
 
 def test_a_template_file_gets_all_that_the_page_of_prompts_names(tmp_path):
     file = tmp_path / "own.jinja"
-    names = ("bos_token", "eos_token", "system", "date", "title", "description", "signature", "entry_point", "family",
-             "kind", "more")  # fmt: skip
+    names = (
+        "bos_token",
+        "eos_token",
+        "system",
+        "date",
+        "title",
+        "description",
+        "signature",
+        "entry_point",
+        "family",
+        "kind",
+        "more",
+    )
     file.write_text("|".join(f"{{{{ {name} }}}}" for name in names) + "\n{{ examples }}\n")
     config = PromptsConfig(template=str(file), system="S", date="2024-02-29", arguments={"more": "M"})
     template = make_template(config, tokenizer(bos="<|im_start|>"))

@@ -37,9 +37,15 @@ def adapter(model, tmp_path_factory):
     out = tmp_path_factory.mktemp("adapter")
     examples = [Example(prompt, "yes yes", 1.0) for prompt in PROMPTS]
     train(
-        examples, model=model, config=TrainingConfig(learning_rate=5e-2, epochs=3), previous=Policy("base", None),
-        out=out, seed=1, iteration=1, first_step=0,
-    )  # fmt: skip
+        examples,
+        model=model,
+        config=TrainingConfig(learning_rate=5e-2, epochs=3),
+        previous=Policy("base", None),
+        out=out,
+        seed=1,
+        iteration=1,
+        first_step=0,
+    )
     return out
 
 

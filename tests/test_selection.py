@@ -14,17 +14,33 @@ from axiom.selection import accepted, fingerprint, select, up_to_program, well_f
 
 def sample(problem: str, code: str, number: int = 0, iteration: int = 1) -> Sample:
     return Sample(
-        sample_id=f"{iteration}:{problem}:{number}", problem_id=problem, iteration=iteration, purpose="train",
-        index=number, completion=code, code=code, token_count=5, logprob=-1.0, finish_reason="stop", seed=0,
-        temperature=0.8, policy_version="base",
-    )  # fmt: skip
+        sample_id=f"{iteration}:{problem}:{number}",
+        problem_id=problem,
+        iteration=iteration,
+        purpose="train",
+        index=number,
+        completion=code,
+        code=code,
+        token_count=5,
+        logprob=-1.0,
+        finish_reason="stop",
+        seed=0,
+        temperature=0.8,
+        policy_version="base",
+    )
 
 
 def verdict(row: Sample, outcome: str = "passed", audit: bool | None = True) -> Verdict:
     return Verdict(
-        sample_id=row.sample_id, outcome=outcome, cases_passed=1, cases_total=1, cpu_ms=1.0, wall_ms=1.0, detail="",
+        sample_id=row.sample_id,
+        outcome=outcome,
+        cases_passed=1,
+        cases_total=1,
+        cpu_ms=1.0,
+        wall_ms=1.0,
+        detail="",
         audit_passed=audit,
-    )  # fmt: skip
+    )
 
 
 def test_only_passes_that_also_passed_the_audit_are_accepted():
@@ -127,8 +143,10 @@ def test_replay_reaches_back_as_far_as_asked_and_doubles_nothing():
     fresh, earlier = [gold(5, "a")], [[gold(4, "a"), gold(4, "b")], [gold(3, "b"), gold(3, "c")], [gold(2, "d")]]
     kept = with_replay(fresh, earlier, SelectionConfig(replay=2))
     assert [(row.iteration, row.target, row.reason) for row in kept] == [
-        (5, "a", "verified"), (4, "b", "replayed"), (3, "c", "replayed"),
-    ]  # fmt: skip
+        (5, "a", "verified"),
+        (4, "b", "replayed"),
+        (3, "c", "replayed"),
+    ]
     assert with_replay(fresh, earlier, SelectionConfig(replay=0)) == fresh
 
 

@@ -132,8 +132,11 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path, writes):
     user = [] if os.getuid() == 0 else ["--map-root-user"]
     found = subprocess.run(
         ["unshare", "--mount", *user, "bash", "-c", script, "", str(tmp_path), sys.executable, FILL, writes],
-        capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+    )
     assert "the disk of" in found.stdout, found.stderr
     assert "is full; free some space and resume" in found.stdout
     assert found.stdout.count("\n") == 1, "no file is left"
@@ -276,8 +279,9 @@ def test_a_manifest_says_what_was_written_from_what_and_by_what(tmp_path):
     assert (manifest.stage, manifest.folder, manifest.made) == ("gold", "iterations/0001", {"code": "abc"})
     assert manifest.inputs == {"problems": first.digest}
     assert {name: entry.rows for name, entry in manifest.files.items()} == {
-        "gold.parquet": 2, "adapter/weights.bin": None,
-    }  # fmt: skip
+        "gold.parquet": 2,
+        "adapter/weights.bin": None,
+    }
     assert all(
         entry.size == (tmp_path / "experiment/iterations/0001" / name).stat().st_size
         for name, entry in manifest.files.items()
@@ -373,9 +377,21 @@ def test_a_draft_that_cannot_be_written_is_the_store_s_error(stages):
 def test_a_column_that_came_later_gets_its_default(tmp_path):
     file = tmp_path / "problems.parquet"
     row = Problem(
-        problem_id="p", family="f", variant="{}", difficulty=1, split="val", title="", description="", signature="",
-        entry_point="f", shown=(), cases=(), reference_solution="", input_data="", expected_output="",
-    )  # fmt: skip
+        problem_id="p",
+        family="f",
+        variant="{}",
+        difficulty=1,
+        split="val",
+        title="",
+        description="",
+        signature="",
+        entry_point="f",
+        shown=(),
+        cases=(),
+        reference_solution="",
+        input_data="",
+        expected_output="",
+    )
     pq.write_table(Problem.to_table([row, row]).drop_columns(["kind", "comparison"]), file)
     assert Problem.from_table(read_parquet(file.read_bytes(), Problem, str(file))) == [row, row]
     wider = Problem.to_table([row]).append_column("unknown", pa.array([1]))

@@ -135,9 +135,11 @@ def test_the_expert_arm_of_a_seed_runs_first_and_the_others_replay_it(study_file
     configs = plan(study, 3)
     assert configs[0].arm == "expert_iteration"
     assert {config.arm: config.yoke for config in configs} == {
-        "expert_iteration": "", "frozen": "", "static_rft": "tiny-expert_iteration-s03",
+        "expert_iteration": "",
+        "frozen": "",
+        "static_rft": "tiny-expert_iteration-s03",
         "random_accept": "tiny-expert_iteration-s03",
-    }  # fmt: skip
+    }
     assert {config.seed for config in configs} == {3}
     assert {config.sampling.temperature for config in configs} == {2.5}
     assert len(study.runs()) == 28 == len(set(study.runs()))
@@ -160,9 +162,20 @@ def test_generalised_means_reached_and_kept():
 def outcome(arm, seed, time, horizon=40.0, examples=10, unmet=()):
     ledger = (Entry(1, 100, 10, examples, 10, 30, 5, 0.01, 1, 1.0, unmet=unmet),)
     metric = Metric(
-        iteration=0, optimizer_step=0, trained_tokens=0, generated_tokens=0, wall_seconds=0.0, split="val", family=None,
-        difficulty=None, name=GREEDY, value=0.5, low=0.0, high=1.0, n=10,
-    )  # fmt: skip
+        iteration=0,
+        optimizer_step=0,
+        trained_tokens=0,
+        generated_tokens=0,
+        wall_seconds=0.0,
+        split="val",
+        family=None,
+        difficulty=None,
+        name=GREEDY,
+        value=0.5,
+        low=0.0,
+        high=1.0,
+        n=10,
+    )
     yoke = "" if arm == "expert_iteration" else f"expert_iteration-{seed}"
     return Outcome(
         f"{arm}-{seed}", arm, seed, yoke, min(time, horizon), time < horizon, horizon, "gradual", 0.9, (metric,), ledger
@@ -278,8 +291,9 @@ def test_the_power_is_that_of_the_level_that_decides():
     expert, static = arms(1.0, pairs=10)
     others = {name: [dataclasses.replace(run, arm=name) for run in static] for name in ("static_rft", "frozen")}
     alone, *both = (
-        compare(expert, static, "iteration", 0.02), *compare_arms({"expert_iteration": expert} | others, Reading())
-    )  # fmt: skip
+        compare(expert, static, "iteration", 0.02),
+        *compare_arms({"expert_iteration": expert} | others, Reading()),
+    )
     differences = [b.time - a.time for a, b in zip(expert, static, strict=True)]
     assert both[0].detectable == survival.detectable(differences, alpha=0.025) > alone.detectable
     assert both[0].family_p == min(1.0, 2 * alone.p)
@@ -375,9 +389,13 @@ def test_a_learner_that_is_handed_on_computes_what_a_new_one_does(tmp_path):
 
     def learn(root, seed, rate=1e-2, fail=False):
         config = ExperimentConfig(
-            name=f"seed-{seed}", seed=seed, model=base, training={"learning_rate": rate}, prompts={"template": "plain"},
+            name=f"seed-{seed}",
+            seed=seed,
+            model=base,
+            training={"learning_rate": rate},
+            prompts={"template": "plain"},
             sampling={"engine": "transformers"},
-        )  # fmt: skip
+        )
         with running(Experiment(str(tmp_path / root), config)) as run:
             learner, out = run.learner, tmp_path / root / f"adapter-{seed}"
             learner.train([Example("ab", "cd", 1.0)] * 4, Policy("base", None), out, seed, 1, 0, lambda step: None)
@@ -402,9 +420,13 @@ def test_a_learner_that_is_handed_on_computes_what_a_new_one_does(tmp_path):
 def axiom(folder, *command):
     environment = os.environ | {"PREFECT_HOME": str(folder / "prefect"), "AXIOM_ROOT": str(folder / "runs")}
     done = subprocess.run(
-        [sys.executable, "-m", "axiom.cli", *command], env=environment | {"OMP_NUM_THREADS": "1"}, capture_output=True,
-        text=True, timeout=800, check=False,
-    )  # fmt: skip
+        [sys.executable, "-m", "axiom.cli", *command],
+        env=environment | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=800,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -40,7 +40,7 @@ def fit(model, out, config=None, previous=BASE, examples=EXAMPLES, seed=1, itera
     config = config or TrainingConfig(learning_rate=1e-2)
     return train(
         examples, model=model, config=config, previous=previous, out=out, seed=seed, iteration=iteration, first_step=5
-    )  # fmt: skip
+    )
 
 
 def trained(model, adapter):
@@ -248,8 +248,9 @@ def test_each_step_records_the_rate_it_took(model, tmp_path):
 
 def test_a_pass_is_shared_out_to_as_many_steps_as_are_asked_for(model, tmp_path):
     config = TrainingConfig(learning_rate=1e-2, batch_size=4, gradient_accumulation=1, epochs=2)
-    taken = train(EXAMPLES, model=model, config=config, previous=BASE, out=tmp_path, seed=1, iteration=1, first_step=0,
-                  steps=2)  # fmt: skip
+    taken = train(
+        EXAMPLES, model=model, config=config, previous=BASE, out=tmp_path, seed=1, iteration=1, first_step=0, steps=2
+    )
     assert [step.examples for step in taken] == [5, 6, 5, 6]
     assert [step.step for step in taken] == [1, 2, 3, 4]
 

@@ -24,11 +24,15 @@ scalars = (
 keys = st.booleans() | st.integers() | st.text() | st.just("$")
 nested = st.recursive(
     scalars,
-    lambda inner: st.lists(inner, max_size=3) | st.lists(inner, max_size=3).map(tuple)
-    | st.dictionaries(keys, inner, max_size=3) | st.frozensets(st.integers(), max_size=3)
-    | st.sets(st.text(), max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.lists(inner, max_size=3).map(tuple)
+        | st.dictionaries(keys, inner, max_size=3)
+        | st.frozensets(st.integers(), max_size=3)
+        | st.sets(st.text(), max_size=3)
+    ),
     max_leaves=10,
-)  # fmt: skip
+)
 
 
 def typed(value):
@@ -101,16 +105,44 @@ def test_equal_sets_have_one_text_in_whatever_order_they_grew():
 @pytest.mark.parametrize(
     "text",
     [
-        "", "{", "nothing", "[1,]", "[" * 100_000, '{"a":' * 100_000, '{"$":1,"v":1}', '{"$":null,"v":[]}', '{"$":[]}',
-        '{"$":"tuple"}', '{"$":"list","v":[]}', '{"$":"tuple","v":[],"x":1}', '{"$":"tuple","v":{"a":1}}',
-        '{"$":"tuple","v":"ab"}', '{"$":"set","v":[[1]]}', '{"$":"set","v":[{"$":"dict","v":[]}]}', '{"$":"set","v":7}',
-        '{"$":"dict","v":["ab"]}', '{"$":"dict","v":[[1]]}', '{"$":"dict","v":[[[],1]]}', '{"$":"dict","v":{"a":1}}',
-        '{"$":"int","v":12}', '{"$":"int","v":"12"}', '{"$":"int","v":"x"}', '{"$":"int","v":null}',
-        '{"$":"float","v":"1.5"}', '{"$":"float","v":"NaN"}', '{"$":"float","v":[]}', '{"$":"bytes","v":"0"}',
-        '{"$":"bytes","v":"AB"}', '{"$":"bytes","v":7}', '{"$":"complex","v":[]}', '{"$":"complex","v":["1","2","3"]}',
-        '{"$":"complex","v":null}', '{"$":"complex","v":["1","x"]}', '[{"$":"tuple","v":[{"$":"what","v":1}]}]',
+        "",
+        "{",
+        "nothing",
+        "[1,]",
+        "[" * 100_000,
+        '{"a":' * 100_000,
+        '{"$":1,"v":1}',
+        '{"$":null,"v":[]}',
+        '{"$":[]}',
+        '{"$":"tuple"}',
+        '{"$":"list","v":[]}',
+        '{"$":"tuple","v":[],"x":1}',
+        '{"$":"tuple","v":{"a":1}}',
+        '{"$":"tuple","v":"ab"}',
+        '{"$":"set","v":[[1]]}',
+        '{"$":"set","v":[{"$":"dict","v":[]}]}',
+        '{"$":"set","v":7}',
+        '{"$":"dict","v":["ab"]}',
+        '{"$":"dict","v":[[1]]}',
+        '{"$":"dict","v":[[[],1]]}',
+        '{"$":"dict","v":{"a":1}}',
+        '{"$":"int","v":12}',
+        '{"$":"int","v":"12"}',
+        '{"$":"int","v":"x"}',
+        '{"$":"int","v":null}',
+        '{"$":"float","v":"1.5"}',
+        '{"$":"float","v":"NaN"}',
+        '{"$":"float","v":[]}',
+        '{"$":"bytes","v":"0"}',
+        '{"$":"bytes","v":"AB"}',
+        '{"$":"bytes","v":7}',
+        '{"$":"complex","v":[]}',
+        '{"$":"complex","v":["1","2","3"]}',
+        '{"$":"complex","v":null}',
+        '{"$":"complex","v":["1","x"]}',
+        '[{"$":"tuple","v":[{"$":"what","v":1}]}]',
     ],
-)  # fmt: skip
+)
 def test_text_that_no_value_has_raises_one_error(text):
     with pytest.raises(ValueError, match=r"."):
         decode(text)

@@ -50,8 +50,14 @@ def one(verifier: Verifier, code: str, **more: object) -> CandidateVerdict:
 
 TEXTS = st.text() | st.text(st.characters(categories=["Cs", "Lu"]))  # lone surrogates too
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.integers(2040, 20_000).map(lambda bits: -(1 << bits)) | st.floats()
-    | TEXTS | st.binary() | st.complex_numbers(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(2040, 20_000).map(lambda bits: -(1 << bits))
+    | st.floats()
+    | TEXTS
+    | st.binary()
+    | st.complex_numbers(),
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.lists(inner, max_size=4).map(tuple)
@@ -60,7 +66,7 @@ VALUES = st.recursive(
         | st.frozensets(TEXTS, max_size=4)
     ),
     max_leaves=12,
-)  # fmt: skip
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -523,7 +529,7 @@ def test_a_pass_is_audited_on_the_second_set(verifier: Verifier) -> None:
         ("def f(x):\n    return eval('__import__(\"builtins\").len') is len\n", True),
         ("import builtins\nb = vars(builtins)\nb.update(dict.fromkeys(b))\ndef f(x):\n    return x + 1\n", 2),
     ],
-)  # fmt: skip
+)
 def test_built_in_names_are_those_of_any_module(verifier: Verifier, code: str, want: object) -> None:
     assert one(verifier, code, want=want).outcome == Outcome.PASSED
 
@@ -534,8 +540,9 @@ def test_integers_of_any_size_go_in_and_come_out(verifier: Verifier, digits: int
     number = sign * (10 ** (digits - 1) + 7)
     assert one(verifier, "def f(x):\n    return -x\n", args=(number,), want=-number).outcome == Outcome.PASSED
     assert one(verifier, "def f(x):\n    return [x, (x,)]\n", args=(number,), want=[number, (number,)]).outcome in {
-        Outcome.PASSED, Outcome.OUTPUT_LIMIT,
-    }  # fmt: skip
+        Outcome.PASSED,
+        Outcome.OUTPUT_LIMIT,
+    }
     assert one(verifier, "def f(x):\n    return x + 1\n", args=(number,), want=number).outcome == Outcome.WRONG_ANSWER
 
 

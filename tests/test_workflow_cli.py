@@ -20,9 +20,14 @@ def start(folder: Path, *command: str, **more: str) -> subprocess.Popen[str]:
     environment |= {"AXIOM_ROOT": str(folder / "artifacts"), "PREFECT_HOME": str(folder / "prefect"), **more}
     environment["OMP_NUM_THREADS"] = "1"
     return subprocess.Popen(
-        [sys.executable, "-m", "axiom.cli", *command], env=environment, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, start_new_session=True, cwd=REPOSITORY,
-    )  # fmt: skip
+        [sys.executable, "-m", "axiom.cli", *command],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        cwd=REPOSITORY,
+    )
 
 
 def at_work(folder: Path, process: subprocess.Popen[str]) -> list[psutil.Process]:

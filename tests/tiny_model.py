@@ -20,10 +20,20 @@ def make_tiny_model(folder: Path, seed: int = 0) -> Path:
     PreTrainedTokenizerFast(tokenizer_object=raw, eos_token="<end>", pad_token="<end>").save_pretrained(folder)
     torch.manual_seed(seed)
     settings = LlamaConfig(
-        vocab_size=len(vocabulary), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, head_dim=8, max_position_embeddings=512, eos_token_id=0, pad_token_id=0, bos_token_id=0,
-        initializer_range=0.4, tie_word_embeddings=True,
-    )  # fmt: skip
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=8,
+        max_position_embeddings=512,
+        eos_token_id=0,
+        pad_token_id=0,
+        bos_token_id=0,
+        initializer_range=0.4,
+        tie_word_embeddings=True,
+    )
     LlamaForCausalLM(settings).save_pretrained(folder)
     return folder
 

@@ -48,9 +48,12 @@ def plain_generate(work: dict[str, Any], batch: int = 32) -> Callable[[], int]:
             part = rows[start : start + batch]
             padded = tokenizer.pad({"input_ids": [row["ids"] for row in part]}, return_tensors="pt").to(device)
             out = model.generate(
-                **padded, do_sample=part[0]["temperature"] > 0, temperature=part[0]["temperature"] or None, top_k=0,
+                **padded,
+                do_sample=part[0]["temperature"] > 0,
+                temperature=part[0]["temperature"] or None,
+                top_k=0,
                 max_new_tokens=part[0]["max_tokens"],
-            )  # fmt: skip
+            )
             answers = out[:, padded["input_ids"].shape[1] :]
             total += int((answers != tokenizer.pad_token_id).sum())
         return total

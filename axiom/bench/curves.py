@@ -255,11 +255,25 @@ def double_jump(rng: np.random.Generator, length: int) -> Truth:
 FAMILIES: dict[str, Callable[[np.random.Generator, int], Truth]] = {
     family.__name__: family
     for family in (
-        ordinary, lagged_ordinary, grokking, partial_grokking, slow_footed_jump, early_jump, uneven_jump, double_jump,
-        recovering, slow_drift, uneven_drift, noise, jump_and_collapse, collapsing, unstable, overfitting,
+        ordinary,
+        lagged_ordinary,
+        grokking,
+        partial_grokking,
+        slow_footed_jump,
+        early_jump,
+        uneven_jump,
+        double_jump,
+        recovering,
+        slow_drift,
+        uneven_drift,
+        noise,
+        jump_and_collapse,
+        collapsing,
+        unstable,
+        overfitting,
         train_never_saturated,
     )
-}  # fmt: skip
+}
 
 
 def observe(truth: Truth, rng: np.random.Generator) -> Curve:

@@ -66,9 +66,14 @@ def trial(family: str, evaluations: int, index: int, seed: int = 0) -> Trial:
     online = alarms(curve, config)
     times = {"naive": naive(curve, config), "literature": literature(curve), "axiom": _evaluation(truth, ours)}
     return Trial(
-        family, evaluations, _evaluation(truth, truth.jump), times,
-        phases.kind, covered, bool(online) and online[-1].kind == "alarm",
-    )  # fmt: skip
+        family,
+        evaluations,
+        _evaluation(truth, truth.jump),
+        times,
+        phases.kind,
+        covered,
+        bool(online) and online[-1].kind == "alarm",
+    )
 
 
 def _evaluation(truth: Truth, time: float | None) -> float | None:
@@ -91,9 +96,13 @@ def figures(trials: Sequence[Trial], rule: str) -> Figures:
     errors = [abs(time - t.jump) for t, time in found if t.jump is not None]
     covered = [t.covered for t, _ in found] if rule == "axiom" else []
     return Figures(
-        _mean(null), _mean([t.times[rule] is not None for t in real]), float(np.median(errors)) if errors else np.nan,
-        _mean(covered), len(null), len(real),
-    )  # fmt: skip
+        _mean(null),
+        _mean([t.times[rule] is not None for t in real]),
+        float(np.median(errors)) if errors else np.nan,
+        _mean(covered),
+        len(null),
+        len(real),
+    )
 
 
 def _mean(values: Sequence[object]) -> float:

@@ -11,9 +11,15 @@ from axiom.config import ExperimentConfig
 from axiom.experiment import Experiment, iteration_folder
 
 PARTS = {
-    "samples": "sampling", "verdicts": "verification", "gold": "selection", "adapter": "training",
-    "eval_samples": "evaluation", "eval_verdicts": "evaluation", "evaluation": "evaluation", "metrics": "evaluation",
-}  # fmt: skip
+    "samples": "sampling",
+    "verdicts": "verification",
+    "gold": "selection",
+    "adapter": "training",
+    "eval_samples": "evaluation",
+    "eval_verdicts": "evaluation",
+    "evaluation": "evaluation",
+    "metrics": "evaluation",
+}
 
 
 @dataclass(frozen=True)

@@ -72,9 +72,15 @@ def measure(
     with tempfile.TemporaryDirectory() as folder:
         adapter = Path(folder) / "adapter"
         train(
-            [Example(requests[0].prompt, "pass", 1.0)], model=model, config=TrainingConfig(),
-            previous=Policy("base", None), out=adapter, seed=0, iteration=1, first_step=0,
-        )  # fmt: skip
+            [Example(requests[0].prompt, "pass", 1.0)],
+            model=model,
+            config=TrainingConfig(),
+            previous=Policy("base", None),
+            out=adapter,
+            seed=0,
+            iteration=1,
+            first_step=0,
+        )
         for name, settings in chosen.items():
             if isinstance(settings, str):
                 yield _baseline(name, settings, model, requests)

@@ -185,12 +185,17 @@ def looping(verifier: Verifier, workers: int, count: int = 60, seconds: float = 
 
 
 HOSTILE = (
-    "import os\ndef f(x):\n    os.fork()\n", "def f(x):\n    open('/tmp/axiom_soak', 'w')\n",
-    "def f(x):\n    return 'a' * 10**7\n", "import os\ndef f(x):\n    os._exit(0)\n",
+    "import os\ndef f(x):\n    os.fork()\n",
+    "def f(x):\n    open('/tmp/axiom_soak', 'w')\n",
+    "def f(x):\n    return 'a' * 10**7\n",
+    "import os\ndef f(x):\n    os._exit(0)\n",
     "def f(x):\n    return [0] * 10**9\n",
-    "import sys\nsys.exit(0)\n", "def f(x)\n", "import socket\ndef f(x):\n    socket.socket()\n",
-    "import os\ndef f(x):\n    os.kill(os.getppid(), 9)\n", "def f(x):\n    raise KeyboardInterrupt\n",
-)  # fmt: skip
+    "import sys\nsys.exit(0)\n",
+    "def f(x)\n",
+    "import socket\ndef f(x):\n    socket.socket()\n",
+    "import os\ndef f(x):\n    os.kill(os.getppid(), 9)\n",
+    "def f(x):\n    raise KeyboardInterrupt\n",
+)
 
 
 def _mixture(count: int) -> Iterator[Candidate]:

@@ -43,8 +43,9 @@ def measure(model: ModelConfig, examples: Sequence[Example], config: TrainingCon
     Each has its model loaded when the time begins: axiom keeps it from one iteration to the next.
     """
     ways: dict[str, tuple[Way, Sequence[Example]]] = {
-        "axiom": (_axiom, examples), "batch 1, padded": (_padded_loop, examples[:ONE_BY_ONE]),
-    }  # fmt: skip
+        "axiom": (_axiom, examples),
+        "batch 1, padded": (_padded_loop, examples[:ONE_BY_ONE]),
+    }
     if importlib.util.find_spec("trl") is not None:
         ways["TRL, packed"] = (_trl, examples)
     for name, (way, given) in ways.items():
@@ -67,9 +68,16 @@ def _axiom(model: ModelConfig, examples: Sequence[Example], config: TrainingConf
     def run() -> None:
         with tempfile.TemporaryDirectory() as folder:
             train(
-                examples, model=model, config=config, previous=Policy("base", None), out=Path(folder), seed=0,
-                iteration=1, first_step=0, kept=kept,
-            )  # fmt: skip
+                examples,
+                model=model,
+                config=config,
+                previous=Policy("base", None),
+                out=Path(folder),
+                seed=0,
+                iteration=1,
+                first_step=0,
+                kept=kept,
+            )
 
     return run
 
@@ -114,14 +122,28 @@ def _sft(loaded: Any, tokenizer: Any, examples: Sequence[Example], config: Train
     rows = Dataset.from_list([{"prompt": e.prompt, "completion": e.target} for e in examples])
     with tempfile.TemporaryDirectory() as folder:
         settings = SFTConfig(
-            output_dir=folder, packing=True, max_length=config.max_length, per_device_train_batch_size=rows_in_step,
-            gradient_accumulation_steps=1, learning_rate=config.learning_rate, num_train_epochs=1, bf16=True,
-            gradient_checkpointing=False, report_to=[], save_strategy="no", logging_strategy="no", disable_tqdm=True,
+            output_dir=folder,
+            packing=True,
+            max_length=config.max_length,
+            per_device_train_batch_size=rows_in_step,
+            gradient_accumulation_steps=1,
+            learning_rate=config.learning_rate,
+            num_train_epochs=1,
+            bf16=True,
+            gradient_checkpointing=False,
+            report_to=[],
+            save_strategy="no",
+            logging_strategy="no",
+            disable_tqdm=True,
             use_cpu=loaded.device.type == "cpu",
-        )  # fmt: skip
+        )
         trainer = SFTTrainer(
-            model=loaded, args=settings, train_dataset=rows, peft_config=_lora(config), processing_class=tokenizer,
-        )  # fmt: skip
+            model=loaded,
+            args=settings,
+            train_dataset=rows,
+            peft_config=_lora(config),
+            processing_class=tokenizer,
+        )
         trainer.train()
 
 

@@ -14,9 +14,11 @@ from axiom.errors import InfrastructureError, StorageError, UserError
 from axiom.visible import visible
 
 app = typer.Typer(
-    name="axiom", no_args_is_help=True, pretty_exceptions_enable=False,
+    name="axiom",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
     help="Controlled experiments on verified self-improvement of code models.",
-)  # fmt: skip
+)
 bench_app = typer.Typer(no_args_is_help=True, help="Measure on this machine, beside what a user would use instead.")
 problems_app = typer.Typer(help="Print, write, list, split and audit procedural problems.")
 app.add_typer(bench_app, name="bench")
@@ -26,8 +28,16 @@ console = Console(emoji=False)  # an id like 2:train:... is none
 errors = Console(stderr=True, soft_wrap=True)
 
 COMMAND_MODULES: tuple[str, ...] = (
-    "run", "inspect", "verify", "problems", "science", "doctor", "setup", "pipeline", "models",
-)  # fmt: skip
+    "run",
+    "inspect",
+    "verify",
+    "problems",
+    "science",
+    "doctor",
+    "setup",
+    "pipeline",
+    "models",
+)
 """Modules of this package that register commands, in the order of `axiom --help`."""
 
 

@@ -22,10 +22,15 @@ class Display:
     def __init__(self, console: Console, iterations: int) -> None:
         self._console, self._iterations = console, iterations
         self._bars = Bars(
-            TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), console=console, transient=True,
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
             disable=not console.is_terminal,
-        )  # fmt: skip
+        )
         self._task = self._bars.add_task("starting", total=None, rate="")
         self._stage: tuple[int, str] | None = None
         self._printed = time.monotonic()

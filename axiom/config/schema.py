@@ -61,8 +61,11 @@ Arm = Annotated[str, AfterValidator(_arm_exists), Field(json_schema_extra=_list_
 
 
 BOUNDS = {
-    "minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below",
-}  # fmt: skip
+    "minimum": "at least",
+    "exclusiveMinimum": "above",
+    "maximum": "at most",
+    "exclusiveMaximum": "below",
+}
 
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
@@ -101,9 +104,14 @@ class Section(BaseModel):
     """
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, json_schema_extra=_for_the_form,
-        hide_input_in_errors=True, strict=True, allow_inf_nan=False,
-    )  # fmt: skip
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        json_schema_extra=_for_the_form,
+        hide_input_in_errors=True,
+        strict=True,
+        allow_inf_nan=False,
+    )
 
     lines: ClassVar[tuple[str, ...]] = ()
     """Fields whose text may have several lines."""

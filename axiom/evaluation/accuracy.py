@@ -70,12 +70,16 @@ def evaluate(problems: Iterable[Problem], samples: Iterable[Sample], verdicts: I
             drawn[sample.problem_id].append(passed[sample.sample_id])
     return [
         Evaluation(
-            problem_id=problem.problem_id, split=problem.split, family=problem.family, difficulty=problem.difficulty,
-            n=len(drawn[problem.problem_id]), correct=sum(drawn[problem.problem_id]),
+            problem_id=problem.problem_id,
+            split=problem.split,
+            family=problem.family,
+            difficulty=problem.difficulty,
+            n=len(drawn[problem.problem_id]),
+            correct=sum(drawn[problem.problem_id]),
             greedy_correct=greedy.get(problem.problem_id),
         )
         for problem in problems
-    ]  # fmt: skip
+    ]
 
 
 def accuracy_metrics(
@@ -84,14 +88,22 @@ def accuracy_metrics(
     """Greedy accuracy and each pass@k of every split: pooled, by family, and by difficulty."""
     return [
         Metric(
-            iteration=iteration, split=split, family=family, difficulty=difficulty, name=name,
-            value=total / n, low=low, high=high, n=n, **vars(counters),
+            iteration=iteration,
+            split=split,
+            family=family,
+            difficulty=difficulty,
+            name=name,
+            value=total / n,
+            low=low,
+            high=high,
+            n=n,
+            **vars(counters),
         )
         for (split, family, difficulty), rows in _groups(evaluations).items()
         for name, scores in _scores(rows, config)
         for total, n in [(math.fsum(scores), len(scores))]
         for low, high in [wilson_interval(total, n, config.confidence)]
-    ]  # fmt: skip
+    ]
 
 
 def outcome_metrics(
@@ -146,9 +158,17 @@ def _plain(
 ) -> Metric:
     low, high = interval or (None, None)
     return Metric(
-        iteration=iteration, split="train", family=None, difficulty=None, name=name, value=value, low=low, high=high,
-        n=n, **vars(counters),
-    )  # fmt: skip
+        iteration=iteration,
+        split="train",
+        family=None,
+        difficulty=None,
+        name=name,
+        value=value,
+        low=low,
+        high=high,
+        n=n,
+        **vars(counters),
+    )
 
 
 Group = tuple[str, str | None, int | None]

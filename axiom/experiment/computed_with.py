@@ -29,9 +29,11 @@ def facts(config: ExperimentConfig) -> Facts:
 
     model, adapter = config.model, config.model.adapter
     weights = {
-        "path": digest(resolve_model(model.path)), "adapter": digest(Path(adapter)) if adapter else "",
-        "device": resolve_device(model), "dtype": str(resolve_dtype(model)).removeprefix("torch."),
-    }  # fmt: skip
+        "path": digest(resolve_model(model.path)),
+        "adapter": digest(Path(adapter)) if adapter else "",
+        "device": resolve_device(model),
+        "dtype": str(resolve_dtype(model)).removeprefix("torch."),
+    }
     return {"model": weights, "sampling": _engine(config)}
 
 

@@ -20,24 +20,40 @@ from axiom.sampling.prompts import digest
 from axiom.store import StageStore
 
 __all__ = [
-    "DEFAULT_ROOT", "EXECUTION", "PAUSE", "VERSIONS", "Experiment", "differences", "experiment_names", "identity",
+    "DEFAULT_ROOT",
+    "EXECUTION",
+    "PAUSE",
+    "VERSIONS",
+    "Experiment",
+    "differences",
+    "experiment_names",
+    "identity",
     "iteration_folder",
-]  # fmt: skip
+]
 
 RECORD = "experiment.json"
 PAUSE = "pause"
 """File in an experiment's folder that asks its run to end after the iteration at hand."""
 
 VERSIONS = {
-    "problems": "6", "samples": "6", "verdicts": "3", "gold": "3", "adapter": "4", "evaluation": "1", "metrics": "3",
+    "problems": "6",
+    "samples": "6",
+    "verdicts": "3",
+    "gold": "3",
+    "adapter": "4",
+    "evaluation": "1",
+    "metrics": "3",
     "iteration": "1",
-}  # fmt: skip
+}
 """Version of the code behind each stage. Raise one when the stage would compute something else from the same inputs."""
 
 EXECUTION = {
-    "iterations": None, "checkpoint_every": None, "sandbox": {"workers"}, "sampling": {"batch_size", "vllm", "engine"},
+    "iterations": None,
+    "checkpoint_every": None,
+    "sandbox": {"workers"},
+    "sampling": {"batch_size", "vllm", "engine"},
     "model": {"device"},
-}  # fmt: skip
+}
 """Fields that say how long or where a run goes, not what it computes: they may change between start and resume."""
 
 

@@ -12,9 +12,18 @@ from axiom.folders import storage_errors
 from axiom.grokking import Curve
 
 SHARED = (
-    "problems", "prompts", "model", "seed", "arm", "yoke", "evaluation.confidence",
-    "modular.p", "modular.embedding", "modular.hidden", "modular.train_fraction",
-)  # fmt: skip
+    "problems",
+    "prompts",
+    "model",
+    "seed",
+    "arm",
+    "yoke",
+    "evaluation.confidence",
+    "modular.p",
+    "modular.embedding",
+    "modular.hidden",
+    "modular.train_fraction",
+)
 """What the shared iterations hand on to the later ones (problems, weights, pool) or is said of the whole curve. All
 else governs each iteration by itself, so a fork may change it."""
 ADAPTER = ("training.lora_r", "training.lora_alpha", "training.target_modules")

@@ -66,14 +66,20 @@ def _entry(experiment: Experiment, number: int) -> Entry:
     sampled, trained, selected = (_manifest(experiment, stage, folder) for stage in ("samples", "adapter", "gold"))
     info = trained.info  # of earlier versions it has no figures of what was dropped
     return Entry(
-        iteration=number, drawn=sampled.files["samples.parquet"].rows or 0,
-        problems=info.get("problems", len({row.problem_id for row in gold})), examples=info["examples"],
-        fresh=sum(row.reason != "replayed" for row in gold), loss_tokens=sum(step.loss_tokens for step in losses),
-        optimizer_steps=len(losses), learning_rate=sum(step.learning_rate for step in losses),
+        iteration=number,
+        drawn=sampled.files["samples.parquet"].rows or 0,
+        problems=info.get("problems", len({row.problem_id for row in gold})),
+        examples=info["examples"],
+        fresh=sum(row.reason != "replayed" for row in gold),
+        loss_tokens=sum(step.loss_tokens for step in losses),
+        optimizer_steps=len(losses),
+        learning_rate=sum(step.learning_rate for step in losses),
         resets=int(bool(losses) and (experiment.config.training.mode == "restart" or number == 1)),
-        seconds=round(sampled.info["seconds"] + info["seconds"], 3), dropped=info.get("dropped", 0),
-        longest=info.get("longest", 0) * info.get("passes", 1), unmet=tuple(selected.info.get("unmet", ())),
-    )  # fmt: skip
+        seconds=round(sampled.info["seconds"] + info["seconds"], 3),
+        dropped=info.get("dropped", 0),
+        longest=info.get("longest", 0) * info.get("passes", 1),
+        unmet=tuple(selected.info.get("unmet", ())),
+    )
 
 
 def _manifest(experiment: Experiment, stage: str, folder: str) -> Manifest:

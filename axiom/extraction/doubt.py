@@ -8,11 +8,22 @@ def _phrases(*alternatives: str) -> re.Pattern[str]:
 
 
 _AGAINST = _phrases(
-    "wrong", "incorrect(?:ly)?", "buggy", "broken", "mistakes?", "pitfalls?", "anti-?pattern", "bad",
-    "alternative(?:ly)?", r"another (?:\w+ )?(?:way|approach|option)", "(?:could|can) also", "for comparison",
-    r"not (?:\w+ )?(?:correct|right|work\w*)", "(?:does|do|will|would)(?:n['’]t| not) work",
+    "wrong",
+    "incorrect(?:ly)?",
+    "buggy",
+    "broken",
+    "mistakes?",
+    "pitfalls?",
+    "anti-?pattern",
+    "bad",
+    "alternative(?:ly)?",
+    r"another (?:\w+ )?(?:way|approach|option)",
+    "(?:could|can) also",
+    "for comparison",
+    r"not (?:\w+ )?(?:correct|right|work\w*)",
+    "(?:does|do|will|would)(?:n['’]t| not) work",
     "(?:this|which|following) .*fails?",
-)  # fmt: skip
+)
 _SHOWN = re.compile(
     r"\bcommon(?:ly)? (?:\w+ )?(?:mistakes?|pitfalls?|errors?|bugs?)\b|\b(?:how|what) not to\b"
     r"|\b(?:mistake|wrong|incorrect)\b(?: \w+){0,2} (?:is|would be) to\b"
@@ -28,9 +39,21 @@ _LABEL = re.compile(
     r"\W*(?:\w+\W+){0,3}(?:na[iï]ve|original|before|brute[- ]force|slow)\b(?:\W+\w+){0,3}\W*", re.IGNORECASE
 )
 _FOR = _phrases(
-    "correct(?:ed|ly)?", "fix(?:ed|es)?", "right", "proper(?:ly)?", "final", "works", "working", "improved?", "better",
-    "updated?", "instead(?! of)", "solution", "actual(?:ly)?", "should be",
-)  # fmt: skip
+    "correct(?:ed|ly)?",
+    "fix(?:ed|es)?",
+    "right",
+    "proper(?:ly)?",
+    "final",
+    "works",
+    "working",
+    "improved?",
+    "better",
+    "updated?",
+    "instead(?! of)",
+    "solution",
+    "actual(?:ly)?",
+    "should be",
+)
 _INSTEAD = re.compile(r"\binstead\b", re.IGNORECASE)
 _REPLACES = _phrases("replac(?:e|ed|ing)", "chang(?:e|ed)", "rewrit(?:e|ten)", "oops", "correction", "mistake")
 _PAST = _phrases(

@@ -15,6 +15,21 @@ from axiom.grokking.table import is_table, read_curve
 from axiom.grokking.watch import Watch
 
 __all__ = [
-    "MIN_EVALUATIONS", "Curve", "OnlineAlarm", "Phases", "Step", "Watch", "alarms", "check_curve", "detect", "events",
-    "is_table", "literature", "memorised_at", "naive", "read_curve", "slices", "unsolved",
-]  # fmt: skip
+    "MIN_EVALUATIONS",
+    "Curve",
+    "OnlineAlarm",
+    "Phases",
+    "Step",
+    "Watch",
+    "alarms",
+    "check_curve",
+    "detect",
+    "events",
+    "is_table",
+    "literature",
+    "memorised_at",
+    "naive",
+    "read_curve",
+    "slices",
+    "unsolved",
+]

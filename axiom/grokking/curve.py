@@ -46,10 +46,13 @@ class Curve:
 
     @classmethod
     def of(
-        cls, iteration: Sequence[float] | Floats, train_accuracy: Sequence[float] | Floats,
-        val_accuracy: Sequence[float] | Floats, train_n: float | Sequence[float] | Floats = ASSUMED_PROBLEMS,
+        cls,
+        iteration: Sequence[float] | Floats,
+        train_accuracy: Sequence[float] | Floats,
+        val_accuracy: Sequence[float] | Floats,
+        train_n: float | Sequence[float] | Floats = ASSUMED_PROBLEMS,
         val_n: float | Sequence[float] | Floats = ASSUMED_PROBLEMS,
-    ) -> "Curve":  # fmt: skip
+    ) -> "Curve":
         """A checked curve of any sequences; a single `n` stands for all. Raises DataError as `check_values`."""
         length = len(iteration)
         columns = (iteration, train_accuracy, val_accuracy, train_n, val_n)
@@ -60,9 +63,13 @@ class Curve:
 
     @classmethod
     def from_metrics(
-        cls, metrics: Sequence[Metric], split: str = "val", family: str | None = None,
-        difficulty: int | None = None, name: str = GREEDY,
-    ) -> "Curve":  # fmt: skip
+        cls,
+        metrics: Sequence[Metric],
+        split: str = "val",
+        family: str | None = None,
+        difficulty: int | None = None,
+        name: str = GREEDY,
+    ) -> "Curve":
         """The curve of metric `name`: `train` against `split`, both of `family` and `difficulty` (None pools).
 
         Iterations where either split was not measured are left out. An empty table gives an empty curve.
@@ -74,9 +81,12 @@ class Curve:
         train, val = by_split["train"], by_split[split]
         both = sorted(set(train) & set(val))
         return cls.of(
-            both, [train[i].value for i in both], [val[i].value for i in both],
-            [train[i].n or ASSUMED_PROBLEMS for i in both], [val[i].n or ASSUMED_PROBLEMS for i in both],
-        )  # fmt: skip
+            both,
+            [train[i].value for i in both],
+            [val[i].value for i in both],
+            [train[i].n or ASSUMED_PROBLEMS for i in both],
+            [val[i].n or ASSUMED_PROBLEMS for i in both],
+        )
 
 
 def check_values(curve: Curve) -> None:

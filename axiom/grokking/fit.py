@@ -194,9 +194,16 @@ def fit_step(at: Floats, correct: Floats, n: Floats) -> StepFit:
     log_posterior = -0.5 * weight * np.log(PRIOR_WEIGHT + found) - np.where(skew[keep] == 1.0, 0.0, np.log(2))
     posterior = np.exp(log_posterior - log_posterior.max())
     return StepFit(
-        centre[keep], cell[keep], width[keep], skew[keep], levels[:, 0], levels[:, 1], found,
-        posterior / posterior.sum(), int(found.argmin()),
-    )  # fmt: skip
+        centre[keep],
+        cell[keep],
+        width[keep],
+        skew[keep],
+        levels[:, 0],
+        levels[:, 1],
+        found,
+        posterior / posterior.sum(),
+        int(found.argmin()),
+    )
 
 
 def dispersion(found: float, length: int, parameters: int) -> float:

@@ -20,7 +20,7 @@ from axiom.records import Event
 
 Kind = Literal[
     "undetermined", "no_memorisation", "no_jump", "concurrent", "gradual", "transient", "partial", "grokking"
-]  # fmt: skip
+]
 
 MIN_AFTER_MEMORISING = 8
 COLLAPSED = 0.5
@@ -153,10 +153,14 @@ def _classify(curve: Curve, config: DetectionConfig) -> Phases:
     on_plateau = curve.iteration <= np.median(rise.crossing(0.1))
     train = float(np.median(curve.train_accuracy[on_plateau]))
     found = Phases(
-        "no_jump", len(curve), "", float(curve.iteration[0]), dispersion=_dispersion(path),
+        "no_jump",
+        len(curve),
+        "",
+        float(curve.iteration[0]),
+        dispersion=_dispersion(path),
         final_gap=_last(curve.train_accuracy - curve.val_accuracy),
         steps=tuple(_step(part.step) for part in path.parts),
-    )  # fmt: skip
+    )
     jumps = sudden(rise, curve.iteration, train - config.min_plateau_gap, config.min_step)
     if jumps.mean() >= SURE and _beats_plain_shapes(path):
         return _with_jump(curve, Rise(times, rise.curve_DG[jumps]), train, found)
@@ -177,10 +181,16 @@ def _with_jump(curve: Curve, rise: Rise, train: float, found: Phases) -> Phases:
         reason = f"validation was still rising in the last {HOLD} evaluations: by {after - before:.2f} so far"
         return replace(found, kind="undetermined", reason=reason)
     found = replace(
-        found, t_generalise=time, t_generalise_low=low, t_generalise_high=high,
-        delay_ratio=time / max(memorised, curve.spacing), width=float(np.median(most - tenth)),
-        plateau=float(np.median(tenth)) - memorised, plateau_gap=gap, step=after - before,
-    )  # fmt: skip
+        found,
+        t_generalise=time,
+        t_generalise_low=low,
+        t_generalise_high=high,
+        delay_ratio=time / max(memorised, curve.spacing),
+        width=float(np.median(most - tenth)),
+        plateau=float(np.median(tenth)) - memorised,
+        plateau_gap=gap,
+        step=after - before,
+    )
     ends = f"the median of the last {HOLD} evaluations is {last:.2f}"
     if last < before + HELD_SHARE * (after - before):
         return replace(found, kind="transient", reason=f"{ends}, so it did not last")
@@ -231,9 +241,13 @@ def _evaluations(count: int) -> str:
 
 def _step(found: fit.StepFit) -> Step:
     return Step(
-        found.centre_quantile(0.5), found.centre_quantile(0.025), found.centre_quantile(0.975),
-        float(found.posterior @ found.width), float(found.posterior @ found.low), float(found.posterior @ found.high),
-    )  # fmt: skip
+        found.centre_quantile(0.5),
+        found.centre_quantile(0.025),
+        found.centre_quantile(0.975),
+        float(found.posterior @ found.width),
+        float(found.posterior @ found.low),
+        float(found.posterior @ found.high),
+    )
 
 
 def _parameters(path: Path) -> int:

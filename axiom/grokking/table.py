@@ -29,12 +29,29 @@ Row = Mapping[str, Any]
 
 _CLOCKS = ("iteration", "step", "epoch")
 _WORDS = {
-    "iter": "iteration", "iterations": "iteration", "it": "iteration", "steps": "step", "epochs": "epoch",
-    "acc": "accuracy", "acc1": "accuracy", "accs": "accuracy", "accuracies": "accuracy",
-    "training": "train", "tr": "train", "trn": "train",
-    "validation": "val", "valid": "val", "dev": "val", "eval": "val", "evaluation": "val", "heldout": "val",
-    "testing": "test", "num": "n", "count": "n", "size": "n",
-}  # fmt: skip
+    "iter": "iteration",
+    "iterations": "iteration",
+    "it": "iteration",
+    "steps": "step",
+    "epochs": "epoch",
+    "acc": "accuracy",
+    "acc1": "accuracy",
+    "accs": "accuracy",
+    "accuracies": "accuracy",
+    "training": "train",
+    "tr": "train",
+    "trn": "train",
+    "validation": "val",
+    "valid": "val",
+    "dev": "val",
+    "eval": "val",
+    "evaluation": "val",
+    "heldout": "val",
+    "testing": "test",
+    "num": "n",
+    "count": "n",
+    "size": "n",
+}
 _IGNORED = {"percent", "pct", "global", "mean", "avg", "average", "metrics", "trainer", "top1", "optimizer"}
 _SPLITS = {"train", "val", "test"}
 _DECIMAL_COMMA = re.compile(r"0,\d+|\d+,(\d{1,2}|\d{4,})")  # 1,000 may be a thousand

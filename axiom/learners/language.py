@@ -42,9 +42,16 @@ class Learner(Protocol):
         """A row of gold as the trainer takes it, with the prompt of sampling."""
 
     def train(
-        self, examples: Sequence[Example], previous: Policy, out: Path, seed: int, iteration: int, first_step: int,
-        on_step: OnStep, steps: int | None = None,
-    ) -> list[LossStep]:  # fmt: skip
+        self,
+        examples: Sequence[Example],
+        previous: Policy,
+        out: Path,
+        seed: int,
+        iteration: int,
+        first_step: int,
+        on_step: OnStep,
+        steps: int | None = None,
+    ) -> list[LossStep]:
         """Train `previous` on `examples` and write the new adapter's files into `out`.
 
         `steps` is the number of optimizer steps in a pass over them; None leaves it to the config.
@@ -101,9 +108,16 @@ class LanguageLearner:
         return Example(self.prompt(problem), target, gold.weight, self._template.turn_end)
 
     def train(
-        self, examples: Sequence[Example], previous: Policy, out: Path, seed: int, iteration: int, first_step: int,
-        on_step: OnStep, steps: int | None = None,
-    ) -> list[LossStep]:  # fmt: skip
+        self,
+        examples: Sequence[Example],
+        previous: Policy,
+        out: Path,
+        seed: int,
+        iteration: int,
+        first_step: int,
+        on_step: OnStep,
+        steps: int | None = None,
+    ) -> list[LossStep]:
         """LoRA fine-tuning, `axiom.training.train`, once the engine has left it the memory it needs."""
         from axiom.models import bytes_to_train, resolve_model
         from axiom.training import train
@@ -111,10 +125,18 @@ class LanguageLearner:
         asleep = self.sampler.make_room(bytes_to_train(resolve_model(self._config.model.path)))
         try:
             return train(
-                examples, model=self._config.model, config=self._config.training, previous=previous, out=out, seed=seed,
-                iteration=iteration, first_step=first_step, on_step=on_step, steps=steps,
+                examples,
+                model=self._config.model,
+                config=self._config.training,
+                previous=previous,
+                out=out,
+                seed=seed,
+                iteration=iteration,
+                first_step=first_step,
+                on_step=on_step,
+                steps=steps,
                 kept=self._kept,
-            )  # fmt: skip
+            )
         finally:
             if asleep:
                 self._kept.release()  # the engine wakes to the memory that it had

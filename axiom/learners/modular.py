@@ -71,8 +71,10 @@ def make_modular_problems(config: ExperimentConfig) -> dict[str, list[Problem]]:
     pairs = [(a, b) for a in range(p) for b in range(a, p)]
     stream(config.seed, "problems", FAMILY).shuffle(pairs)
     parts: dict[Split, list[tuple[int, int]]] = {
-        "train": pairs[:train], "val": pairs[train:middle], "test": pairs[middle:]
-    }  # fmt: skip
+        "train": pairs[:train],
+        "val": pairs[train:middle],
+        "test": pairs[middle:],
+    }
     return {split: [_problem(a, b, p, split) for a, b in part] for split, part in parts.items()}
 
 
@@ -80,11 +82,22 @@ def _problem(a: int, b: int, p: int, split: Split) -> Problem:
     answer, variant = values.encode((a + b) % p), values.encode({"a": a, "b": b, "p": p})
     arguments = values.encode([a, b])
     return Problem(
-        problem_id=hash_json([FAMILY, variant])[:16], family=FAMILY, variant=variant, difficulty=1, split=split,
-        title=f"{a} + {b} modulo {p}", description=f"{a}+{b}", signature="", entry_point="", kind="answer", shown=(),
-        cases=(Case(args=arguments, expected=answer),), reference_solution=answer, input_data=arguments,
+        problem_id=hash_json([FAMILY, variant])[:16],
+        family=FAMILY,
+        variant=variant,
+        difficulty=1,
+        split=split,
+        title=f"{a} + {b} modulo {p}",
+        description=f"{a}+{b}",
+        signature="",
+        entry_point="",
+        kind="answer",
+        shown=(),
+        cases=(Case(args=arguments, expected=answer),),
+        reference_solution=answer,
+        input_data=arguments,
         expected_output=answer,
-    )  # fmt: skip
+    )
 
 
 def residues(prompts: Sequence[str]) -> np.ndarray:
@@ -124,9 +137,7 @@ def new_network(config: ModularConfig, seed: int) -> "Tensors":
     }
     generator = torch.Generator().manual_seed(derive(seed, "modular", "network"))
     fan_in = {"embedding": config.embedding, "hidden": config.embedding, "output": config.hidden}
-    return {
-        name: torch.randn(*shape, generator=generator) / fan_in[name] ** 0.5 for name, shape in shapes.items()
-    }  # fmt: skip
+    return {name: torch.randn(*shape, generator=generator) / fan_in[name] ** 0.5 for name, shape in shapes.items()}
 
 
 def logits(network: "Tensors", pairs: "torch.Tensor") -> "torch.Tensor":
@@ -186,9 +197,13 @@ class Trainer:
         return float(loss.detach()), norm
 
     def _update(
-        self, parameter: "torch.Tensor", gradient: "torch.Tensor", rate: float, mean: "torch.Tensor",
+        self,
+        parameter: "torch.Tensor",
+        gradient: "torch.Tensor",
+        rate: float,
+        mean: "torch.Tensor",
         square: "torch.Tensor",
-    ) -> None:  # fmt: skip
+    ) -> None:
         mean.lerp_(gradient, 1 - BETAS[0])
         square.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
         spread = (square / (1 - BETAS[1] ** self._steps)).sqrt() + EPSILON
@@ -230,9 +245,13 @@ class ModularSampler:
             drawn = [int(best[row])] * request.n if request.temperature == 0 else _draw(scores_BP[row], request)
             for index, answer in enumerate(drawn):
                 yield Completion(
-                    request_id=request.request_id, index=index, text=str(answer), token_count=1,
-                    logprob=float(scores_BP[row, answer]), finish_reason="stop",
-                )  # fmt: skip
+                    request_id=request.request_id,
+                    index=index,
+                    text=str(answer),
+                    token_count=1,
+                    logprob=float(scores_BP[row, answer]),
+                    finish_reason="stop",
+                )
 
     def make_room(self, bytes_needed: int) -> bool:
         """Nothing to give: the network lives on the CPU."""
@@ -271,9 +290,16 @@ class ModularLearner:
         return Example(self.prompt(problem), gold.target, gold.weight)
 
     def train(
-        self, examples: Sequence[Example], previous: Policy, out: Path, seed: int, iteration: int, first_step: int,
-        on_step: Callable[[LossStep], None], steps: int | None = None,
-    ) -> list[LossStep]:  # fmt: skip
+        self,
+        examples: Sequence[Example],
+        previous: Policy,
+        out: Path,
+        seed: int,
+        iteration: int,
+        first_step: int,
+        on_step: Callable[[LossStep], None],
+        steps: int | None = None,
+    ) -> list[LossStep]:
         """`steps_per_iteration` full-batch steps from the previous network, or from a fresh one to `restart`.
 
         A pass over the examples is always one step, so `steps` says nothing new.
@@ -297,11 +323,16 @@ class ModularLearner:
                 loss, norm = trainer.step(pairs, answer, weight, scale)
                 taken.append(
                     LossStep(
-                        iteration=iteration, step=first_step + number + 1, loss=loss,
-                        learning_rate=config.learning_rate * scale, examples=len(examples), loss_tokens=len(examples),
-                        tokens=TOKENS_PER_EXAMPLE * len(examples), grad_norm=norm,
+                        iteration=iteration,
+                        step=first_step + number + 1,
+                        loss=loss,
+                        learning_rate=config.learning_rate * scale,
+                        examples=len(examples),
+                        loss_tokens=len(examples),
+                        tokens=TOKENS_PER_EXAMPLE * len(examples),
+                        grad_norm=norm,
                     )
-                )  # fmt: skip
+                )
                 on_step(taken[-1])
         save_file(trainer.tensors(), out / FILE)
         return taken

@@ -104,9 +104,11 @@ def _kind(layer: torch.nn.Module) -> list[Any]:
     return [
         [(name, type(module)) for name, module in layer.named_modules()],
         [(name, weight.shape) for name, weight in (*layer.named_parameters(), *layer.named_buffers())],
-        [{name: value for name, value in vars(module).items() if isinstance(value, plain) and name not in NUMBERS}
-         for module in layer.modules()],
-    ]  # fmt: skip
+        [
+            {name: value for name, value in vars(module).items() if isinstance(value, plain) and name not in NUMBERS}
+            for module in layer.modules()
+        ],
+    ]
 
 
 def _probed(
@@ -149,8 +151,11 @@ class _Tokens:
 
     def __init__(self, base: Any) -> None:
         settings = base.config.to_dict() | base.config.get_text_config().to_dict()
-        marks = {value for name, value in settings.items() if name.endswith(("_token_id", "_token_index"))
-                 and isinstance(value, int)}  # fmt: skip
+        marks = {
+            value
+            for name, value in settings.items()
+            if name.endswith(("_token_id", "_token_index")) and isinstance(value, int)
+        }
         size = base.get_input_embeddings().weight.shape[0]
         self.generator = torch.Generator().manual_seed(1)
         self.usual = torch.tensor([token for token in range(min(size, 50_000)) if token not in marks])
@@ -227,9 +232,13 @@ def _merged_difference(base: Any, trainable: Trainable, model: ModelConfig, ids:
 
 
 def _first_right_path(
-    adapted: Any, config: TrainingConfig, half: bool, examples: Pack, reference: tuple[float, torch.Tensor],
+    adapted: Any,
+    config: TrainingConfig,
+    half: bool,
+    examples: Pack,
+    reference: tuple[float, torch.Tensor],
     limit: int | None,
-) -> Proof:  # fmt: skip
+) -> Proof:
     """The first of PATHS that agrees with the reference."""
     reasons: list[str] = []
     for quick, cost in PATHS[:-1]:
@@ -277,9 +286,13 @@ def _plain_head(trainable: Trainable, examples: Pack) -> bool:
 
 
 def _on_a_gpu(
-    adapted: Any, path: TrainPath, half: bool, examples: Pack, reference: tuple[float, torch.Tensor],
+    adapted: Any,
+    path: TrainPath,
+    half: bool,
+    examples: Pack,
+    reference: tuple[float, torch.Tensor],
     notes: tuple[str, ...],
-) -> Proof:  # fmt: skip
+) -> Proof:
     """The proof of a path that agrees in float32, where its kernels and captured passes are those of a GPU.
 
     With `half` the run is in bfloat16, which has kernels of its own. The path may then be as far from the float32
@@ -314,9 +327,12 @@ def _rounded(adapted: Any) -> Iterator[None]:
 
 
 def _gpu_difference(
-    adapted: Any, path: TrainPath, examples: Pack, reference: tuple[float, torch.Tensor],
+    adapted: Any,
+    path: TrainPath,
+    examples: Pack,
+    reference: tuple[float, torch.Tensor],
     rounding: tuple[float, torch.Tensor] | None,
-) -> str | None:  # fmt: skip
+) -> str | None:
     try:
         trainable = quickened(adapted, path)
         if trainable.graphed is None:
@@ -338,9 +354,11 @@ def _measured(trainable: Trainable, examples: Pack) -> tuple[float, torch.Tensor
 
 
 def _difference(
-    trainable: Trainable, found: tuple[float, torch.Tensor], reference: tuple[float, torch.Tensor],
+    trainable: Trainable,
+    found: tuple[float, torch.Tensor],
+    reference: tuple[float, torch.Tensor],
     rounding: tuple[float, torch.Tensor] | None = None,
-) -> str | None:  # fmt: skip
+) -> str | None:
     """How a loss and its gradient differ from the reference's, factor by factor; None where they agree.
 
     `rounding` is what the model's own code has in the lower precision of `found`, whose distance is allowed twice.
@@ -386,8 +404,10 @@ def _sampling(base: Any, model: ModelConfig, config: SamplingConfig, tokens: _To
         if reason is None:
             return Proof(way=way, without=(f"sampling: {cost}, because {reasons[0]}",) if cost else ())
         reasons.append(reason)
-    return Proof(refused=f"model.path = {model.path!r} cannot be sampled by transformers, because {reasons[-1]}; "
-                         f"set sampling.engine = 'vllm' or choose another model")  # fmt: skip
+    return Proof(
+        refused=f"model.path = {model.path!r} cannot be sampled by transformers, because {reasons[-1]}; "
+        f"set sampling.engine = 'vllm' or choose another model"
+    )
 
 
 def _drawn_difference(base: Any, prompts: list[list[int]], way: Way) -> str | None:

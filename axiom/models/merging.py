@@ -15,11 +15,27 @@ from axiom.errors import ConfigError
 from axiom.models import read_settings, weight_files
 
 PREFIX, SUFFIX = "base_model.model.", ".lora_A.weight"
-HARMLESS = frozenset({
-    "peft_type", "task_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision", "inference_mode",
-    "r", "lora_alpha", "lora_dropout", "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern",
-    "megatron_core", "qalora_group_size", "ensure_weight_tying",
-})  # fmt: skip
+HARMLESS = frozenset(
+    {
+        "peft_type",
+        "task_type",
+        "auto_mapping",
+        "peft_version",
+        "base_model_name_or_path",
+        "revision",
+        "inference_mode",
+        "r",
+        "lora_alpha",
+        "lora_dropout",
+        "target_modules",
+        "exclude_modules",
+        "layers_to_transform",
+        "layers_pattern",
+        "megatron_core",
+        "qalora_group_size",
+        "ensure_weight_tying",
+    }
+)
 """Settings of peft that leave an update what it is: alpha / r times the product of a linear layer's two factors."""
 USUAL = (("bias", "none"), ("init_lora_weights", True), ("init_lora_weights", "gaussian"))
 """Settings of which only these values do; other ways to begin have changed the base weights."""

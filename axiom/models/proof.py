@@ -25,10 +25,20 @@ Way = Literal["slots", "cache", "recompute"]
 LONGEST_PROMPT = 1024
 """Tokens of a prompt that the probe reckons with; with `sampling.max_new_tokens` they bound a sampled sequence."""
 CODE = (
-    "models/attention.py", "models/weights.py", "learners/probe.py", "models/proof.py",
-    "models/merging.py", "sampling/transformers.py", "sampling/slots.py", "sampling/choice.py",
-    "training/passes.py", "training/lowrank.py", "training/lora.py", "training/loss.py", "training/batches.py",
-)  # fmt: skip
+    "models/attention.py",
+    "models/weights.py",
+    "learners/probe.py",
+    "models/proof.py",
+    "models/merging.py",
+    "sampling/transformers.py",
+    "sampling/slots.py",
+    "sampling/choice.py",
+    "training/passes.py",
+    "training/lowrank.py",
+    "training/lora.py",
+    "training/loss.py",
+    "training/batches.py",
+)
 """What a proof is a proof of; a change of any of these files makes every proof void."""
 
 
@@ -96,10 +106,13 @@ def longest(section: TrainingConfig | SamplingConfig) -> int:
 def _key(model: ModelConfig, section: TrainingConfig | SamplingConfig) -> str:
     folder = resolve_model(model.path)
     subject = {
-        "model": fingerprint(folder), "longest": longest(section), "code": _code(),
-        "device": _device(model), "purpose": type(section).__name__,
+        "model": fingerprint(folder),
+        "longest": longest(section),
+        "code": _code(),
+        "device": _device(model),
+        "purpose": type(section).__name__,
         "packages": {name: importlib.metadata.version(name) for name in ("torch", "transformers", "peft")},
-    }  # fmt: skip
+    }
     if isinstance(section, TrainingConfig):
         subject |= {"targets": section.target_modules, "dropout": section.lora_dropout > 0}
     return hashlib.sha256(json.dumps(subject, sort_keys=True).encode()).hexdigest()[:24]

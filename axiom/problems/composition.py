@@ -80,10 +80,18 @@ def _chain(first: Family, second: Family) -> Family:
         return first.sample(_part(v, "first"), rng, stratum, size)
 
     return Family(
-        name=f"{first.name}{JOINT}{second.name}", title=f"{first.title}, then: {second.title}", entry_point="combined",
-        parameters=first.parameters, returns=second.returns, axes=_axes(first, second), describe=describe,
-        program=program, solve=solve, sample=sample, accepts_any=first.accepts_any,
-    )  # fmt: skip
+        name=f"{first.name}{JOINT}{second.name}",
+        title=f"{first.title}, then: {second.title}",
+        entry_point="combined",
+        parameters=first.parameters,
+        returns=second.returns,
+        axes=_axes(first, second),
+        describe=describe,
+        program=program,
+        solve=solve,
+        sample=sample,
+        accepts_any=first.accepts_any,
+    )
 
 
 def _pair(first: Family, second: Family) -> Family:
@@ -113,10 +121,18 @@ def _pair(first: Family, second: Family) -> Family:
         return [*left, *second.sample(_part(v, "second"), rng, stratum, size)]
 
     return Family(
-        name=f"{first.name}{JOINT}{second.name}", title=f"{first.title}, and: {second.title}", entry_point="combined",
-        parameters=parameters, returns="list", axes=_axes(first, second), describe=describe, program=program,
-        solve=solve, sample=sample, accepts_any=first.accepts_any and second.accepts_any,
-    )  # fmt: skip
+        name=f"{first.name}{JOINT}{second.name}",
+        title=f"{first.title}, and: {second.title}",
+        entry_point="combined",
+        parameters=parameters,
+        returns="list",
+        axes=_axes(first, second),
+        describe=describe,
+        program=program,
+        solve=solve,
+        sample=sample,
+        accepts_any=first.accepts_any and second.accepts_any,
+    )
 
 
 def _marked(family: Family, mark: str) -> str:

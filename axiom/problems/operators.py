@@ -38,14 +38,13 @@ def _nearest(a: int, b: int) -> int:
 
 _ROUNDING: dict[str, Option] = {
     "down": Option(1, "rounds down (towards minus infinity)", "a // b", lambda a, b: (a - a % b) // b),
-    "zero": Option(2, "rounds towards zero", "max(a // b, 0) + min(-(-a // b), 0)",
-                   _towards_zero),
+    "zero": Option(2, "rounds towards zero", "max(a // b, 0) + min(-(-a // b), 0)", _towards_zero),
     "up": Option(2, "rounds up (towards plus infinity)", "-(-a // b)", lambda a, b: a // b + (a % b != 0)),
-    "near": Option(3, "rounds to the nearest integer, halves up", "(2 * a + b) // (2 * b)",
-                   _nearest),
-    "rest": Option(2, "gives the remainder with the sign of b, as in Python's a % b", "a % b",
-                   lambda a, b: divmod(a, b)[1]),
-}  # fmt: skip
+    "near": Option(3, "rounds to the nearest integer, halves up", "(2 * a + b) // (2 * b)", _nearest),
+    "rest": Option(
+        2, "gives the remainder with the sign of b, as in Python's a % b", "a % b", lambda a, b: divmod(a, b)[1]
+    ),
+}
 
 _BY_ZERO: dict[str, Option] = {
     "0": Option(0, "0", "0", lambda a: 0),
@@ -137,8 +136,9 @@ VALUES: dict[str, Option] = {"same": Option(0, "", "", lambda x: x)} | {
     name: Option(
         one.cost, f"Calculate with {one.words.format('the numbers')} in place of the numbers.", one.code, one.run
     )
-    for name, one in MAPS.items() if name != "same"
-}  # fmt: skip
+    for name, one in MAPS.items()
+    if name != "same"
+}
 """What is calculated with in place of each number that is written; `code` is empty where it is the number itself."""
 
 

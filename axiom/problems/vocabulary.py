@@ -54,7 +54,7 @@ _DIGITS = {
         lambda x, bit=bit: sum(_digits(x)) & 1 == bit,
     )
     for bit, parity in enumerate(("even", "odd"))
-}  # fmt: skip
+}
 
 PREDICATES: dict[str, Option] = {
     "all": Option(0, "numbers", "", lambda x: True),
@@ -63,7 +63,7 @@ PREDICATES: dict[str, Option] = {
     "positive": Option(0, "positive numbers", "x > 0", lambda x: x >= 1),
     "negative": Option(0, "negative numbers", "x < 0", lambda x: str(x).startswith("-")),
     **_ABOVE, **_BELOW, **_MULTIPLE, **_RANGES, **_DIGITS,
-}  # fmt: skip
+}
 """Which integers count; `code` is a condition on x, empty where every integer does."""
 
 MAPS: dict[str, Option] = {
@@ -93,7 +93,7 @@ MAPS: dict[str, Option] = {
     ),
     "square_plus_1": Option(2, "one more than the squares of {}", "x * x + 1", lambda x: 1 + x**2),
     "affine": Option(2, "twice each of {} plus 1", "2 * x + 1", lambda x: x + x + 1),
-}  # fmt: skip
+}
 """What becomes of each integer x; `words` has a place for the integers it is applied to."""
 
 
@@ -113,7 +113,7 @@ FINISH: dict[str, Option] = {
                           lambda r, k=k: divmod(r, k)[1]) for k in (2, 5, 7, 10, 97)},
     **{f"floor_{k}": Option(2, f"Return the result, or {k} if it is less than {k}.", f"max({{}}, {k})",
                             lambda r, k=k: r if r > k else k) for k in (0, 1, 10)},
-}  # fmt: skip
+}
 """What becomes of the result; `code` has a place for an atom."""
 
 
@@ -151,5 +151,5 @@ VIEWS: dict[str, Option] = {
                                lambda s: "".join(c.lower() for c in s if c.lower() != c.upper())),
     "no_spaces_any_case": Option(2, "Spaces are ignored, and upper and lower case are the same.",
                                  "{}.lower().replace(' ', '')", lambda s: "".join(s.upper().split(" ")).lower()),
-}  # fmt: skip
+}
 """What of a string counts; `code` has a place for it."""

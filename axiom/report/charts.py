@@ -13,10 +13,16 @@ alt.data_transformers.disable_max_rows()  # a run of hundreds of iterations has 
 SPLIT_COLOURS = {"train": "#4c78a8", "val": "#e45756", "test": "#54a24b"}
 OTHER_COLOURS = ("#b279a2", "#f58518", "#72b7b2", "#9d755d", "#bab0ac")
 OUTCOME_COLOURS = {
-    "passed": "#54a24b", "wrong_answer": "#f2cf5b", "runtime_error": "#f58518", "syntax_error": "#e45756",
-    "missing_function": "#b279a2", "timeout": "#4c78a8", "memory_limit": "#72b7b2", "output_limit": "#9d755d",
+    "passed": "#54a24b",
+    "wrong_answer": "#f2cf5b",
+    "runtime_error": "#f58518",
+    "syntax_error": "#e45756",
+    "missing_function": "#b279a2",
+    "timeout": "#4c78a8",
+    "memory_limit": "#72b7b2",
+    "output_limit": "#9d755d",
     "forbidden": "#333333",
-}  # fmt: skip
+}
 ONLINE = ("alarm", "revoked")
 """Events that were raised while the curve grew; the verdict on all of it is what a chart shows."""
 WIDTH, HEIGHT = 640, 300

@@ -117,10 +117,16 @@ def _problems(experiment: Experiment) -> Iterable[str]:
     if any("tried" in row for row in proof):
         yield f"<p>Held out: {html.escape(summary(proof))}.</p>"
     rows = [
-        [row["family"], str(row["problems"]), str(row["cheats"]), f"{row['rejection']:.1%}",
-         f"{row['usual']:.1%}" if row.get("usual") is not None else "-", f"{row['acceptance']:.1%}"]
+        [
+            row["family"],
+            str(row["problems"]),
+            str(row["cheats"]),
+            f"{row['rejection']:.1%}",
+            f"{row['usual']:.1%}" if row.get("usual") is not None else "-",
+            f"{row['acceptance']:.1%}",
+        ]
         for row in audit
-    ]  # fmt: skip
+    ]
     if rows:
         yield "<p>Wrong programs planted in some problems, and how many the hidden cases reject.</p>"
         yield _table(["family", "problems", "planted", "rejected", "usually", "valid forms accepted"], rows)

@@ -49,10 +49,14 @@ def page(
     """The page as text: a paragraph a comparison, then tables and charts, drawn, so that it needs no script."""
     paragraphs = [f"<p class=verdict>{html.escape(found.paragraph())}</p>" for found in comparisons]
     body = [
-        f"<h1>{html.escape(title)}</h1>", *paragraphs, "<h2>Arms</h2>", table(*arm_rows(arms)),
+        f"<h1>{html.escape(title)}</h1>",
+        *paragraphs,
+        "<h2>Arms</h2>",
+        table(*arm_rows(arms)),
         *(f"<figure id={name}>{svg(chart)}</figure>" for name, chart in charts.items()),
-        "<h2>Ledger: sums over rounds, means over runs</h2>", table(*ledger_rows(arms)),
-    ]  # fmt: skip
+        "<h2>Ledger: sums over rounds, means over runs</h2>",
+        table(*ledger_rows(arms)),
+    ]
     return PAGE.format(title=html.escape(title), body="\n".join(body))
 
 

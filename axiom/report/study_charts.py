@@ -44,11 +44,15 @@ def survival(arms: Arms, clock: str, confidence: float = 0.95) -> alt.VConcatCha
         alt.Y("share:Q", title="not yet generalised", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1]))
     )
     band = base.mark_area(interpolate="step-after", opacity=0.12).encode(alt.Y("low:Q"), alt.Y2("high:Q"))
-    counts = alt.Chart(pl.DataFrame(risk), width=WIDTH, height=18 * len(arms), title="runs at risk").mark_text().encode(
-        alt.X("time:Q", axis=None, scale=alt.Scale(domain=[0, horizon])),
-        alt.Y("arm:N", title=None, sort=list(arms), axis=alt.Axis(ticks=False, domain=False, labelPadding=14)),
-        text="runs:Q",
-    )  # fmt: skip
+    counts = (
+        alt.Chart(pl.DataFrame(risk), width=WIDTH, height=18 * len(arms), title="runs at risk")
+        .mark_text()
+        .encode(
+            alt.X("time:Q", axis=None, scale=alt.Scale(domain=[0, horizon])),
+            alt.Y("arm:N", title=None, sort=list(arms), axis=alt.Axis(ticks=False, domain=False, labelPadding=14)),
+            text="runs:Q",
+        )
+    )
     above = alt.layer(band, line).properties(
         width=WIDTH, height=HEIGHT, title=f"Time to stable generalisation, bands are {100 * confidence:.4g} % intervals"
     )
@@ -91,9 +95,11 @@ def slopes(arms: Arms, clock: str) -> alt.ConcatChart:
         panels.append(
             chart.encode(
                 alt.X("arm:N", title=None, sort=[expert, other], axis=alt.Axis(labelAngle=0)),
-                alt.Y("time:Q", title=UNITS[clock]), _WHO_IS_SOONER, detail="seed:N",
+                alt.Y("time:Q", title=UNITS[clock]),
+                _WHO_IS_SOONER,
+                detail="seed:N",
             )
-        )  # fmt: skip
+        )
     return alt.concat(*panels, columns=3, title="Paired runs, a line a seed")
 
 
@@ -132,7 +138,7 @@ def curves(arms: Arms, split: str, clocks: Sequence[str] = CLOCKS) -> alt.Concat
         for outcome in runs
         for row in outcome.metrics
         if (row.name, row.split, row.family, row.difficulty) == (GREEDY, split, None, None)
-    ]  # fmt: skip
+    ]
     runs = pl.DataFrame(rows)
     mean = runs.group_by("arm", "iteration").agg(
         pl.col("accuracy").mean(), *(pl.col(clock).mean() for clock in clocks if clock != "iteration")

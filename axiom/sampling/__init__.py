@@ -93,9 +93,7 @@ class Sampler(Protocol):
         """Give back memory and processes; the sampler cannot be used afterwards."""
 
 
-def open_sampler(
-    model: ModelConfig, sampling: SamplingConfig, turn_end: int | None = None
-) -> tuple[Sampler, str]:  # fmt: skip
+def open_sampler(model: ModelConfig, sampling: SamplingConfig, turn_end: int | None = None) -> tuple[Sampler, str]:
     """The sampler that `sampling.engine` asks for, and one sentence on what was chosen and why.
 
     `turn_end` is the token by which the prompts' template ends a turn: it stops a completion beside those that the

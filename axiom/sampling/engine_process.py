@@ -42,9 +42,13 @@ class EngineProcess:
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
         self.process = subprocess.Popen(
             [sys.executable, "-m", "axiom.sampling.vllm_worker", str(theirs.fileno()), str(os.getpid())],
-            pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT,
-            env={**os.environ, **ENVIRONMENT, "PYTHONPATH": path}, start_new_session=True,
-        )  # fmt: skip
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **ENVIRONMENT, "PYTHONPATH": path},
+            start_new_session=True,
+        )
         theirs.close()
         self.socket = ours
         self.buffer = b""

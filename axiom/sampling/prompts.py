@@ -23,8 +23,22 @@ from axiom.errors import ConfigError
 from axiom.extraction import extract_code
 from axiom.records import Problem
 
-TOP_LEVEL = ("\ndef ", "\nclass ", "\nif ", "\nfor ", "\nprint(", "\nassert ", "\nimport ", "\nfrom ", "\n@", "\n#",
-             "\n```", '\n"""', "\n<", "\n>>>")  # fmt: skip
+TOP_LEVEL = (
+    "\ndef ",
+    "\nclass ",
+    "\nif ",
+    "\nfor ",
+    "\nprint(",
+    "\nassert ",
+    "\nimport ",
+    "\nfrom ",
+    "\n@",
+    "\n#",
+    "\n```",
+    '\n"""',
+    "\n<",
+    "\n>>>",
+)
 """Texts that begin a new top-level statement: after a function's body they end the completion of a plain prompt."""
 
 WORKED = '''\
@@ -170,9 +184,12 @@ def make_template(config: PromptsConfig, tokenizer: Any) -> Template:
         asked = config.template == "plain"
         why = "as prompts.template asks" if asked else "because the model has no chat template"
         return Template(
-            name, f"prompting with the plain template, {why}: two worked examples, then a signature to complete",
-            lambda problem: begin + plain_prompt(problem), TOP_LEVEL, int(tokenizer.eos_token_id),
-        )  # fmt: skip
+            name,
+            f"prompting with the plain template, {why}: two worked examples, then a signature to complete",
+            lambda problem: begin + plain_prompt(problem),
+            TOP_LEVEL,
+            int(tokenizer.eos_token_id),
+        )
     return _from_file(Path(name), config, tokenizer)
 
 
@@ -228,8 +245,10 @@ def _chat(config: PromptsConfig, tokenizer: Any) -> Template:
     today = date.fromisoformat(config.date)
     arguments = {
         # Templates read the date from either; without these, prompts would change from day to day.
-        "strftime_now": today.strftime, "date_string": today.strftime("%d %b %Y"), **config.arguments,
-    }  # fmt: skip
+        "strftime_now": today.strftime,
+        "date_string": today.strftime("%d %b %Y"),
+        **config.arguments,
+    }
 
     def chat(turns: list[tuple[str, str]], **settings: bool) -> str:
         system = [("system", config.system)] if config.system else []
@@ -279,9 +298,12 @@ def _from_file(path: Path, config: PromptsConfig, tokenizer: Any) -> Template:
     except TemplateError as error:
         raise ConfigError(f"prompts.template = {str(path)!r} is not a Jinja template: {error}; correct it") from None
     common = {
-        "system": config.system, "bos_token": tokenizer.bos_token or "", "eos_token": tokenizer.eos_token or "",
-        "date": config.date, **config.arguments,
-    }  # fmt: skip
+        "system": config.system,
+        "bos_token": tokenizer.bos_token or "",
+        "eos_token": tokenizer.eos_token or "",
+        "date": config.date,
+        **config.arguments,
+    }
 
     def render(problem: Problem) -> str:
         own = {key: getattr(problem, key) for key in ("title", "description", "signature", "entry_point", "kind")}
@@ -290,6 +312,4 @@ def _from_file(path: Path, config: PromptsConfig, tokenizer: Any) -> Template:
         except TemplateError as error:
             raise ConfigError(f"prompts.template = {str(path)!r} cannot be rendered: {error}; correct it") from None
 
-    return Template(
-        str(path), f"prompting with the template {path}", render, (), int(tokenizer.eos_token_id)
-    )  # fmt: skip
+    return Template(str(path), f"prompting with the template {path}", render, (), int(tokenizer.eos_token_id))

@@ -13,9 +13,14 @@ GREEDY_INDEX = -1
 
 
 def requests(
-    problems: Iterable[Problem], prompt: Callable[[Problem], str], config: ExperimentConfig, purpose: Purpose,
-    iteration: int, draws: int, stop: tuple[str, ...] = (),
-) -> list[Request]:  # fmt: skip
+    problems: Iterable[Problem],
+    prompt: Callable[[Problem], str],
+    config: ExperimentConfig,
+    purpose: Purpose,
+    iteration: int,
+    draws: int,
+    stop: tuple[str, ...] = (),
+) -> list[Request]:
     """`draws` of each problem at the config's temperature, and to evaluate the greedy one besides."""
     sampling = config.sampling
     made = []
@@ -25,11 +30,16 @@ def requests(
             if n:
                 made.append(
                     Request(
-                        request_id=f"{problem.problem_id}:{'greedy' if temperature == 0 else 'draw'}", prompt=text, n=n,
-                        temperature=temperature, top_p=sampling.top_p, max_new_tokens=sampling.max_new_tokens,
-                        seed=derive(config.seed, "sample", purpose, iteration, problem.problem_id) % 2**31, stop=stop,
+                        request_id=f"{problem.problem_id}:{'greedy' if temperature == 0 else 'draw'}",
+                        prompt=text,
+                        n=n,
+                        temperature=temperature,
+                        top_p=sampling.top_p,
+                        max_new_tokens=sampling.max_new_tokens,
+                        seed=derive(config.seed, "sample", purpose, iteration, problem.problem_id) % 2**31,
+                        stop=stop,
                     )
-                )  # fmt: skip
+                )
     return made
 
 
@@ -39,13 +49,21 @@ def to_sample(
     """The row of one completion; the code is extracted here and nowhere else."""
     index = GREEDY_INDEX if request.temperature == 0 else completion.index
     return Sample(
-        sample_id=f"{iteration}:{purpose}:{problem.problem_id}:{index}", problem_id=problem.problem_id,
-        iteration=iteration, purpose=purpose, index=index, completion=completion.text,
+        sample_id=f"{iteration}:{purpose}:{problem.problem_id}:{index}",
+        problem_id=problem.problem_id,
+        iteration=iteration,
+        purpose=purpose,
+        index=index,
+        completion=completion.text,
         code=read_program(request.prompt, completion.text, problem),
-        token_count=completion.token_count, logprob=completion.logprob, finish_reason=completion.finish_reason,
-        seed=request.seed, temperature=request.temperature, policy_version=policy_version,
+        token_count=completion.token_count,
+        logprob=completion.logprob,
+        finish_reason=completion.finish_reason,
+        seed=request.seed,
+        temperature=request.temperature,
+        policy_version=policy_version,
         thinking_tokens=completion.thinking_tokens,
-    )  # fmt: skip
+    )
 
 
 def in_order(samples: Iterable[Sample], problems: Sequence[Problem]) -> list[Sample]:

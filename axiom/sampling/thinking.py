@@ -37,6 +37,11 @@ def draw(sampler: Sampler, requests: Sequence[Request], thinking_tokens: int, tr
         part = reasoned[answer.request_id]
         logprob = None if part.logprob is None or answer.logprob is None else part.logprob + answer.logprob
         yield replace(
-            part, text=part.text + answer.text, token_count=part.token_count + answer.token_count, logprob=logprob,
-            finish_reason=answer.finish_reason, stop=answer.stop, traces=part.traces + answer.traces,
-        )  # fmt: skip
+            part,
+            text=part.text + answer.text,
+            token_count=part.token_count + answer.token_count,
+            logprob=logprob,
+            finish_reason=answer.finish_reason,
+            stop=answer.stop,
+            traces=part.traces + answer.traces,
+        )

@@ -149,9 +149,15 @@ class TransformersSampler:
         place, stop = stopped_at(text, sequence.request.stop) or (len(text), None)
         trace = Trace(tuple(sequence.prompt), tuple(sequence.tokens), tuple(sequence.logprobs))
         return Completion(
-            sequence.request.request_id, sequence.index, text[:place], len(sequence.tokens), sequence.logprob,
-            "stop" if stopped or stop is not None else "length", stop, traces=(trace,) if sequence.traced else (),
-        )  # fmt: skip
+            sequence.request.request_id,
+            sequence.index,
+            text[:place],
+            len(sequence.tokens),
+            sequence.logprob,
+            "stop" if stopped or stop is not None else "length",
+            stop,
+            traces=(trace,) if sequence.traced else (),
+        )
 
 
 def decode(
@@ -218,10 +224,15 @@ def _generate(model: Any, rows: list[Draft], ending: Ending) -> None:
     ids = torch.tensor([row.prompt for row in rows], device=model.device)
     model.generation_config = GenerationConfig()  # a released one may hold penalties, which are not the policy's
     model.generate(
-        ids, attention_mask=torch.ones_like(ids), logits_processor=LogitsProcessorList([chooser]), do_sample=False,
-        stopping_criteria=StoppingCriteriaList([chooser.finished]), pad_token_id=0, use_cache=True,
+        ids,
+        attention_mask=torch.ones_like(ids),
+        logits_processor=LogitsProcessorList([chooser]),
+        do_sample=False,
+        stopping_criteria=StoppingCriteriaList([chooser.finished]),
+        pad_token_id=0,
+        use_cache=True,
         max_new_tokens=max(row.request.max_new_tokens for row in rows),
-    )  # fmt: skip
+    )
 
 
 def _recompute(model: Any, rows: list[Draft], ending: Ending) -> None:
@@ -293,9 +304,11 @@ class _Batch:
         with attention.layout(attention.Rows(positions[:, None].to(device), span)):
             logits = self.model(
                 input_ids=torch.tensor([[s.last] for s in self.active], device=device),
-                position_ids=positions[:, None].to(device), past_key_values=self.cache, use_cache=True,
+                position_ids=positions[:, None].to(device),
+                past_key_values=self.cache,
+                use_cache=True,
                 logits_to_keep=1,
-            ).logits[:, -1]  # fmt: skip
+            ).logits[:, -1]
         tokens, logprobs = _choose(self.active, logits)
         ended = []
         for sequence, token, logprob in zip(self.active, tokens, logprobs, strict=True):

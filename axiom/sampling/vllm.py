@@ -152,9 +152,10 @@ class VLLMSampler:
         """A process on its way to being ready. All start at once, since none measures free memory."""
         engine = EngineProcess(f"vllm-{index}")
         engine.send(
-            op="start", arguments=engine_arguments(self.directory, self.config, self.sampling, self.plan),
+            op="start",
+            arguments=engine_arguments(self.directory, self.config, self.sampling, self.plan),
             merged=weights_in_force(self.config, self.sampling) == "merged",
-        )  # fmt: skip
+        )
         return engine
 
     def _or_revive(self, index: int, act: Callable[[EngineProcess, Policy], object], policy: Policy) -> bool:
@@ -194,17 +195,25 @@ class VLLMSampler:
         traced = spread(len(mine), self.traced)
         payload = [
             {
-                "key": key, "ids": job.ids, "stops": self.stops, "temperature": job.request.temperature,
-                "top_p": job.request.top_p, "max_tokens": job.request.max_new_tokens, "stop": list(job.request.stop),
+                "key": key,
+                "ids": job.ids,
+                "stops": self.stops,
+                "temperature": job.request.temperature,
+                "top_p": job.request.top_p,
+                "max_tokens": job.request.max_new_tokens,
+                "stop": list(job.request.stop),
                 "traced": place in traced,
             }
             for place, (key, job) in enumerate(mine.items())
-        ]  # fmt: skip
+        ]
         seed = next(iter(mine.values())).request.seed
         self.engines[index].send(
-            op="sample", requests=payload, seed=seed, logprobs=self.sampling.vllm.logprobs,
+            op="sample",
+            requests=payload,
+            seed=seed,
+            logprobs=self.sampling.vllm.logprobs,
             beat_seconds=engine_process.SILENCE_SECONDS / engine_process.BEATS,
-        )  # fmt: skip
+        )
 
     def _ready(self, due: dict[int, _Job]) -> list[int]:
         """Engines that have something to say, have died, or have work and are silent for too long."""
@@ -247,13 +256,18 @@ def engine_arguments(directory: Path, model: ModelConfig, sampling: SamplingConf
     """Keyword arguments of `vllm.LLM`."""
     settings, cuda = sampling.vllm, resolve_device(model) == "cuda"
     arguments: dict[str, Any] = {
-        "model": str(directory), "dtype": "float32" if model.dtype == "float32" else "bfloat16",
-        "max_model_len": settings.max_model_len, "max_num_seqs": plan.rows, "disable_log_stats": True,
+        "model": str(directory),
+        "dtype": "float32" if model.dtype == "float32" else "bfloat16",
+        "max_model_len": settings.max_model_len,
+        "max_num_seqs": plan.rows,
+        "disable_log_stats": True,
         "logprobs_mode": "raw_logprobs",  # of the model's own distribution, before temperature and top_p
-        "enforce_eager": settings.enforce_eager or not cuda, "enable_prefix_caching": True, "seed": 0,
+        "enforce_eager": settings.enforce_eager or not cuda,
+        "enable_prefix_caching": True,
+        "seed": 0,
         # A given size spares each engine its measurement, which another engine's start would falsify.
         "kv_cache_memory_bytes": plan.cache_bytes,
-    }  # fmt: skip
+    }
     if cuda:
         arguments["gpu_memory_utilization"] = plan.share
         arguments["enable_sleep_mode"] = plan.sleeps

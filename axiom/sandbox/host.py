@@ -246,16 +246,24 @@ def _spawn(
 ) -> "subprocess.Popen[bytes]":
     descriptors = [control, stop, _library()]
     options = {
-        "values": axiom.values.__file__, "harness": str(_HERE / "inside/harness.py"), "without": list(without),
-        "descriptors": descriptors, "rich": rich, "modules": list(modules),
+        "values": axiom.values.__file__,
+        "harness": str(_HERE / "inside/harness.py"),
+        "without": list(without),
+        "descriptors": descriptors,
+        "rich": rich,
+        "modules": list(modules),
         "path": list(map(os.path.abspath, sys.path)),
-    }  # fmt: skip
+    }
     return subprocess.Popen(
         [sys.executable, "-s", "-P", "-S", "-B", "-c", _BOOT, str(_HERE), json.dumps(options)],
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        cwd="/",
         env=_ENVIRONMENT,
-        pass_fds=descriptors, start_new_session=True,  # Ctrl-C is the parent's to handle
-    )  # fmt: skip
+        pass_fds=descriptors,
+        start_new_session=True,  # Ctrl-C is the parent's to handle
+    )
 
 
 def _send(job: _Job) -> None:

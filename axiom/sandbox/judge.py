@@ -21,9 +21,13 @@ _HEADER = struct.Struct("<cHI")
 _SHOWN = 200
 
 _ENDINGS = {
-    b"S": Outcome.SYNTAX_ERROR, b"P": Outcome.SYNTAX_ERROR, b"M": Outcome.MISSING_FUNCTION, b"L": Outcome.RUNTIME_ERROR,
-    b"Y": Outcome.MEMORY_LIMIT, b"O": Outcome.OUTPUT_LIMIT,
-}  # fmt: skip
+    b"S": Outcome.SYNTAX_ERROR,
+    b"P": Outcome.SYNTAX_ERROR,
+    b"M": Outcome.MISSING_FUNCTION,
+    b"L": Outcome.RUNTIME_ERROR,
+    b"Y": Outcome.MEMORY_LIMIT,
+    b"O": Outcome.OUTPUT_LIMIT,
+}
 _CASE_FAILURES = {b"E": Outcome.RUNTIME_ERROR, b"X": Outcome.MEMORY_LIMIT, b"U": Outcome.WRONG_ANSWER}
 
 

@@ -8,9 +8,22 @@ from collections.abc import Iterator
 from axiom.sandbox.inside.library import INDEX_SIZE
 
 _LEFT_OUT = {
-    "test", "tests", "idlelib", "tkinter", "turtledemo", "lib2to3", "ensurepip", "distutils", "pydoc_data",
-    "site-packages", "dist-packages", "__pycache__", "venv", "ctypes", "lib-dynload",
-}  # fmt: skip
+    "test",
+    "tests",
+    "idlelib",
+    "tkinter",
+    "turtledemo",
+    "lib2to3",
+    "ensurepip",
+    "distutils",
+    "pydoc_data",
+    "site-packages",
+    "dist-packages",
+    "__pycache__",
+    "venv",
+    "ctypes",
+    "lib-dynload",
+}
 _PYC_HEADER = 16
 
 

@@ -75,9 +75,10 @@ def missing(layers: dict[str, tuple[bool, str]], without: tuple[str, ...]) -> li
     """
     rooted = layers["empty_root"][0]
     return [
-        (name, reason) for name, (holds, reason) in layers.items()
+        (name, reason)
+        for name, (holds, reason) in layers.items()
         if not holds and name not in (*without, *ADDITIONAL) and not (name == "landlock" and rooted)
-    ]  # fmt: skip
+    ]
 
 
 def self_test(template: Template, without: tuple[str, ...]) -> None:

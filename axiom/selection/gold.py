@@ -17,9 +17,11 @@ def accepted(samples: Iterable[Sample], verdicts: Iterable[Verdict]) -> list[Sam
 
 
 def select(
-    candidates: Sequence[Sample], config: SelectionConfig, reason: str = "verified",
+    candidates: Sequence[Sample],
+    config: SelectionConfig,
+    reason: str = "verified",
     problems: Mapping[str, Problem] | None = None,
-) -> list[Gold]:  # fmt: skip
+) -> list[Gold]:
     """At most `max_per_problem` distinct programs of each problem, the shortest text first.
 
     Two programs are one if their syntax trees agree once docstrings, comments and layout are gone. Of equal programs
@@ -42,9 +44,14 @@ def select(
 def to_gold(sample: Sample, reason: str) -> Gold:
     """The row that trains on a sample."""
     return Gold(
-        sample_id=sample.sample_id, problem_id=sample.problem_id, iteration=sample.iteration, weight=1.0, reason=reason,
-        target=sample.code, completion=up_to_program(sample.completion, sample.code),
-    )  # fmt: skip
+        sample_id=sample.sample_id,
+        problem_id=sample.problem_id,
+        iteration=sample.iteration,
+        weight=1.0,
+        reason=reason,
+        target=sample.code,
+        completion=up_to_program(sample.completion, sample.code),
+    )
 
 
 def well_formed(problem: Problem, code: str) -> bool:

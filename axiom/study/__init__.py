@@ -5,6 +5,18 @@ from axiom.study.config import Reading, StudyConfig, load_study, plan, run_name
 from axiom.study.outcome import Outcome, read, stable_from
 
 __all__ = [
-    "Comparison", "Outcome", "Reading", "StudyConfig", "by_arm", "check_arms", "compare", "compare_arms", "gather",
-    "load_study", "plan", "read", "run_name", "stable_from",
-]  # fmt: skip
+    "Comparison",
+    "Outcome",
+    "Reading",
+    "StudyConfig",
+    "by_arm",
+    "check_arms",
+    "compare",
+    "compare_arms",
+    "gather",
+    "load_study",
+    "plan",
+    "read",
+    "run_name",
+    "stable_from",
+]

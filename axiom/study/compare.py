@@ -137,9 +137,13 @@ def _percent_up(share: float) -> str:
 
 
 def compare(
-    expert: Sequence[Outcome], other: Sequence[Outcome], clock: str, tolerance: float, confidence: float = 0.95,
+    expert: Sequence[Outcome],
+    other: Sequence[Outcome],
+    clock: str,
+    tolerance: float,
+    confidence: float = 0.95,
     family: int = 1,
-) -> Comparison:  # fmt: skip
+) -> Comparison:
     """The comparison of two arms, one of a `family` of comparisons.
 
     Raises DataError with fewer pairs than could ever decide.
@@ -161,12 +165,30 @@ def compare(
     p = survival.sign_flip(differences)
     yoked = bool(second.yoke) and ARMS[second.arm].yoked
     return Comparison(
-        first.arm, second.arm, len(pairs), UNITS[clock], horizon, float(np.mean(ours)), float(np.mean(theirs)),
-        sum(seen[0]), sum(seen[1]), float(np.mean(differences)), low, high, p,
-        survival.log_rank((ours, seen[0]), (theirs, seen[1])), survival.detectable(differences, alpha=alpha / family),
-        _refusal(pairs, tolerance), not yoked, family, min(1.0, family * p), confidence,
-        _unmet(pairs) if yoked else {}, _rested(pairs) if yoked else None, _token_gap(pairs) if yoked else math.nan,
-    )  # fmt: skip
+        first.arm,
+        second.arm,
+        len(pairs),
+        UNITS[clock],
+        horizon,
+        float(np.mean(ours)),
+        float(np.mean(theirs)),
+        sum(seen[0]),
+        sum(seen[1]),
+        float(np.mean(differences)),
+        low,
+        high,
+        p,
+        survival.log_rank((ours, seen[0]), (theirs, seen[1])),
+        survival.detectable(differences, alpha=alpha / family),
+        _refusal(pairs, tolerance),
+        not yoked,
+        family,
+        min(1.0, family * p),
+        confidence,
+        _unmet(pairs) if yoked else {},
+        _rested(pairs) if yoked else None,
+        _token_gap(pairs) if yoked else math.nan,
+    )
 
 
 def _unmet(pairs: Sequence[tuple[Outcome, Outcome]]) -> dict[str, tuple[int, int]]:
@@ -183,8 +205,9 @@ def _rested(pairs: Sequence[tuple[Outcome, Outcome]]) -> tuple[int, int, int] | 
     found = [
         (second.name, theirs.loss_tokens)
         for first, second in pairs
-        for theirs, ours in zip(first.ledger, second.ledger, strict=False) if ours.rested
-    ]  # fmt: skip
+        for theirs, ours in zip(first.ledger, second.ledger, strict=False)
+        if ours.rested
+    ]
     return (len(found), len({name for name, _ in found}), sum(tokens for _, tokens in found)) if found else None
 
 

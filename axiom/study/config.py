@@ -16,9 +16,12 @@ WINDOW = 3
 """Evaluations that are pooled to tell whether a run has generalised."""
 Clock = Literal["iteration", "optimizer_step", "trained_tokens", "generated_tokens", "wall_seconds"]
 UNITS: dict[str, str] = {
-    "iteration": "iterations", "optimizer_step": "optimizer steps", "trained_tokens": "trained tokens",
-    "generated_tokens": "generated tokens", "wall_seconds": "seconds",
-}  # fmt: skip
+    "iteration": "iterations",
+    "optimizer_step": "optimizer steps",
+    "trained_tokens": "trained tokens",
+    "generated_tokens": "generated tokens",
+    "wall_seconds": "seconds",
+}
 """What each clock counts, in the plural."""
 
 
@@ -135,8 +138,11 @@ def plan(study: StudyConfig, seed: int) -> list[ExperimentConfig]:
     for arm in sorted(study.arms, key=lambda arm: arm != "expert_iteration"):
         replays = study.yoked and ARMS[arm].yoked
         changed = study.settings | {
-            "name": run_name(study, arm, seed), "arm": arm, "seed": seed, "yoke": expert if replays else "",
-        }  # fmt: skip
+            "name": run_name(study, arm, seed),
+            "arm": arm,
+            "seed": seed,
+            "yoke": expert if replays else "",
+        }
         configs.append(load_config(study.preset, (), **changed))
         check_families(configs[-1].problems)
         _refuse_resting(study, configs[-1])

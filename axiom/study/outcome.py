@@ -66,10 +66,18 @@ def read(experiment: Experiment, reading: Reading) -> Outcome:
     at = stable_from(curve, reading.level)
     clocks = clock_readings(metrics, split, clock)
     return Outcome(
-        config.name, config.arm, config.seed, config.yoke, float(clocks[-1] if at is None else clocks[at]),
-        at is not None, float(clocks[-1]), detect(curve, config.detection).kind, float(curve.val_accuracy[-1]),
-        tuple(metrics), tuple(ledger.read(experiment)),
-    )  # fmt: skip
+        config.name,
+        config.arm,
+        config.seed,
+        config.yoke,
+        float(clocks[-1] if at is None else clocks[at]),
+        at is not None,
+        float(clocks[-1]),
+        detect(curve, config.detection).kind,
+        float(curve.val_accuracy[-1]),
+        tuple(metrics),
+        tuple(ledger.read(experiment)),
+    )
 
 
 def _ran_out_of_patience(curve: Curve, patience: int) -> bool:

@@ -120,9 +120,13 @@ def fewest_pairs(alpha: float, comparisons: int = 1) -> int:
 
 
 def power(
-    differences: Sequence[float], shift: float, alpha: float = 0.05, seed: int = 0, trials: int = 400,
+    differences: Sequence[float],
+    shift: float,
+    alpha: float = 0.05,
+    seed: int = 0,
+    trials: int = 400,
     pairs: int | None = None,
-) -> float:  # fmt: skip
+) -> float:
     """Chance that the sign-flip test finds a mean difference of `shift`, at this spread and number of pairs.
 
     Samples `pairs` (as many as there are differences) from the smoothed differences, adds the shift and tests: with all

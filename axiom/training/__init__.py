@@ -81,15 +81,29 @@ def train(
     from axiom.training.loop import run
 
     return run(
-        examples, model=model, config=config, previous=previous, out=out, seed=seed, iteration=iteration,
-        first_step=first_step, on_step=on_step, steps=steps, kept=kept,
-    )  # fmt: skip
+        examples,
+        model=model,
+        config=config,
+        previous=previous,
+        out=out,
+        seed=seed,
+        iteration=iteration,
+        first_step=first_step,
+        on_step=on_step,
+        steps=steps,
+        kept=kept,
+    )
 
 
 def score(
-    traces: Sequence[Trace], *, model: ModelConfig, config: TrainingConfig, policy: Policy, kept: Kept,
+    traces: Sequence[Trace],
+    *,
+    model: ModelConfig,
+    config: TrainingConfig,
+    policy: Policy,
+    kept: Kept,
     merged: bool = False,
-) -> "np.ndarray":  # fmt: skip
+) -> "np.ndarray":
     """Log-probabilities that the trainer's model with `policy` in force gives the drawn tokens, trace after trace.
 
     They are of temperature 1. Tokens beyond `config.max_length`, or where positions depend on the length of the whole

@@ -55,9 +55,14 @@ class Pack:
             start = end - length
             mine = (self.sources_N >= start) & (self.sources_N < end)
             yield Pack(
-                self.ids_T[start:end], self.positions_T[start:end], self.sources_N[mine] - start, self.targets_N[mine],
-                self.weights_N[mine], torch.tensor([0, length], dtype=torch.int32), (length,),
-            )  # fmt: skip
+                self.ids_T[start:end],
+                self.positions_T[start:end],
+                self.sources_N[mine] - start,
+                self.targets_N[mine],
+                self.weights_N[mine],
+                torch.tensor([0, length], dtype=torch.int32),
+                (length,),
+            )
 
 
 def encoded(examples: Sequence[Example], tokenizer: Any) -> list[Encoded]:
@@ -183,6 +188,11 @@ def pack(content: Sequence[Encoded], total_weight: float) -> Pack:
         positions += range(len(example.tokens))
         offsets.append(end)
     return Pack(
-        torch.tensor(ids), torch.tensor(positions), torch.tensor(sources), torch.tensor(targets), torch.tensor(weights),
-        torch.tensor(offsets, dtype=torch.int32), tuple(len(example.tokens) for example in content),
-    )  # fmt: skip
+        torch.tensor(ids),
+        torch.tensor(positions),
+        torch.tensor(sources),
+        torch.tensor(targets),
+        torch.tensor(weights),
+        torch.tensor(offsets, dtype=torch.int32),
+        tuple(len(example.tokens) for example in content),
+    )

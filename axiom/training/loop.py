@@ -30,10 +30,19 @@ SMALLEST_PASS_TOKENS = 32
 
 
 def run(
-    examples: Sequence[Example], *, model: ModelConfig, config: TrainingConfig, previous: Policy, out: Path, seed: int,
-    iteration: int, first_step: int, on_step: Callable[[LossStep], None] | None, steps: int | None,
+    examples: Sequence[Example],
+    *,
+    model: ModelConfig,
+    config: TrainingConfig,
+    previous: Policy,
+    out: Path,
+    seed: int,
+    iteration: int,
+    first_step: int,
+    on_step: Callable[[LossStep], None] | None,
+    steps: int | None,
     kept: Kept | None = None,
-) -> list[LossStep]:  # fmt: skip
+) -> list[LossStep]:
     """See `axiom.training.train`."""
     kept = kept or Kept()
     trainable = prepare(model, config, previous, seed, kept)
@@ -80,10 +89,15 @@ class _Step:
         """Waits for the step's end."""
         loss, norm = self.found_2.tolist()
         return LossStep(
-            iteration=iteration, step=number, loss=loss, learning_rate=self.learning_rate, examples=len(self.batch),
+            iteration=iteration,
+            step=number,
+            loss=loss,
+            learning_rate=self.learning_rate,
+            examples=len(self.batch),
             loss_tokens=sum(example.loss_tokens for example in self.batch),
-            tokens=sum(len(example.tokens) for example in self.batch), grad_norm=norm,
-        )  # fmt: skip
+            tokens=sum(len(example.tokens) for example in self.batch),
+            grad_norm=norm,
+        )
 
 
 def _one_behind(steps: Iterator[_Step]) -> Iterator[_Step]:

@@ -179,9 +179,12 @@ def lora_config(config: TrainingConfig) -> LoraConfig:
     """Peft's settings for `config`."""
     targets = config.target_modules if isinstance(config.target_modules, str) else list(config.target_modules)
     return LoraConfig(
-        r=config.lora_r, lora_alpha=config.lora_alpha, lora_dropout=config.lora_dropout, task_type="CAUSAL_LM",
+        r=config.lora_r,
+        lora_alpha=config.lora_alpha,
+        lora_dropout=config.lora_dropout,
+        task_type="CAUSAL_LM",
         target_modules=targets,
-    )  # fmt: skip
+    )
 
 
 def save_adapter(trainable: Trainable, model: ModelConfig, out: Path, merged: Path | None) -> None:

@@ -80,9 +80,14 @@ class _LowRankLinear(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x_TI: torch.Tensor, weight_OI: torch.Tensor, bias_O: torch.Tensor | None, views: _Views, scale: float,
+        ctx: Any,
+        x_TI: torch.Tensor,
+        weight_OI: torch.Tensor,
+        bias_O: torch.Tensor | None,
+        views: _Views,
+        scale: float,
         _trained: torch.Tensor,
-    ) -> torch.Tensor:  # fmt: skip
+    ) -> torch.Tensor:
         low_TR = x_TI @ views.a_RI.T
         y_TO = torch.nn.functional.linear(x_TI, weight_OI, bias_O)
         y_TO.addmm_(low_TR, views.b_OR.T, alpha=scale)

@@ -170,10 +170,14 @@ def pad(pack: Pack) -> Pack:
     grow = torch.nn.functional.pad
     offsets_S = grow(pack.offsets_S, (0, sequences + 1 - len(pack.offsets_S)), value=length)
     return Pack(
-        grow(pack.ids_T, (0, extra_T)), torch.cat([pack.positions_T, torch.arange(extra_T)]),
-        grow(pack.sources_N, (0, extra_N)), grow(pack.targets_N, (0, extra_N)), grow(pack.weights_N, (0, extra_N)),
-        offsets_S, (*pack.lengths, extra_T),
-    )  # fmt: skip
+        grow(pack.ids_T, (0, extra_T)),
+        torch.cat([pack.positions_T, torch.arange(extra_T)]),
+        grow(pack.sources_N, (0, extra_N)),
+        grow(pack.targets_N, (0, extra_N)),
+        grow(pack.weights_N, (0, extra_N)),
+        offsets_S,
+        (*pack.lengths, extra_T),
+    )
 
 
 def rung(tokens: int) -> int:

@@ -76,8 +76,10 @@ def _scored(model: Any, path: TrainPath, traces: Sequence[Trace], max_length: in
     within = [text for text in texts if text.loss_tokens > 0]
     found = scores(model, to_device(pack(within, 1.0), model.device), path).tolist() if within else []
     parts = iter(found)
-    return np.array([
-        next(parts) if place < text.loss_tokens else np.nan
-        for trace, text in zip(traces, texts, strict=True)
-        for place in range(len(trace.tokens))
-    ])  # fmt: skip
+    return np.array(
+        [
+            next(parts) if place < text.loss_tokens else np.nan
+            for trace, text in zip(traces, texts, strict=True)
+            for place in range(len(trace.tokens))
+        ]
+    )

@@ -32,11 +32,16 @@ from axiom.verification import Candidate, CandidateVerdict
 from axiom.visible import visible_json
 
 FORMATS = (".jsonl", ".parquet")
-_VERDICTS = pa.schema([
-    pa.field("candidate_id", pa.string(), False), pa.field("outcome", pa.string(), False),
-    pa.field("cases_passed", pa.int32(), False), pa.field("cases_total", pa.int32(), False),
-    pa.field("wall_ms", pa.float64(), False), pa.field("detail", pa.string(), False),
-])  # fmt: skip
+_VERDICTS = pa.schema(
+    [
+        pa.field("candidate_id", pa.string(), False),
+        pa.field("outcome", pa.string(), False),
+        pa.field("cases_passed", pa.int32(), False),
+        pa.field("cases_total", pa.int32(), False),
+        pa.field("wall_ms", pa.float64(), False),
+        pa.field("detail", pa.string(), False),
+    ]
+)
 _LONGEST_FIELD = 2**31 - 1  # of a CSV file, in characters
 _SHOWN = 80
 

@@ -102,10 +102,14 @@ class Verifier:
             raise DataError(f"candidate {candidate.candidate_id!r} has no cases, so nothing could fail; give it one")
         cpu_seconds = candidate.timeout_s or self._config.cpu_seconds
         return Program(
-            candidate.code, candidate.entry_point, tuple(_arguments(case.args) for case in candidate.cases),
-            cpu_seconds, cpu_seconds * self._config.wall_factor, (candidate.memory_mb or self._config.memory_mb) << 20,
+            candidate.code,
+            candidate.entry_point,
+            tuple(_arguments(case.args) for case in candidate.cases),
+            cpu_seconds,
+            cpu_seconds * self._config.wall_factor,
+            (candidate.memory_mb or self._config.memory_mb) << 20,
             self._config.output_kb << 10,
-        )  # fmt: skip
+        )
 
 
 class AnswersOnly(Verifier):
@@ -160,9 +164,14 @@ def _verdict(candidate: Candidate, run: Run | Quarantined) -> CandidateVerdict:
         return CandidateVerdict(candidate.candidate_id, Outcome.FORBIDDEN, 0, total, 0.0, 0.0, detail)
     found = judge(run, [_expected(case.expected) for case in candidate.cases], candidate.comparison == "close")
     return CandidateVerdict(
-        candidate.candidate_id, found.outcome, found.cases_passed, total, 1000 * run.cpu_seconds,
-        1000 * run.wall_seconds, found.detail,
-    )  # fmt: skip
+        candidate.candidate_id,
+        found.outcome,
+        found.cases_passed,
+        total,
+        1000 * run.cpu_seconds,
+        1000 * run.wall_seconds,
+        found.detail,
+    )
 
 
 def verify_samples(
@@ -262,9 +271,15 @@ class _SampleRun:
 def _as_verdict(sample_id: str, seen: _Seen) -> Verdict:
     found = seen.found
     return Verdict(
-        sample_id=sample_id, outcome=found.outcome, cases_passed=found.cases_passed, cases_total=found.cases_total,
-        cpu_ms=found.cpu_ms, wall_ms=found.wall_ms, detail=found.detail, audit_passed=seen.audit_passed,
-    )  # fmt: skip
+        sample_id=sample_id,
+        outcome=found.outcome,
+        cases_passed=found.cases_passed,
+        cases_total=found.cases_total,
+        cpu_ms=found.cpu_ms,
+        wall_ms=found.wall_ms,
+        detail=found.detail,
+        audit_passed=seen.audit_passed,
+    )
 
 
 def answer_verdict(problem: Problem, sample: Sample, without: tuple[str, ...] = ()) -> Verdict:
@@ -281,9 +296,14 @@ def answer_verdict(problem: Problem, sample: Sample, without: tuple[str, ...] = 
         passed = (type(expected) is str and text == expected.strip()) or same_literal(text, expected)
         outcome, detail = (Outcome.PASSED if passed else Outcome.WRONG_ANSWER), ""
     return Verdict(
-        sample_id=sample.sample_id, outcome=outcome, cases_passed=int(outcome == Outcome.PASSED), cases_total=1,
-        cpu_ms=0.0, wall_ms=0.0, detail="" if outcome == Outcome.PASSED else detail or f"got {text[:200]}",
-    )  # fmt: skip
+        sample_id=sample.sample_id,
+        outcome=outcome,
+        cases_passed=int(outcome == Outcome.PASSED),
+        cases_total=1,
+        cpu_ms=0.0,
+        wall_ms=0.0,
+        detail="" if outcome == Outcome.PASSED else detail or f"got {text[:200]}",
+    )
 
 
 def same_literal(text: str, expected: Any) -> bool:

@@ -72,9 +72,15 @@ class Rates:
     def row(self) -> dict[str, Any]:
         """The rates as a JSON-able row."""
         usual = MEASURED.get(self.family)
-        return {"family": self.family, "problems": self.problems, "cheats": self.planted, "rejection": self.rejection,
-                "usual": usual.rejected / usual.cheats if usual else None, "valid_forms": self.valid_forms,
-                "acceptance": self.acceptance}  # fmt: skip
+        return {
+            "family": self.family,
+            "problems": self.problems,
+            "cheats": self.planted,
+            "rejection": self.rejection,
+            "usual": usual.rejected / usual.cheats if usual else None,
+            "valid_forms": self.valid_forms,
+            "acceptance": self.acceptance,
+        }
 
 
 def audit_rates(splits: Mapping[str, Sequence[Problem]], each: int = AUDITED) -> list[dict[str, Any]]:
@@ -146,8 +152,18 @@ def audit_problems(family: str, problems: Sequence[Problem], run: Run | None = N
                 counts["accepted"] += 1
             else:
                 refused.append(f"{name} {problem.problem_id}")
-    return Rates(family, len(problems), counts["constant"], counts["table"], counts["mutant"], counts["rejected"],
-                 counts["forms"], counts["accepted"], tuple(survivors), tuple(refused))  # fmt: skip
+    return Rates(
+        family,
+        len(problems),
+        counts["constant"],
+        counts["table"],
+        counts["mutant"],
+        counts["rejected"],
+        counts["forms"],
+        counts["accepted"],
+        tuple(survivors),
+        tuple(refused),
+    )
 
 
 def cheats(problem: Problem) -> Iterator[tuple[str, str]]:
@@ -186,16 +202,26 @@ def valid_forms(problem: Problem) -> Iterator[tuple[str, str]]:
     )
     yield "typing imports", f"from typing import Any, List, Optional\n\n{source}"
     yield "main guard", f"{source}\n\nif __name__ == '__main__':\n    raise SystemExit('the guard must not run')\n"
-    yield "class", (f"{inner}\n\nclass Solution:\n    def {name}(self, *args):\n        return {call}\n\n\n"
-                    f"def {name}(*args):\n    return Solution().{name}(*args)\n")  # fmt: skip
+    yield (
+        "class",
+        (
+            f"{inner}\n\nclass Solution:\n    def {name}(self, *args):\n        return {call}\n\n\n"
+            f"def {name}(*args):\n    return Solution().{name}(*args)\n"
+        ),
+    )
     yield "docstring", f'"""A module."""\n\n{inner}\n\ndef {name}(*args):\n    """What it does."""\n    return {call}\n'
     yield (
         "type hints",
         f"{inner}\n\ndef {name}(*args: object) -> object:\n    result: object = {call}\n    return result\n",
     )
     yield "lambda", f"{inner}\n\n{name} = lambda *args: {call}\n"
-    yield "recursion", (f"{inner}\n\ndef {name}(*args, depth=3):\n    if depth:\n"
-                        f"        return {name}(*args, depth=depth - 1)\n    return {call}\n")  # fmt: skip
+    yield (
+        "recursion",
+        (
+            f"{inner}\n\ndef {name}(*args, depth=3):\n    if depth:\n"
+            f"        return {name}(*args, depth=depth - 1)\n    return {call}\n"
+        ),
+    )
     yield "generator", f"{inner}\n\ndef {name}(*args):\n    def one():\n        yield {call}\n    return next(one())\n"
 
 

@@ -70,11 +70,22 @@ def build(
     parts = (family.name, name, description, family.signature, source, *(c.args + c.expected for c in shown + hidden))
     problem = Problem.model_construct(
         problem_id=hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20],
-        family=family.name, variant=name, difficulty=difficulty, split=plan.split, title=family.title,
-        description=description, signature=family.signature, entry_point=family.entry_point, kind="program",
-        comparison="exact", shown=shown, cases=hidden, reference_solution=source,
-        input_data=hidden[0].args, expected_output=hidden[0].expected,
-    )  # fmt: skip
+        family=family.name,
+        variant=name,
+        difficulty=difficulty,
+        split=plan.split,
+        title=family.title,
+        description=description,
+        signature=family.signature,
+        entry_point=family.entry_point,
+        kind="program",
+        comparison="exact",
+        shown=shown,
+        cases=hidden,
+        reference_solution=source,
+        input_data=hidden[0].args,
+        expected_output=hidden[0].expected,
+    )
     if drawing.scarce and not second_cases(family, problem, plan.stretch):
         return None
     return problem, mark

@@ -119,9 +119,15 @@ class Drawing:
     """Calls of one problem as they are drawn. No call in `taken` is drawn, and every call drawn is put there."""
 
     def __init__(
-        self, family: Family, variant: Variant, source: str, run: Callable[..., Any], rng: random.Random, size: int,
+        self,
+        family: Family,
+        variant: Variant,
+        source: str,
+        run: Callable[..., Any],
+        rng: random.Random,
+        size: int,
         taken: set[str],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.family, self.variant, self.source, self.run = family, variant, source, run
         self.rng, self.size, self.taken = rng, size, taken
         self.scarce = False  # whether new calls or varied answers were hard to find

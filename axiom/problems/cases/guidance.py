@@ -29,9 +29,11 @@ Call = tuple[Sequence[Any], Any]
 """Arguments and the right answer."""
 
 _BOUNDARIES: dict[type[ast.cmpop], tuple[Run, Run]] = {
-    ast.Lt: (operator.lt, operator.le), ast.LtE: (operator.le, operator.lt), ast.Gt: (operator.gt, operator.ge),
+    ast.Lt: (operator.lt, operator.le),
+    ast.LtE: (operator.le, operator.lt),
+    ast.Gt: (operator.gt, operator.ge),
     ast.GtE: (operator.ge, operator.gt),
-}  # fmt: skip
+}
 _OPERATORS: dict[type[ast.operator], tuple[Run, Run]] = {
     ast.Sub: (operator.sub, operator.add),
     ast.Mult: (operator.mul, operator.add),
@@ -167,11 +169,37 @@ def _answers_otherwise(mutant: Run, args: Sequence[Any], expected: Any) -> bool:
     return type(found) is not type(expected) or found != expected
 
 
-_FIELDS = frozenset((
-    "args", "body", "comparators", "defaults", "elt", "elts", "exc", "func", "generators", "ifs", "iter", "key", "keys",
-    "keywords", "left", "lower", "operand", "orelse", "right", "slice", "step", "target", "targets", "test", "upper",
-    "value", "values",
-))  # fmt: skip
+_FIELDS = frozenset(
+    (
+        "args",
+        "body",
+        "comparators",
+        "defaults",
+        "elt",
+        "elts",
+        "exc",
+        "func",
+        "generators",
+        "ifs",
+        "iter",
+        "key",
+        "keys",
+        "keywords",
+        "left",
+        "lower",
+        "operand",
+        "orelse",
+        "right",
+        "slice",
+        "step",
+        "target",
+        "targets",
+        "test",
+        "upper",
+        "value",
+        "values",
+    )
+)
 """Fields of nodes under which doubtful places lie."""
 
 
@@ -284,10 +312,16 @@ class _Rewriting:
 
 _USUAL: dict[str, Any] = {"max": max, "min": min, "set": set}
 _REWRITES: dict[type[ast.AST], Callable[[_Rewriting, Any], ast.AST]] = {
-    ast.BinOp: _Rewriting._operator, ast.UnaryOp: _Rewriting._negative, ast.Compare: _Rewriting._comparison,
-    ast.If: _Rewriting._branch, ast.IfExp: _Rewriting._branch, ast.comprehension: _Rewriting._filter,
-    ast.BoolOp: _Rewriting._either, ast.While: _Rewriting._loop, ast.Name: _Rewriting._word,
-}  # fmt: skip
+    ast.BinOp: _Rewriting._operator,
+    ast.UnaryOp: _Rewriting._negative,
+    ast.Compare: _Rewriting._comparison,
+    ast.If: _Rewriting._branch,
+    ast.IfExp: _Rewriting._branch,
+    ast.comprehension: _Rewriting._filter,
+    ast.BoolOp: _Rewriting._either,
+    ast.While: _Rewriting._loop,
+    ast.Name: _Rewriting._word,
+}
 
 
 def _name(name: str, at: Any) -> ast.Name:
@@ -295,8 +329,9 @@ def _name(name: str, at: Any) -> ast.Name:
 
 
 def _call(name: str, at: Any, *args: ast.expr) -> ast.Call:
-    return ast.Call(_name(name, at), list(args), [], lineno=at.lineno, col_offset=0, end_lineno=at.lineno,
-                    end_col_offset=0)  # fmt: skip
+    return ast.Call(
+        _name(name, at), list(args), [], lineno=at.lineno, col_offset=0, end_lineno=at.lineno, end_col_offset=0
+    )
 
 
 def _bounded(*bounds: int) -> range:

@@ -9,8 +9,19 @@ from typing import Any
 from axiom.problems.space import Variant
 
 STRATA = (
-    "typical", "empty", "negative", "long", "single", "repeated", "big", "zero", "typical", "long", "big", "negative",
-)  # fmt: skip
+    "typical",
+    "empty",
+    "negative",
+    "long",
+    "single",
+    "repeated",
+    "big",
+    "zero",
+    "typical",
+    "long",
+    "big",
+    "negative",
+)
 """In the order hidden cases are drawn; drawers treat a stratum that says nothing to them as typical."""
 
 SPRINKLED = 0.5

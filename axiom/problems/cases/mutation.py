@@ -11,24 +11,60 @@ MOST_ROUNDS = 20_000
 """Rounds of its loops and comprehensions that an edited program may run on one call before it counts as endless."""
 
 _COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
-    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
-    ast.In: ast.NotIn, ast.NotIn: ast.In,
-}  # fmt: skip
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+}
 _OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
-    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.FloorDiv: ast.Mult, ast.Mod: ast.FloorDiv,
-}  # fmt: skip
-_NAMES = {"max": "min", "min": "max", "sorted": "list", "abs": "int", "sum": "len", "upper": "lower",
-          "lower": "upper", "set": "list", "append": "count"}  # fmt: skip
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Add,
+    ast.FloorDiv: ast.Mult,
+    ast.Mod: ast.FloorDiv,
+}
+_NAMES = {
+    "max": "min",
+    "min": "max",
+    "sorted": "list",
+    "abs": "int",
+    "sum": "len",
+    "upper": "lower",
+    "lower": "upper",
+    "set": "list",
+    "append": "count",
+}
 
 WRAPPERS = (
-    "f(args[0][:-1], *args[1:])", "f(args[0][1:], *args[1:])", "f(args[0][::-1], *args[1:])",
-    "f(args[0][:4], *args[1:])", "f(sorted(args[0]), *args[1:])", "f(list(dict.fromkeys(args[0])), *args[1:])",
-    "f(args[0] + 1, *args[1:])", "f(args[0] - 1, *args[1:])", "f(abs(args[0]), *args[1:])",
-    "f(int(float(args[0])), *args[1:])", "f(*args[::-1])", "f(*args) if args[0] else None",
-    "f(*args) + 1", "f(*args) - 1", "-f(*args)", "abs(f(*args))", "int(float(f(*args)))", "f(*args)[::-1]",
-    "f(*args)[:-1]", "f(*args)[1:]", "sorted(f(*args))", "f(*args).lower()", "f(*args).strip()",
+    "f(args[0][:-1], *args[1:])",
+    "f(args[0][1:], *args[1:])",
+    "f(args[0][::-1], *args[1:])",
+    "f(args[0][:4], *args[1:])",
+    "f(sorted(args[0]), *args[1:])",
+    "f(list(dict.fromkeys(args[0])), *args[1:])",
+    "f(args[0] + 1, *args[1:])",
+    "f(args[0] - 1, *args[1:])",
+    "f(abs(args[0]), *args[1:])",
+    "f(int(float(args[0])), *args[1:])",
+    "f(*args[::-1])",
+    "f(*args) if args[0] else None",
+    "f(*args) + 1",
+    "f(*args) - 1",
+    "-f(*args)",
+    "abs(f(*args))",
+    "int(float(f(*args)))",
+    "f(*args)[::-1]",
+    "f(*args)[:-1]",
+    "f(*args)[1:]",
+    "sorted(f(*args))",
+    "f(*args).lower()",
+    "f(*args).strip()",
     "[int(float(x)) for x in f(*args)]",
-)  # fmt: skip
+)
 """Off by one, reversed, cut short, swapped operands, lost precision above 2**53, a forgotten empty input."""
 
 

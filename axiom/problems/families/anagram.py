@@ -35,7 +35,7 @@ _QUESTIONS = {
     "spell": Option(5, "how many times b can be spelt with the characters of a, or 0 if b is empty",
                     "min(a.count(c) // b.count(c) for c in b) if b else 0",
                     lambda x, y: min((x[c] // k for c, k in y.items()), default=0)),
-}  # fmt: skip
+}
 
 
 def describe(v: Variant) -> str:
@@ -69,4 +69,4 @@ FAMILY = Family(
     name="anagram", title="Anagrams and shared characters", entry_point="compare_characters",
     parameters="a: str, b: str", returns="int", axes={"question": _QUESTIONS, "view": VIEWS, "finish": FINISH},
     describe=describe, program=program, solve=solve, sample=sample, language=inputs.one_language, accepts_any=True,
-)  # fmt: skip
+)

@@ -14,13 +14,13 @@ from axiom.problems.vocabulary import FINISH
 
 _FLAT = [(0, ("+",)), (0, ("-",)), (0, ("*",)), (1, ("+-",)), (1, ("+*",)), (1, ("-*",)), (2, ("+-*",)), (1, ("/",)),
          (2, ("+/",)), (2, ("-/",)), (2, ("*/",)), (3, ("+-*/",)), (0, ("@",)), (1, ("+@",)), (1, ("-@",)),
-         (2, ("*@",)), (2, ("+-@",)), (3, ("+-*@",)), (4, ("+-*/@",))]  # fmt: skip
+         (2, ("*@",)), (2, ("+-@",)), (3, ("+-*@",)), (4, ("+-*/@",))]
 _LADDERS = [(0, ("+-", "*")), (0, ("*", "+-")), (0, ("+", "*")), (0, ("*", "+")), (0, ("-", "*")), (0, ("*", "-")),
             (1, ("+", "-", "*")), (1, ("*", "-", "+")), (1, ("-", "+", "*")), (1, ("*", "+", "-")),
             (1, ("+-", "*/")), (1, ("*/", "+-")), (1, ("+-", "/")), (1, ("/", "+-")), (1, ("+*", "-/")),
             (1, ("-/", "+*")), (2, ("+-", "*", "/")), (2, ("/", "*", "+-")), (1, ("+-", "*@")), (1, ("*@", "+-")),
             (1, ("@", "+-", "*")), (1, ("+-", "*", "@")), (1, ("+-@", "*")), (2, ("@", "+-", "*/")),
-            (2, ("+-", "*/", "@")), (2, ("*/", "+-", "@"))]  # fmt: skip
+            (2, ("+-", "*/", "@")), (2, ("*/", "+-", "@"))]
 
 _CHAINS = {
     "left": Option(2, "from left to right", "", "left"),
@@ -110,12 +110,12 @@ def _climb(v: Variant, algebra: Algebra, read: str) -> str:
     atom = ["token = tokens.pop(0)", f"left = {read.format('token')}"]
     if v["brackets"].run:
         atom = ["token = tokens.pop(0)", "if token == '(':", f"    left = {whole}", "    tokens.pop(0)", "else:",
-                f"    left = {read.format('token')}"]  # fmt: skip
+                f"    left = {read.format('token')}"]
     tighter = "parse(LEVEL[op] + 1)" if v["grouping"].run == "left" else "parse(LEVEL[op])"
     parse = function(
         "def parse(lowest)", *atom, "while tokens and tokens[0] in LEVEL and LEVEL[tokens[0]] >= lowest:", "    op = tokens.pop(0)",
         f"    left = apply(op, left, {tighter})", "return left",
-    )  # fmt: skip
+    )
     main = function(
         FAMILY.signature, f"tokens = expression.split()\n\n{parse}\n", f"return {v['finish'].code.format(whole)}"
     )

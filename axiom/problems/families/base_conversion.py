@@ -52,14 +52,14 @@ _STEP = {
 
 def describe(v: Variant) -> str:
     return sentence(v["step"].words, f"Return the integer n in {v['base'].words} as a string (0 is written as the single digit for 0).", v["digits"].words,
-                    v["order"].words, v["width"].words, v["prefix"].words, v["negative"].words)  # fmt: skip
+                    v["order"].words, v["width"].words, v["prefix"].words, v["negative"].words)
 
 
 def program(v: Variant) -> str:
     digits, base = v["digits"].code, v["base"].code
     step = f"n = {v['step'].code}" if v["step"].code else ""
     body = [step, "m = abs(n)", f"out = {digits}[0] if m == 0 else ''", "while m:", f"    {v['order'].code.format(d=f'{digits}[m % {base}]')}",
-            f"    m //= {base}"]  # fmt: skip
+            f"    m //= {base}"]
     if v["width"].code:
         pad = f"out.{'ljust' if v['order'].run else 'rjust'}({v['width'].code}, {digits}[0])"
         body.append(f"out = {pad}")
@@ -95,4 +95,4 @@ FAMILY = Family(
     name="base_conversion", title="Numbers in another base", entry_point="to_base", parameters="n: int", returns="str",
     axes={"base": _BASES, "digits": _DIGITS, "order": _ORDER, "negative": _NEGATIVE, "width": _WIDTH, "prefix": _PREFIX, "step": _STEP},
     describe=describe, program=program, solve=solve, sample=sample, language=inputs.one_language, accepts_any=True,
-)  # fmt: skip
+)

@@ -28,13 +28,13 @@ _QUESTIONS = {
     "different": Option(5, "how many elements are not equal to {}", "", lambda ls, t: len(ls) - ls.count(t)),
     "steps": Option(2, "the number of times the loop body of this search for {t} runs: low = 0, high = len(nums); while low < high: mid = (low + high) // 2; "
                     "if nums[mid] stands before {t} in the sort order, low = mid + 1, else high = mid", "steps", None),
-}  # fmt: skip
+}
 _MISSING = {
     "minus": Option(0, "-1", "-1", lambda ls, place: -1),
     "length": Option(0, "len(nums)", "len(nums)", lambda ls, place: len(ls)),
     "place": Option(1, "-p - 1, where p is the least index at which it can be inserted so that the list stays sorted,", "-low - 1", lambda ls, place: -(place + 1)),
     "neighbour": Option(1, "the least index at which it can be inserted so that the list stays sorted", "low", lambda ls, place: place),
-}  # fmt: skip
+}
 _FINDING = {name: _QUESTIONS[name] for name in ("first", "last")}
 _OTHER = {name: option for name, option in _QUESTIONS.items() if name not in _FINDING}
 
@@ -54,7 +54,7 @@ def describe(v: Variant) -> str:
 
 def _search(before: str, name: str = "low") -> list[str]:
     return [f"{name}, high = 0, len(nums)", f"while {name} < high:", f"    mid = ({name} + high) // 2", f"    if nums[mid] {before} x:",
-            f"        {name} = mid + 1", "    else:", "        high = mid"]  # fmt: skip
+            f"        {name} = mid + 1", "    else:", "        high = mid"]
 
 
 def program(v: Variant) -> str:
@@ -78,7 +78,7 @@ def program(v: Variant) -> str:
     place = "low" if side == "left" else "low - 1"
     found = "low < len(nums) and nums[low] == x" if side == "left" else "low > 0 and nums[low - 1] == x"
     return function(FAMILY.signature, step, *lines, f"if {found}:", f"    return {finished(v['finish'], place)}",
-                    f"return {finished(v['finish'], v['missing'].code)}")  # fmt: skip
+                    f"return {finished(v['finish'], v['missing'].code)}")
 
 
 def solve(v: Variant, nums: list[int], x: int) -> int:
@@ -127,4 +127,4 @@ FAMILY = Family(
     name="binary_search", title="Searching a sorted list", entry_point="search", parameters="nums: list[int], x: int", returns="int",
     axes=({"question": _FINDING, "missing": _MISSING, **_SHARED}, {"question": _OTHER, **_SHARED}),
     describe=describe, program=program, solve=solve, sample=sample, language=lambda v: (v["direction"].run, v["target"].words),
-)  # fmt: skip
+)

@@ -17,7 +17,7 @@ _CHANGES = {
                         lambda k, i: -k if i & 1 else k),
     "every_third": Option(3, "Only letters at indices of s divisible by 3 are shifted.", "({k} if i % 3 == 0 else 0)",
                           lambda k, i: 0 if i % 3 else k),
-}  # fmt: skip
+}
 _DIRECTIONS = {
     "forward": Option(0, "forward", "+", 1),
     "backward": Option(0, "back", "-", -1),
@@ -29,7 +29,7 @@ _ALPHABETS = {
     "digits": Option(1, "digit (9 is followed by 0)", "", (string.digits,)),
     "lower_digits": Option(2, "lower-case letter, and likewise each digit among the digits,", "", (string.ascii_lowercase, string.digits)),
     "hex": Option(1, "character of '0123456789abcdef', in that order,", "", ("0123456789abcdef",)),
-}  # fmt: skip
+}
 _OTHERS = {
     "kept": Option(0, "Other characters stay as they are.", "c", lambda c: c),
     "dropped": Option(1, "Other characters are removed.", "''", lambda c: ""),
@@ -41,7 +41,7 @@ _SKIPPED = {
     **{name: Option(1, f"{words} stay as they are.", f"c in {marks!r}", marks)
        for name, words, marks in (("vowels", "Vowels (aeiou, either case)", "aeiouAEIOU"), ("xyz", "The letters x, y and z (either case)", "xyzXYZ"),
                                   ("ends", "The characters a, z, 0 and 9", "az09"))},
-}  # fmt: skip
+}
 _ENDS = {
     "plain": Option(0, "", "{}", lambda s: s),
     "reversed": Option(1, "Return the result reversed.", "{}[::-1]", lambda s: "".join(reversed(s))),
@@ -96,4 +96,4 @@ FAMILY = Family(
     axes={"shift": _SHIFTS, "direction": _DIRECTIONS, "alphabet": _ALPHABETS, "change": _CHANGES, "others": _OTHERS,
           "skipped": _SKIPPED, "end": _ENDS},
     describe=describe, program=program, solve=solve, sample=inputs.of(_text), accepts_any=True,
-)  # fmt: skip
+)

@@ -9,7 +9,7 @@ from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import FINISH, finished, sentence
 
 _COINS = {",".join(map(str, coins)): Option(0, ", ".join(map(str, coins)), repr(coins), coins)
-          for coins in ((1, 2, 5), (1, 3, 4), (2, 3, 7), (1, 5, 10), (2, 5), (3, 5), (4, 7), (1, 4, 6), (1, 2, 3), (3, 4, 5), (2, 4, 7), (1, 6, 9), (5, 6, 7), (1, 2, 4, 8))}  # fmt: skip
+          for coins in ((1, 2, 5), (1, 3, 4), (2, 3, 7), (1, 5, 10), (2, 5), (3, 5), (4, 7), (1, 4, 6), (1, 2, 3), (3, 4, 5), (2, 4, 7), (1, 6, 9), (5, 6, 7), (1, 2, 4, 8))}
 _QUESTIONS = {
     "ways": Option(2, "in how many ways the coins can add up to n (which coins and how many of each matters, their order does not)", "ways", None),
     "orders": Option(2, "how many different sequences of coins add up to n", "orders", None),
@@ -18,7 +18,7 @@ _QUESTIONS = {
     "possible": Option(3, "1 if some coins add up to n, else 0", "possible", None),
     "below": Option(5, "the greatest sum not above n that coins can add up to (no coins give 0)", "below", None),
     "gaps": Option(3, "how many of the amounts from 0 to n coins cannot add up to (no coins give 0)", "gaps", None),
-}  # fmt: skip
+}
 _EACH = {"any": Option(0, "There are enough coins of each value.", "", None)} | {
     str(k): Option(2, f"There {'is only 1 coin' if k == 1 else f'are only {k} coins'} of each value.", str(k), k)
     for k in (1, 2, 3, 4)
@@ -35,7 +35,7 @@ _LIMITED = {name: option for name, option in _EACH.items() if name != "any"}
 
 def describe(v: Variant) -> str:
     return sentence(f"Coins have the values {v['coins'].words}.", v["each"].words, "n is a natural number or 0.", v["amount"].words,
-                    f"Return {v['question'].words}.", v["finish"].words)  # fmt: skip
+                    f"Return {v['question'].words}.", v["finish"].words)
 
 
 _UNBOUNDED = {
@@ -46,12 +46,12 @@ _UNBOUNDED = {
     "possible": ("[1] + [0] * n", "for k in range(1, n + 1):\n    table[k] = max((table[k - coin] for coin in {coins} if coin <= k), default=0)", "table[n]"),
     "below": ("[1] + [0] * n", "for k in range(1, n + 1):\n    table[k] = max((table[k - coin] for coin in {coins} if coin <= k), default=0)", "max(k for k in range(n + 1) if table[k])"),
     "gaps": ("[1] + [0] * n", "for k in range(1, n + 1):\n    table[k] = max((table[k - coin] for coin in {coins} if coin <= k), default=0)", "table.count(0)"),
-}  # fmt: skip
+}
 _FROM_PAYMENTS = {
     "ways": "counts.count(n)" , "fewest": "min((c for total, c in payments if total == n), default=-1)",
     "most": "max((c for total, c in payments if total == n), default=-1)", "possible": "1 if n in counts else 0",
     "below": "max(total for total in counts if total <= n)", "gaps": "sum(1 for k in range(n + 1) if k not in counts)",
-}  # fmt: skip
+}
 
 
 def program(v: Variant) -> str:
@@ -68,7 +68,7 @@ def program(v: Variant) -> str:
         )
     return function(FAMILY.signature, step, "payments = [(0, 0)]", f"for coin in {coins}:",
                     f"    payments = [(total + used * coin, c + used) for total, c in payments for used in range({int(limit) + 1})]",
-                    "counts = [total for total, _ in payments]", f"return {finished(v['finish'], _FROM_PAYMENTS[kind])}")  # fmt: skip
+                    "counts = [total for total, _ in payments]", f"return {finished(v['finish'], _FROM_PAYMENTS[kind])}")
 
 
 def solve(v: Variant, n: int) -> int:
@@ -80,7 +80,7 @@ def solve(v: Variant, n: int) -> int:
     exact = [count for total, count in bags if total == n]
     reachable = {total for total, _ in bags}
     answers = {"ways": len(exact), "fewest": min(exact, default=-1), "most": max(exact, default=-1), "possible": int(n in reachable),
-               "below": max(reachable), "gaps": n + 1 - len(reachable)}  # fmt: skip
+               "below": max(reachable), "gaps": n + 1 - len(reachable)}
     return v["finish"].run(answers[kind])
 
 
@@ -115,4 +115,4 @@ FAMILY = Family(
         {"coins": _COINS, "question": _BOUNDED, "each": _LIMITED, "amount": _AMOUNT, "finish": FINISH},
     ),
     describe=describe, program=program, solve=solve, sample=sample, language=inputs.one_language,
-)  # fmt: skip
+)

@@ -23,7 +23,7 @@ _MATCH = {
     "vowels": Option(2, "Any two vowels (aeiou, lower case) match each other, besides equal characters.", "x == y or (x in 'aeiou' and y in 'aeiou')",
                      lambda x, y: x == y or {x, y} <= {*"aeiou"}),
     "near": Option(2, "Two characters match if their character codes differ by at most 1.", "abs(ord(x) - ord(y)) <= 1", lambda x, y: ord(x) - ord(y) in (-1, 0, 1)),
-}  # fmt: skip
+}
 _WORTH = {
     "one": Option(0, "its length", "1", lambda x: 1),
     "vowels": Option(
@@ -50,7 +50,7 @@ _SCORE = {
     "short_of_a": Option(1, "Return the length of a minus {}.", "len(a) - {}", lambda r, a, b: len(a) - r),
     "union": Option(1, "Return the sum of the lengths of a and b minus {}.", "len(a) + len(b) - {}", lambda r, a, b: len(b) + len(a) - r),
     "times": Option(1, "Return {} times the length of b.", "{} * len(b)", lambda r, a, b: len(b) * r),
-}  # fmt: skip
+}
 
 
 def describe(v: Variant) -> str:
@@ -77,7 +77,7 @@ def program(v: Variant) -> str:
             f"return {result}",
         )
     lines = ["best = 0", "rows = [[0] * (len(b) + 1)]", "for i, x in enumerate(a):", "    row = [0]", "    for j, y in enumerate(b):",
-             f"        here = rows[i][j] + {worth} if {match} else 0"]  # fmt: skip
+             f"        here = rows[i][j] + {worth} if {match} else 0"]
     if kind == "subsequence":
         lines.append("        here = max(here, rows[i][j + 1], row[j])")
     lines += ["        row.append(here)", "        best = max(best, here)", "    rows.append(row)"]
@@ -128,4 +128,4 @@ FAMILY = Family(
     name="common_subsequence", title="What two strings share in order", entry_point="shared", parameters="a: str, b: str", returns="int",
     axes={"kind": _KINDS, "match": _MATCH, "worth": _WORTH, "score": _SCORE, "view": VIEWS, "finish": FINISH},
     describe=describe, program=program, solve=solve, sample=sample, language=inputs.one_language,
-)  # fmt: skip
+)

@@ -18,7 +18,7 @@ _WHICH = {
     "nonzero": Option(1, "digits other than 0", "d != 0", bool),
     **{f"above_{k}": Option(1, f"digits greater than {k}", f"d > {k}", lambda d, k=k: d - k >= 1) for k in (1, 2, 4, 6)},
     **{f"below_{k}": Option(1, f"digits less than {k}", f"d < {k}", lambda d, k=k: d + 1 <= k) for k in (4, 7)},
-}  # fmt: skip
+}
 _EACH = {
     "same": Option(0, "the {}", "d", lambda d: d),
     "square": Option(1, "the squares of the {}", "d * d", lambda d: d**2),
@@ -26,7 +26,7 @@ _EACH = {
     "double": Option(1, "twice each of the {}", "2 * d", lambda d: d + d),
     "plus_1": Option(1, "one more than each of the {}", "d + 1", lambda d: 1 + d),
     "fold": Option(2, "twice each of the {}, less 9 where that is above 9,", "(2 * d if d < 5 else 2 * d - 9)", lambda d: d + d - (9 if d + d > 9 else 0)),
-}  # fmt: skip
+}
 _TOGETHER = {
     "sum": Option(0, "the sum of {}", "sum({})", sum),
     "largest": Option(1, "the largest of {} (0 if there are none)", "max({}, default=0)", lambda ds: max([0, *ds])),
@@ -36,7 +36,7 @@ _TOGETHER = {
     "product": Option(3, "the product of {} (1 if there are none)", "", math.prod),
     "alternating": Option(3, "the alternating sum of {} (the one at the highest place minus the next plus the one after that and so on)",
                           "sum(d if i % 2 == 0 else -d for i, d in enumerate({}))", lambda ds: sum(ds[::2]) - sum(ds[1::2])),
-}  # fmt: skip
+}
 
 
 def describe(v: Variant) -> str:
@@ -53,7 +53,7 @@ def program(v: Variant) -> str:
         body, source = [], "map(int, str(n))"
     else:
         body = ["digits = [n % B]".replace("B", v["base"].code), f"while n >= {v['base'].code}:", f"    n //= {v['base'].code}",
-                f"    digits.insert(0, n % {v['base'].code})"]  # fmt: skip
+                f"    digits.insert(0, n % {v['base'].code})"]
         source = "digits"
     inside = f"{v['each'].code} for d in {source}" + (f" if {v['which'].code}" if v["which"].code else "")
     if not v["together"].code:
@@ -90,4 +90,4 @@ FAMILY = Family(
     name="digit_sums", title="Digits of a number", entry_point="digits", parameters="n: int", returns="int",
     axes={"base": _BASES, "which": _WHICH, "each": _EACH, "together": _TOGETHER, "finish": FINISH},
     describe=describe, program=program, solve=solve, sample=sample, language=lambda v: v["base"].run,
-)  # fmt: skip
+)

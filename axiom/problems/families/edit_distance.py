@@ -15,7 +15,7 @@ _REPLACE = {str(k): Option(0, f"replacing a character by another costs {k}", str
     "near": Option(2, "replacing a character by another costs the difference of their character codes, but at most 3", "min(3, abs(ord(a[i]) - ord(b[j])))",
                    lambda a, b: sorted((ord(a) - ord(b), ord(b) - ord(a)))[1] if abs(ord(a) - ord(b)) < 3 else 3),
     "never": Option(0, "characters cannot be replaced", "99", lambda a, b: 99),
-}  # fmt: skip
+}
 _SWAP = {
     "no": Option(0, "", "", None),
     **{
@@ -58,7 +58,7 @@ def program(v: Variant) -> str:
         f"        best = rows[i][j] + (0 if a[i] == b[j] else {v['replace'].code})",
         f"        best = min(best, rows[i][j + 1] + {v['remove'].code}, row[j] + {v['add'].code})", *(swap if v["swap"].code else []),
         "        row.append(best)", "    rows.append(row)", f"return {finished(v['finish'], 'rows[-1][-1]')}",
-    )  # fmt: skip
+    )
 
 
 def solve(v: Variant, a: str, b: str) -> int:
@@ -99,7 +99,7 @@ def _pair(rng: random.Random, stratum: str, size: int) -> list[str]:
     """A string and an edited copy of it; now and then two that have little in common."""
     letters = "aeb" if stratum == "repeated" else "aeixbcdAB"
     length = {"empty": 0, "single": rng.randint(1, 2), "negative": rng.randint(2, 3), "small": rng.randint(3, 5),
-              "long": size + 5}.get(stratum, rng.randint(2, size))  # fmt: skip
+              "long": size + 5}.get(stratum, rng.randint(2, size))
     a = [rng.choice(letters) for _ in range(length)]
     b = list(a) if a and rng.random() < 0.7 else [rng.choice(letters) for _ in range(rng.randint(0, max(3, length)))]
     if stratum == "negative":  # two neighbours exchanged at the very beginning or end
@@ -138,4 +138,4 @@ FAMILY = Family(
     name="edit_distance", title="Edit distance with costs", entry_point="distance", parameters="a: str, b: str", returns="int",
     axes={"remove": _REMOVE, "add": _ADD, "replace": _REPLACE, "swap": _SWAP, "view": _VIEWS, "finish": FINISH},
     describe=describe, program=program, solve=solve, sample=sample, language=lambda v: v["view"].code,
-)  # fmt: skip
+)

@@ -19,7 +19,7 @@ def _tests(first: bool) -> dict[str, Option]:
            for k in divisors if k > 2},
         **{f"sum_{k}": Option(2, f"the sum of n's decimal digits is divisible by {k}", f"sum(int(d) for d in str(n)) % {k} == 0",
                               lambda n, k=k: sum(_digits(n)) // k * k == sum(_digits(n))) for k in ((2, 4) if first else (5, 7))},
-    }  # fmt: skip
+    }
 
 
 def _digits(n: int) -> list[int]:
@@ -44,7 +44,7 @@ _NEITHER = {
     "length": Option(2, "If neither holds, return the number of n's decimal digits as a string.", "str(len(str(n)))", lambda n: str(len(_digits(n)))),
     "reversed": Option(2, "If neither holds, return n's decimal digits in reverse order as a string.", "str(n)[::-1]",
                        lambda n: "".join(map(str, reversed(_digits(n))))),
-}  # fmt: skip
+}
 _UP_TO = {
     "n": Option(0, "", "", False),
     "joined": Option(3, "Return that for every number from 1 to n in place of n, joined by single spaces.", "", True),
@@ -104,4 +104,4 @@ FAMILY = Family(
     name="fizzbuzz", title="FizzBuzz with rules", entry_point="fizz", parameters="n: int", returns="str",
     axes={"first": _tests(True), "second": _tests(False), "words": _WORDS, "both": _BOTH, "neither": _NEITHER, "range": _UP_TO},
     describe=describe, program=program, solve=solve, sample=sample,
-)  # fmt: skip
+)

@@ -17,7 +17,7 @@ def _changes(name: str) -> dict[str, Option]:
         "half": Option(1, f"Take {name} // 2 (rounded down) in place of {name}.", f"{name} // 2", lambda x: x >> 1),
         "reversed": Option(3, f"Take the number whose decimal digits are those of {name} in reverse order in place of {name}.",
                            f"int(str({name})[::-1])", lambda x: sum(int(d) * 10**i for i, d in enumerate(str(x)))),
-    }  # fmt: skip
+    }
 
 
 _QUESTIONS = {
@@ -34,7 +34,7 @@ _QUESTIONS = {
                   lambda a, b: sum(_divisors(math.gcd(a, b)))),
     "digits": Option(4, "the sum of the decimal digits of their greatest common divisor (that of 0 and 0 is 0)", "sum(int(d) for d in str(x))",
                      lambda a, b: sum(map(int, str(math.gcd(a, b))))),
-}  # fmt: skip
+}
 
 
 def _divisors(n: int) -> set[int]:
@@ -45,7 +45,7 @@ def _divisors(n: int) -> set[int]:
 def describe(v: Variant) -> str:
     pair = "the two" if v["a"].words or v["b"].words else "a and b"
     return sentence("a and b are natural numbers or 0.", v["a"].words, v["b"].words, f"Of {pair} return {v['question'].words}.",
-                    v["finish"].words)  # fmt: skip
+                    v["finish"].words)
 
 
 def program(v: Variant) -> str:
@@ -92,4 +92,4 @@ FAMILY = Family(
     name="gcd_lcm", title="Common divisors and multiples", entry_point="common", parameters="a: int, b: int", returns="int",
     axes={"a": _changes("a"), "b": _changes("b"), "question": _QUESTIONS, "finish": FINISH},
     describe=describe, program=program, solve=solve, sample=sample, language=lambda v: "range" in v["question"].code,
-)  # fmt: skip
+)

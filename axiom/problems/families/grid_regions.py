@@ -24,7 +24,7 @@ _NEAR = {
                 lambda a, b: max(abs(a[0] - b[0]), abs(a[1] - b[1])) == 1),
     "knight": Option(1, "a chess knight's move away", "((1, 2), (1, -2), (-1, 2), (-1, -2), (2, 1), (2, -1), (-2, 1), (-2, -1))",
                      lambda a, b: {abs(a[0] - b[0]), abs(a[1] - b[1])} == {1, 2}),
-}  # fmt: skip
+}
 _KEPT = {
     "all": Option(0, "", "", lambda cells, h, w: True),
     **{f"large_{k}": Option(1, f"Regions of fewer than {k} cells are ignored.", f"len(region) >= {k}", lambda cells, h, w, k=k: len(cells) > k - 1) for k in (2, 3)},
@@ -32,7 +32,7 @@ _KEPT = {
                     "all(0 < r < len(grid) - 1 and 0 < c < len(grid[0]) - 1 for r, c in region)",
                     lambda cells, h, w: not any(r in (0, h - 1) or c in (0, w - 1) for r, c in cells)),
     "top": Option(2, "Regions without a cell in the first row are ignored.", "any(r == 0 for r, _ in region)", lambda cells, h, w: min(cells)[0] == 0),
-}  # fmt: skip
+}
 _RESULTS = {
     "count": Option(0, "how many regions there are", "len(regions)", len),
     "largest": Option(1, "the number of cells of the largest region, or 0 if there is none", "max((len(g) for g in regions), default=0)", lambda gs: max([0, *map(len, gs)])),
@@ -41,7 +41,7 @@ _RESULTS = {
     "squares": Option(1, "the sum of the squares of the regions' numbers of cells", "sum(len(g) ** 2 for g in regions)", lambda gs: sum(len(g) * len(g) for g in gs)),
     "rows": Option(2, "the greatest number of rows that one region has cells in, or 0 if there is none", "max((len({r for r, _ in g}) for g in regions), default=0)",
                    lambda gs: max([0, *(len({c[0] for c in g}) for g in gs)])),
-}  # fmt: skip
+}
 
 
 def describe(v: Variant) -> str:
@@ -67,7 +67,7 @@ def program(v: Variant) -> str:
         "while todo:", "    region, queue = set(), [todo.pop()]", "    while queue:", "        r, c = queue.pop()", "        region.add((r, c))",
         f"        for dr, dc in {v['near'].code}:", "            if (r + dr, c + dc) in todo:", "                todo.remove((r + dr, c + dc))",
         "                queue.append((r + dr, c + dc))", *(line[4:] for line in keep), f"return {finished(v['finish'], v['result'].code)}",
-    )  # fmt: skip
+    )
 
 
 def solve(v: Variant, grid: list[str]) -> int:
@@ -122,4 +122,4 @@ FAMILY = Family(
     name="grid_regions", title="Regions of a map", entry_point="regions_of", parameters="grid: list[str]", returns="int",
     axes={"cells": _CELLS, "near": _NEAR, "kept": _KEPT, "result": _RESULTS, "finish": FINISH},
     describe=describe, program=program, solve=solve, sample=sample, language=lambda v: (v["cells"].code, v["near"].code),
-)  # fmt: skip
+)

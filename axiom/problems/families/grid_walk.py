@@ -11,7 +11,7 @@ _COMPASS = {
     "rlud": Option(0, "'R' adds {k} to x, 'L' subtracts {k} from x, 'U' adds 1 to y, 'D' subtracts 1 from y", "RLUD", None),
     "diagonal": Option(1, "'R' adds {k} to x and 1 to y, 'L' subtracts {k} from x and 1 from y, 'U' subtracts 1 from x and adds 1 to y, 'D' adds 1 to x and subtracts 1 from y", "RLUD", None),
     "knight": Option(1, "'R' adds {k} to x and 2 to y, 'L' subtracts {k} from x and adds 2 to y, 'U' adds 2 to x and subtracts 1 from y, 'D' subtracts 2 from x and 1 from y", "RLUD", None),
-}  # fmt: skip
+}
 _MOVES = {
     "rlud": lambda k: {"R": (k, 0), "L": (-k, 0), "U": (0, 1), "D": (0, -1)},
     "diagonal": lambda k: {"R": (k, 1), "L": (-k, -1), "U": (-1, 1), "D": (1, -1)},
@@ -23,7 +23,7 @@ _EDGES = {"none": Option(0, "", "", None)} | {
     for k in (4, 5, 7) for how, words, code in (
         ("wrap", "After each step x and y are taken modulo {k} (0 to {m}).", "x, y = x % {k}, y % {k}"),
         ("clip", "After each step x and y are brought into 0 to {m}: what is below becomes 0, what is above {m}.", "x, y = min(max(x, 0), {m}), min(max(y, 0), {m})"))
-}  # fmt: skip
+}
 _RULES = {
     "none": Option(0, "", "", None),
     "no_repeat": Option(
@@ -46,13 +46,13 @@ _RESULTS = {
     "visited": Option(4, "the number of different points visited, the start included", "len(seen)", lambda path: len(dict.fromkeys(path))),
     "farthest": Option(4, "the greatest |x| + |y| of the points visited, the start included", "max(abs(a) + abs(b) for a, b in seen)", lambda path: max(abs(a) + abs(b) for a, b in path)),
     "home": Option(3, "how often a letter leaves the walker at (0, 0); an ignored letter does not count", "home", None),
-}  # fmt: skip
+}
 
 
 def describe(v: Variant) -> str:
     moves = v["compass"].words.format(k=v["stride"].code)
     return sentence(f"A walker starts at x = 0, y = 0 and reads the letters of moves: {moves}.", v["edge"].words, v["rule"].words,
-                    f"Return {v['result'].words}.", v["finish"].words)  # fmt: skip
+                    f"Return {v['result'].words}.", v["finish"].words)
 
 
 def _steps(v: Variant) -> dict[str, tuple[int, int]]:
@@ -112,4 +112,4 @@ FAMILY = Family(
     name="grid_walk", title="Walks on a grid", entry_point="walk", parameters="moves: str", returns="int",
     axes={"compass": _COMPASS, "stride": _STRIDES, "edge": _EDGES, "rule": _RULES, "result": _RESULTS, "finish": FINISH},
     describe=describe, program=program, solve=solve, sample=sample, language=inputs.one_language,
-)  # fmt: skip
+)

@@ -22,7 +22,7 @@ _WHICH = {
     **{f"short_{k}": Option(1, f"Intervals with b - a > {k} are ignored.", f"b - a <= {k}", lambda a, b, k=k: a + k >= b) for k in (4, 6)},
     "even": Option(1, "Intervals with odd a are ignored.", "a % 2 == 0", lambda a, b: not a & 1),
     "positive": Option(1, "Intervals with a <= 0 are ignored.", "a > 0", lambda a, b: a >= 1),
-}  # fmt: skip
+}
 _QUESTIONS = {
     "covered": Option(0, "how many integers lie in at least one interval", "len(depth)", lambda c: len(c)),
     "once": Option(2, "how many integers lie in exactly one interval", "sum(1 for d in depth.values() if d == 1)", lambda c: list(c.values()).count(1)),
@@ -36,7 +36,7 @@ _QUESTIONS = {
     "longest": Option(4, "the length of the longest unbroken stretch of neighbouring integers that each lie in at least one interval, 0 if there is none", "", None),
     "gap": Option(4, "how many integers lie in no interval but between two that do", "max(depth) - min(depth) + 1 - len(depth) if depth else 0",
                   lambda c: sum(b[0] - a[-1] - 1 for a, b in zip(_stretches(c), _stretches(c)[1:], strict=False))),
-}  # fmt: skip
+}
 
 
 def _stretches(c: Counter[int]) -> list[list[int]]:
@@ -108,4 +108,4 @@ FAMILY = Family(
     name="intervals", title="Intervals", entry_point="cover", parameters="spans: list[list[int]]", returns="int",
     axes={"ends": _ENDS, "which": _WHICH, "question": _QUESTIONS, "finish": FINISH},
     describe=describe, program=program, solve=solve, sample=sample, language=inputs.one_language,
-)  # fmt: skip
+)

@@ -29,17 +29,17 @@ _FULL = {
     "even": Option(1, "the sum of the chosen weights is even and at most limit", "total <= limit and total % 2 == 0", lambda total, limit: not total > limit and not total & 1),
     "exact": Option(0, "the sum of the chosen weights is exactly limit", "total == limit", lambda total, limit: not total - limit),
     "least": Option(0, "the sum of the chosen weights is at least limit", "total >= limit", lambda total, limit: not total < limit),
-}  # fmt: skip
+}
 _NUMBER = {"any": Option(0, "", "", lambda n: True)} | {
     f"max_{k}": Option(1, f"At most {k} items may be chosen.", f"chosen <= {k}", lambda n, k=k: n < k + 1) for k in (1, 2, 3)
-} | {"even": Option(1, "The number of chosen items must be even.", "chosen % 2 == 0", lambda n: not n & 1)}  # fmt: skip
+} | {"even": Option(1, "The number of chosen items must be even.", "chosen % 2 == 0", lambda n: not n & 1)}
 _GOALS = {"greatest": Option(0, "greatest", "max", max), "least": Option(0, "least", "min", min)}
 
 
 def describe(v: Variant) -> str:
     return sentence(f"items is a list of pairs [weight, value]. Each item may be chosen {v['times'].words}, so that {v['full'].words}.", v["number"].words,
                     f"Choosing nothing is a choice too. Of all such choices return the {v['goal'].words} possible value of: {v['score'].words.rstrip(',')}. Return -1 if there is no such choice.",
-                    v["finish"].words)  # fmt: skip
+                    v["finish"].words)
 
 
 def program(v: Variant) -> str:
@@ -51,7 +51,7 @@ def program(v: Variant) -> str:
         f"            grown.add((total + times * w, chosen + times, score + times * {score}))", "    states = grown",
         f"result = {v['goal'].code}((score for total, chosen, score in states if {v['full'].code}{number}), default=-1)",
         f"return {finished(v['finish'], 'result')}",
-    )  # fmt: skip
+    )
 
 
 def solve(v: Variant, items: list[list[int]], limit: int) -> int:
@@ -83,4 +83,4 @@ FAMILY = Family(
     name="knapsack", title="Choosing under a limit", entry_point="best_choice", parameters="items: list[list[int]], limit: int", returns="int",
     axes={"score": _VALUES, "times": _TIMES, "full": _FULL, "number": _NUMBER, "goal": _GOALS, "finish": FINISH},
     describe=describe, program=program, solve=solve, sample=sample, language=lambda v: v["times"].run,
-)  # fmt: skip
+)

@@ -26,7 +26,7 @@ AGGREGATES = {
     "alternating": Option(4, "the alternating sum of {} (the first minus the second plus the third and so on)",
                           "sum(v if i % 2 == 0 else -v for i, v in enumerate({items}))",
                           lambda v: sum(v[::2]) - sum(v[1::2])),
-}  # fmt: skip
+}
 
 
 def describe(v: Variant) -> str:

@@ -12,7 +12,7 @@ ORDERS = {
                        lambda v: [x for i, x in enumerate(v) if x not in v[:i]]),
     "distinct_last": Option(4, "each value once, where it last appears", "list(dict.fromkeys({}[::-1]))[::-1]",
                             lambda v: [x for i, x in enumerate(v) if x not in v[i + 1 :]]),
-}  # fmt: skip
+}
 
 
 def _elements(count: int) -> str:
@@ -29,7 +29,7 @@ PARTS = {
        for k in (1, 2)},
     "every_second": Option(2, "Of the result keep the first, third, fifth and so on.", "[::2]",
                            lambda v: [x for i, x in enumerate(v) if not i & 1]),
-}  # fmt: skip
+}
 
 PLACES = {
     "everywhere": Option(0, "nums", "nums", lambda v: v),
@@ -37,7 +37,7 @@ PLACES = {
     "odd_places": Option(3, "nums, looking only at indices 1, 3, 5 and so on", "nums[1::2]", lambda v: [v[i] for i in range(1, len(v), 2)]),
     "not_first": Option(2, "nums, leaving out its first element", "nums[1:]", lambda v: [x for i, x in enumerate(v) if i]),
     "not_last": Option(2, "nums, leaving out its last element", "nums[:-1]", lambda v: v[: max(0, len(v) - 1)]),
-}  # fmt: skip
+}
 
 
 def describe(v: Variant) -> str:

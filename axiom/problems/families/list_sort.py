@@ -18,7 +18,7 @@ KEYS = {
                         lambda x: sum(map(int, str(x).replace("-", "")))),
     "digits": Option(3, "by their number of decimal digits (ignoring signs)", "len(str(abs(x)))",
                      lambda x: sum(c.isdigit() for c in str(x))),
-}  # fmt: skip
+}
 
 DIRECTIONS = {"ascending": Option(0, "ascending", "", 1), "descending": Option(0, "descending", "reverse=True", -1)}
 
@@ -37,7 +37,7 @@ PARTS = {
     "without_ends": Option(2, "Leave out the first and the last of them.", "[1:-1]", lambda v: v[1 : max(1, len(v) - 1)]),
     "every_second": Option(2, "Return only the first, third, fifth of them and so on.", "[::2]",
                            lambda v: [x for i, x in enumerate(v) if not i & 1]),
-}  # fmt: skip
+}
 
 UNIQUE = {
     "no": Option(0, "", "{}", list),

@@ -18,7 +18,7 @@ _LINES = {
     "antidiagonals": Option(4, "diagonal that runs down to the left (single cells in the corners are diagonals too)",
                             "[[m[r][d - r] for r in range(len(m)) if 0 <= d - r < len(m[0])] for d in range(len(m) + len(m[0]) - 1)]",
                             lambda m: _diagonals(m, 1)),
-}  # fmt: skip
+}
 _EACH = {
     "sum": Option(0, "the sum of {}", "sum({})", sum),
     "count": Option(0, "the number of {}", "len({})", len),
@@ -39,10 +39,10 @@ _ALL = {
     "alternating": Option(3, "the first of these numbers minus the second plus the third and so on", "sum(values[::2]) - sum(values[1::2])",
                           lambda ls: sum(x if i % 2 == 0 else -x for i, x in enumerate(ls))),
     "distinct": Option(1, "how many different values these numbers have", "len(set(values))", lambda ls: len(dict.fromkeys(ls))),
-}  # fmt: skip
+}
 _KEEP = {name: PREDICATES[name] for name in ("all", "even", "odd", "positive", "negative", "above_3", "above_5", "below_4", "below_7")} | {
     name: Option(2, PREDICATES[name].words, PREDICATES[name].code, PREDICATES[name].run) for name in ("multiple_3", "not_multiple_3", "between_0_6", "outside_-2_7", "digit_sum_even")
-}  # fmt: skip
+}
 
 
 def _diagonals(m: list[list[int]], sign: int) -> list[list[int]]:
@@ -61,7 +61,7 @@ def describe(v: Variant) -> str:
     elif order:
         order = " Take the diagonals from the one in the upper left corner to the one in the lower right corner."
     return sentence(f"m is a matrix, a list of rows of equal length. For each {v['line'].words} take {v['each'].words.format(items)}.{order}",
-                    f"Return {v['all'].words}.", v["finish"].words)  # fmt: skip
+                    f"Return {v['all'].words}.", v["finish"].words)
 
 
 def program(v: Variant) -> str:
@@ -81,7 +81,7 @@ def solve(v: Variant, m: list[list[int]]) -> int:
 def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[list[list[int]]]:
     """A matrix with at least one cell; wide, tall and square ones."""
     height, width = {"empty": (1, 1), "single": (1, rng.randint(1, 5)), "zero": (rng.randint(5, 6), rng.randint(1, 2)), "small": (2, rng.randint(2, 3)), "long": (max(5, size // 2), 1 + size // 2)}.get(
-        stratum, (rng.randint(2, 2 + size // 3), rng.randint(1, 2 + size // 3)))  # fmt: skip
+        stratum, (rng.randint(2, 2 + size // 3), rng.randint(1, 2 + size // 3)))
     top = 2**61 if stratum == "big" else 0
     low, high = {"negative": (-20, -1), "zero": (-1, 1), "repeated": (1, 3), "small": (-4, 9)}.get(stratum, (-15, 20))
     if rng.random() < 0.75:  # a narrow window around a bound of the condition, where the condition shows
@@ -95,4 +95,4 @@ FAMILY = Family(
     name="matrix_lines", title="Lines of a matrix", entry_point="lines_of", parameters="m: list[list[int]]", returns="int",
     axes={"line": _LINES, "keep": _KEEP, "each": _EACH, "all": _ALL, "finish": FINISH},
     describe=describe, program=program, solve=solve, sample=sample, language=lambda v: v["keep"].code,
-)  # fmt: skip
+)

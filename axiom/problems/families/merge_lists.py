@@ -23,7 +23,7 @@ _JOINS = {
     "in_turn": Option(3, "an element of a, one of b, one of a and so on, as far as both go, and then the rest of the longer one",
                       "[z for pair in zip(a, b) for z in pair] + a[len(b):] + b[len(a):]",
                       lambda a, b: [s[i] for i in range(max(len(a), len(b))) for s in (a, b) if i < len(s)]),
-}  # fmt: skip
+}
 _ORDERS = {
     "kept": Option(0, "", "{}", list),
     "ascending": Option(1, "Sort the result in ascending order.", "sorted({})", lambda ls: [x for x in sorted({*ls}) for _ in range(ls.count(x))]),
@@ -33,18 +33,18 @@ _ORDERS = {
                       lambda ls: [x for k in sorted({max(x, -x) for x in ls}) for x in ls if k in (x, -x)]),
     "distinct": Option(2, "Of equal elements of the result keep only the first.", "list(dict.fromkeys({}))", lambda ls: [x for i, x in enumerate(ls) if x not in ls[:i]]),
     "distinct_sorted": Option(2, "Sort the different values of the result in ascending order.", "sorted(set({}))", lambda ls: [x for i, x in enumerate(sorted(ls)) if x not in sorted(ls)[:i]]),
-}  # fmt: skip
+}
 _PARTS = {
     "all": Option(0, "", "", lambda ls: ls),
     **{f"first_{k}": Option(1, f"Return only its first {k} elements.", f"[:{k}]", lambda ls, k=k: ls[: min(k, len(ls))]) for k in (2, 3, 5)},
     **{f"last_{k}": Option(1, f"Return only its last {k} elements.", f"[-{k}:]", lambda ls, k=k: ls[max(0, len(ls) - k) :]) for k in (2, 3)},
     "every_second": Option(1, "Return only its first, third, fifth element and so on.", "[::2]", lambda ls: [x for i, x in enumerate(ls) if not i & 1]),
-}  # fmt: skip
+}
 _KEPT = {"all": PREDICATES["all"]} | {
     name: Option(option.cost + 2, option.words, option.code, option.run) for name, option in PREDICATES.items() if name in (
         "even", "odd", "positive", "negative", "above_3", "above_5", "below_4", "below_7", "multiple_3", "not_multiple_3", "multiple_5", "between_-5_5", "outside_-5_5",
         "last_digit_3", "digit_sum_even", "digit_sum_odd", "between_1_9", "last_digit_1")
-}  # fmt: skip
+}
 
 
 def describe(v: Variant) -> str:
@@ -88,4 +88,4 @@ FAMILY = Family(
     name="merge_lists", title="Merging two lists", entry_point="merge", parameters="a: list[int], b: list[int]", returns="list[int]",
     axes={"join": _JOINS, "kept": _KEPT, "order": _ORDERS, "part": _PARTS},
     describe=describe, program=program, solve=solve, sample=sample, language=inputs.one_language, accepts_any=True,
-)  # fmt: skip
+)

@@ -25,13 +25,13 @@ _QUESTIONS = {
                                  "characters that reads the same forwards and backwards",
                                  f"sum(1 for i in range(len(s)) for j in range(i + {k}, len(s) + 1) if s[i:j] == s[i:j][::-1])",
                                  k) for k in (2, 3, 4, 5)},
-}  # fmt: skip
+}
 
 
 def describe(v: Variant) -> str:
     view = v["view"].words and f"Of the string s: {v['view'].words}"
     return sentence(view, f"For {'what is left' if view else 'the string s'} return {v['question'].words}.",
-                    v["finish"].words)  # fmt: skip
+                    v["finish"].words)
 
 
 def program(v: Variant) -> str:
@@ -79,4 +79,4 @@ FAMILY = Family(
     name="palindrome", title="Palindromes", entry_point="palindrome", parameters="s: str", returns="int",
     axes={"question": _QUESTIONS, "view": VIEWS, "finish": FINISH}, describe=describe, program=program, solve=solve,
     sample=inputs.of(inputs.mirrored), accepts_any=True,
-)  # fmt: skip
+)

@@ -16,16 +16,16 @@ _CLOSING = ")]}>"
 _SINGLE = {mark: Option(0, f"{mark!r}", f"{mark!r}", mark) for mark in _ALL}
 _COUNTED = _SINGLE | {
     f"{a}{b}": Option(1, f"{a!r} or {b!r}", f"{a + b!r}", a + b) for a, b in combinations(_ALL, 2)
-}  # fmt: skip
+}
 _DIFFERENCES = {
     f"{a}-{b}": Option(1, f"the number of {a!r} minus the number of {b!r} in s", f"s.count({a!r}) - s.count({b!r})", (a, b))
     for a in _ALL for b in _ALL if a != b
-}  # fmt: skip
+}
 
 _ALPHABETS = {
     " ".join(kinds): Option(2 + min(count, 3), " and ".join(kinds), "", kinds)
     for count in range(1, 5) for kinds in combinations(_KINDS, count)
-}  # fmt: skip
+}
 _RULES = {
     "free": Option(0, "", "", lambda inner, outer: True),
     "no_same": Option(1, "A bracket may not stand directly inside one of its own kind.", "stack and stack[-1] == char",
@@ -36,7 +36,7 @@ _RULES = {
                            "{open!r} in stack", None),
     "first_outside": Option(1, "A {first} pair may only stand outside all others.",
                             "char == {open!r} and stack", None),
-}  # fmt: skip
+}
 _DEPTHS = {"any": Option(0, "", "", 10**9)} | {
     str(k): Option(1, f"Brackets may be nested at most {k} deep.", f"len(stack) == {k}", k) for k in (2, 3, 4, 5)
 }
@@ -53,7 +53,7 @@ _QUESTIONS = {
     "top": Option(1, "Return the number of outermost pairs if the brackets in s are balanced, else {otherwise}.", "outer", lambda s: s["outer"]),
     "empty": Option(1, "Return the number of pairs with nothing at all between them if the brackets in s are balanced, else {otherwise}.",
                     "empty", lambda s: s["empty"]),
-}  # fmt: skip
+}
 
 
 _FINISH = {name: option for name, option in FINISH.items() if name != "floor_10"}
@@ -66,13 +66,13 @@ _ANSWERS = (
     {"question": {"valid": _QUESTIONS["valid"]}, "otherwise": numbers(0, 0) | numbers(1, -1, 2, 10, -7), "finish": _OF_A_BIT},
     {"question": {name: option for name, option in _QUESTIONS.items() if name != "valid"},
      "otherwise": numbers(0, -1) | numbers(1, -2, -10, 100, 1000), "finish": _FINISH},
-)  # fmt: skip
+)
 _ONE = {name: option for name, option in _ALPHABETS.items() if " " not in name}
 _LAWS = (
     {"kinds": {name: option for name, option in _ALPHABETS.items() if name not in _ONE}, "rule": _RULES, "depth": _DEPTHS},
     {"kinds": _ONE, "rule": {"free": _RULES["free"]}, "depth": _DEPTHS},
     {"kinds": _ONE, "rule": {"no_same": _RULES["no_same"]}, "depth": {"any": _DEPTHS["any"]}},
-)  # fmt: skip
+)
 """With one kind of bracket every rule says the same: no nesting."""
 
 
@@ -86,7 +86,7 @@ def describe(v: Variant) -> str:
     parts = [f"The brackets are {v['kinds'].words}.", v["question"].words.format(otherwise=v["otherwise"].words), v["others"].words,
              v["rule"].words.format(first=kinds[0]), v["depth"].words,
              "A string that breaks a rule is not balanced." if v["rule"].words or v["depth"].words or v["others"].run is not True else "",
-             finish]  # fmt: skip
+             finish]
     return " ".join(part for part in parts if part)
 
 

@@ -16,7 +16,7 @@ _NEIGHBOURS = {
     "sum_3": Option(1, "have a sum that is not divisible by 3", "(x + y) % 3 != 0", lambda x, y: (x + y) // 3 * 3 != x + y),
     **{f"sum_{k}": Option(0, f"have a sum of at most {k}", f"x + y <= {k}", lambda x, y, k=k: x + y < k + 1) for k in (8, 10)},
     "product": Option(0, "have an even product", "x * y % 2 == 0", lambda x, y: not (x & 1 and y & 1)),
-}  # fmt: skip
+}
 _ENDS = {
     "any": Option(0, "", "", lambda p: True),
     "rising": Option(1, "The first element must be less than the last.", "p[0] < p[-1]", lambda p: p[-1] > p[0]),
@@ -42,7 +42,7 @@ _RESULTS = {
     "best": Option(4, "the greatest sum of index times element (indices from 0) of an arrangement, or -1 if there is none",
                    "max((sum(i * x for i, x in enumerate(p)) for p in found), default=-1)", lambda ps: max((sum(i * x for i, x in enumerate(p)) for p in ps), default=-1)),
     "firsts": Option(3, "how many different first elements the arrangements have", "len({p[0] for p in found})", lambda ps: len(Counter(p[0] for p in ps))),
-}  # fmt: skip
+}
 _CHANGE = {
     "none": Option(0, "", "", lambda ls: ls),
     "distinct": Option(
@@ -72,7 +72,7 @@ def program(v: Variant) -> str:
     return "from itertools import permutations\n\n\n" + function(
         FAMILY.signature, change, f"found = {{p for p in permutations(nums) if all({near} for x, y in zip(p, p[1:])){test}}}",
         f"return {finished(v['finish'], v['result'].code)}",
-    )  # fmt: skip
+    )
 
 
 def solve(v: Variant, nums: list[int]) -> int:
@@ -102,4 +102,4 @@ FAMILY = Family(
     name="permutations", title="Arrangements of a list", entry_point="arrangements", parameters="nums: list[int]", returns="int",
     axes={"near": _NEIGHBOURS, "ends": _ENDS, "result": _RESULTS, "change": _CHANGE, "finish": FINISH},
     describe=describe, program=program, solve=solve, sample=sample, language=inputs.one_language,
-)  # fmt: skip
+)

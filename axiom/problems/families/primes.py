@@ -17,7 +17,7 @@ _SIEVED = {
     "gap": Option(5, "the largest difference of two neighbouring ones among the primes p with {range}, or 0 if there are fewer than two",
                   "max((b - a for a, b in zip(primes, primes[1:])), default=0)",
                   lambda ps: max((ps[i + 1] - ps[i] for i in range(len(ps) - 1)), default=0)),
-}  # fmt: skip
+}
 _RANGES = {
     "upto": Option(0, "p <= n", "range(2, n + 1)", lambda n: (2, n)),
     "below": Option(0, "p < n", "range(2, n)", lambda n: (2, n - 1)),
@@ -30,7 +30,7 @@ _WHICH = {
     **{f"digit_{d}": Option(1, f"Only primes whose last decimal digit is {d} count.", f"p % 10 == {d}", lambda p, d=d: str(p).endswith(str(d))) for d in (1, 3, 7, 9)},
     **{f"mod_{m}_{r}": Option(1, f"Only primes that leave remainder {r} modulo {m} count.", f"p % {m} == {r}", lambda p, m=m, r=r: (p - r) // m * m == p - r)
        for m, r in ((3, 1), (3, 2), (4, 1), (4, 3), (6, 1), (6, 5))},
-}  # fmt: skip
+}
 _MADE_OF = {
     "divisors": Option(0, "how many natural numbers divide n", "sum(1 for d in range(1, n + 1) if n % d == 0{extra})", (1, len)),
     "divisor_sum": Option(0, "the sum of the natural numbers that divide n", "sum(d for d in range(1, n + 1) if n % d == 0{extra})", (1, sum)),
@@ -40,14 +40,14 @@ _MADE_OF = {
                              "max((d for d in range(1, n) if n % d == 0{extra}), default=0)", (0, lambda ds: max(ds, default=0))),
     "smallest": Option(1, "the smallest natural number greater than 1 that divides n (0 if there is none)",
                        "min((d for d in range(2, n + 1) if n % d == 0{extra}), default=0)", (2, lambda ds: min(ds, default=0))),
-}  # fmt: skip
+}
 _EXTRA = {
     "all": Option(0, "", "", lambda d: True),
     "odd": Option(1, "Only odd divisors count.", " and d % 2 == 1", lambda d: bool(d & 1)),
     "even": Option(1, "Only even divisors count.", " and d % 2 == 0", lambda d: not d & 1),
     **{f"above_{k}": Option(1, f"Only divisors greater than {k} count.", f" and d > {k}", lambda d, k=k: d - k >= 1) for k in (2, 5, 10)},
     **{f"not_{k}": Option(1, f"Divisors that are multiples of {k} do not count.", f" and d % {k} != 0", lambda d, k=k: d // k * k != d) for k in (3, 4, 5)},
-}  # fmt: skip
+}
 _FACTORS = {
     "count": Option(5, "the number of prime factors of n, counted as often as they divide it", "len(factors)", len),
     "distinct": Option(5, "the number of different prime factors of n", "len(set(factors))", lambda fs: len(dict.fromkeys(fs))),
@@ -56,7 +56,7 @@ _FACTORS = {
     "largest": Option(5, "the largest prime factor of n, or 1 if there is none", "max(factors, default=1)", lambda fs: sorted([1, *fs])[-1]),
     "power": Option(6, "the greatest number of times that one prime divides n (0 if there is none)",
                     "max((factors.count(p) for p in factors), default=0)", lambda fs: max([0, *map(fs.count, fs)])),
-}  # fmt: skip
+}
 
 
 def describe(v: Variant) -> str:
@@ -75,7 +75,7 @@ def program(v: Variant) -> str:
         )
     if "factors" in v:
         return function(FAMILY.signature, "factors, d = [], 2", "while d <= n:", "    if n % d == 0:", "        factors.append(d)",
-                        "        n //= d", "    else:", "        d += 1", f"return {finished(v['finish'], v['factors'].code)}")  # fmt: skip
+                        "        n //= d", "    else:", "        d += 1", f"return {finished(v['finish'], v['factors'].code)}")
     also = f" and {v['which'].code}" if v["which"].code else ""
     listed = f"primes = [p for p in {v['range'].code} if all(p % d for d in range(2, int(p**0.5) + 1)){also}]"
     return function(FAMILY.signature, listed, f"return {finished(v['finish'], v['sieved'].code)}")
@@ -134,4 +134,4 @@ FAMILY = Family(
     ),
     describe=describe, program=program, solve=solve, sample=sample,
     language=lambda v: v["which"].words if "which" in v else None,
-)  # fmt: skip
+)

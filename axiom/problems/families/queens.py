@@ -20,7 +20,7 @@ _ATTACKS = {
                            lambda dr, dc: dc in (0, dr, -dr) or {dr, abs(dc)} == {1, 2}),
     "falling": Option(2, "so that the one in the lower row (of greater index) has a column of greater or equal index", "d >= c", lambda dr, dc: dc > -1),
     "rising": Option(2, "so that the one in the lower row (of greater index) has a column of smaller or equal index", "d <= c", lambda dr, dc: dc <= 0),
-}  # fmt: skip
+}
 _SQUARES = {
     "all": Option(0, "", "", lambda n, r, c: True),
     "no_diagonal": Option(
@@ -45,12 +45,12 @@ _RESULTS = {
                     "sum(r * c for r, c in enumerate(found[0])) if found else -1", lambda ps: sum(r * c for r, c in enumerate(min(ps))) if ps else -1),
     "largest": Option(2, "the greatest sum of row times column over the pieces of one placement (-1 if there is none)",
                       "max((sum(r * c for r, c in enumerate(p)) for p in found), default=-1)", lambda ps: max((sum(r * c for r, c in enumerate(p)) for p in ps), default=-1)),
-}  # fmt: skip
+}
 
 
 def describe(v: Variant) -> str:
     return sentence("On a board of n rows and n columns, one piece is to stand in each row; rows and columns are numbered from 0. The square in row r and column blocked[r], if there is one, stays empty.",
-                    f"No two pieces may stand {v['attack'].words}.", v["square"].words, f"Return {v['result'].words}.", v["finish"].words)  # fmt: skip
+                    f"No two pieces may stand {v['attack'].words}.", v["square"].words, f"Return {v['result'].words}.", v["finish"].words)
 
 
 def program(v: Variant) -> str:
@@ -59,7 +59,7 @@ def program(v: Variant) -> str:
         FAMILY.signature, "found = [[]]", "for k in range(n):", "    found = [", "        p + [d]", "        for p in found", "        for d in range(n)",
         f"        if d != blocked[k]{square} and not any({v['attack'].code} for r, c in enumerate(p))", "    ]",
         f"return {finished(v['finish'], v['result'].code)}",
-    )  # fmt: skip
+    )
 
 
 def solve(v: Variant, n: int, blocked: list[int]) -> int:
@@ -89,4 +89,4 @@ FAMILY = Family(
     name="queens", title="Pieces that must not attack", entry_point="placements", parameters="n: int, blocked: list[int]", returns="int",
     axes={"attack": _ATTACKS, "square": _SQUARES, "result": _RESULTS, "finish": FINISH},
     describe=describe, program=program, solve=solve, sample=sample, language=inputs.one_language, patience=16,
-)  # fmt: skip
+)

@@ -18,13 +18,13 @@ _STEPS = {
         (1, 3, 1, "3 * f(n - 1)", "f(n - 2)"), (1, 1, 3, "f(n - 1)", "3 * f(n - 2)"), (2, 2, 3, "2 * f(n - 1)", "3 * f(n - 2)"),
         (2, -1, 2, "-f(n - 1)", "2 * f(n - 2)"), (2, 2, -3, "2 * f(n - 1)", "-3 * f(n - 2)"),
     )
-}  # fmt: skip
+}
 _EXTRA = {
     "none": Option(0, "", "", lambda n: 0),
     **{f"plus_{k}": Option(1, f" + {k}", f" + {k}", lambda n, k=k: k) for k in (1, 2, 3)},
     "plus_n": Option(2, " + n", " + i", lambda n: n),
     "parity": Option(2, " + (n modulo 2)", " + i % 2", lambda n: n & 1),
-}  # fmt: skip
+}
 _MODULI = {"none": Option(0, "", "", None)} | {
     str(k): Option(1, f", all of it modulo {k} (0 to {k - 1})", str(k), k) for k in (10, 13, 100, 1009)
 }
@@ -36,7 +36,7 @@ _QUESTIONS = {
     "alternating": Option(4, "Return f(0) - f(1) + f(2) - f(3) and so on up to f(n).", "sum(terms[::2]) - sum(terms[1::2])",
                           lambda fs: sum(f if i % 2 == 0 else -f for i, f in enumerate(fs))),
     "difference": Option(3, "Return f(n) - f(n // 2), where // rounds down.", "terms[-1] - terms[n // 2]", lambda fs: fs[-1] - fs[(len(fs) - 1) // 2]),
-}  # fmt: skip
+}
 
 
 def describe(v: Variant) -> str:
@@ -50,9 +50,9 @@ def program(v: Variant) -> str:
     if not v["question"].code:
         steps = "for i in range(2, n + 2):" if "i" in v["extra"].code else "for _ in range(n):"
         return function(FAMILY.signature, f"a, b = {v['start'].code}", steps, f"    a, b = b, {term}",
-                        f"return {finished(v['finish'], 'a')}")  # fmt: skip
+                        f"return {finished(v['finish'], 'a')}")
     return function(FAMILY.signature, f"terms = [{v['start'].code}]", "for i in range(2, n + 1):", "    a, b = terms[-2:]",
-                    f"    terms.append({term})", "terms = terms[: n + 1]", f"return {finished(v['finish'], v['question'].code)}")  # fmt: skip
+                    f"    terms.append({term})", "terms = terms[: n + 1]", f"return {finished(v['finish'], v['question'].code)}")
 
 
 def solve(v: Variant, n: int) -> int:
@@ -77,4 +77,4 @@ FAMILY = Family(
     name="recurrence", title="Fibonacci-like sequences", entry_point="sequence", parameters="n: int", returns="int",
     axes={"start": _STARTS, "step": _STEPS, "extra": _EXTRA, "modulus": _MODULI, "question": _QUESTIONS, "finish": FINISH},
     describe=describe, program=program, solve=solve, sample=sample, language=inputs.one_language,
-)  # fmt: skip
+)

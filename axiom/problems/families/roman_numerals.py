@@ -15,7 +15,7 @@ _PAIRS = {
     "".join(f"{a}{b}" for a, b in pairs) or "none": Option(len(pairs), "", "", pairs)
     for mask in range(8)
     for pairs in [tuple(p for bit, two in enumerate((((0, 1), (0, 2)), ((2, 3), (2, 4)), ((4, 5), (4, 6)))) if mask >> bit & 1 for p in two)]
-}  # fmt: skip
+}
 _DRESS = {
     "plain": Option(0, "", "out", lambda s: s),
     "reversed": Option(1, "Return it reversed.", "out[::-1]", lambda s: "".join(reversed(s))),
@@ -26,7 +26,7 @@ _DRESS = {
     "sorted": Option(2, "Return its letters in ascending order of their character codes.", "''.join(sorted(out))",
                      lambda s: "".join(c for k in range(128) for c in s if ord(c) == k)),
     "length": Option(2, "Return its length, as a string, in place of it.", "str(len(out))", lambda s: str(sum(1 for _ in s))),
-}  # fmt: skip
+}
 _NUMBERS = {
     "n": Option(0, "", "", lambda n: n),
     "double": Option(1, "Write 2 * n in place of n.", "n * 2", lambda n: n + n),
@@ -35,7 +35,7 @@ _NUMBERS = {
     "complement": Option(1, "Write 2000 - n in place of n; nothing above 0 gives the empty string.", "2000 - n", lambda n: -(n - 2000)),
     "digits": Option(2, "Write the number whose decimal digits are those of n in reverse order in place of n.", "int(str(n)[::-1])",
                      lambda n: sum(int(d) * 10**i for i, d in enumerate(str(n)))),
-}  # fmt: skip
+}
 _VALUES = (1, 5, 10, 50, 100, 500, 1000)
 
 
@@ -45,7 +45,7 @@ def describe(v: Variant) -> str:
     pairs = [f"{letters[a]}{letters[b]} = {_VALUES[b] - _VALUES[a]}" for a, b in v["pairs"].run]
     rule = f"Numerals go from the largest value to the smallest, as few symbols as possible, with the symbols {table}"
     return sentence("Return n, a number from 1 to 1999, as a Roman numeral." if not v["number"].words else "n is a number from 1 to 1999. Return a Roman numeral.",
-                    v["number"].words, rule + (f" and the pairs {', '.join(pairs)}." if pairs else ", none of them put before a larger one."), v["dress"].words)  # fmt: skip
+                    v["number"].words, rule + (f" and the pairs {', '.join(pairs)}." if pairs else ", none of them put before a larger one."), v["dress"].words)
 
 
 def program(v: Variant) -> str:
@@ -54,7 +54,7 @@ def program(v: Variant) -> str:
     table += [(_VALUES[b] - _VALUES[a], letters[a] + letters[b]) for a, b in v["pairs"].run]
     step = f"n = {v['number'].code}" if v["number"].code else ""
     return function(FAMILY.signature, step, "out = ''", f"for value, symbol in {sorted(table, reverse=True)!r}:", "    while n >= value:",
-                    "        out += symbol", "        n -= value", f"return {v['dress'].code}")  # fmt: skip
+                    "        out += symbol", "        n -= value", f"return {v['dress'].code}")
 
 
 def solve(v: Variant, n: int) -> str:
@@ -86,4 +86,4 @@ FAMILY = Family(
     name="roman_numerals", title="Roman numerals", entry_point="to_roman", parameters="n: int", returns="str",
     axes={"letters": _LETTERS, "pairs": _PAIRS, "dress": _DRESS, "number": _NUMBERS},
     describe=describe, program=program, solve=solve, sample=inputs.of(_natural),
-)  # fmt: skip
+)

@@ -11,9 +11,9 @@ from axiom.problems.space import Axes, Option, Variant
 from axiom.problems.vocabulary import FINISH
 
 _PAIRS = [(0, ("+",)), (0, ("-",)), (0, ("*",)), (0, ("@",)), (1, ("/",)), (1, ("+-",)), (1, ("+*",)), (1, ("-*",)),
-          (2, ("+-*",)), (2, ("+/",)), (2, ("-@",)), (2, ("*@",)), (2, ("*/",))]  # fmt: skip
+          (2, ("+-*",)), (2, ("+/",)), (2, ("-@",)), (2, ("*@",)), (2, ("*/",))]
 _SETS = [(2, ("+-",)), (2, ("+*",)), (2, ("-*",)), (2, ("-@",)), (2, ("+-*",)), (2, ("*@",)), (2, ("-/",)),
-         (2, ("*/",)), (3, ("+-*/",)), (3, ("+-*@",)), (3, ("+-/",)), (4, ("+-*/@",))]  # fmt: skip
+         (2, ("*/",)), (3, ("+-*/",)), (3, ("+-*@",)), (3, ("+-/",)), (4, ("+-*/@",))]
 
 _ORDER = {
     "usual": Option(0, "the number pushed first is a, the one pushed last is b", "b, a = {pop}, {pop}", False),
@@ -26,7 +26,7 @@ _SURPLUS = {
     "largest": Option(0, "Return the largest number on the final stack.", "max(stack)", lambda s: sorted(s)[-1]),
     "height": Option(1, "Return the top of the final stack plus the number of items on it.", "(stack[-1] + len(stack))",
                      lambda s: s[-1] + len(s)),
-}  # fmt: skip
+}
 _MISSING = {
     "never": Option(0, "", "", None),
     "zero": Option(2, "Where an operator or a command lacks an operand, zeros are put under the stack first.", "0", 0),
@@ -40,7 +40,7 @@ _COMMANDS = {
         )
         for names in (("dup",), ("swap",), ("neg",), ("dup", "swap"), ("dup", "neg"), ("swap", "neg"), ("dup", "swap", "neg"))
     },
-}  # fmt: skip
+}
 _WORDS = {
     "dup": "'dup' pushes a copy of the top",
     "swap": "'swap' exchanges the two topmost items",

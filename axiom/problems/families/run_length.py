@@ -15,7 +15,7 @@ _ORDERS = {
     "bracketed": Option(0, "the character and its count in round brackets", "c + '(' + str(n) + ')'", lambda c, n: f"{c}({n})"),
     "count_only": Option(0, "its count alone", "str(n)", lambda c, n: f"{n}"),
     "repeat_less_one": Option(1, "the character followed by one less than its count", "c + str(n - 1)", lambda c, n: f"{c}{n - 1}"),
-}  # fmt: skip
+}
 _SHORT = {
     "always": Option(0, "", "", 0),
     "single": Option(1, "A run of 1 is written as the bare character.", "n == 1", 1),
@@ -41,7 +41,7 @@ _KEPT = {
     **{f"atleast_{k}": Option(1, f"Runs shorter than {k} are left out altogether.", f"n >= {k}", lambda n, k=k: n > k - 1)
        for k in (2, 3)},
     "odd": Option(1, "Runs of even length are left out altogether.", "n % 2 == 1", lambda n: bool(n & 1)),
-}  # fmt: skip
+}
 
 
 def describe(v: Variant) -> str:
@@ -65,7 +65,7 @@ def program(v: Variant) -> str:
         FAMILY.signature, view, "parts = []", "i = 0", "while i < len(s):", "    c, n = s[i], 1",
         f"    while i + n < len(s) and s[i + n] == c{cut}:", "        n += 1", *(f"    {line}" for line in add),
         "    i += n", f"return {v['separator'].code}.join({v['side'].code or 'parts'})",
-    )  # fmt: skip
+    )
 
 
 def solve(v: Variant, s: str) -> str:
@@ -89,4 +89,4 @@ FAMILY = Family(
     name="run_length", title="Run-length encoding", entry_point="encode_runs", parameters="s: str", returns="str",
     axes={"order": _ORDERS, "short": _SHORT, "separator": _SEPARATORS, "limit": _LIMITS, "side": _SIDES, "kept": _KEPT, "view": VIEWS},
     describe=describe, program=program, solve=solve, sample=inputs.of(_text), accepts_any=True,
-)  # fmt: skip
+)

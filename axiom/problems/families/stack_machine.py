@@ -19,7 +19,7 @@ _ZERO = {
     "rotate": Option(1, "A zero moves the {end} item to the other end, if there is one.",
                      "if items:\n    items.insert({other}, items.{pop})"),
     "reverse": Option(0, "A zero reverses the order of the items.", "items.reverse()"),
-}  # fmt: skip
+}
 _NEGATIVE = {
     "push": Option(0, "A negative number is added at the end like any other.", "items.append(x)"),
     "absolute": Option(0, "Of a negative number the absolute value is added at the end.", "items.append(-x)"),
@@ -28,12 +28,12 @@ _NEGATIVE = {
                      "for _ in range(-x):\n    if items:\n        items.{pop}"),
     "add": Option(2, "A negative number is added to the value of the {end} item, if there is one.", "if items:\n    items[{at}] += x"),
     "sum": Option(3, "A negative number replaces all items by their sum, if there are any.", "if items:\n    items = [sum(items)]"),
-}  # fmt: skip
+}
 _LIMITS = {"none": Option(0, "", "", 10**9)} | {
     f"{how}_{k}": Option(2, f"When after a number there are more than {k} items, the {words} are removed until {k} are left.",
                          f"items = {code.format(k=k)}", (k, how))
     for k in (2, 3, 4, 6) for how, words, code in (("newest", "last ones", "items[:{k}]"), ("oldest", "first ones", "items[-{k}:]"))
-}  # fmt: skip
+}
 _RESULTS = {
     "sum": Option(0, "the sum of the items that are left", "sum(items)", sum),
     "count": Option(0, "the number of items that are left", "len(items)", len),
@@ -41,14 +41,14 @@ _RESULTS = {
     "first": Option(1, "the first item that is left, or 0 if there is none", "items[0] if items else 0", lambda ls: ls[0] if ls else 0),
     "largest": Option(1, "the largest item that is left, or 0 if there is none", "max(items, default=0)", lambda ls: sorted(ls)[-1] if ls else 0),
     "distinct": Option(1, "the number of different values among the items that are left", "len(set(items))", lambda ls: len(dict.fromkeys(ls))),
-}  # fmt: skip
+}
 
 
 def describe(v: Variant) -> str:
     end = v["end"].words
     rules = [v["zero"].words.format(end=end), v["negative"].words.format(end=end), v["limit"].words]
     return sentence("Begin with an empty list of items and read nums from left to right. A positive number is added at the end.", *rules,
-                    f"Return {v['result'].words}.", v["finish"].words)  # fmt: skip
+                    f"Return {v['result'].words}.", v["finish"].words)
 
 
 def program(v: Variant) -> str:
@@ -111,4 +111,4 @@ FAMILY = Family(
     name="stack_machine", title="Stack and queue machines", entry_point="run_machine", parameters="nums: list[int]", returns="int",
     axes={"end": _ENDS, "zero": _ZERO, "negative": _NEGATIVE, "limit": _LIMITS, "result": _RESULTS, "finish": FINISH},
     describe=describe, program=program, solve=solve, sample=sample, language=inputs.one_language,
-)  # fmt: skip
+)

@@ -17,7 +17,7 @@ _CLASSES = {
                             lambda c, k=k: 122 >= ord(c) > ord(k)) for k in "cgmt"},
     **{f"in_{k}": Option(0, f"characters among {k!r}", f"c in {k!r}", lambda c, k=k: any(c == x for x in k))
        for k in ("abc", "xyz", "aei", "012")},
-}  # fmt: skip
+}
 _QUESTIONS = {
     "count": Option(0, "how many of its characters are {}", "sum(1 for c in s if {test})", sum),
     "absent": Option(1, "how many of its characters are not {}", "sum(1 for c in s if not ({test}))",
@@ -32,7 +32,7 @@ _QUESTIONS = {
                   lambda hits: sum(i * hit for i, hit in enumerate(hits))),
     "run": Option(5, "the length of the longest run of neighbouring {}", "", None),
     "runs": Option(5, "the number of maximal runs of neighbouring {}", "", None),
-}  # fmt: skip
+}
 
 
 def describe(v: Variant) -> str:
@@ -50,7 +50,7 @@ def program(v: Variant) -> str:
     grow = ["run += 1", "best = max(best, run)"] if longest else ["run += 1", "if run == 1:", "    best += 1"]
     return function(FAMILY.signature, view, "best = run = 0", "for c in s:", f"    if {test}:",
                     *(f"        {line}" for line in grow), "    else:", "        run = 0",
-                    f"return {finished(v['finish'], 'best')}")  # fmt: skip
+                    f"return {finished(v['finish'], 'best')}")
 
 
 def solve(v: Variant, s: str) -> int:
@@ -65,4 +65,4 @@ FAMILY = Family(
     name="string_count", title="Counting characters", entry_point="count_characters", parameters="s: str",
     returns="int", axes={"class": _CLASSES, "question": _QUESTIONS, "view": VIEWS, "finish": FINISH},
     describe=describe, program=program, solve=solve, sample=inputs.of(inputs.text), accepts_any=True,
-)  # fmt: skip
+)

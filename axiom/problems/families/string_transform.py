@@ -32,23 +32,23 @@ def _steps(cost: int) -> dict[str, Option]:
                               lambda s: s.translate({ord(c): None for c in "0123456789"})),
         "doubled": Option(cost + 1, "with each character doubled", "''.join(c * 2 for c in {})",
                           lambda s: "".join(map("".join, zip(s, s, strict=True)))),
-    }  # fmt: skip
+    }
     ends = {f"without_first_{k}": Option(cost, f"without its first {k} characters" if k > 1 else "without its first character",
                                          f"{{}}[{k}:]", lambda s, k=k: "".join(c for i, c in enumerate(s) if i >= k))
             for k in (1, 2, 3)} | {
         f"first_{k}": Option(cost, f"cut to its first {k} characters", f"{{}}[:{k}]", lambda s, k=k: s[: min(k, len(s))])
         for k in (2, 3, 4, 5)} | {
         f"last_{k}": Option(cost, f"cut to its last {k} characters", f"{{}}[-{k}:]", lambda s, k=k: s[max(0, len(s) - k) :])
-        for k in (2, 3)}  # fmt: skip
+        for k in (2, 3)}
     added = {f"prefix_{c}": Option(cost, f"with {c!r} added at the front", f"{c!r} + {{}}", lambda s, c=c: c + s)
              for c in ("x", "ab", ">", "no ")} | {
         f"suffix_{c}": Option(cost, f"with {c!r} added at the end", f"{{}} + {c!r}", lambda s, c=c: s + c)
-        for c in ("x", "!", "ing", "?")}  # fmt: skip
+        for c in ("x", "!", "ing", "?")}
     swaps = {f"replace_{a}": Option(cost, f"with every {a!r} replaced by {b!r}", f"{{}}.replace({a!r}, {b!r})",
                                     lambda s, a=a, b=b: b.join(s.split(a)))
              for a, b in zip(_LETTERS, "oxau_9-y", strict=True)} | {
         f"remove_{a}": Option(cost, f"with every {a!r} removed", f"{{}}.replace({a!r}, '')",
-                              lambda s, a=a: "".join(c for c in s if c != a)) for a in _LETTERS}  # fmt: skip
+                              lambda s, a=a: "".join(c for c in s if c != a)) for a in _LETTERS}
     return plain | ends | added | swaps
 
 

@@ -13,7 +13,7 @@ _SUMS = {
     "most": Option(0, "sum is at most target", "total <= target", lambda s, t: s < t + 1),
     "least": Option(0, "sum is at least target", "total >= target", lambda s, t: s > t - 1),
     **{f"mod_{k}": Option(1, f"sum minus target is divisible by {k}", f"(total - target) % {k} == 0", lambda s, t, k=k: (s - t) // k * k == s - t) for k in (2, 3, 4, 5)},
-}  # fmt: skip
+}
 _TOGETHER = {
     "any": Option(0, "", "", lambda picks: True),
     "apart": Option(2, "No two chosen indices may be neighbours.", "all(b - a > 1 for a, b in zip(picked, picked[1:]))", lambda picks: not any(p + 1 in picks for p in picks)),
@@ -23,7 +23,7 @@ _TOGETHER = {
                     lambda picks: not picks or max(picks) - min(picks) + 1 == len(picks)),
     "first_even": Option(1, "All chosen indices must be even.", "all(p % 2 == 0 for p in picked)", lambda picks: not any(p & 1 for p in picks)),
     "no_first": Option(1, "Index 0 must not be chosen.", "0 not in picked", lambda picks: all(picks)),
-}  # fmt: skip
+}
 _SIZES = {
     "any": Option(0, "", "", lambda n: True),
     "some": Option(0, "At least one element must be chosen.", "picked", lambda n: n != 0),
@@ -40,12 +40,12 @@ _RESULTS = {
     "largest": Option(4, "the greatest sum of such a choice, or -1 if there is none", "max((sum(nums[i] for i in p) for p in found), default=-1)",
                       lambda fs, ns: max((sum(ns[i] for i in f) for f in fs), default=-1)),
     "sums": Option(4, "how many different sums such choices have", "len({sum(nums[i] for i in p) for p in found})", lambda fs, ns: len(dict.fromkeys(sum(ns[i] for i in f) for f in fs))),
-}  # fmt: skip
+}
 
 
 def describe(v: Variant) -> str:
     return sentence(f"Choose elements of nums by their indices, each at most once, so that their {v['sum'].words}; choosing none is allowed and has sum 0.",
-                    v["together"].words, v["size"].words.replace("At least one", "But at least one"), f"Return {v['result'].words}.", v["finish"].words)  # fmt: skip
+                    v["together"].words, v["size"].words.replace("At least one", "But at least one"), f"Return {v['result'].words}.", v["finish"].words)
 
 
 def program(v: Variant) -> str:
@@ -53,7 +53,7 @@ def program(v: Variant) -> str:
     return function(
         FAMILY.signature, "found = []", "for mask in range(2 ** len(nums)):", "    picked = [i for i in range(len(nums)) if mask >> i & 1]",
         "    total = sum(nums[i] for i in picked)", f"    if {tests}:", "        found.append(picked)", f"return {finished(v['finish'], v['result'].code)}",
-    )  # fmt: skip
+    )
 
 
 def solve(v: Variant, nums: list[int], target: int) -> int:
@@ -83,4 +83,4 @@ FAMILY = Family(
     name="subsets", title="Subsets with a sum", entry_point="choices", parameters="nums: list[int], target: int", returns="int",
     axes={"sum": _SUMS, "together": _TOGETHER, "size": _SIZES, "result": _RESULTS, "finish": FINISH},
     describe=describe, program=program, solve=solve, sample=sample, language=inputs.one_language,
-)  # fmt: skip
+)

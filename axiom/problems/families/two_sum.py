@@ -18,7 +18,7 @@ _RELATIONS = {
     "double": Option(1, "nums[i] + 2 * nums[j] equals target", "nums[i] + 2 * nums[j] == target", lambda a, b, t: t - b - b == a),
     **{f"mod_{k}": Option(1, f"nums[i] + nums[j] - target is divisible by {k}", f"(nums[i] + nums[j] - target) % {k} == 0",
                           lambda a, b, t, k=k: (a + b) - (a + b - t) // k * k == t) for k in (3, 4, 5, 7)},
-}  # fmt: skip
+}
 _PLACES = {
     "any": Option(0, "i < j", "range(i + 1, len(nums))", lambda i, j, n: True),
     "apart": Option(1, "i + 2 <= j", "range(i + 2, len(nums))", lambda i, j, n: j - i >= 2),
@@ -43,7 +43,7 @@ _QUESTIONS = {
                      lambda ps, ns: len(dict.fromkeys(ns[i] for i, _ in ps))),
     "total": Option(4, "the sum of nums[i] * nums[j] over all pairs of indices {}", "sum(nums[i] * nums[j] for i, j in pairs)",
                     lambda ps, ns: sum(ns[i] * ns[j] for i, j in ps)),
-}  # fmt: skip
+}
 
 
 def describe(v: Variant) -> str:
@@ -54,12 +54,12 @@ def describe(v: Variant) -> str:
 def program(v: Variant) -> str:
     return function(FAMILY.signature, "pairs = []", "for i in range(len(nums)):", f"    for j in {v['places'].code}:",
                     f"        if {v['relation'].code}:", "            pairs.append((i, j))",
-                    f"return {finished(v['finish'], v['question'].code)}")  # fmt: skip
+                    f"return {finished(v['finish'], v['question'].code)}")
 
 
 def solve(v: Variant, nums: list[int], target: int) -> int:
     pairs = {(i, j) for (i, a), (j, b) in itertools.combinations(enumerate(nums), 2)
-             if v["places"].run(i, j, len(nums)) and v["relation"].run(a, b, target)}  # fmt: skip
+             if v["places"].run(i, j, len(nums)) and v["relation"].run(a, b, target)}
     return v["finish"].run(v["question"].run(pairs, nums))
 
 
@@ -81,4 +81,4 @@ FAMILY = Family(
     name="two_sum", title="Pairs of a list", entry_point="pairs_of", parameters="nums: list[int], target: int", returns="int",
     axes={"relation": _RELATIONS, "places": _PLACES, "question": _QUESTIONS, "finish": FINISH},
     describe=describe, program=program, solve=solve, sample=sample, language=lambda v: v["relation"].words,
-)  # fmt: skip
+)

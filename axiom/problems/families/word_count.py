@@ -19,7 +19,7 @@ _WHICH = {
     "even": Option(1, "words of even length", "len(w) % 2 == 0", lambda w: not len(w) & 1),
     "vowel": Option(1, "words that begin with a vowel (aeiou, either case)", "w[0] in 'aeiouAEIOU'", lambda w: w[0].lower() in {*"aeiou"}),
     "repeats": Option(2, "words in which some character occurs twice", "len(set(w)) < len(w)", lambda w: any(w.count(c) > 1 for c in w)),
-}  # fmt: skip
+}
 _QUESTIONS = {
     "count": Option(0, "how many {} there are in text", "len(words)", len),
     "letters": Option(2, "the total number of characters of the {} in text", "sum(len(w) for w in words)", lambda ws: len("".join(ws))),
@@ -36,7 +36,7 @@ _QUESTIONS = {
                     lambda ws: len((ws or [""])[0])),
     "last": Option(2, "the length of the last of the {} in text, or 0 if there are none", "len(words[-1]) if words else 0",
                    lambda ws: len((ws or [""])[-1])),
-}  # fmt: skip
+}
 _SPLIT = {
     "spaces": Option(0, "Words are separated by single spaces.", "text.split()", " "),
     "lower": Option(2, "Words are separated by single spaces. Upper case is read as lower case.", "text.lower().split()", " "),
@@ -44,7 +44,7 @@ _SPLIT = {
                         "text.replace('e', '').split()", "e"),
     "not_first": Option(3, "Words are separated by single spaces. The first word is left out of account.", "text.split()[1:]", 1),
     "every_second": Option(3, "Words are separated by single spaces. Only the first, third, fifth word and so on count.", "text.split()[::2]", 2),
-}  # fmt: skip
+}
 
 
 def describe(v: Variant) -> str:
@@ -71,4 +71,4 @@ FAMILY = Family(
     name="word_count", title="Words of a sentence", entry_point="count_words", parameters="text: str", returns="int",
     axes={"which": _WHICH, "question": _QUESTIONS, "split": _SPLIT, "finish": FINISH},
     describe=describe, program=program, solve=solve, sample=inputs.of(inputs.sentence),
-)  # fmt: skip
+)

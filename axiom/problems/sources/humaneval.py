@@ -36,13 +36,23 @@ def _problem(task: Mapping[str, str]) -> Problem:
     cases = tuple(_recorded(name, load(source, entry_point), load(f"{source}\n\n{task['test']}", "check")))
     head = next(line for line in task["prompt"].splitlines() if line.startswith(f"def {entry_point}("))
     return Problem(
-        problem_id=name.replace("/", "-"), family="humaneval", variant=json.dumps({"task": name}), difficulty=5,
-        split="humaneval", title=name, signature=head.rstrip().rstrip(":"), entry_point=entry_point,
+        problem_id=name.replace("/", "-"),
+        family="humaneval",
+        variant=json.dumps({"task": name}),
+        difficulty=5,
+        split="humaneval",
+        title=name,
+        signature=head.rstrip().rstrip(":"),
+        entry_point=entry_point,
         description="Complete this Python program and reply with all of it, its imports and helper functions included."
         f"\n\n```python\n{task['prompt'].rstrip()}\n```",
-        comparison="close" if any("." in case.expected for case in cases) else "exact", shown=(), cases=cases,
-        reference_solution=source, input_data=cases[0].args, expected_output=cases[0].expected,
-    )  # fmt: skip
+        comparison="close" if any("." in case.expected for case in cases) else "exact",
+        shown=(),
+        cases=cases,
+        reference_solution=source,
+        input_data=cases[0].args,
+        expected_output=cases[0].expected,
+    )
 
 
 def _recorded(name: str, canonical: Callable[..., Any], check: Callable[..., Any]) -> Iterator[Case]:

@@ -105,11 +105,22 @@ def _problem(family: str, difficulty: int, seed: int, plan: Plan) -> Problem:
     variant = json.dumps({"dataset": dataset, "difficulty": difficulty, "seed": seed})
     arguments, expected = values.encode([entry["question"]]), values.encode(str(entry["answer"]))
     return Problem(
-        problem_id=f"{seeds.derive(0, family, variant, entry['question']):016x}", family=family, variant=variant,
-        difficulty=difficulty, split=plan.split, title=dataset, signature="", entry_point="", kind="answer", shown=(),
-        description=f"{entry['question']}\n\nReply with only the answer.", reference_solution=str(entry["answer"]),
-        cases=(Case(args=arguments, expected=expected),), input_data=arguments, expected_output=expected,
-    )  # fmt: skip
+        problem_id=f"{seeds.derive(0, family, variant, entry['question']):016x}",
+        family=family,
+        variant=variant,
+        difficulty=difficulty,
+        split=plan.split,
+        title=dataset,
+        signature="",
+        entry_point="",
+        kind="answer",
+        shown=(),
+        description=f"{entry['question']}\n\nReply with only the answer.",
+        reference_solution=str(entry["answer"]),
+        cases=(Case(args=arguments, expected=expected),),
+        input_data=arguments,
+        expected_output=expected,
+    )
 
 
 @functools.lru_cache(512)

@@ -25,11 +25,17 @@ SOLVED = 1.0
 
 _CODE = (Path(__file__).parent / "scorer.py").read_text(encoding="utf-8")
 _MODULES = (
-    "reasoning_gym.factory", "reasoning_gym.games.contrib.sokoban.src.game",
-    "reasoning_gym.games.contrib.sokoban.src.utils", "sympy.integrals.heurisch", "sympy.integrals.manualintegrate",
-    "sympy.integrals.risch", "sympy.assumptions.wrapper", "sympy.physics.units", "sympy.sets.setexpr",
+    "reasoning_gym.factory",
+    "reasoning_gym.games.contrib.sokoban.src.game",
+    "reasoning_gym.games.contrib.sokoban.src.utils",
+    "sympy.integrals.heurisch",
+    "sympy.integrals.manualintegrate",
+    "sympy.integrals.risch",
+    "sympy.assumptions.wrapper",
+    "sympy.physics.units",
+    "sympy.sets.setexpr",
     "sympy.tensor.array.array_derivatives",
-)  # fmt: skip
+)
 """The package, and what its scorers import only when they need it: a child can import no more."""
 _CPU_SECONDS, _WALL_SECONDS = 2.0, 8.0
 _MEMORY, _OUTPUT = 2 << 30, 1 << 12

@@ -35,8 +35,15 @@ def generate_splits(config: ProblemsConfig, seed: int) -> dict[str, list[Problem
 
 
 ORDER: tuple[Split, ...] = (
-    "train", "val", "test", "ood_cases", "ood_longer", "ood_composed", "ood_family", "humaneval"
-)  # fmt: skip
+    "train",
+    "val",
+    "test",
+    "ood_cases",
+    "ood_longer",
+    "ood_composed",
+    "ood_family",
+    "humaneval",
+)
 
 
 def audit_cases(problem: Problem) -> tuple[Case, ...]:
@@ -49,6 +56,8 @@ def audit_cases(problem: Problem) -> tuple[Case, ...]:
         return ()
     cases = second_cases(family_named(problem.family), problem, STRETCH if problem.split == "ood_longer" else 1)
     if not cases:
-        raise DataError(f"problem {problem.problem_id} of {problem.family} has no {len(problem.cases)} further cases; "
-                        f"lower [problems] hidden_cases and generate the problems again")  # fmt: skip
+        raise DataError(
+            f"problem {problem.problem_id} of {problem.family} has no {len(problem.cases)} further cases; "
+            f"lower [problems] hidden_cases and generate the problems again"
+        )
     return cases

@@ -33,10 +33,13 @@ def prove_disjoint(splits: Mapping[str, Sequence[Problem]], most_pairs: int = MO
     return [
         {"programs_of": left, "problems_of": right}
         | _questions(splits[left], splits[right])
-        | (_calls(splits[left], splits[right]) if {left, right} == {"train", "ood_cases"}
-           else _programs(subjects[left], subjects[right], most_pairs))
+        | (
+            _calls(splits[left], splits[right])
+            if {left, right} == {"train", "ood_cases"}
+            else _programs(subjects[left], subjects[right], most_pairs)
+        )
         for left, right in permutations(splits, 2)
-    ]  # fmt: skip
+    ]
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -66,8 +69,14 @@ def _programs(left: Sequence[Subject], right: Sequence[Subject], most: int) -> d
             shared.append((one.problem, solved.problem))
     if shared:
         raise _overlap(*shared[0], "the program of the first solves the second", len(shared))
-    return {"compared": "programs", "programs": len(left), "problems": len(right), "pairs": pairs, "tried": attempts,
-            "shared": len(shared)}  # fmt: skip
+    return {
+        "compared": "programs",
+        "programs": len(left),
+        "problems": len(right),
+        "pairs": pairs,
+        "tried": attempts,
+        "shared": len(shared),
+    }
 
 
 def _calls(left: Sequence[Problem], right: Sequence[Problem]) -> dict[str, Any]:
@@ -92,5 +101,7 @@ def _questions(left: Sequence[Problem], right: Sequence[Problem]) -> dict[str, A
 
 def _overlap(first: Problem, second: Problem, why: str, count: int) -> DataError:
     pair = " and ".join(f"problem {p.problem_id} of {p.split} ({p.family} {p.variant})" for p in (first, second))
-    return DataError(f"{pair} are not held out from each other: {why} (pairs like this one in these splits: "
-                     f"{count}); generate the splits again")  # fmt: skip
+    return DataError(
+        f"{pair} are not held out from each other: {why} (pairs like this one in these splits: "
+        f"{count}); generate the splits again"
+    )

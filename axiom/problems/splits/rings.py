@@ -26,8 +26,9 @@ COMPOSITIONS_TRIED = 50
 def apart(config: ProblemsConfig, seed: int, dealt: Dealt) -> dict[Split, list[Problem]]:
     """The rings that do not depend on the train split."""
     made: dict[Split, list[Problem]] = {
-        "ood_longer": longer(config, seed, dealt), "ood_family": unseen_families(config, seed, dealt)
-    }  # fmt: skip
+        "ood_longer": longer(config, seed, dealt),
+        "ood_family": unseen_families(config, seed, dealt),
+    }
     return made
 
 
@@ -35,8 +36,9 @@ def of_train(config: ProblemsConfig, seed: int, train: Sequence[Problem], dealt:
     """The rings that are made of the variants of `train`."""
     train = [problem for problem in train if problem.kind == "program"]  # direct answers have no variants
     made: dict[Split, list[Problem]] = {
-        "ood_cases": unseen_cases(config, seed, train, dealt), "ood_composed": composed(config, seed, train, dealt)
-    }  # fmt: skip
+        "ood_cases": unseen_cases(config, seed, train, dealt),
+        "ood_composed": composed(config, seed, train, dealt),
+    }
     return made
 
 

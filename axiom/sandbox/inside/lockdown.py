@@ -14,8 +14,12 @@ _SET_PDEATHSIG, _SET_DUMPABLE, _SET_SECCOMP, _SET_NO_NEW_PRIVS = 1, 4, 22, 38
 _SECCOMP_FILTER = 2
 _SIGKILL = 9
 _CLONE_NEWNS, _CLONE_NEWUTS, _CLONE_NEWIPC, _CLONE_NEWUSER, _CLONE_NEWNET = (
-    0x20000, 0x04000000, 0x08000000, 0x10000000, 0x40000000,
-)  # fmt: skip
+    0x20000,
+    0x04000000,
+    0x08000000,
+    0x10000000,
+    0x40000000,
+)
 _LANDLOCK_FS_BITS = {1: 13, 2: 14, 3: 15, 4: 15}  # from version 5 on: 16
 _SANDBOX_UIDS = (61_184, 65_534)  # first the range that no account has, then nobody, for namespaces that map few ids
 _CAPABILITY_VERSION = 0x20080522

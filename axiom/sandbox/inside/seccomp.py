@@ -57,9 +57,13 @@ def _by_value(index: int, answers: dict[int, int], otherwise: int) -> list[bytes
 
 def _if_null(index: int, then: int, otherwise: int) -> list[bytes]:
     return [
-        _argument(index), _op(_JEQ, 0, 0, 3), _argument(index, high=True), _op(_JEQ, 0, 0, 1), _end(then),
+        _argument(index),
+        _op(_JEQ, 0, 0, 3),
+        _argument(index, high=True),
+        _op(_JEQ, 0, 0, 1),
+        _end(then),
         _end(otherwise),
-    ]  # fmt: skip
+    ]
 
 
 def _crash_of(pid: int) -> list[bytes]:
