@@ -1,3 +1,3 @@
 """Prefect flows: `experiment` loops `iteration`; `study` runs arms over paired seeds."""
 
-from flows import mistakes as mistakes  # whatever flow runs, its log reads so
+from axiom.flows import mistakes as mistakes  # whatever flow runs, its log reads so

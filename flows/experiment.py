@@ -11,17 +11,17 @@ from axiom.credentials import Plain
 from axiom.experiment import DEFAULT_ROOT, iteration_folder
 from axiom.experiment.gate import admit
 from axiom.experiment.running import Runtime
+from axiom.flows.alive import reclaim, witnessed
+from axiom.flows.iteration import Round, finished, recorded, run_iteration
+from axiom.flows.operation import OPERATION, Operation, announce, following, holding, pause, pause_asked
+from axiom.flows.outage import patiently
+from axiom.flows.pages import Pages
 from axiom.progress import Progress, report
 from axiom.store import Handle
-from flows.alive import reclaim, witnessed
-from flows.iteration import Round, finished, recorded, run_iteration
-from flows.operation import OPERATION, Operation, announce, following, holding, pause, pause_asked
-from flows.outage import patiently
-from flows.pages import Pages
-from tasks.detect import detect_phases
-from tasks.generate import generate
-from tasks.report import write_report
-from tasks.train import train
+from axiom.tasks.detect import detect_phases
+from axiom.tasks.generate import generate
+from axiom.tasks.report import write_report
+from axiom.tasks.train import train
 
 
 def run_name() -> str:

@@ -13,12 +13,12 @@ from axiom.experiment.running import Runtime
 from axiom.records import Purpose
 from axiom.selection.arms import ARMS
 from axiom.store import Handle, Writer
-from tasks.evaluate import evaluate_policy
-from tasks.measure import measure
-from tasks.sample import evaluation_drawn, sample
-from tasks.select import select_gold
-from tasks.train import train
-from tasks.verify import verify
+from axiom.tasks.evaluate import evaluate_policy
+from axiom.tasks.measure import measure
+from axiom.tasks.sample import evaluation_drawn, sample
+from axiom.tasks.select import select_gold
+from axiom.tasks.train import train
+from axiom.tasks.verify import verify
 
 
 class Round(BaseModel, frozen=True):

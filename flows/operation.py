@@ -20,10 +20,10 @@ from axiom.config import ExperimentConfig, Section
 from axiom.errors import LockedError
 from axiom.experiment import PAUSE, Experiment
 from axiom.experiment.running import Runtime, running
+from axiom.flows.outage import outliving_the_worker, patiently
+from axiom.flows.turn import turn
 from axiom.models import resolve_device
 from axiom.progress import Progress, listen, report
-from flows.outage import outliving_the_worker, patiently
-from flows.turn import turn
 
 LEASE_SECONDS = 60.0
 """A killed run's slot is free after this and the server's next look, 15 s later at most."""

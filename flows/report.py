@@ -5,8 +5,8 @@ from prefect.artifacts import create_markdown_artifact
 
 from axiom.credentials import Plain
 from axiom.experiment import DEFAULT_ROOT, Experiment
+from axiom.flows.pages import as_link, slug
 from axiom.report import page as pages
-from flows.pages import as_link, slug
 
 
 @flow(name="report", flow_run_name="report of {name}", persist_result=False)

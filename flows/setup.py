@@ -19,7 +19,7 @@ from prefect.workers.process import ProcessWorker
 
 from axiom.config import load_config
 from axiom.errors import ConfigError, InfrastructureError
-from flows.operation import slot
+from axiom.flows.operation import slot
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 POOLS = {"cpu": "Experiments on the CPU, and everything small", "gpu": "Experiments that hold a GPU"}

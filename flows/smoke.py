@@ -11,8 +11,8 @@ from axiom.credentials import Plain
 from axiom.errors import RegressionError
 from axiom.evaluation import GREEDY
 from axiom.experiment import DEFAULT_ROOT, Experiment
+from axiom.flows.experiment import experiment
 from axiom.records import Metric
-from flows.experiment import experiment
 
 
 @flow(name="smoke", flow_run_name="smoke of {config.name}", persist_result=False)

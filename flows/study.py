@@ -8,9 +8,9 @@ from prefect import flow
 from axiom.credentials import Plain
 from axiom.experiment import DEFAULT_ROOT, Experiment, ledger
 from axiom.experiment.running import handing_on
+from axiom.flows.experiment import experiment
 from axiom.progress import Progress, report
 from axiom.study import load_study, plan
-from flows.experiment import experiment
 
 
 @flow(name="study", flow_run_name="{path}", persist_result=False)

@@ -7,7 +7,7 @@ from axiom.experiment.running import Runtime
 from axiom.grokking import Curve
 from axiom.records import Event, Metric, with_interval
 from axiom.store import write_parquet, write_table
-from tasks.stage import retried
+from axiom.tasks.stage import retried
 
 
 def detect_phases(run: Runtime, *, iteration: int, whole: bool = False) -> dict[str, Any]:

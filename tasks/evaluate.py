@@ -5,7 +5,7 @@ from axiom.experiment import VERSIONS, iteration_folder
 from axiom.experiment.running import Runtime
 from axiom.records import Evaluation, Sample, Verdict
 from axiom.store import Handle, Writer
-from tasks.stage import light_stage
+from axiom.tasks.stage import light_stage
 
 
 @light_stage("evaluate")

@@ -10,7 +10,7 @@ from axiom.problems import prove_disjoint
 from axiom.problems.cases.audit import audit_rates, below_usual
 from axiom.records import Problem
 from axiom.store import Handle, Writer
-from tasks.stage import stage_task
+from axiom.tasks.stage import stage_task
 
 
 @stage_task("generate")

@@ -7,7 +7,7 @@ from axiom.records import Evaluation, Metric, Sample, Verdict
 from axiom.sampling.mismatch import Mismatch
 from axiom.selection import accepted
 from axiom.store import Handle, Writer
-from tasks.stage import stage_task
+from axiom.tasks.stage import stage_task
 
 
 @stage_task("measure")

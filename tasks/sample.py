@@ -12,8 +12,8 @@ from axiom.sampling.requests import in_order, requests, to_sample
 from axiom.sampling.thinking import draw
 from axiom.selection.arms import ARMS
 from axiom.store import Handle, Writer
+from axiom.tasks.stage import stage_task
 from axiom.verification.ahead import Ahead
-from tasks.stage import stage_task
 
 
 @stage_task("sample")

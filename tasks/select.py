@@ -9,7 +9,7 @@ from axiom.experiment.running import Runtime
 from axiom.records import Gold, Sample, Verdict
 from axiom.selection.arms import ARMS, Harvest, Quota
 from axiom.store import Handle, Writer
-from tasks.stage import stage_task
+from axiom.tasks.stage import stage_task
 
 
 @stage_task("select")

@@ -8,7 +8,7 @@ from axiom.progress import Meter
 from axiom.records import Gold, LossStep
 from axiom.seeds import derive
 from axiom.store import Handle, Writer
-from tasks.stage import stage_task
+from axiom.tasks.stage import stage_task
 
 
 @stage_task("train")

@@ -5,8 +5,8 @@ from axiom.experiment.running import Runtime
 from axiom.progress import Meter
 from axiom.records import Outcome, Purpose, Sample, Verdict
 from axiom.store import Handle, Writer
+from axiom.tasks.stage import stage_task
 from axiom.verification.ahead import Ahead
-from tasks.stage import stage_task
 
 
 @stage_task("verify")

@@ -18,9 +18,9 @@ from axiom.models import Policy
 from axiom.sampling import Request
 from axiom.sampling.mismatch import LIMIT, Mismatch, measure, share_in_force, wrong
 from axiom.sampling.thinking import draw
+from axiom.tasks.generate import generate
+from axiom.tasks.sample import sample
 from axiom.training import Example, Kept, score, train
-from tasks.generate import generate
-from tasks.sample import sample
 
 BASE = Policy("base", None)
 PROMPTS = [f"def f{number}(x):" for number in range(12)]

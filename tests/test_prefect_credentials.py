@@ -12,11 +12,11 @@ from prefect.utilities.callables import parameter_schema
 from axiom.config import load_config
 from axiom.credentials import CREDENTIAL, WITHOUT, plain
 from axiom.errors import ConfigError
+from axiom.flows.experiment import experiment
+from axiom.flows.report import report
+from axiom.flows.smoke import smoke
+from axiom.flows.study import study
 from axiom.store import Folder
-from flows.experiment import experiment
-from flows.report import report
-from flows.smoke import smoke
-from flows.study import study
 
 REPOSITORY = Path(__file__).parents[1]
 WORD = "hunter2hunter2"

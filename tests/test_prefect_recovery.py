@@ -23,7 +23,7 @@ from prefect_operator import Operator, contents, operating, processes_of, wait_u
 
 from axiom.config import load_config
 from axiom.experiment.lock import read_note
-from flows.operation import slot
+from axiom.flows.operation import slot
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 REPOSITORY = Path(__file__).parents[1]

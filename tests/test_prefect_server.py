@@ -23,7 +23,7 @@ from aiosmtpd.controller import Controller
 from prefect_operator import Operator, contents, free_port, operating, processes_of, wait_until
 
 from axiom.config import load_config
-from flows.operation import slot
+from axiom.flows.operation import slot
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(420)]
 REPOSITORY = Path(__file__).parents[1]

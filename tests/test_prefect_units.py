@@ -23,14 +23,14 @@ from sqlalchemy import text
 
 from axiom.config import ExperimentConfig, load_config
 from axiom.errors import ConfigError, InfrastructureError, RegressionError, StorageError
+from axiom.flows import mistakes, operation, pages, sqlite
+from axiom.flows.experiment import experiment
+from axiom.flows.outage import patiently
+from axiom.flows.report import report
+from axiom.flows.setup import move_working_dir
+from axiom.flows.smoke import gain, smoke
 from axiom.records import Metric
-from flows import mistakes, operation, pages, sqlite
-from flows.experiment import experiment
-from flows.outage import patiently
-from flows.report import report
-from flows.setup import move_working_dir
-from flows.smoke import gain, smoke
-from tasks import stage
+from axiom.tasks import stage
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -152,7 +152,7 @@ def test_artifact_keys_are_what_the_server_accepts(name, expected):
 
 
 def test_a_lost_server_is_waited_for_and_anything_else_is_raised(monkeypatch):
-    monkeypatch.setattr("flows.outage.POLL_SECONDS", 0.01)
+    monkeypatch.setattr("axiom.flows.outage.POLL_SECONDS", 0.01)
     answers = [httpx.ConnectError("refused"), RuntimeError("Failed to reach API"), None]
     answers[1].__cause__ = httpx.ReadTimeout("slow")
 
@@ -204,7 +204,7 @@ HOLD = """
 import sys
 from axiom.config import ExperimentConfig
 from axiom.progress import listen
-from flows.operation import Operation, gpu
+from axiom.flows.operation import Operation, gpu
 config, told = ExperimentConfig(name="mine"), listen(lambda progress: print(progress.note, flush=True))
 with told, gpu(config, Operation(gpu="always")):
     print("held", flush=True)
@@ -346,7 +346,7 @@ def test_the_server_loads_the_plug_in():
 
 def test_a_run_outlives_the_reader_of_its_output():
     code = (
-        "import sys\nfrom prefect.logging import get_logger\nfrom flows.outage import outliving_the_worker\n"
+        "import sys\nfrom prefect.logging import get_logger\nfrom axiom.flows.outage import outliving_the_worker\n"
         "with outliving_the_worker():\n    print('begun', file=sys.stderr, flush=True)\n    sys.stdin.read()\n"
         "    print('unheard', flush=True)\n    print('unheard', file=sys.stderr, flush=True)\n"
         "    get_logger('flow_runs').error('unheard')\n    import os; os._exit(7)\n"

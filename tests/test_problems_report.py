@@ -15,7 +15,7 @@ from axiom.problems.cases.audit import audit_rates
 from axiom.records import Event, Metric
 from axiom.report.page import page
 from axiom.store import write_table
-from tasks.generate import generate
+from axiom.tasks.generate import generate
 
 SETTINGS = [
     "sampling.engine=transformers",

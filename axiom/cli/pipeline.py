@@ -20,7 +20,7 @@ def pipeline(
     from axiom.cli.display import as_table
     from axiom.config import load_config
 
-    flow = load_flow("flows.experiment", "experiment")
+    flow = load_flow("axiom.flows.experiment", "experiment")
     found, peak = measure(load_config(preset, overrides or (), iterations=iterations), flow)
     parts = list(found[0].seconds)
     rows = [[part, *(f"{row.seconds[part]:.2f} s {row.share(part):6.1%}" for row in found)] for part in parts] + [

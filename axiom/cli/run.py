@@ -95,7 +95,7 @@ def _start(config: Any, root: str) -> None:
 
     admit(root, config)
     console.print(f"experiment [bold]{config.name}[/]: starting the workflow engine", highlight=False)
-    flow = load_flow("flows.experiment", "experiment")
+    flow = load_flow("axiom.flows.experiment", "experiment")
     going_on = interruptible(f"`{suggest('resume', config.name, root=root)}`")
     with going_on, Display(console, config.iterations) as display, listen(display):
         result = flow(config=config, root=root)

@@ -226,7 +226,7 @@ def study(
     for seed in {0, config.seeds - 1}:
         runs_of(config, seed)
     Folder(root).check_writable()
-    flow = load_flow("flows.study", "study")
+    flow = load_flow("axiom.flows.study", "study")
     with interruptible("the same command"):
         results = flow(path=str(path), root=root, shard=part - 1, shards=parts)
     for result in results:

@@ -24,7 +24,7 @@ def setup(
     Example: axiom setup --gpus 1 --notify custom-webhook/ops
     """
     # By name, as the flows are started: the library itself stays free of Prefect.
-    prepare = importlib.import_module("flows.setup").prepare
+    prepare = importlib.import_module("axiom.flows.setup").prepare
     for line in prepare(_gpus() if gpus is None else gpus, notify or (), deploy):
         console.print(line, highlight=False, soft_wrap=True)
 
