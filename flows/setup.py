@@ -17,11 +17,14 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
 from prefect.workers.process import ProcessWorker
 
-from axiom.config import load_config
+from axiom.config import find_preset, load_config
+from axiom.config.presets import PACKAGE
 from axiom.errors import ConfigError, InfrastructureError
 from axiom.flows.operation import slot
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+HOME = REPOSITORY if (REPOSITORY / "pyproject.toml").exists() else Path.cwd()
+"""Where runs start: the checkout, or for an installed copy the folder in which `axiom setup` is called."""
 POOLS = {"cpu": "Experiments on the CPU, and everything small", "gpu": "Experiments that hold a GPU"}
 HEARTBEAT_SECONDS = 30
 MISSED_HEARTBEATS = 5
@@ -64,8 +67,11 @@ def prepare(gpus: int, notify: Sequence[str], deploy: bool) -> list[str]:
 
 
 def preset(path: str) -> dict[str, Any]:
-    """The config of a preset file, as a build step of prefect.yaml: `{{ <id>.config }}` is a deployment's parameter."""
-    return {"config": load_config(REPOSITORY / path).model_dump(mode="json")}
+    """A preset's config as a build step of prefect.yaml: `{{ <id>.config }}` is a deployment's parameter.
+
+    `path` is a file relative to the folder of the runs, or the name of a preset.
+    """
+    return {"config": load_config(find_preset(path, HOME)).model_dump(mode="json")}
 
 
 def _pool(client: SyncPrefectClient, name: str, description: str) -> str:
@@ -73,7 +79,7 @@ def _pool(client: SyncPrefectClient, name: str, description: str) -> str:
     variables = template["variables"]["properties"]
     variables["env"]["default"] = ENVIRONMENT
     # Without one, each run starts in a temporary folder, which a quick retry was seen to lose under its feet.
-    variables["working_dir"]["default"] = str(REPOSITORY)
+    variables["working_dir"]["default"] = str(HOME)
     try:
         kept = client.read_work_pool(name).base_job_template or template
         moved = move_working_dir(kept)
@@ -86,7 +92,7 @@ def _pool(client: SyncPrefectClient, name: str, description: str) -> str:
 
 
 def move_working_dir(template: dict[str, Any]) -> str:
-    """Point a pool's template at this checkout if the folder that it names is gone; returns what to say of it.
+    """Point a pool's template at this folder if the one that it names is gone; returns what to say of it.
 
     A folder that an operator chose and that is there stays.
     """
@@ -94,8 +100,8 @@ def move_working_dir(template: dict[str, Any]) -> str:
     before = field and field.get("default")
     if not before or Path(before).is_dir():
         return ""
-    field["default"] = str(REPOSITORY)
-    return f"; its runs start in {REPOSITORY} now, as {before} is gone"
+    field["default"] = str(HOME)
+    return f"; its runs start in {HOME} now, as {before} is gone"
 
 
 def _slot(client: SyncPrefectClient, name: str) -> str:
@@ -166,8 +172,10 @@ def _meaning(automation: AutomationCore) -> dict[str, Any]:
 def _deploy() -> list[str]:
     with get_client(sync_client=True) as client:
         before = client.read_deployments(limit=200)
-    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, encoding="utf-8", check=False)
+    own = HOME / "prefect.yaml"
+    wanted = str(own if own.exists() else PACKAGE / "prefect.yaml")
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", wanted]
+    done = subprocess.run(command, cwd=HOME, capture_output=True, encoding="utf-8", check=False)
     if done.returncode:
         raise InfrastructureError(f"`prefect deploy --all` failed: {(done.stdout + done.stderr)[-2000:]}")
     with get_client(sync_client=True) as client:

@@ -42,12 +42,12 @@ def wait_until(what: str, condition: Callable[[], Any], seconds: float = 60.0, e
 class Process:
     """A child in its own session, with its output in a file."""
 
-    def __init__(self, arguments: list[str], environment: dict[str, str], log: Path) -> None:
+    def __init__(self, arguments: list[str], environment: dict[str, str], log: Path, folder: Path) -> None:
         self.log = log
         with log.open("ab") as out:
             self.child = subprocess.Popen(
-                [sys.executable, *arguments],
-                cwd=REPOSITORY,
+                arguments,
+                cwd=folder,
                 env=environment,
                 stdout=out,
                 stderr=out,
@@ -73,8 +73,9 @@ class Process:
 class Operator:
     """One server, its workers, and what a person at the UI would do with them."""
 
-    def __init__(self, home: Path, **settings: str) -> None:
+    def __init__(self, home: Path, python: str = sys.executable, folder: Path = REPOSITORY, **settings: str) -> None:
         self.home, self.port = home, free_port()
+        self.python, self.folder = python, folder
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")},
@@ -93,8 +94,8 @@ class Operator:
         self.workers: list[Process] = []
 
     def start_server(self) -> None:
-        command = ["-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.port)]
-        self.server = Process(command, self.environment, self.home / "server.log")
+        command = [self.python, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.port)]
+        self.server = Process(command, self.environment, self.home / "server.log", self.folder)
         wait_until("the server's answer", self.healthy, 90)
 
     def healthy(self) -> bool:
@@ -104,27 +105,37 @@ class Operator:
             return False
 
     def start_worker(self, pool: str = "cpu", queue: str = "", **settings: str) -> Process:
-        command = ["-m", "prefect", "worker", "start", "--pool", pool, "--name", f"{pool}-{len(self.workers)}"]
+        command = [
+            self.python,
+            "-m",
+            "prefect",
+            "worker",
+            "start",
+            "--pool",
+            pool,
+            "--name",
+            f"{pool}-{len(self.workers)}",
+        ]
         command += ["--work-queue", queue] if queue else []
         log = self.home / f"worker-{len(self.workers)}.log"
-        worker = Process(command, {**self.environment, **settings}, log)
+        worker = Process(command, {**self.environment, **settings}, log, self.folder)
         self.workers.append(worker)
         return worker
 
     def axiom(self, *arguments: str, **environment: str) -> str:
-        return self._command("axiom.cli", *arguments, **environment)
+        return self._command(self.python, "-m", "axiom.cli", *arguments, **environment)
 
     def prefect(self, *arguments: str) -> str:
-        return self._command("prefect", *arguments)
+        return self._command(self.python, "-m", "prefect", *arguments)
 
     def make(self, target: str, **environment: str) -> str:
         """`make` with this Python, whose packages are taken as they are."""
-        return self._command("make", "--old-file=venv", f"PY={sys.executable}", target, program=(), **environment)
+        return self._command("make", "--old-file=venv", f"PY={self.python}", target, **environment)
 
-    def _command(self, *arguments: str, program: tuple[str, ...] = (sys.executable, "-m"), **environment: str) -> str:
+    def _command(self, *arguments: str, **environment: str) -> str:
         done = subprocess.run(
-            [*program, *arguments],
-            cwd=REPOSITORY,
+            arguments,
+            cwd=self.folder,
             env={**self.environment, **environment},
             text=True,
             capture_output=True,
@@ -220,7 +231,7 @@ class Operator:
 
 
 @contextmanager
-def operating(home: Path, **settings: str) -> Iterator[Operator]:
+def operating(home: Path, **settings: Any) -> Iterator[Operator]:
     """A running server, set up by `axiom setup`; everything is ended afterwards."""
     operator = Operator(home, **settings)
     try:

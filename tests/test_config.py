@@ -15,6 +15,7 @@ from axiom.config import ExperimentConfig, Layer, ProblemsConfig, all_keys, buil
 from axiom.errors import ConfigError
 from axiom.problems import check_families, generate_splits
 from axiom.sandbox.inside.lockdown import LAYERS
+from axiom.study import load_study
 
 DEPLOYMENTS = Path(__file__).parent.parent / "deployments"
 
@@ -176,6 +177,42 @@ def test_a_refusal_does_not_repeat_a_credential():
         with pytest.raises(ConfigError) as caught:
             load_config(None, overrides)
         assert secret not in str(caught.value)
+
+
+def test_a_name_is_the_preset_that_comes_with_axiom_unless_a_file_has_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load_config("modular") == load_config("modular.toml") == load_config(DEPLOYMENTS / "modular.toml")
+    for name in ("modular", "gemma.toml"):
+        (tmp_path / name).mkdir()  # a folder is no preset
+    assert load_config("gemma").name == "gemma"
+    assert load_config("modular").iterations == 20
+    (tmp_path / "modular.toml").write_text("iterations = 7")  # a copy that was changed is the one that is meant
+    assert load_config("modular").iterations == 7
+    (tmp_path / "mine.toml").write_text('name = "mine"\npreset = "quickstart"\nseeds = 8\n')
+    assert load_config(load_study(Path("mine")).preset).name == "quickstart"
+    assert load_config(load_study(Path("h1-modular")).preset).iterations == 20, "the one beside the study"
+    for path in ("absent", "sub/modular", str(tmp_path / "original.toml"), "original.json"):
+        with pytest.raises(ConfigError, match=r"does not exist.*with axiom come gemma, modular, original, quickstart"):
+            load_config(path)
+    with pytest.raises(ConfigError, match=r"does not exist.*with axiom comes h1-modular"):
+        load_study(Path("absent"))
+
+
+def test_presets_are_copied_and_no_file_is_overwritten(axiom, tmp_path):
+    code, out, _ = axiom("presets")
+    assert code == 0
+    names = [line.split()[0] for line in out.splitlines()]
+    assert axiom("presets", "copy", *names, "--to", "mine")[0] == 0
+    files = [file for file in DEPLOYMENTS.rglob("*") if file.is_file()]
+    files += [DEPLOYMENTS.parent / name for name in ("prefect.yaml", "prefect.toml")]
+    assert {file.name: file.read_text() for file in (tmp_path / "mine").iterdir()} == {
+        file.name: file.read_text() for file in files
+    }
+    (tmp_path / "mine" / "gemma.toml").unlink()
+    code, _, err = axiom("presets", "copy", "gemma", "modular", "--to", "mine")
+    assert (code, (tmp_path / "mine" / "gemma.toml").exists()) == (2, False)
+    assert "'mine/modular.toml' exists already" in err
+    assert "no preset 'absent'" in axiom("presets", "copy", "absent")[2]
 
 
 def test_files_that_are_no_presets(tmp_path):

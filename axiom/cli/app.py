@@ -29,6 +29,7 @@ errors = Console(stderr=True, soft_wrap=True)
 
 COMMAND_MODULES: tuple[str, ...] = (
     "run",
+    "presets",
     "inspect",
     "verify",
     "problems",

@@ -11,7 +11,7 @@ from axiom.cli.workflow import load_flow
 
 @bench_app.command()
 def pipeline(
-    preset: Annotated[str, typer.Argument(help="The preset to run.")] = "deployments/quickstart.toml",
+    preset: Annotated[str, typer.Argument(help="A TOML file, or the name of a preset.")] = "quickstart",
     iterations: Annotated[int, typer.Option(min=1, help="Iterations to measure, after the base model's.")] = 2,
     overrides: Overrides = None,
 ) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from axiom.cli.app import console, problems_app
-from axiom.cli.run import Name, Overrides, Root
+from axiom.cli.run import PRESET, Name, Overrides, Root
 from axiom.errors import ConfigError, DataError
 from axiom.experiment import DEFAULT_ROOT
 
@@ -131,13 +131,13 @@ def _counted(family: "Kind", known: "Measured | None") -> str:
 @problems_app.command()
 def splits(
     out: Annotated[Path, typer.Option(help="Write to this folder, which must be new or empty.")],
-    preset: Annotated[str | None, typer.Argument(help="A TOML preset; without one, the original experiment.")] = None,
+    preset: Annotated[str | None, typer.Argument(help=PRESET)] = None,
     overrides: Overrides = None,
     seed: Annotated[int | None, typer.Option(help="Root of every random stream.")] = None,
 ) -> None:
     """Write the splits of a preset, the proof that they are held out and their audit, without running anything.
 
-    Example: axiom problems splits deployments/quickstart.toml --out splits --set problems.train_size=700
+    Example: axiom problems splits quickstart --out splits --set problems.train_size=700
     """
     from axiom.config import load_config
     from axiom.learners import make_problems

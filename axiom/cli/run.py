@@ -18,10 +18,12 @@ Overrides = Annotated[
     typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one field of the config; may be given many times."),
 ]
 
+PRESET = "A TOML file, or the name of a preset that `axiom presets` lists; without one, the original experiment."
+
 
 @app.command()
 def run(
-    preset: Annotated[str | None, typer.Argument(help="A TOML preset; without one, the original experiment.")] = None,
+    preset: Annotated[str | None, typer.Argument(help=PRESET)] = None,
     overrides: Overrides = None,
     experiment: Annotated[str | None, typer.Option(help="Name of the experiment, which names its folder.")] = None,
     train_size: Annotated[int | None, typer.Option(help="Training problems.")] = None,
@@ -34,7 +36,7 @@ def run(
 ) -> None:
     """Run an experiment; a second call with the same config continues it where it stopped.
 
-    Example: axiom run deployments/quickstart.toml --iterations 6 --set sampling.temperature=1.0
+    Example: axiom run quickstart --iterations 6 --set sampling.temperature=1.0
     """
     from axiom.config import load_config
 
@@ -171,7 +173,7 @@ def list_experiments(root: Root = DEFAULT_ROOT) -> None:
         model = config.model.path if config.model.kind == "language" else "modular"
         rows.append([name, config.arm, str(config.seed), f"{max(0, done - 1)}/{config.iterations}", model])
     if not rows:
-        start = suggest("run", "deployments/quickstart.toml", root=root)
+        start = suggest("run", "quickstart", root=root)
         console.print(
             f"no experiments under {root!r} yet; start one with: {start}", highlight=False, soft_wrap=True, markup=False
         )

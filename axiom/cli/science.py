@@ -14,6 +14,7 @@ from axiom.cli.outputs import check_file, check_folder
 from axiom.cli.run import Root
 from axiom.cli.workflow import interruptible, load_flow
 from axiom.commands import suggest
+from axiom.config import find_preset
 from axiom.errors import ConfigError, DataError
 from axiom.experiment import DEFAULT_ROOT
 
@@ -193,7 +194,7 @@ def _by_family(trials: "list[Trial]") -> Table:
 
 @app.command()
 def study(
-    path: Annotated[Path, typer.Argument(help="TOML: name, preset, arms, seeds.")],
+    path: Annotated[Path, typer.Argument(help="TOML with name, preset, arms, seeds; or a study's name.")],
     shard: Annotated[
         str, typer.Option(help="I/N: run every N-th seed from the I-th on, so that workers can share.")
     ] = "1/1",
@@ -212,7 +213,7 @@ def study(
 ) -> None:
     """Run every arm over every seed; a second call continues where the first stopped.
 
-    Example: axiom study deployments/h1-modular.toml --shard 2/4
+    Example: axiom study h1-modular --shard 2/4
     """
     from axiom.folders import Folder
     from axiom.study import load_study
@@ -247,7 +248,7 @@ def _show_plan(config: "StudyConfig", pilot: Path | None, root: str) -> None:
     from axiom.study import power
 
     noise = None
-    if pilot is not None and pilot.suffix == ".toml":
+    if pilot is not None and find_preset(pilot).suffix == ".toml":
         noise = power.differences(_pilot_runs(pilot, root))
     elif pilot is not None:
         noise = power.read_figures(pilot)
@@ -288,7 +289,7 @@ def _shard(text: str) -> tuple[int, int]:
 @app.command()
 def compare(
     names: Annotated[
-        list[str], typer.Argument(help="A study's TOML file, or names of finished runs of two arms or more.")
+        list[str], typer.Argument(help="A study, by file or name, or the names of finished runs of two arms or more.")
     ],
     out: Annotated[Path | None, typer.Option(help="Folder for the page and charts.")] = None,
     split: Annotated[str | None, typer.Option(help=f"Where generalisation is read (val); {OF_THE_FILE}.")] = None,
@@ -303,7 +304,7 @@ def compare(
 ) -> None:
     """Compare arms over paired seeds: survival, paired test, power, and what follows from it.
 
-    Example: axiom compare deployments/h1-modular.toml --out artifacts/h1
+    Example: axiom compare h1-modular --out artifacts/h1
     """
     from axiom.cli.display import as_table
     from axiom.report import study as reports
@@ -311,7 +312,7 @@ def compare(
 
     given = {"split": split, "level": level, "confidence": confidence}
     chosen_here: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    if len(names) == 1 and names[0].endswith(".toml"):
+    if len(names) == 1 and find_preset(names[0]).suffix == ".toml":
         for name, value in chosen_here.items():
             raise ConfigError(f"--{name} {value} is set beside a study's file, which sets it; change it in {names[0]}")
         chosen = load_study(Path(names[0]))

@@ -1,5 +1,6 @@
 """Every knob of an experiment, frozen and checked by itself alone."""
 
+from axiom.config.presets import find_preset, presets
 from axiom.config.schema import (
     OF_A_RUN,
     Arm,
@@ -55,8 +56,10 @@ __all__ = [
     "all_keys",
     "build_config",
     "checked",
+    "find_preset",
     "load_config",
     "override",
+    "presets",
     "read_toml",
     "sentence",
     "stored_config",

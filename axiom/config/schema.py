@@ -28,6 +28,7 @@ from pydantic import (
 )
 
 from axiom.config.names import ARMS, FAMILIES, unknown_family
+from axiom.config.presets import find_preset, presets
 from axiom.credentials import CREDENTIAL, WITHOUT, plain
 from axiom.errors import ConfigError
 
@@ -498,12 +499,13 @@ OF_A_RUN = ("name", "arm", "seed", "yoke")
 
 
 def load_config(preset: str | Path | None = None, overrides: Sequence[str] = (), /, **top: Any) -> ExperimentConfig:
-    """The config of a preset file, changed by `section.key=value` overrides and then by `top` (dotted keys, values).
+    """The config of a preset, changed by `section.key=value` overrides and then by `top` (dotted keys, values).
 
+    `preset` is a TOML file or the name of a preset that comes with axiom; without one, every value is the default.
     A table of a section changes the keys that it holds and leaves the others.
     Raises ConfigError with one sentence when the file is missing, a key is unknown or a value is out of bounds.
     """
-    return build_config(_changed(_read_preset(Path(preset)) if preset is not None else {}, overrides, top))
+    return build_config(_changed(_read_preset(find_preset(preset)) if preset is not None else {}, overrides, top))
 
 
 def override(config: ExperimentConfig, overrides: Sequence[str] = (), /, **top: Any) -> ExperimentConfig:
@@ -577,8 +579,9 @@ def read_toml(path: Path, what: str, otherwise: str) -> dict[str, Any]:
 
 
 def _read_preset(path: Path) -> dict[str, Any]:
-    known = ", ".join(sorted(str(p) for p in path.parent.glob("*.toml"))) if "\0" not in str(path) else ""
-    tree = read_toml(path, "preset", f"presets in that folder: {known or 'none'}")
+    names = ", ".join(one.name for one in presets() if one.kind == "preset")
+    beside = ", ".join(sorted(str(p) for p in path.parent.glob("*.toml"))) if "\0" not in str(path) else ""
+    tree = read_toml(path, "preset", f"presets in that folder: {beside or 'none'}; with axiom come {names}")
     if "preset" in tree and "preset" not in ExperimentConfig.model_fields:
         raise ConfigError(f"{str(path)!r} is a study, not a preset; run it with `axiom study {shlex.quote(str(path))}`")
     return tree

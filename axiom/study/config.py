@@ -7,7 +7,18 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from axiom.commands import suggest
-from axiom.config import OF_A_RUN, Arm, ExperimentConfig, Fraction, Section, checked, load_config, read_toml
+from axiom.config import (
+    OF_A_RUN,
+    Arm,
+    ExperimentConfig,
+    Fraction,
+    Section,
+    checked,
+    find_preset,
+    load_config,
+    presets,
+    read_toml,
+)
 from axiom.errors import ConfigError
 from axiom.records import Split
 from axiom.study.survival import fewest_pairs
@@ -109,15 +120,19 @@ class StudyConfig(Section):
 
 
 def load_study(path: Path) -> StudyConfig:
-    """The study in a TOML file, its preset's path resolved. Raises ConfigError with one sentence."""
-    tree = read_toml(path, "study", "name a TOML file with name, preset, arms, seeds")
+    """The study in a TOML file, or that of this name, its preset's path resolved.
+
+    Raises ConfigError with one sentence.
+    """
+    path, names = find_preset(path), ", ".join(one.name for one in presets() if one.kind == "study")
+    tree = read_toml(path, "study", f"name a TOML file with name, preset, arms, seeds; with axiom comes {names}")
     if "preset" not in tree and tree.keys() & ExperimentConfig.model_fields.keys() - {"name"}:
         raise ConfigError(f"{str(path)!r} is a preset, not a study; run it with `{suggest('run', str(path))}`")
     try:
         study = checked(StudyConfig, tree)
     except ConfigError as error:
         raise ConfigError(f"study {str(path)!r}: {error}") from None
-    return study.model_copy(update={"preset": str(path.parent / study.preset)})
+    return study.model_copy(update={"preset": str(find_preset(study.preset, path.parent))})
 
 
 def run_name(study: StudyConfig, arm: str, seed: int) -> str:
