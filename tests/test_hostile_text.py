@@ -299,7 +299,8 @@ def test_the_page_of_a_study_has_the_same_tags_whatever_its_names_are():
             ]
         )
         found = compare_arms(groups, Reading())
-        return Tags(report.page(title, groups, found, charts.all_of(groups, found, "iteration", "val")))
+        verdicts = [comparison.paragraph() for comparison in found]
+        return Tags(report.page(title, groups, verdicts, charts.all_of(groups, found, "iteration", "val")))
 
     calm = tags("tiny", lambda name: name)
     for text in ("</svg></figure><script>alert(1)</script>", "a.b['c']<b>&amp;\"", "datum.x + 1"):

@@ -373,7 +373,7 @@ def test_charts_and_page_hold_every_arm(tmp_path):
     assert set(made) == {"survival", "incidence", "slopes", "differences", "curves"}
     for chart in made.values():
         assert json.dumps(chart.to_dict())
-    page = report.page("tiny", groups, found, made)
+    page = report.page("tiny", groups, [found[0].paragraph()], made)
     assert found[0].paragraph() in page
     assert page.count("<svg") == 5
     assert "<script" not in page

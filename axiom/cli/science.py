@@ -300,6 +300,9 @@ def compare(
         float | None,
         typer.Option(min=0.5, max=0.999, help=f"Of intervals; 1 less it is the tests' level (0.95); {OF_THE_FILE}."),
     ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print every figure as JSON in place of text; the page is written as well.")
+    ] = False,
     root: Root = DEFAULT_ROOT,
 ) -> None:
     """Compare arms over paired seeds: survival, paired test, power, and what follows from it.
@@ -321,22 +324,33 @@ def compare(
         title, reading = names[0], Reading(**chosen_here)
     arms = gather(root, names, reading)
     check_arms(arms)
-    console.print(as_table("Arms", *reports.arm_rows(arms)))
-    console.print(as_table("Ledger: sums over rounds, means over runs", *reports.ledger_rows(arms)))
     folder = out or Path("artifacts") / f"compare-{title}"
     check_folder("--out", folder)
+    found, refused = [], None
     try:
         found = compare_arms(arms, reading)
-    except DataError:  # too few pairs for a verdict, but not for the charts
-        _draw(title, arms, [], reading, folder)
-        raise
-    for comparison in found:
-        console.print(f"\n{comparison.paragraph()}", highlight=False)
-    _draw(title, arms, found, reading, folder)
+    except DataError as error:  # too few pairs for a verdict, but not for the charts
+        refused = error
+    _draw(title, arms, found, reading, folder, refused)
+    if as_json:
+        print((folder / "figures.json").read_text(encoding="utf-8"))
+    else:
+        console.print(as_table("Arms", *reports.arm_rows(arms)))
+        console.print(as_table("Ledger: sums over rounds, means over runs", *reports.ledger_rows(arms)))
+        for comparison in found:
+            console.print(f"\n{comparison.paragraph()}", highlight=False)
+        console.print(f"\nreport and charts: {folder}/report.html", highlight=False, markup=False, soft_wrap=True)
+    if refused is not None:
+        raise refused
 
 
 def _draw(
-    title: str, arms: "Mapping[str, Sequence[Outcome]]", found: "Sequence[Comparison]", reading: "Reading", folder: Path
+    title: str,
+    arms: "Mapping[str, Sequence[Outcome]]",
+    found: "Sequence[Comparison]",
+    reading: "Reading",
+    folder: Path,
+    refused: DataError | None,
 ) -> None:
     from axiom.report import curves as curve_charts
     from axiom.report import study as report
@@ -345,10 +359,11 @@ def _draw(
     made = charts.all_of(arms, found, reading.clock, reading.split, reading.confidence)
     for name, chart in made.items():
         curve_charts.save(chart, folder / f"{name}.svg")
-    (folder / "report.html").write_text(report.page(title, arms, found, made), encoding="utf-8")
-    (folder / "figures.json").write_text(report.figures(arms, found), encoding="utf-8")
+    why = None if refused is None else str(refused)
+    sentences = [comparison.paragraph() for comparison in found] if why is None else [why]
+    (folder / "report.html").write_text(report.page(title, arms, sentences, made), encoding="utf-8")
+    (folder / "figures.json").write_text(report.figures(arms, found, why), encoding="utf-8")
     report.measurements(arms).write_parquet(folder / "metrics.parquet", compression="zstd")
-    console.print(f"\nreport and charts: {folder}/report.html", highlight=False, markup=False, soft_wrap=True)
 
 
 @bench_app.command("verifier")

@@ -43,11 +43,9 @@ def ledger_rows(arms: Mapping[str, Sequence[Outcome]]) -> tuple[list[str], list[
     return ["", *arms], rows
 
 
-def page(
-    title: str, arms: Mapping[str, Sequence[Outcome]], comparisons: Sequence[Comparison], charts: Mapping[str, Any]
-) -> str:
-    """The page as text: a paragraph a comparison, then tables and charts, drawn, so that it needs no script."""
-    paragraphs = [f"<p class=verdict>{html.escape(found.paragraph())}</p>" for found in comparisons]
+def page(title: str, arms: Mapping[str, Sequence[Outcome]], verdicts: Sequence[str], charts: Mapping[str, Any]) -> str:
+    """The page as text: a paragraph a verdict, then tables and charts, drawn, so that it needs no script."""
+    paragraphs = [f"<p class=verdict>{html.escape(verdict)}</p>" for verdict in verdicts]
     body = [
         f"<h1>{html.escape(title)}</h1>",
         *paragraphs,
@@ -67,15 +65,21 @@ def svg(chart: Any) -> str:
     return vl_convert.vegalite_to_svg(chart.to_dict())
 
 
-def figures(arms: Mapping[str, Sequence[Outcome]], comparisons: Sequence[Comparison]) -> str:
-    """Every figure behind the page as JSON: the comparisons, and of each run its outcome and what it cost."""
+def figures(
+    arms: Mapping[str, Sequence[Outcome]], comparisons: Sequence[Comparison], refused: str | None = None
+) -> str:
+    """Every figure behind the page as JSON: the comparisons, and of each run its outcome and what it cost.
+
+    `refused` is why there are no comparisons.
+    """
     runs = [
         {name: getattr(run, name) for name in ("name", "arm", "seed", "yoke", "time", "observed", "horizon", "kind")}
         | {"final_accuracy": run.final_accuracy, "ledger": ledger.totals(run.ledger)}
         for group in arms.values()
         for run in group
     ]
-    return json.dumps({"comparisons": [_finite(asdict(found)) for found in comparisons], "runs": runs}, indent=1)
+    found = [_finite(asdict(comparison)) for comparison in comparisons]
+    return json.dumps({"comparisons": found, "refused": refused, "runs": runs}, indent=1)
 
 
 def _finite(figures: dict[str, Any]) -> dict[str, Any]:

@@ -26,7 +26,8 @@ class Comparison:
     `detectable` is the difference that the first of Holm's steps finds with 80 % power, nan where the pairs say nothing
     of it. `unmet` holds the totals, the expert's first, of counts that gave way to the yoked loss tokens, which differ
     by the share `token_gap` over a whole run at most. `rested` counts rounds for which the other arm had no data, their
-    runs, and the loss tokens that the expert trained on in them.
+    runs, and the loss tokens that the expert trained on in them. `left_out` holds the seeds that make no pair, by the
+    arm that has no run of them.
     """
 
     expert: str
@@ -52,6 +53,7 @@ class Comparison:
     unmet: dict[str, tuple[int, int]]
     rested: tuple[int, int, int] | None
     token_gap: float
+    left_out: dict[str, list[int]]
 
     @property
     def observed(self) -> bool:
@@ -65,7 +67,7 @@ class Comparison:
     def _figures(self) -> str:
         seen = (
             f"Over {self.pairs} paired seeds, runs that generalised for good: {self.expert_generalised} of "
-            f"{self.expert}, {self.other_generalised} of {self.other}."
+            f"{self.expert}, {self.other_generalised} of {self.other}.{_without_pair(self.left_out)}"
         )
         if not self.observed:
             return f"{seen} No run was seen to generalise within {self.horizon:g} {self.clock}."
@@ -131,6 +133,15 @@ class Comparison:
         )
 
 
+def _without_pair(left_out: Mapping[str, Sequence[int]]) -> str:
+    """Which seeds are not in the comparison and why, with a space before it; empty if all are."""
+    reasons = [
+        f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}, of which {arm} has no run"
+        for arm, seeds in left_out.items()
+    ]
+    return f" Left out: {'; '.join(reasons)}." if reasons else ""
+
+
 def _percent_up(share: float) -> str:
     """A share in percent, rounded up to a tenth, so that "within" is true of it."""
     return f"{math.ceil(1000 * share - 1e-9) / 10:.1f}%"
@@ -148,14 +159,15 @@ def compare(
 
     Raises DataError with fewer pairs than could ever decide.
     """
-    pairs = pair(expert, other)
+    pairs, left_out = pair(expert, other), _left_out(expert, other)
     first, second = pairs[0]
     alpha = 1 - confidence
     fewest = survival.fewest_pairs(alpha, family)
     if len(pairs) < fewest:
         raise DataError(
             f"{first.arm} and {second.arm} share {len(pairs)} seeds; the sign-flip test needs at least {fewest} "
-            f"pairs to reach p <= {alpha:.3g} among {family} comparison{'s' if family > 1 else ''}, so run more seeds"
+            f"pairs to reach p <= {alpha:.3g} among {family} comparison{'s' if family > 1 else ''}, so run more seeds."
+            f"{_without_pair(left_out)}".removesuffix(".")
         )
     horizon = min(outcome.horizon for both in pairs for outcome in both)
     ours, theirs = ([min(outcome.time, horizon) for outcome in arm] for arm in zip(*pairs, strict=True))
@@ -188,6 +200,7 @@ def compare(
         _unmet(pairs) if yoked else {},
         _rested(pairs) if yoked else None,
         _token_gap(pairs) if yoked else math.nan,
+        left_out,
     )
 
 
@@ -228,6 +241,13 @@ def pair(expert: Sequence[Outcome], other: Sequence[Outcome]) -> list[tuple[Outc
     if not pairs:
         raise DataError("the arms share no seed; runs are paired by seed, so run both arms on the same seeds")
     return sorted(pairs, key=lambda both: both[0].seed)
+
+
+def _left_out(expert: Sequence[Outcome], other: Sequence[Outcome]) -> dict[str, list[int]]:
+    """Seeds of one arm alone, by the arm that has no run of them."""
+    ours, theirs = ({outcome.seed for outcome in arm} for arm in (expert, other))
+    found = {other[0].arm: sorted(ours - theirs), expert[0].arm: sorted(theirs - ours)}
+    return {arm: seeds for arm, seeds in found.items() if seeds}
 
 
 def _refusal(pairs: Sequence[tuple[Outcome, Outcome]], tolerance: float) -> str | None:
