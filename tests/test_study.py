@@ -31,11 +31,13 @@ from axiom.selection.arms import ARMS
 from axiom.study import (
     Outcome,
     Reading,
+    Study,
     by_arm,
     compare,
     compare_arms,
     gather,
     load_study,
+    measurements,
     plan,
     read,
     run_name,
@@ -380,7 +382,7 @@ def test_charts_and_page_hold_every_arm(tmp_path):
     kept = json.loads(report.figures(groups, found))
     assert len(kept["runs"]) == 20
     assert kept["comparisons"][0]["p"] == found[0].p
-    assert report.measurements(groups).height == 20
+    assert measurements(groups).height == 20
 
 
 def test_a_learner_that_is_handed_on_computes_what_a_new_one_does(tmp_path):
@@ -546,4 +548,6 @@ def test_a_study_of_a_language_model_ends_in_a_verdict(tmp_path, programmer):
         runs, _ = ledgers(tmp_path, study, study.arms, seed)
         assert all(sum(entry.examples for entry in ledger) for ledger in runs.values()), "no gold, nothing compared"
     assert "No verdict" not in told
-    assert json.loads((tmp_path / "page/figures.json").read_text())["comparisons"][0]["refusal"] is None
+    [figures] = json.loads((tmp_path / "page/figures.json").read_text())["comparisons"]
+    [found] = Study.load(path, str(tmp_path / "runs")).compare()
+    assert (figures["refusal"], figures["p"]) == (None, found.p)

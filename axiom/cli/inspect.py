@@ -10,19 +10,18 @@ from axiom.cli.app import app, console
 from axiom.cli.run import Name, Root
 from axiom.errors import DataError
 from axiom.experiment import DEFAULT_ROOT
+from axiom.experiment.tables import OF_AN_ITERATION, OF_THE_RUN
 from axiom.visible import visible
 
-STAGES = ("samples", "verdicts", "gold", "losses", "evaluation", "metrics", "eval_samples", "eval_verdicts")
+TABLES = (*OF_AN_ITERATION, *OF_THE_RUN, "problems")
 
 
 @app.command()
 def inspect(
     name: Name,
-    iteration: Annotated[
-        int | None, typer.Option(help="Which iteration; without one, the problems or all metrics.")
-    ] = None,
+    iteration: Annotated[int | None, typer.Option(help="Which iteration; without one, all of them.")] = None,
     stage: Annotated[
-        str, typer.Option(help=f"Which table: {', '.join(STAGES)}, or a split's problems: train, val, test.")
+        str, typer.Option(help=f"Which table: {', '.join(TABLES)}, or a split: train, val, test, ...")
     ] = "",
     where: Annotated[str | None, typer.Option(help="Rows to show, as SQL: \"outcome = 'passed'\".")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Rows to show at most.")] = 10,
@@ -37,13 +36,8 @@ def inspect(
     from axiom.experiment import Experiment
 
     experiment = Experiment.open(root, name)
-    folder, table = _locate(iteration, stage)
-    place = experiment.folder.join(folder) if folder else experiment.folder
-    if not place.exists(f"{table}.parquet"):
-        there = [n.removesuffix(".parquet") for n in place.names() if n.endswith(".parquet")]
-        raise DataError(f"{place.path} has no table {table!r}; there: {', '.join(there) or 'none yet'}")
-    rows = pl.from_arrow(experiment.stages.arrow(folder, table, _record(table)))
-    assert isinstance(rows, pl.DataFrame)
+    table = stage or ("metrics" if iteration is None else "samples")
+    rows = experiment.frame(table, iteration)
     if where is not None:
         try:
             rows = rows.sql(f"SELECT * FROM self WHERE {where}")
@@ -51,36 +45,12 @@ def inspect(
             raise DataError(
                 f"--where {where!r} does not work on the columns {', '.join(rows.columns)}: {error}"
             ) from None
-    console.print(f"{place.at(table + '.parquet')}: {rows.height} rows", highlight=False, markup=False, soft_wrap=True)
+    of = "" if iteration is None else f", iteration {iteration}"
+    console.print(f"{table} of {name}{of}: {rows.height} rows", highlight=False, markup=False, soft_wrap=True)
     for row in rows.head(limit).iter_rows(named=True):
         _print_row(row)
     if rows.height > limit:
         console.print(f"... {rows.height - limit} more; --limit shows them", style="dim")
-
-
-def _locate(iteration: int | None, stage: str) -> tuple[str, str]:
-    from axiom.experiment import iteration_folder
-
-    if iteration is None:
-        return ("", stage or "metrics") if stage in ("", "metrics", "events") else ("problems", stage)
-    return iteration_folder(iteration), stage or "samples"
-
-
-def _record(table: str) -> Any:
-    from axiom import records
-
-    known = {
-        "samples": records.Sample,
-        "eval_samples": records.Sample,
-        "verdicts": records.Verdict,
-        "eval_verdicts": records.Verdict,
-        "gold": records.Gold,
-        "losses": records.LossStep,
-        "evaluation": records.Evaluation,
-        "metrics": records.Metric,
-        "events": records.Event,
-    }
-    return known.get(table, records.Problem)
 
 
 def _print_row(row: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from axiom.bench.detector import Trial
     from axiom.experiment import Experiment
     from axiom.grokking import Curve
-    from axiom.study import Comparison, Outcome, Reading, StudyConfig
+    from axiom.study import Comparison, Study, StudyConfig
 
 OF_THE_FILE = "a study's file sets its own"
 Out = Annotated[Path | None, typer.Option(help="Draw the chart into this file: .png, .svg, .html or .json.")]
@@ -311,27 +311,26 @@ def compare(
     """
     from axiom.cli.display import as_table
     from axiom.report import study as reports
-    from axiom.study import Reading, check_arms, compare_arms, gather, load_study
+    from axiom.study import Reading, Study, check_arms
 
     given = {"split": split, "level": level, "confidence": confidence}
     chosen_here: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if len(names) == 1 and find_preset(names[0]).suffix == ".toml":
         for name, value in chosen_here.items():
             raise ConfigError(f"--{name} {value} is set beside a study's file, which sets it; change it in {names[0]}")
-        chosen = load_study(Path(names[0]))
-        names, title, reading = chosen.runs(), chosen.name, chosen.reading()
+        study = Study.load(names[0], root)
     else:
-        title, reading = names[0], Reading(**chosen_here)
-    arms = gather(root, names, reading)
+        study = Study(names[0], tuple(names), Reading(**chosen_here), root)
+    arms = study.arms
     check_arms(arms)
-    folder = out or Path("artifacts") / f"compare-{title}"
+    folder = out or Path("artifacts") / f"compare-{study.name}"
     check_folder("--out", folder)
     found, refused = [], None
     try:
-        found = compare_arms(arms, reading)
+        found = study.compare()
     except DataError as error:  # too few pairs for a verdict, but not for the charts
         refused = error
-    _draw(title, arms, found, reading, folder, refused)
+    _draw(study, found, folder, refused)
     if as_json:
         print((folder / "figures.json").read_text(encoding="utf-8"))
     else:
@@ -344,26 +343,20 @@ def compare(
         raise refused
 
 
-def _draw(
-    title: str,
-    arms: "Mapping[str, Sequence[Outcome]]",
-    found: "Sequence[Comparison]",
-    reading: "Reading",
-    folder: Path,
-    refused: DataError | None,
-) -> None:
+def _draw(study: "Study", found: "Sequence[Comparison]", folder: Path, refused: DataError | None) -> None:
     from axiom.report import curves as curve_charts
     from axiom.report import study as report
     from axiom.report import study_charts as charts
 
+    arms, reading = study.arms, study.reading
     made = charts.all_of(arms, found, reading.clock, reading.split, reading.confidence)
     for name, chart in made.items():
         curve_charts.save(chart, folder / f"{name}.svg")
     why = None if refused is None else str(refused)
     sentences = [comparison.paragraph() for comparison in found] if why is None else [why]
-    (folder / "report.html").write_text(report.page(title, arms, sentences, made), encoding="utf-8")
+    (folder / "report.html").write_text(report.page(study.name, arms, sentences, made), encoding="utf-8")
     (folder / "figures.json").write_text(report.figures(arms, found, why), encoding="utf-8")
-    report.measurements(arms).write_parquet(folder / "metrics.parquet", compression="zstd")
+    study.measurements().write_parquet(folder / "metrics.parquet", compression="zstd")
 
 
 @bench_app.command("verifier")

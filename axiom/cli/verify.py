@@ -63,7 +63,8 @@ def verify(
 def _verify(verifier: "Verifier", file: Path, out: Path, comparison: Comparison, place: dict[str, int]) -> int:
     """Judge and write; 0, or the exit code of a run that was interrupted and has written what it had."""
     from axiom.verification import Candidate
-    from axiom.verification.files import note, read_candidates, write_verdicts
+    from axiom.verification.files import read_candidates, write_verdicts
+    from axiom.verification.rows import note
 
     verdicts: list[CandidateVerdict] = []
     notes: dict[str, str] = {}

@@ -59,7 +59,11 @@ def pass_at_k(n: int, correct: int, k: int) -> float:
 
 
 def evaluate(problems: Iterable[Problem], samples: Iterable[Sample], verdicts: Iterable[Verdict]) -> list[Evaluation]:
-    """One row a problem, in the order of `problems`. A sample at temperature 0 is the greedy one."""
+    """One row a problem, in the order of `problems`: how many of its samples passed.
+
+    A sample at temperature 0 is the greedy one and decides `greedy_correct`; `n` and `correct` count the others. Each
+    sample needs its verdict (KeyError without it).
+    """
     passed = {verdict.sample_id: verdict.outcome is Outcome.PASSED for verdict in verdicts}
     greedy: dict[str, bool] = {}
     drawn: defaultdict[str, list[bool]] = defaultdict(list)

@@ -6,18 +6,21 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from axiom.commands import DEFAULT_ROOT, suggest
 from axiom.config import ExperimentConfig, checked, stored_config
 from axiom.errors import ConfigError, DataError
-from axiom.experiment import lock
+from axiom.experiment import lock, tables
 from axiom.experiment.computed_with import Facts, changed, facts
 from axiom.experiment.provenance import code_and_packages, continued, provenance
 from axiom.folders import Folder
 from axiom.records import Problem
 from axiom.sampling.prompts import digest
 from axiom.store import StageStore
+
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = [
     "DEFAULT_ROOT",
@@ -216,6 +219,16 @@ class Experiment:
         splits = {name.removesuffix(".parquet") for name in names}
         order = ["train", "val", "test", *sorted(splits - {"train", "val", "test"})]
         return {split: self.stages.read("problems", split, Problem) for split in order if split in splits}
+
+    def frame(self, table: str, iteration: int | None = None) -> "pl.DataFrame":
+        """A table as a Polars data frame, with the columns of its record in `axiom.records`.
+
+        `table` is metrics or events; a table of an iteration: samples, verdicts, gold, losses, evaluation,
+        eval_samples, eval_verdicts; `problems`, or one split's: train, val, test, ... Without `iteration`, the tables
+        of all iterations follow each other, and a first column `in_iteration` says whose folder each row is from.
+        Raises DataError, with the tables that there are, for one that is not there.
+        """
+        return tables.frame(self.stages, table, iteration)
 
     @cached_property
     def problems_by_id(self) -> dict[str, Problem]:

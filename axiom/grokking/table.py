@@ -74,8 +74,12 @@ def is_table(source: str) -> bool:
     return Path(source).is_file() or Path(source).suffix.lower() in SUFFIXES
 
 
-def read_curve(path: Path) -> Curve:
-    """The curve of a file. Raises DataError with one sentence, as `check_values` too, where it cannot be read."""
+def read_curve(path: str | Path) -> Curve:
+    """The curve of a CSV, TSV, JSON, JSONL, npz or npy file; percentages become fractions.
+
+    Raises DataError with one sentence for a file that cannot be read and for values that make no curve.
+    """
+    path = Path(path)
     rows = _rows(path)
     names = list(dict.fromkeys(name for row in rows for name in row))
     chosen = find_columns(names, str(path))

@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from axiom.evaluation import GREEDY
 from axiom.experiment import ledger
 from axiom.study.compare import Comparison
 from axiom.study.outcome import Outcome
 from axiom.study.survival import restricted_mean
 
 if TYPE_CHECKING:
-    import polars as pl
+    pass
 
 LEDGER_COLUMNS = ledger.SHOWN
 
@@ -85,26 +84,6 @@ def figures(
 def _finite(figures: dict[str, Any]) -> dict[str, Any]:
     """What JSON has no number for as null: what could not be told."""
     return {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in figures.items()}
-
-
-def measurements(arms: Mapping[str, Sequence[Outcome]]) -> "pl.DataFrame":
-    """Pooled greedy accuracy of every run at every evaluation, with what had been spent until then."""
-    import polars as pl
-
-    return pl.DataFrame(
-        [
-            {
-                "run": run.name,
-                "arm": run.arm,
-                "seed": run.seed,
-                **row.model_dump(exclude={"family", "difficulty", "name"}),
-            }
-            for group in arms.values()
-            for run in group
-            for row in run.metrics
-            if row.name == GREEDY and row.family is None and row.difficulty is None
-        ]
-    )
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -3,11 +3,13 @@
 from axiom.study.compare import Comparison, by_arm, check_arms, compare, compare_arms, gather
 from axiom.study.config import Reading, StudyConfig, load_study, plan, run_name
 from axiom.study.outcome import Outcome, read, stable_from
+from axiom.study.results import Study, measurements
 
 __all__ = [
     "Comparison",
     "Outcome",
     "Reading",
+    "Study",
     "StudyConfig",
     "by_arm",
     "check_arms",
@@ -15,6 +17,7 @@ __all__ = [
     "compare_arms",
     "gather",
     "load_study",
+    "measurements",
     "plan",
     "read",
     "run_name",

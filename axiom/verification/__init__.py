@@ -1,6 +1,14 @@
 """Samples to verdicts: each program on its problem's hidden cases, in the sandbox."""
 
-from axiom.verification.verify import AnswersOnly, Candidate, CandidateVerdict, Verifier, answer_verdict, verify_samples
+from axiom.verification.rows import verify
+from axiom.verification.verifier import (
+    AnswersOnly,
+    Candidate,
+    CandidateVerdict,
+    Verifier,
+    answer_verdict,
+    verify_samples,
+)
 
 __all__ = [
     "AnswersOnly",
@@ -8,5 +16,6 @@ __all__ = [
     "CandidateVerdict",
     "Verifier",
     "answer_verdict",
+    "verify",
     "verify_samples",
 ]

@@ -9,26 +9,16 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    TypeAdapter,
-    ValidationError,
-    model_validator,
-)
 
-from axiom.config import CpuSeconds, Mebibytes
 from axiom.errors import DataError, StorageError
-from axiom.extraction import extract_code, given
-from axiom.records import Case, Comparison
-from axiom.values import encode, parse, unpack
+from axiom.records import Comparison
+from axiom.values import parse
 from axiom.verification import Candidate, CandidateVerdict
+from axiom.verification.rows import Row, noted, unique_rows
 from axiom.visible import visible_json
 
 FORMATS = (".jsonl", ".parquet")
@@ -43,71 +33,6 @@ _VERDICTS = pa.schema(
     ]
 )
 _LONGEST_FIELD = 2**31 - 1  # of a CSV file, in characters
-_SHOWN = 80
-
-
-def _not_empty(text: str) -> str:
-    if not text:
-        raise ValueError("it must not be empty")
-    return text
-
-
-def _read_cases(cases: Any) -> tuple[Case, ...]:
-    """Cases as plain values, or as JSON text where a column cannot hold mixed types."""
-    if isinstance(cases, str):
-        try:
-            cases = parse(cases)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"text that is not JSON: {error}") from None
-    if not isinstance(cases, list) or not cases:
-        raise ValueError('it must be a list of at least one {"args": [...], "expected": ...}')
-    return tuple(_read_case(case, number) for number, case in enumerate(cases))
-
-
-def _read_case(case: Any, number: int) -> Case:
-    if not isinstance(case, dict) or case.keys() != {"args", "expected"}:
-        raise ValueError(f'case {number} is not {{"args": [...], "expected": ...}}')
-    args, expected = case["args"], case["expected"]
-    try:
-        if isinstance(args, str) and isinstance(expected, str):  # as in the problem files of axiom
-            args, expected = parse(args), parse(expected)
-        args, expected = unpack(args), unpack(expected)
-        texts = encode(args), encode(expected)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise ValueError(f"case {number} has a value that cannot be read: {error}") from None
-    if type(args) is not list:
-        raise ValueError(f"case {number} has args of type {type(args).__name__}; it must be a list of arguments")
-    return Case(args=texts[0], expected=texts[1])
-
-
-class _Row(BaseModel):
-    """One row of a file of candidates."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    candidate_id: Annotated[str, AfterValidator(_not_empty)]
-    entry_point: Annotated[str, AfterValidator(_not_empty)]
-    cases: Annotated[tuple[Case, ...], BeforeValidator(_read_cases)]
-    code: str | None = None
-    completion: str | None = None
-    timeout_s: CpuSeconds | None = None
-    memory_mb: Mebibytes | None = None
-
-    @model_validator(mode="after")
-    def _has_one_text(self) -> Self:
-        if (self.code is None) == (self.completion is None):
-            raise ValueError("must have either code or completion")
-        return self
-
-    def candidate(self, comparison: Comparison) -> Candidate:
-        """The row as the verifier takes it; the program of a completion is extracted here."""
-        code = extract_code(self.completion, self.entry_point) if self.completion is not None else self.code
-        assert code is not None
-        return Candidate(
-            self.candidate_id, code, self.entry_point, self.cases, comparison, self.timeout_s, self.memory_mb
-        )
-
-
-_ROW = TypeAdapter(_Row)
 
 
 def check_candidates(path: Path) -> dict[str, int]:
@@ -115,12 +40,7 @@ def check_candidates(path: Path) -> dict[str, int]:
 
     Raises DataError naming the first row that is not.
     """
-    numbers: dict[str, int] = {}
-    for number, row in enumerate(_checked_rows(path), 1):
-        first = numbers.setdefault(row.candidate_id, number)
-        if first != number:
-            raise DataError(f"{path}: row {number} repeats candidate_id {row.candidate_id!r} of row {first}")
-    return numbers
+    return {row.candidate_id: number for number, row in enumerate(_checked_rows(path), 1)}
 
 
 def read_candidates(path: Path, comparison: Comparison = "exact") -> Iterator[Candidate]:
@@ -129,42 +49,8 @@ def read_candidates(path: Path, comparison: Comparison = "exact") -> Iterator[Ca
         yield row.candidate(comparison)
 
 
-def _checked_rows(path: Path) -> Iterator[_Row]:
-    is_text = path.suffix.lower() == ".csv"
-    for number, row in enumerate(_rows(path), 1):
-        if not isinstance(row, dict):
-            kind = type(row).__name__
-            raise DataError(
-                f"{path}: row {number} is a {kind}; it must be an object with the columns of `axiom verify --help`"
-            )
-        try:
-            yield _ROW.validate_python(
-                {name: value for name, value in row.items() if value is not None}, strict=not is_text
-            )
-        except ValidationError as error:
-            raise DataError(f"{path}: row {number} {_sentence(error)}") from None
-
-
-def _sentence(error: ValidationError) -> str:
-    """What is wrong with a row, as the end of a sentence about it."""
-    first = error.errors(include_url=False)[0]
-    where, value = ".".join(map(str, first["loc"])), _short(first["input"])
-    if first["type"] == "extra_forbidden":
-        return f"has the unknown column {_short(where)}; known: {', '.join(sorted(_Row.model_fields))}"
-    if first["type"] == "missing":
-        return f"has no {where}; see the columns of `axiom verify --help`"
-    if first["type"] == "value_error":
-        reason = str(first["ctx"]["error"])
-        return f"has {where} {value}: {reason}" if where else reason
-    return f"has {where} {value}: {first['msg'][0].lower()}{first['msg'][1:]}"
-
-
-def _short(value: Any) -> str:
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # an integer beyond Python's limit, a value nested too deeply
-        text = f"a {type(value).__name__}"
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
+def _checked_rows(path: Path) -> Iterator[Row]:
+    return unique_rows(_rows(path), str(path), strict=path.suffix.lower() != ".csv")
 
 
 # Formats
@@ -258,9 +144,8 @@ def write_verdicts(path: Path, verdicts: Sequence[CandidateVerdict], notes: Mapp
 
     `notes` are put behind the detail of their candidate. Raises StorageError.
     """
-    rows = [{name: getattr(verdict, name) for name in _VERDICTS.names} for verdict in verdicts]
-    for row in rows:
-        row["detail"] = "; ".join(filter(None, [row["detail"], notes.get(row["candidate_id"], "")]))
+    told = [noted(verdict, notes.get(verdict.candidate_id, "")) for verdict in verdicts]
+    rows = [{name: getattr(verdict, name) for name in _VERDICTS.names} for verdict in told]
     if path.suffix == ".parquet":
         sink = pa.BufferOutputStream()
         pq.write_table(pa.Table.from_pylist(rows, schema=_VERDICTS), sink)
@@ -272,9 +157,3 @@ def write_verdicts(path: Path, verdicts: Sequence[CandidateVerdict], notes: Mapp
         path.write_bytes(content)
     except OSError as error:
         raise StorageError(f"--out {path} could not be written: {error.strerror}") from None
-
-
-def note(candidate: Candidate) -> str:
-    """What the verdict must say about how the program came to be; empty for one that runs as it was written."""
-    names = given(candidate.code)
-    return f"given from typing: {', '.join(names)}" if names else ""

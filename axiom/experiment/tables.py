@@ -1,0 +1,57 @@
+"""The tables of an experiment as data frames: which rows each has and where it is."""
+
+from typing import TYPE_CHECKING
+
+from axiom.errors import DataError
+from axiom.folders import Folder
+from axiom.records import Evaluation, Event, Gold, LossStep, Metric, Problem, Record, Sample, Verdict
+from axiom.store import StageStore
+
+if TYPE_CHECKING:
+    import polars as pl
+
+OF_AN_ITERATION: dict[str, type[Record]] = {
+    "samples": Sample,
+    "verdicts": Verdict,
+    "gold": Gold,
+    "losses": LossStep,
+    "evaluation": Evaluation,
+    "eval_samples": Sample,
+    "eval_verdicts": Verdict,
+}
+OF_THE_RUN: dict[str, type[Record]] = {"metrics": Metric, "events": Event}
+"""Of all iterations together; each iteration's folder has its own metrics as well."""
+
+
+def frame(stages: StageStore, table: str, iteration: int | None) -> "pl.DataFrame":
+    """As `Experiment.frame`, of the experiment whose stages these are."""
+    import polars as pl
+
+    if iteration is not None:
+        return _read(stages, f"iterations/{iteration:04d}", table)
+    if table in OF_THE_RUN:
+        return _read(stages, "", table)
+    if table not in OF_AN_ITERATION and table != "problems":
+        return _read(stages, "problems", table)
+    if table == "problems":
+        splits = [name.removesuffix(".parquet") for name in stages.root.join(table).names() if name.endswith("parquet")]
+        parts = [_read(stages, table, split) for split in splits]
+    else:
+        folders = [f"iterations/{name}" for name in stages.root.join("iterations").names()]
+        there = [folder for folder in folders if stages.root.join(folder).exists(f"{table}.parquet")]
+        number = {folder: pl.lit(int(folder[-4:])).alias("in_iteration") for folder in there}
+        parts = [_read(stages, folder, table).select(number[folder], pl.all()) for folder in there]
+    return pl.concat(parts) if parts else _read(stages, "", table)
+
+
+def _read(stages: StageStore, folder: str, table: str) -> "pl.DataFrame":
+    import polars as pl
+
+    place: Folder = stages.root.join(folder) if folder else stages.root
+    if not place.exists(f"{table}.parquet"):
+        there = [name.removesuffix(".parquet") for name in place.names() if name.endswith(".parquet")]
+        raise DataError(f"{place.path} has no table {table!r}; there: {', '.join(there) or 'none yet'}")
+    record = {**OF_AN_ITERATION, **OF_THE_RUN}.get(table, Problem)
+    found = pl.from_arrow(stages.arrow(folder, table, record))
+    assert isinstance(found, pl.DataFrame)
+    return found

@@ -1,0 +1,90 @@
+"""A study's finished runs: their outcomes, the comparison of arms, and both as data frames."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from axiom.commands import DEFAULT_ROOT
+from axiom.evaluation import GREEDY
+from axiom.study.compare import Comparison, compare_arms, gather
+from axiom.study.config import Reading, load_study
+from axiom.study.outcome import Outcome
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_OF_A_RUN = ("name", "arm", "seed", "yoke", "time", "observed", "horizon", "kind", "final_accuracy")
+
+
+@dataclass(frozen=True)
+class Study:
+    """Finished runs of two arms or more, and how they are read.
+
+    `runs` are names of experiments under `root`. The times of its outcomes are in the unit of `reading.clock`.
+    """
+
+    name: str
+    runs: tuple[str, ...]
+    reading: Reading = field(default_factory=Reading)
+    root: str = DEFAULT_ROOT
+
+    @classmethod
+    def load(cls, path: str | Path, root: str = DEFAULT_ROOT) -> "Study":
+        """The runs of a study: a TOML file, or the name of a study that comes with axiom.
+
+        Raises ConfigError with one sentence when the file is missing or breaks a rule. Its runs need not exist yet.
+        """
+        config = load_study(Path(path))
+        return cls(config.name, tuple(config.runs()), config.reading(), root)
+
+    @cached_property
+    def arms(self) -> dict[str, list[Outcome]]:
+        """Each arm's outcomes by seed, the expert arm first.
+
+        Raises ConfigError for a run that does not exist, and DataError for one that is unfinished or that differs from
+        the others in more than arm and seed.
+        """
+        return gather(self.root, self.runs, self.reading)
+
+    def compare(self) -> list[Comparison]:
+        """The expert arm (else the first) compared with each other arm over paired seeds.
+
+        Raises DataError for a single arm, for arms without a common seed, and for too few pairs.
+        """
+        return compare_arms(self.arms, self.reading)
+
+    def outcomes(self) -> "pl.DataFrame":
+        """One row a run: name, arm, seed, yoke, time, observed, horizon, kind, final_accuracy.
+
+        `time` is when the run generalised for good, or its horizon where `observed` is false: it never did.
+        """
+        import polars as pl
+
+        runs = [run for group in self.arms.values() for run in group]
+        return pl.DataFrame([{name: getattr(run, name) for name in _OF_A_RUN} for run in runs])
+
+    def measurements(self) -> "pl.DataFrame":
+        """Pooled greedy accuracy of every run at every evaluation, with its interval and its cost until then."""
+        return measurements(self.arms)
+
+
+def measurements(arms: Mapping[str, Sequence[Outcome]]) -> "pl.DataFrame":
+    """As `Study.measurements`."""
+    import polars as pl
+
+    return pl.DataFrame(
+        [
+            {
+                "run": run.name,
+                "arm": run.arm,
+                "seed": run.seed,
+                **row.model_dump(exclude={"family", "difficulty", "name"}),
+            }
+            for group in arms.values()
+            for run in group
+            for row in run.metrics
+            if row.name == GREEDY and row.family is None and row.difficulty is None
+        ]
+    )
