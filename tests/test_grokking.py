@@ -239,6 +239,36 @@ def test_memorised_is_where_the_pooled_window_begins():
     assert memorised_at(curve, DetectionConfig(memorised_accuracy=0.99)) is None
 
 
+def trained(*stretches):
+    """Train accuracy of 0.3, but 0.97 in each stretch of evaluations; validation jumps at the 35th."""
+    train = np.full(60, 0.3)
+    for stretch in stretches:
+        train[slice(*stretch)] = 0.97
+    jump = np.where(np.arange(60) < 35, 0.05, 0.95)
+    return Curve.of(np.arange(60) * 10.0, train, jump, 200, 200)
+
+
+@pytest.mark.parametrize("early", [3, 5, 12])
+def test_a_run_that_forgets_before_validation_rises_has_not_memorised(early):
+    found = detect(trained((0, early)))
+    assert found.kind == "no_memorisation"
+    assert found.t_memorise is None
+    assert "at iteration 0 but did not stay: its median from there until validation rose is 0.30" in found.reason
+    assert alarms(trained((0, early))) == []
+
+
+def test_a_run_that_memorises_for_good_later_is_read_from_there():
+    found = detect(trained((0, 3), (25, 60)))
+    assert (found.kind, found.t_memorise) == ("grokking", 250.0)
+    assert detect(trained((0, 3), (36, 60))).kind == "concurrent"
+    assert detect(trained((0, 3), (60 - 6, 60))).kind == "undetermined"
+
+
+def test_a_collapse_after_the_jump_leaves_the_run_memorised():
+    curve = trained((0, 45))
+    assert detect(curve).t_memorise == 0.0
+
+
 def test_the_alarm_is_raised_soon_after_a_jump_and_silent_before():
     raised = alarms(textbook(noise_seed=2))
     assert [row.kind for row in raised] == ["alarm"]

@@ -20,7 +20,7 @@ from axiom.config import DetectionConfig
 from axiom.grokking import fit
 from axiom.grokking.curve import Curve, Floats
 from axiom.grokking.fit import between
-from axiom.grokking.phases import memorised_at
+from axiom.grokking.phases import HELD_SHARE, memorised_at
 from axiom.records import Event
 
 MIN_PLATEAU = 3
@@ -219,9 +219,10 @@ def _risen(curve: Curve, start: int, end: int, size: int, config: DetectionConfi
 
 
 def _raises(curve: Curve, start: int, evidence: Evidence, rate: float, config: DetectionConfig) -> bool:
-    train = curve.train_accuracy[start : start + max(1, evidence.change)].mean()
+    train = float(np.median(curve.train_accuracy[start : start + max(1, evidence.change)]))
     return bool(
-        evidence.log_e >= -np.log(rate)
+        train >= HELD_SHARE * config.memorised_accuracy
+        and evidence.log_e >= -np.log(rate)
         and evidence.after - evidence.before >= config.min_step
         and train - evidence.before >= config.min_plateau_gap
     )

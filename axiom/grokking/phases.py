@@ -1,8 +1,9 @@
 """From a curve to its phases: memorised, plateau, jump, generalised; and what kind of curve that makes it.
 
-A run is memorised at the first evaluation from which train accuracy, pooled over a window, reaches a level. From there
-validation is fitted with a chain of logistic steps in time (`path`). What a jump is, `jump` says, of draws of that fit;
-it must also beat no change, even and quadratic growth by BIC, and the last evaluations say whether it lasted.
+A run is memorised at the first evaluation from which train accuracy, pooled over a window, reaches a level and stays
+near it: a few high evaluations before a run forgets are passed over. From there validation is fitted with a chain of
+logistic steps in time (`path`). What a jump is, `jump` says, of draws of that fit; it must also beat no change, even
+and quadratic growth by BIC, and the last evaluations say whether it lasted.
 """
 
 import math
@@ -30,7 +31,8 @@ SURE = 0.5
 HOLD = 5
 """Last evaluations whose median must stand on the upper level; at least so many must follow the jump."""
 HELD_SHARE = 0.7
-"""Share of the rise that the median may not fall below."""
+"""Share of the rise that the median of the last evaluations may not fall below; and of the memorised level that the
+median of train accuracy may not fall below until validation rises, or to the end."""
 MAX_FINAL_GAP = 0.6
 """Of the plateau gap."""
 MIN_RESOLVED = 6
@@ -106,22 +108,18 @@ _TITLES = {
 
 def memorised_at(curve: Curve, config: DetectionConfig) -> int | None:
     """Index of the first evaluation from which pooled train accuracy reaches the level."""
-    window = config.memorised_window
-    if len(curve) < window:
-        return None
-    reached = np.flatnonzero(_pooled(curve.train_accuracy, curve.train_n, window) >= config.memorised_accuracy - 1e-12)
-    return int(reached[0]) if len(reached) else None
+    return next(iter(_memorised(curve, config)), None)
 
 
 def detect(curve: Curve, config: DetectionConfig | None = None) -> Phases:
     """The phases of a curve. A curve too short for a verdict has kind `undetermined`; nothing raises."""
     config = config or DetectionConfig()
     length = len(curve)
-    start = memorised_at(curve, config)
+    starts = _memorised(curve, config)
     if length < MIN_EVALUATIONS:
         reason = f"{length} evaluations so far, a verdict needs {MIN_EVALUATIONS}"
-        return Phases("undetermined", length, reason, None if start is None else float(curve.iteration[start]))
-    if start is None:
+        return Phases("undetermined", length, reason, float(curve.iteration[starts[0]]) if starts else None)
+    if not starts:
         window = config.memorised_window
         best = float(_pooled(curve.train_accuracy, curve.train_n, window).max())
         reason = (
@@ -129,11 +127,31 @@ def detect(curve: Curve, config: DetectionConfig | None = None) -> Phases:
             f"most, memorised means {config.memorised_accuracy:g}"
         )
         return Phases("no_memorisation", length, reason)
+    found = _from(curve, starts[0], config)
+    if found.kind == "no_memorisation" and len(starts) > 1:
+        later = _from(curve, starts[1], config)
+        return found if later.kind == "no_memorisation" else later
+    return found
+
+
+def _memorised(curve: Curve, config: DetectionConfig) -> list[int]:
+    """Where train accuracy first reaches the level; if it is lost, also where its longest later stretch begins."""
+    if len(curve) < config.memorised_window:
+        return []
+    train = _pooled(curve.train_accuracy, curve.train_n, config.memorised_window)
+    reached = np.flatnonzero(train >= config.memorised_accuracy - 1e-12)
+    losses = np.cumsum(train < HELD_SHARE * config.memorised_accuracy)[reached]
+    stretches = [reached[losses == count] for count in np.unique(losses)]
+    return [int(stretch[0]) for stretch in stretches[:1] + sorted(stretches[1:], key=len)[-1:]]
+
+
+def _from(curve: Curve, start: int, config: DetectionConfig) -> Phases:
+    """The phases if the run is memorised at `start`; `no_memorisation` if train accuracy does not hold from there."""
+    length = len(curve)
     if length - start < MIN_AFTER_MEMORISING:
         reason = f"{length - start} evaluations after memorisation, a verdict needs {MIN_AFTER_MEMORISING}"
         return Phases("undetermined", length, reason, float(curve.iteration[start]))
-    after = curve.part(start, length)
-    return replace(_classify(after, config), evaluations=length)
+    return replace(_classify(curve.part(start, length), config), evaluations=length)
 
 
 def _pooled(accuracy: Floats, n: Floats, window: int) -> Floats:
@@ -152,6 +170,16 @@ def _classify(curve: Curve, config: DetectionConfig) -> Phases:
     rise = Rise(times, path.draw(times))
     on_plateau = curve.iteration <= np.median(rise.crossing(0.1))
     train = float(np.median(curve.train_accuracy[on_plateau]))
+    jumps = sudden(rise, curve.iteration, train - config.min_plateau_gap, config.min_step)
+    jumped = bool(jumps.mean() >= SURE) and _beats_plain_shapes(path)
+    held = train if jumped else float(np.median(curve.train_accuracy))
+    if held < HELD_SHARE * config.memorised_accuracy:
+        until = "until validation rose" if jumped else "on"
+        reason = (
+            f"train accuracy reached {config.memorised_accuracy:g} at iteration {curve.iteration[0]:.10g} but did not "
+            f"stay: its median from there {until} is {held:.2f}"
+        )
+        return Phases("no_memorisation", len(curve), reason, dispersion=_dispersion(path))
     found = Phases(
         "no_jump",
         len(curve),
@@ -161,8 +189,7 @@ def _classify(curve: Curve, config: DetectionConfig) -> Phases:
         final_gap=_last(curve.train_accuracy - curve.val_accuracy),
         steps=tuple(_step(part.step) for part in path.parts),
     )
-    jumps = sudden(rise, curve.iteration, train - config.min_plateau_gap, config.min_step)
-    if jumps.mean() >= SURE and _beats_plain_shapes(path):
+    if jumped:
         return _with_jump(curve, Rise(times, rise.curve_DG[jumps]), train, found)
     return _without_jump(curve, rise, found, config)
 
