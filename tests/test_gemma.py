@@ -1,15 +1,21 @@
 """Gemma 3 270M, a base model of another make than SmolLM2: read, prompted, sampled, trained and saved rightly."""
 # ruff: noqa: TID253
 
+from pathlib import Path
+
 import pytest
 import torch
 from peft import PeftModel
 from test_prompts import ONE_OF_EACH
 
-from axiom.config import ModelConfig, PromptsConfig, TrainingConfig
-from axiom.models import load_model, load_tokenizer, resolve_model, stop_tokens
+from axiom.config import ModelConfig, PromptsConfig, TrainingConfig, load_config
+from axiom.errors import ConfigError
+from axiom.experiment import Experiment
+from axiom.experiment.running import running
+from axiom.models import check_adapter, fingerprint, load_model, load_tokenizer, resolve_model, stop_tokens
 from axiom.models.merging import Merger, originals, put_in_force
 from axiom.models.proof import OWN, QUICK
+from axiom.records import Evaluation, Outcome, Verdict
 from axiom.sampling import Request
 from axiom.sampling.prompts import make_template, read_program
 from axiom.sampling.transformers import Draft, Ending, decode
@@ -17,9 +23,14 @@ from axiom.training import Example
 from axiom.training.batches import encode, pack
 from axiom.training.lora import adapt, quickened, save_adapter
 from axiom.training.passes import run_pass
+from tasks.evaluate import evaluate_policy
+from tasks.generate import generate
+from tasks.sample import sample
+from tasks.verify import verify
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 MODEL = ModelConfig(path="gemma3-270m", dtype="float32", device="cpu")
+PRESET = Path(__file__).parents[1] / "deployments/gemma.toml"
 PROBLEM = next(problem for problem in ONE_OF_EACH if problem.family == "list_sort")
 
 
@@ -97,6 +108,9 @@ def test_it_is_trained_as_by_its_own_code_and_its_adapter_is_read_back(tokenizer
     assert quick_loss == pytest.approx(loss, rel=1e-4)
     assert float((quick_gradient - gradient).norm()) <= 1e-3 * float(gradient.norm()) > 0
     save_adapter(trainable, MODEL, tmp_path, None)
+    check_adapter(MODEL, tmp_path)
+    with pytest.raises(ConfigError, match="was trained on 'gemma3-270m'"):
+        check_adapter(ModelConfig(path="smollm2-135m"), tmp_path)
     base, ids = load_model(MODEL), encoded[0].tokens
     before = logits(base, ids)
     with torch.no_grad():
@@ -105,3 +119,25 @@ def test_it_is_trained_as_by_its_own_code_and_its_adapter_is_read_back(tokenizer
     expected = logits(PeftModel.from_pretrained(load_model(MODEL), tmp_path).eval().get_base_model(), ids)
     assert float((merged - expected).abs().max()) <= 1e-3 * float(expected.std())
     assert not torch.allclose(merged, before)
+
+
+def test_another_model_has_another_fingerprint():
+    assert fingerprint(resolve_model("gemma3-270m")) != fingerprint(resolve_model("smollm2-135m"))
+
+
+def test_the_preset_s_problems_are_asked_judged_and_counted(tmp_path):
+    """A round of evaluation: the model solves some of them before it has learnt anything, and not all."""
+    few = {"problems.train_size": 12, "problems.val_size": 4, "problems.test_size": 0}
+    config = load_config(PRESET, **few, **{"model.device": "cpu", "model.dtype": "float32", "iterations": 0})
+    with running(Experiment.create(str(tmp_path), config)) as run:
+        problems = generate.fn(run)
+        with run.ahead("eval") as ahead:
+            samples = sample.fn(run, problems, None, "eval", ahead, iteration=0)
+            verdicts = verify.fn(run, problems, samples, "eval", ahead, iteration=0)
+        evaluation = evaluate_policy.fn(run, problems, samples, verdicts, iteration=0)
+        judged = run.experiment.stages.read(verdicts.folder, "eval_verdicts", Verdict)
+        counted = run.experiment.stages.read(evaluation.folder, "evaluation", Evaluation)
+    passed = sum(verdict.outcome is Outcome.PASSED for verdict in judged)
+    assert 0 < passed < len(judged) == len(counted) == 16
+    assert sum(row.greedy_correct for row in counted) == passed
+    assert 0 < samples.info["mismatch"]["mean"] < 1e-3
