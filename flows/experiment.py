@@ -11,11 +11,11 @@ from axiom.credentials import Plain
 from axiom.experiment import DEFAULT_ROOT, iteration_folder
 from axiom.experiment.gate import admit
 from axiom.experiment.running import Runtime
-from axiom.flows.alive import reclaim, witnessed
 from axiom.flows.iteration import Round, finished, recorded, run_iteration
 from axiom.flows.operation import OPERATION, Operation, announce, following, holding, pause, pause_asked
-from axiom.flows.outage import patiently
 from axiom.flows.pages import Pages
+from axiom.flows.workarounds.alive import reclaim, witnessed
+from axiom.flows.workarounds.outage import patiently
 from axiom.progress import Progress, report
 from axiom.store import Handle
 from axiom.tasks.detect import detect_phases

@@ -3,13 +3,14 @@
 import asyncio
 from typing import Any
 
-from prefect import Flow, Task, flow, tags
-from prefect.context import FlowRunContext, TagsContext
+from prefect import flow, tags
+from prefect.context import TagsContext
 from pydantic import BaseModel
 
 from axiom.errors import DataError
 from axiom.experiment import VERSIONS, iteration_folder
 from axiom.experiment.running import Runtime
+from axiom.flows.workarounds.numbering import number_anew
 from axiom.records import Purpose
 from axiom.selection.arms import ARMS
 from axiom.store import Handle, Writer
@@ -52,7 +53,7 @@ def run_iteration(run: Runtime, number: int, before: Round, evaluated: bool, pau
         with TagsContext(current_tags=set()):
             after = run_stages(run, number, before, evaluated, paused)
 
-    _number_anew(iteration)
+    number_anew(iteration)
     # Not asyncio.run, which would hold back a keyboard interrupt until the next await, and stages have none.
     loop = asyncio.new_event_loop()
     try:
@@ -61,18 +62,6 @@ def run_iteration(run: Runtime, number: int, before: Round, evaluated: bool, pau
         return after
     finally:
         loop.close()
-
-
-def _number_anew(iteration: Flow[..., Any]) -> None:
-    """Count this attempt's subflows from a number of its own.
-
-    Prefect finds the subflows of a retried run by their position and gives back those that completed instead of running
-    them; but a retry skips finished iterations, so that its first subflow may be any of them.
-    """
-    context = FlowRunContext.get()
-    assert context is not None, "iterations run inside a flow"
-    assert context.flow_run is not None, "the flow has a run"
-    context.task_run_dynamic_keys.setdefault(Task(iteration.fn).task_key, context.flow_run.run_count * 1_000_000)
 
 
 def run_stages(run: Runtime, number: int, before: Round, evaluated: bool, paused: bool) -> Round:

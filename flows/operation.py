@@ -20,8 +20,8 @@ from axiom.config import ExperimentConfig, Section
 from axiom.errors import LockedError
 from axiom.experiment import PAUSE, Experiment
 from axiom.experiment.running import Runtime, running
-from axiom.flows.outage import outliving_the_worker, patiently
 from axiom.flows.turn import turn
+from axiom.flows.workarounds.outage import outliving_the_worker, patiently
 from axiom.models import resolve_device
 from axiom.progress import Progress, listen, report
 

@@ -21,3 +21,14 @@ def axiom(tmp_path, monkeypatch, capsys):
         return int(stop.value.code or 0), out, err
 
     return call
+
+
+@pytest.fixture(scope="session", autouse=True)
+def private_servers():
+    """End the servers that Prefect started for runs in this process while what they log can still be written."""
+    yield
+    if "prefect.server.api.server" in sys.modules:
+        from prefect.server.api.server import SubprocessASGIServer
+
+        for server in tuple(SubprocessASGIServer._instances.values()):
+            server.stop()

@@ -19,14 +19,14 @@ from axiom.records import Evaluation, Outcome, Verdict
 from axiom.sampling import Request
 from axiom.sampling.prompts import make_template, read_program
 from axiom.sampling.transformers import Draft, Ending, decode
+from axiom.tasks.evaluate import evaluate_policy
+from axiom.tasks.generate import generate
+from axiom.tasks.sample import sample
+from axiom.tasks.verify import verify
 from axiom.training import Example
 from axiom.training.batches import encode, pack
 from axiom.training.lora import adapt, quickened, save_adapter
 from axiom.training.passes import run_pass
-from tasks.evaluate import evaluate_policy
-from tasks.generate import generate
-from tasks.sample import sample
-from tasks.verify import verify
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 MODEL = ModelConfig(path="gemma3-270m", dtype="float32", device="cpu")

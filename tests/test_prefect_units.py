@@ -23,12 +23,13 @@ from sqlalchemy import text
 
 from axiom.config import ExperimentConfig, load_config
 from axiom.errors import ConfigError, InfrastructureError, RegressionError, StorageError
-from axiom.flows import mistakes, operation, pages, sqlite
+from axiom.flows import operation, pages
 from axiom.flows.experiment import experiment
-from axiom.flows.outage import patiently
 from axiom.flows.report import report
 from axiom.flows.setup import move_working_dir
 from axiom.flows.smoke import gain, smoke
+from axiom.flows.workarounds import mistakes, sqlite
+from axiom.flows.workarounds.outage import patiently
 from axiom.records import Metric
 from axiom.tasks import stage
 
@@ -152,7 +153,7 @@ def test_artifact_keys_are_what_the_server_accepts(name, expected):
 
 
 def test_a_lost_server_is_waited_for_and_anything_else_is_raised(monkeypatch):
-    monkeypatch.setattr("axiom.flows.outage.POLL_SECONDS", 0.01)
+    monkeypatch.setattr("axiom.flows.workarounds.outage.POLL_SECONDS", 0.01)
     answers = [httpx.ConnectError("refused"), RuntimeError("Failed to reach API"), None]
     answers[1].__cause__ = httpx.ReadTimeout("slow")
 
@@ -346,7 +347,8 @@ def test_the_server_loads_the_plug_in():
 
 def test_a_run_outlives_the_reader_of_its_output():
     code = (
-        "import sys\nfrom prefect.logging import get_logger\nfrom axiom.flows.outage import outliving_the_worker\n"
+        "import sys\nfrom prefect.logging import get_logger\n"
+        "from axiom.flows.workarounds.outage import outliving_the_worker\n"
         "with outliving_the_worker():\n    print('begun', file=sys.stderr, flush=True)\n    sys.stdin.read()\n"
         "    print('unheard', flush=True)\n    print('unheard', file=sys.stderr, flush=True)\n"
         "    get_logger('flow_runs').error('unheard')\n    import os; os._exit(7)\n"
