@@ -240,7 +240,7 @@ def test_runs_of_other_settings_and_options_beside_a_study_are_refused(study_fil
         value = "test" if option == "--split" else "0.8"
         told = CliRunner().invoke(app, ["compare", str(study_file()), option, value, "--root", root])
         assert isinstance(told.exception, ConfigError)
-        assert str(told.exception).startswith(f"{option} {value} is set beside a study's file")
+        assert str(told.exception).startswith(f"{option} {value} cannot be given with a study file")
 
 
 def test_examples_that_gave_way_to_tokens_are_declared_and_allow_a_verdict():

@@ -19,7 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Controlled experiments on verified self-improvement of code models.",
 )
-bench_app = typer.Typer(no_args_is_help=True, help="Measure on this machine, beside what a user would use instead.")
+bench_app = typer.Typer(no_args_is_help=True, help="Benchmark axiom against the usual alternatives on this machine.")
 problems_app = typer.Typer(help="Print, write, list, split and audit procedural problems.")
 app.add_typer(bench_app, name="bench")
 app.add_typer(problems_app, name="problems")

@@ -37,9 +37,11 @@ class Finding:
 @app.command()
 def doctor(
     root: Root = DEFAULT_ROOT,
-    model: Annotated[str, typer.Option(help="Probe this model instead: folder, hub name or embedded model.")] = "",
+    model: Annotated[
+        str, typer.Option(help="Probe this model instead: a folder, a hub name or an embedded model.")
+    ] = "",
 ) -> None:
-    """Check GPU, models, vLLM, sandbox, Prefect and store; exit code 1 if something needed is missing."""
+    """Check GPU, models, vLLM, sandbox, Prefect and store; exits with 1 if something required is missing."""
     from rich.markup import escape
     from rich.table import Table
 

@@ -19,15 +19,15 @@ TABLES = (*OF_AN_ITERATION, *OF_THE_RUN, "problems")
 @app.command()
 def inspect(
     name: Name,
-    iteration: Annotated[int | None, typer.Option(help="Which iteration; without one, all of them.")] = None,
+    iteration: Annotated[int | None, typer.Option(help="Iteration to show; without one, all of them.")] = None,
     stage: Annotated[
-        str, typer.Option(help=f"Which table: {', '.join(TABLES)}, or a split: train, val, test, ...")
+        str, typer.Option(help=f"Table to show: {', '.join(TABLES)}, or a split's problems: train, val, test, ...")
     ] = "",
     where: Annotated[str | None, typer.Option(help="Rows to show, as SQL: \"outcome = 'passed'\".")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Rows to show at most.")] = 10,
+    limit: Annotated[int, typer.Option(min=1, help="Number of rows to show at most.")] = 10,
     root: Root = DEFAULT_ROOT,
 ) -> None:
-    """Print rows of any table of an experiment, code highlighted.
+    """Print rows of a table of an experiment, with code highlighted.
 
     Example: axiom inspect quickstart --iteration 2 --stage verdicts --where "outcome = 'timeout'"
     """
@@ -71,7 +71,7 @@ def _print_row(row: Mapping[str, Any]) -> None:
 
 @app.command()
 def report(name: Name, root: Root = DEFAULT_ROOT) -> None:
-    """Write an experiment's page anew and say where it lies."""
+    """Rewrite an experiment's HTML report and print its path."""
     from axiom.experiment import Experiment
     from axiom.report.page import write
 
@@ -86,7 +86,7 @@ def report(name: Name, root: Root = DEFAULT_ROOT) -> None:
 def plot(
     name: Name,
     out: Annotated[Path, typer.Option(help="File to write: .png, .svg, .json or .html.")],
-    chart: Annotated[str, typer.Option(help="accuracy, gold, outcomes or families.")] = "accuracy",
+    chart: Annotated[str, typer.Option(help="Which chart: accuracy, gold, outcomes or families.")] = "accuracy",
     root: Root = DEFAULT_ROOT,
 ) -> None:
     """Draw one chart of an experiment into a file."""

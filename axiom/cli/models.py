@@ -21,7 +21,7 @@ def sampling(
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest completion.")] = 128,
     only: Annotated[list[str] | None, typer.Option(help="Variants to run, by a part of their name.")] = None,
 ) -> None:
-    """Tokens a second of every way to sample here, with a trained adapter in force."""
+    """Measure tokens per second of every way to sample on this machine, with a trained adapter."""
     from axiom.bench.sampling import measure, variants
     from axiom.bench.workload import make_requests
     from axiom.cli.display import as_table
@@ -51,7 +51,7 @@ def training(
     copies: Annotated[int, typer.Option(min=1, help="Examples of each problem.")] = 1,
     batch_size: Annotated[int, typer.Option(min=1, help="Examples in one optimizer step.")] = 8,
 ) -> None:
-    """Tokens a second of axiom's trainer, of the original's loop and of TRL where it is installed."""
+    """Measure tokens per second of axiom's trainer, the original's loop, and TRL where it is installed."""
     from axiom.bench.training import measure
     from axiom.bench.workload import make_examples
     from axiom.cli.display import as_table

@@ -15,7 +15,7 @@ def pipeline(
     iterations: Annotated[int, typer.Option(min=1, help="Iterations to measure, after the base model's.")] = 2,
     overrides: Overrides = None,
 ) -> None:
-    """Print where an iteration's wall time goes: sampling, verification, training, evaluation, and the rest."""
+    """Measure where an iteration's wall time goes: sampling, verification, training, evaluation and the rest."""
     from axiom.bench.pipeline import measure
     from axiom.cli.display import as_table
     from axiom.config import load_config

@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from axiom.problems.measured import Measured
     from axiom.records import Case, Evaluation, Problem
 
-Family = Annotated[
-    list[str] | None, typer.Option("--family", help="A family; may be given many times. `all` is every one.")
-]
+Family = Annotated[list[str] | None, typer.Option("--family", help="A family, or `all`; may be given several times.")]
 
 
 @problems_app.callback(invoke_without_command=True)
@@ -31,13 +29,13 @@ def problems(
     context: typer.Context,
     family: Family = None,
     difficulty: Annotated[
-        str | None, typer.Option(help="LOW:HIGH or one number, 1 to 10; without it, all that a family offers.")
+        str | None, typer.Option(help="LOW:HIGH or one number, within 1 to 10; by default all that the family offers.")
     ] = None,
-    count: Annotated[int, typer.Option(min=1, help="How many, shared evenly by the families.")] = 3,
-    seed: Annotated[int, typer.Option(help="Root of the random streams.")] = 0,
+    count: Annotated[int, typer.Option(min=1, help="Number of problems, shared evenly by the families.")] = 3,
+    seed: Annotated[int, typer.Option(help="Root seed of the random streams.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Write to this .parquet or .jsonl file.")] = None,
     show: Annotated[bool, typer.Option("--show", help="Print prompts, hidden cases and reference solutions.")] = False,
-    listing: Annotated[bool, typer.Option("--list", help="Name the families.")] = False,
+    listing: Annotated[bool, typer.Option("--list", help="List the families.")] = False,
 ) -> None:
     """Print or write problems.
 
@@ -130,10 +128,10 @@ def _counted(family: "Kind", known: "Measured | None") -> str:
 
 @problems_app.command()
 def splits(
-    out: Annotated[Path, typer.Option(help="Write to this folder, which must be new or empty.")],
+    out: Annotated[Path, typer.Option(help="Folder to write to; it must be new or empty.")],
     preset: Annotated[str | None, typer.Argument(help=PRESET)] = None,
     overrides: Overrides = None,
-    seed: Annotated[int | None, typer.Option(help="Root of every random stream.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Root seed of every random stream.")] = None,
 ) -> None:
     """Write the splits of a preset, the proof that they are held out and their audit, without running anything.
 
@@ -164,13 +162,15 @@ def splits(
 def audit(
     family: Family = None,
     count: Annotated[int, typer.Option(min=1, help="Problems of each family.")] = 3,
-    seed: Annotated[int, typer.Option(help="Root of the random streams.")] = 0,
-    sandbox: Annotated[bool, typer.Option(help="Judge in the sandbox, as samples are; else in this process.")] = True,
+    seed: Annotated[int, typer.Option(help="Root seed of the random streams.")] = 0,
+    sandbox: Annotated[
+        bool, typer.Option(help="Run them in the sandbox, as samples are; else in this process.")
+    ] = True,
     show: Annotated[
-        bool, typer.Option("--show", help="Print every cheat that passed and every form that failed.")
+        bool, typer.Option("--show", help="Print every wrong program that passed and every valid form that failed.")
     ] = False,
 ) -> None:
-    """Plant cheats and valid forms and count what the hidden cases make of them.
+    """Run planted wrong programs and valid forms; count how many the hidden cases reject.
 
     Example: axiom problems audit --family list_sort --family rpn
     """
@@ -189,7 +189,9 @@ def audit(
 @problems_app.command()
 def difficulty(
     name: Name,
-    iteration: Annotated[int | None, typer.Option(help="Which policy; without it, the last that was measured.")] = None,
+    iteration: Annotated[
+        int | None, typer.Option(help="Iteration to read; by default the last that was evaluated.")
+    ] = None,
     root: Root = DEFAULT_ROOT,
 ) -> None:
     """Hold the difficulty of problems against a model's solve rates, and name families where the rate rises with it.

@@ -1,4 +1,4 @@
-"""`axiom run`, `resume`, `status`, `list`: start experiments and see how they stand."""
+"""`axiom run`, `resume`, `fork`, `status`, `list`: start experiments and see their progress."""
 
 from typing import Annotated, Any
 
@@ -15,7 +15,7 @@ Root = Annotated[
 Name = Annotated[str, typer.Argument(help="Name of an experiment; `axiom list` shows them.", show_default=False)]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one field of the config; may be given many times."),
+    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting; may be given several times."),
 ]
 
 PRESET = "A TOML file, or the name of a preset that `axiom presets` lists; without one, the original experiment."
@@ -25,13 +25,13 @@ PRESET = "A TOML file, or the name of a preset that `axiom presets` lists; witho
 def run(
     preset: Annotated[str | None, typer.Argument(help=PRESET)] = None,
     overrides: Overrides = None,
-    experiment: Annotated[str | None, typer.Option(help="Name of the experiment, which names its folder.")] = None,
-    train_size: Annotated[int | None, typer.Option(help="Training problems.")] = None,
-    val_size: Annotated[int | None, typer.Option(help="Validation problems.")] = None,
-    test_size: Annotated[int | None, typer.Option(help="Test problems.")] = None,
-    iterations: Annotated[int | None, typer.Option(help="Rounds of expert iteration.")] = None,
+    experiment: Annotated[str | None, typer.Option(help="Name of the experiment and of its folder.")] = None,
+    train_size: Annotated[int | None, typer.Option(help="Number of training problems.")] = None,
+    val_size: Annotated[int | None, typer.Option(help="Number of validation problems.")] = None,
+    test_size: Annotated[int | None, typer.Option(help="Number of test problems.")] = None,
+    iterations: Annotated[int | None, typer.Option(help="Number of iterations.")] = None,
     eval_every: Annotated[int | None, typer.Option(help="Iterations between evaluations.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Root of every random stream.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Root seed of every random stream.")] = None,
     root: Root = DEFAULT_ROOT,
 ) -> None:
     """Run an experiment; a second call with the same config continues it where it stopped.
@@ -57,7 +57,7 @@ def resume(
     name: Name,
     iterations: Annotated[
         int | None,
-        typer.Option(help="Rounds in all, at least those that are done; more extend the run."),
+        typer.Option(help="Iterations in all; a higher number extends the run."),
     ] = None,
     root: Root = DEFAULT_ROOT,
 ) -> None:
@@ -71,13 +71,13 @@ def resume(
 @app.command()
 def fork(
     name: Name,
-    at: Annotated[int, typer.Option(min=1, help="First iteration that goes another way; those before are shared.")],
+    at: Annotated[int, typer.Option(min=1, help="First iteration with the new settings; those before it are shared.")],
     experiment: Annotated[str, typer.Option(help="Name of the new experiment.")],
     overrides: Overrides = None,
-    iterations: Annotated[int | None, typer.Option(help="Rounds in all.")] = None,
+    iterations: Annotated[int | None, typer.Option(help="Iterations in all.")] = None,
     root: Root = DEFAULT_ROOT,
 ) -> None:
-    """Start a counterfactual: share an experiment's first iterations, then go on with another config.
+    """Start a counterfactual: share an experiment's first iterations, then continue with other settings.
 
     Example: axiom fork quickstart --at 3 --experiment no-replay --set selection.replay=0
     """
@@ -96,7 +96,7 @@ def _start(config: Any, root: str) -> None:
     from axiom.progress import listen
 
     admit(root, config)
-    console.print(f"experiment [bold]{config.name}[/]: starting the workflow engine", highlight=False)
+    console.print(f"experiment [bold]{config.name}[/]: starting Prefect", highlight=False)
     flow = load_flow("axiom.flows.experiment", "experiment")
     going_on = interruptible(f"`{suggest('resume', config.name, root=root)}`")
     with going_on, Display(console, config.iterations) as display, listen(display):
@@ -122,7 +122,7 @@ def _summary(root: str, name: str, report: str) -> None:
 
 @app.command()
 def status(name: Name, root: Root = DEFAULT_ROOT) -> None:
-    """Show which stages of an experiment are done, and its accuracies so far."""
+    """Show an experiment's progress and its accuracies so far."""
     from axiom.cli.display import as_table
     from axiom.experiment import Experiment
     from axiom.records import Metric
@@ -146,7 +146,7 @@ def status(name: Name, root: Root = DEFAULT_ROOT) -> None:
         console.print(as_table("Greedy accuracy", *accuracy_rows(metrics)))
         console.print(verdict(experiment, metrics).sentence(), highlight=False)
     if experiment.is_locked():
-        console.print("it is running now", highlight=False)
+        console.print("It is running now.", highlight=False)
     elif len(done) <= experiment.config.iterations:
         console.print(
             f"continue it with: {suggest('resume', name, root=root)}", highlight=False, soft_wrap=True, markup=False

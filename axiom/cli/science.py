@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from axiom.grokking import Curve
     from axiom.study import Comparison, Study, StudyConfig
 
-OF_THE_FILE = "a study's file sets its own"
+OF_THE_FILE = "a study file sets its own"
 Out = Annotated[Path | None, typer.Option(help="Draw the chart into this file: .png, .svg, .html or .json.")]
 
 
@@ -42,7 +42,9 @@ def detect(
     out: Out = None,
     root: Root = DEFAULT_ROOT,
 ) -> None:
-    """Say what kind of curve this is, and when it memorised and generalised; of an experiment, every slice.
+    """Classify an accuracy curve: does it grok, when did it memorise, when did it generalise?
+
+    For an experiment, every split, family and difficulty is classified.
 
     Example: axiom detect curve.csv --json
     """
@@ -116,18 +118,18 @@ def control(
     out: Annotated[Path, typer.Option(help="Folder for the charts (PNG, SVG and HTML).")] = Path("artifacts/control"),
     seed: Annotated[int, typer.Option(min=0, help="Root of the split and the network's first weights.")] = 0,
 ) -> None:
-    """Train modular addition so that it groks, and twice so that it cannot; show what the detector says.
+    """Run the controls: two modular-addition recipes that grok, two that cannot.
 
-    Exits with 1 when the detector misses a jump or sees one where there is none.
+    Exits with 1 if the detector misses a jump or reports one that is not there.
     """
     from axiom.bench import control as controls
     from axiom.report import curves as curve_charts
 
     check_folder("--out", out)
-    table = Table("control", "recipe", "steps", "seconds", "should grok", "it", "verdict")
+    table = Table("control", "recipe", "steps", "seconds", "should grok", "detector", "verdict")
     outcomes = controls.run(seed=seed)
     for outcome in outcomes:
-        mark = "[green]as it should[/]" if outcome.as_expected else "[bold red]wrong[/]"
+        mark = "[green]as expected[/]" if outcome.as_expected else "[bold red]wrong[/]"
         table.add_row(
             outcome.control.name,
             outcome.control.description,
@@ -155,7 +157,7 @@ def bench_detector(
     seed: Annotated[int, typer.Option(min=0, help="Root of the simulation.")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
 ) -> None:
-    """Calibrate the detector on curves whose truth is known, beside the original rule and the literature's."""
+    """Calibrate the detector on simulated curves, beside the original rule and the literature's."""
     from axiom.bench import detector
     from axiom.cli.display import as_table
 
@@ -188,25 +190,27 @@ def _by_family(trials: "list[Trial]") -> Table:
             jumps = "yes" if rows[0].jump is not None else "no"
             online = f"{sum(t.alarm for t in rows) / len(rows):.0%}"
             table.append([family, str(length), jumps, *fired, online, kind])
-    header = ["curves", "length", "jump", "naive", "lit.", "axiom", "online", "seen as"]
+    header = ["curves", "length", "jump", "naive", "lit.", "axiom", "online", "kind"]
     return as_table("Share of curves in which each rule sees a lasting jump", header, table)
 
 
 @app.command()
 def study(
-    path: Annotated[Path, typer.Argument(help="TOML with name, preset, arms, seeds; or a study's name.")],
+    path: Annotated[
+        Path, typer.Argument(help="A TOML file with name, preset, arms and seeds; or the name of a study.")
+    ],
     shard: Annotated[
-        str, typer.Option(help="I/N: run every N-th seed from the I-th on, so that workers can share.")
+        str, typer.Option(help="I/N: run shard I of N of the seeds, so that several workers can split a study.")
     ] = "1/1",
     plan: Annotated[
-        bool, typer.Option("--plan", help="Run nothing: print the chance to find differences of several sizes.")
+        bool, typer.Option("--plan", help="Run nothing; print the power for differences of several sizes.")
     ] = False,
     pilot: Annotated[
         Path | None,
         typer.Option(
             "--from",
-            help="With --plan: a study whose finished runs, or a folder of `axiom compare` whose figures, "
-            "say how pairs scatter.",
+            help="With --plan: a study with finished runs, or a folder that `axiom compare` wrote, from which the "
+            "scatter of pairs is estimated.",
         ),
     ] = None,
     root: Root = DEFAULT_ROOT,
@@ -253,7 +257,7 @@ def _show_plan(config: "StudyConfig", pilot: Path | None, root: str) -> None:
     elif pilot is not None:
         noise = power.read_figures(pilot)
     for plan in power.plans(config, noise):
-        title = f"Chance to find that {plan.other} differs from expert_iteration; differences in {plan.unit}"
+        title = f"Power to find that {plan.other} differs from expert_iteration; differences in {plan.unit}"
         console.print(as_table(title, *power.rows(plan)))
     console.print(
         f"Each test is at {plan.alpha:.4g}, the first of Holm's steps over {config.comparisons} "
@@ -291,21 +295,26 @@ def compare(
     names: Annotated[
         list[str], typer.Argument(help="A study, by file or name, or the names of finished runs of two arms or more.")
     ],
-    out: Annotated[Path | None, typer.Option(help="Folder for the page and charts.")] = None,
-    split: Annotated[str | None, typer.Option(help=f"Where generalisation is read (val); {OF_THE_FILE}.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the page and the charts.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help=f"Split on which generalisation is measured (val); {OF_THE_FILE}.")
+    ] = None,
     level: Annotated[
-        float | None, typer.Option(min=0.0, max=1.0, help=f"Accuracy that counts as generalised (0.9); {OF_THE_FILE}.")
+        float | None,
+        typer.Option(min=0.0, max=1.0, help=f"Accuracy from which a run counts as generalised (0.9); {OF_THE_FILE}."),
     ] = None,
     confidence: Annotated[
         float | None,
-        typer.Option(min=0.5, max=0.999, help=f"Of intervals; 1 less it is the tests' level (0.95); {OF_THE_FILE}."),
+        typer.Option(
+            min=0.5, max=0.999, help=f"Confidence of intervals; tests decide at 1 minus it (0.95); {OF_THE_FILE}."
+        ),
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print every figure as JSON in place of text; the page is written as well.")
+        bool, typer.Option("--json", help="Print every figure as JSON instead of text; the page is written as well.")
     ] = False,
     root: Root = DEFAULT_ROOT,
 ) -> None:
-    """Compare arms over paired seeds: survival, paired test, power, and what follows from it.
+    """Compare arms over paired seeds: survival analysis, paired test, power, and a verdict in words.
 
     Example: axiom compare h1-modular --out artifacts/h1
     """
@@ -317,7 +326,9 @@ def compare(
     chosen_here: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if len(names) == 1 and find_preset(names[0]).suffix == ".toml":
         for name, value in chosen_here.items():
-            raise ConfigError(f"--{name} {value} is set beside a study's file, which sets it; change it in {names[0]}")
+            raise ConfigError(
+                f"--{name} {value} cannot be given with a study file, which sets it; change it in {names[0]}"
+            )
         study = Study.load(names[0], root)
     else:
         study = Study(names[0], tuple(names), Reading(**chosen_here), root)

@@ -12,12 +12,17 @@ from axiom.commands import DEFAULT_ROOT, suggest
 
 @app.command()
 def setup(
-    gpus: Annotated[int | None, typer.Option(min=0, help="GPU slots of this host; by default its GPUs.")] = None,
+    gpus: Annotated[
+        int | None, typer.Option(min=0, help="GPU slots of this host; by default one for each of its GPUs.")
+    ] = None,
     notify: Annotated[
         list[str] | None,
-        typer.Option(metavar="TYPE/NAME", help="Notification block to tell of failures, crashes and transitions."),
+        typer.Option(
+            metavar="TYPE/NAME",
+            help="Notification block that receives failures, crashes and transitions; may be given several times.",
+        ),
     ] = None,
-    deploy: Annotated[bool, typer.Option(help="Make the deployments of prefect.yaml as well.")] = True,
+    deploy: Annotated[bool, typer.Option(help="Create the deployments of prefect.yaml as well.")] = True,
 ) -> None:
     """Prepare the Prefect server at PREFECT_API_URL: pools, GPU slots, automations, deployments. Repeatable.
 
@@ -37,16 +42,19 @@ def _gpus() -> int:
 
 @app.command()
 def pause(name: Name, root: Root = DEFAULT_ROOT) -> None:
-    """Let a running experiment end after the iteration at hand; `axiom resume` or the UI's Resume continues it."""
+    """Stop a running experiment after its current iteration; `axiom resume` or Resume in the UI continues it."""
     from axiom.errors import ConfigError
     from axiom.experiment import PAUSE, Experiment
 
     experiment = Experiment.open(root, name)
     if experiment.folder.local and not experiment.is_locked():
         look = suggest("status", name, root=root)
-        raise ConfigError(f"experiment {name!r} is not running; `{look}` says how it stands")
+        raise ConfigError(f"experiment {name!r} is not running; `{look}` shows its progress")
     experiment.folder.write_bytes(PAUSE, b"")
     again = suggest("resume", name, root=root)
     console.print(
-        f"{name} pauses after its iteration; continue it with: {again}", highlight=False, soft_wrap=True, markup=False
+        f"{name} stops after its current iteration; continue it with: {again}",
+        highlight=False,
+        soft_wrap=True,
+        markup=False,
     )

@@ -19,17 +19,21 @@ _INTERRUPTED = 130
 
 @app.command()
 def verify(
-    file: Annotated[Path, typer.Argument(help="Candidates, one a row: .jsonl, .parquet or .csv.")],
-    out: Annotated[Path, typer.Option(help="Verdicts, one a row: .jsonl or .parquet.")],
+    file: Annotated[Path, typer.Argument(help="Candidates, one per row: .jsonl, .parquet or .csv.")],
+    out: Annotated[Path, typer.Option(help="Verdicts, one per row: .jsonl or .parquet.")],
     comparison: Annotated[
         Comparison, typer.Option(help="`exact`, or `close`: floats within 1e-6, relative or absolute.")
     ] = "exact",
-    workers: Annotated[int, typer.Option(help="Sandbox templates side by side; 0 is one for each core.")] = 0,
-    timeout_s: Annotated[float, typer.Option(help="CPU seconds of a candidate that names none.")] = _LIMITS.cpu_seconds,
+    workers: Annotated[int, typer.Option(help="Sandbox processes in parallel; 0 is one for each core.")] = 0,
+    timeout_s: Annotated[
+        float, typer.Option(help="CPU seconds for a candidate that sets no timeout_s.")
+    ] = _LIMITS.cpu_seconds,
     memory_mb: Annotated[
-        int, typer.Option(help="Address space of a candidate that names none, in MiB.")
+        int, typer.Option(help="Address space for a candidate that sets no memory_mb, in MiB.")
     ] = _LIMITS.memory_mb,
-    without: Annotated[list[str] | None, typer.Option(help="An isolation layer to go without, by name.")] = None,
+    without: Annotated[
+        list[str] | None, typer.Option(help="Isolation layer to do without, by name; `axiom doctor` lists them.")
+    ] = None,
 ) -> None:
     """Run candidates in the sandbox and write a verdict for each row.
 
@@ -100,14 +104,14 @@ def _print_outcomes(verdicts: "list[CandidateVerdict]", title: str) -> None:
 
 @bench_app.command()
 def sandbox(
-    count: Annotated[int, typer.Option(help="Candidates of each measurement of the sandbox.")] = 1500,
+    count: Annotated[int, typer.Option(help="Candidates in each measurement of the sandbox.")] = 1500,
     repeats: Annotated[int, typer.Option(help="Rounds; the table shows their medians.")] = 3,
     soak: Annotated[
-        int, typer.Option(help="Instead: run so many candidates, a third hostile, and look for leaks.")
+        int, typer.Option(help="Instead: run this many candidates, a third of them hostile, and look for leaks.")
     ] = 0,
-    stream: Annotated[int, typer.Option(help="Instead: stream so many candidates and print the peak memory.")] = 0,
+    stream: Annotated[int, typer.Option(help="Instead: stream this many candidates and print the peak memory.")] = 0,
 ) -> None:
-    """Candidates per second, side by side with what a user would use instead. Eight cases each.
+    """Measure candidates per second, beside the usual alternatives. Eight cases each.
 
     Example: axiom bench sandbox --soak 20000
     """

@@ -41,8 +41,8 @@ def load_flow(module: str, name: str) -> Callable[..., Any]:
         check_folder("PREFECT_HOME =", prefect_home())
     elif not re.match(r"https?://[\w.:-]|https?://\[[0-9a-fA-F:]+\]", url):
         raise ConfigError(
-            f"PREFECT_API_URL = {url} is no address of a server; write it like http://127.0.0.1:4200/api, or unset it "
-            f"for a private server"
+            f"PREFECT_API_URL = {url} is not the address of a server; write it like http://127.0.0.1:4200/api, or "
+            f"unset it for a private server"
         )
     for variable, value in SETTINGS.items():
         os.environ.setdefault(variable, value)
@@ -60,7 +60,7 @@ def interruptible(going_on: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         errors.print(
-            f"interrupted; what is finished is kept, and {going_on} goes on from there", highlight=False, markup=False
+            f"interrupted; finished stages are kept, and {going_on} goes on from there", highlight=False, markup=False
         )
         raise typer.Exit(INTERRUPTED) from None
     except RuntimeError as error:
@@ -72,6 +72,6 @@ def interruptible(going_on: str) -> Iterator[None]:
         if "ephemeral Prefect API server" not in str(error):
             raise
         raise InfrastructureError(
-            f"the run's private Prefect server did not start within {os.environ[START]} s; see that "
-            f"PREFECT_HOME = {prefect_home()} can be written, or name a server of yours by PREFECT_API_URL"
+            f"the run's private Prefect server did not start within {os.environ[START]} s; check that "
+            f"PREFECT_HOME = {prefect_home()} can be written, or name your own server with PREFECT_API_URL"
         ) from None

