@@ -92,9 +92,9 @@ def _drawn(
     run: Runtime, problems: Handle, policy: Handle | None, purpose: Purpose, number: int
 ) -> tuple[Handle, Handle]:
     """Samples and their verdicts: two stages, of which the second begins while the first goes on."""
-    with run.ahead(purpose) as ahead:
-        samples = sample(run, problems, policy, purpose, ahead, iteration=number)
-        return samples, verify(run, problems, samples, purpose, ahead, iteration=number)
+    with run.streaming(purpose) as stream:
+        samples = sample(run, problems, policy, purpose, stream, iteration=number)
+        return samples, verify(run, problems, samples, purpose, stream, iteration=number)
 
 
 def _policy(run: Runtime, before: Round, gold: Handle, number: int, evaluated: bool, paused: bool) -> Handle:

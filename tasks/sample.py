@@ -13,14 +13,20 @@ from axiom.sampling.thinking import draw
 from axiom.selection.arms import ARMS
 from axiom.store import Handle, Writer
 from axiom.tasks.stage import stage_task
-from axiom.verification.ahead import Ahead
+from axiom.verification.streaming import VerificationStream
 
 
 @stage_task("sample")
 def sample(
-    run: Runtime, problems: Handle, policy: Handle | None, purpose: Purpose, ahead: Ahead, *, iteration: int
+    run: Runtime,
+    problems: Handle,
+    policy: Handle | None,
+    purpose: Purpose,
+    stream: VerificationStream,
+    *,
+    iteration: int,
 ) -> Handle:
-    """`samples.parquet`, or `eval_samples.parquet` for the purpose `eval`; `ahead` begins to verify them."""
+    """`samples.parquet`, or `eval_samples.parquet` for the purpose `eval`; `stream` begins to verify them."""
     experiment, arm = run.experiment, ARMS[run.config.arm]
     draws = arm.draws(run.config, iteration) if purpose == "train" else run.config.evaluation.samples_per_problem
     policy = policy if purpose == "eval" or arm.policy == "current" else None
@@ -37,7 +43,7 @@ def sample(
         meter = Meter(iteration, f"sample {purpose}", sum(r.n for r in asked.values()), "completions")
         rows: list[Sample] = []
         traces: list[Trace] = []
-        with ahead.sampling() as drawn:
+        with stream.sampling() as drawn:
             thinking = run.config.sampling.thinking_tokens
             for completion in draw(run.learner.sampler, list(asked.values()), thinking, TRACED):
                 request = asked[completion.request_id]

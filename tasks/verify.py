@@ -6,14 +6,14 @@ from axiom.progress import Meter
 from axiom.records import Outcome, Purpose, Sample, Verdict
 from axiom.store import Handle, Writer
 from axiom.tasks.stage import stage_task
-from axiom.verification.ahead import Ahead
+from axiom.verification.streaming import VerificationStream
 
 
 @stage_task("verify")
 def verify(
-    run: Runtime, problems: Handle, samples: Handle, purpose: Purpose, ahead: Ahead, *, iteration: int
+    run: Runtime, problems: Handle, samples: Handle, purpose: Purpose, stream: VerificationStream, *, iteration: int
 ) -> Handle:
-    """`verdicts.parquet`, or `eval_verdicts.parquet` for the purpose `eval`; `ahead` has those that fell already."""
+    """`verdicts.parquet`, or `eval_verdicts.parquet` for the purpose `eval`; `stream` has those that are done."""
     experiment = run.experiment
     prefix = "" if purpose == "train" else "eval_"
 
@@ -24,7 +24,7 @@ def verify(
             iteration, f"verify {purpose}", len(rows), "programs", solved=0, problems=len(set(problem_of.values()))
         )
         solved, found = set(), {}
-        early = ahead.verdicts()
+        early = stream.verdicts()
         for verdict in run.judge(rows, purpose) if early is None else early:
             found[verdict.sample_id] = verdict
             if verdict.outcome is Outcome.PASSED and verdict.audit_passed is not False:

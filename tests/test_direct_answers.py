@@ -10,7 +10,7 @@ from reasoning_gym.factory import DATASETS
 
 from axiom.errors import ConfigError
 from axiom.problems.cases.building import Plan
-from axiom.problems.sources.reasoning_gym import REFUSED, DirectDeck, check_dataset, score, scored
+from axiom.problems.sources.reasoning_gym import REFUSED, QuestionSource, check_dataset, score, scored
 from axiom.problems.sources.scoring import SOLVED, scorer
 from axiom.records import Outcome, Problem, Sample
 from axiom.verification import answer_verdict
@@ -101,7 +101,7 @@ EVALUATE = {
 def question(name: str) -> Problem:
     for level in (3, 1, 5, 2, 8, 10):
         with contextlib.suppress(ConfigError):
-            return DirectDeck(f"reasoning_gym:{name}", (level, level), 7, set()).deal(Plan("train", 1))
+            return QuestionSource(f"reasoning_gym:{name}", (level, level), 7, set()).draw(Plan("train", 1))
     raise ConfigError(f"{name} makes no question")
 
 

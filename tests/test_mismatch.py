@@ -136,11 +136,11 @@ def test_a_run_measures_each_sampling_and_stops_before_wrong_samples_are_kept(fo
         problems = generate.fn(run)
         monkeypatch.setattr(run.learner.sampler, "use", lambda policy: None)
         with pytest.raises(EngineError, match="does not answer with policy 'base'"):
-            sample.fn(run, problems, None, purpose, run.ahead(purpose), iteration=1)
+            sample.fn(run, problems, None, purpose, run.streaming(purpose), iteration=1)
         assert not any("samples" in name for name in run.experiment.folder.join("iterations", "0001").names())
         monkeypatch.undo()
-        with run.ahead(purpose) as ahead:
-            handle = sample.fn(run, problems, None, purpose, ahead, iteration=1)
+        with run.streaming(purpose) as stream:
+            handle = sample.fn(run, problems, None, purpose, stream, iteration=1)
         assert 0 < handle.info["mismatch"]["mean"] < 1e-3
 
 

@@ -18,7 +18,7 @@ from axiom.problems.family import load
 from axiom.problems.measured import MEASURED, Measured
 from axiom.problems.space import parsed
 from axiom.problems.splits.counting import distinct
-from axiom.problems.splits.decks import candidates
+from axiom.problems.splits.variants import candidates
 from axiom.sampling.prompts import call, question
 from axiom.verification import Candidate, Verifier
 

@@ -10,7 +10,7 @@ from axiom.problems.cases.drawing import packed
 from axiom.problems.cases.guidance import Wrong
 from axiom.problems.cases.outline import load_shared, outlines
 from axiom.problems.family import load
-from axiom.problems.splits.decks import candidates
+from axiom.problems.splits.variants import candidates
 
 FAMILIES = sorted(GENERATORS)
 

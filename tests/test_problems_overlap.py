@@ -10,7 +10,7 @@ from axiom import values
 from axiom.config import ProblemsConfig
 from axiom.errors import DataError
 from axiom.problems import audit_cases, generate_splits, prove_disjoint
-from axiom.problems.splits.deal import ORDER
+from axiom.problems.splits.generate import ORDER
 from axiom.problems.splits.overlap import Groups, first_solved, first_solving, kinds, solves, subject, tried
 from axiom.problems.splits.proof import summary
 from axiom.records import Case, Problem

@@ -26,10 +26,10 @@ from axiom.problems.family import load
 from axiom.problems.sources import humaneval
 from axiom.problems.sources.humaneval import humaneval_problems
 from axiom.problems.space import permutation
-from axiom.problems.splits import rings
+from axiom.problems.splits import out_of_distribution
 from axiom.problems.splits.bulk import write
-from axiom.problems.splits.decks import Dealt, candidates
 from axiom.problems.splits.overlap import first_solved, first_solving, solves, subject
+from axiom.problems.splits.variants import Admitted, candidates
 from axiom.records import Case, Problem, Split
 from axiom.seeds import stream
 
@@ -170,10 +170,10 @@ def test_the_general_program_is_not_solved_by_the_special_one():
 @pytest.mark.parametrize("other", ["train", "test", "ood_longer", "ood_composed", "ood_family", "ood_cases"])
 def test_what_another_split_solves_or_is_solved_by_is_not_dealt(kind, other):
     for first, second in (planted()[kind], planted()[kind][::-1]):
-        dealt = Dealt()
-        assert dealt.admit(first.model_copy(update={"split": "val"}))
-        assert not dealt.admit(second.model_copy(update={"split": other}))
-        assert dealt.admit(second.model_copy(update={"split": "val"}))
+        admitted = Admitted()
+        assert admitted.admit(first.model_copy(update={"split": "val"}))
+        assert not admitted.admit(second.model_copy(update={"split": other}))
+        assert admitted.admit(second.model_copy(update={"split": "val"}))
 
 
 def test_train_gives_way_to_humaneval():
@@ -181,14 +181,14 @@ def test_train_gives_way_to_humaneval():
     plain = {"map": "same", "order": "kept", "part": "all", "place": "everywhere"}
     positive = problem_of("list_filter", plain | {"keep": "positive"})
     assert judged(positive, task)
-    dealt = Dealt()
-    assert dealt.admit(task)
-    assert not dealt.admit(positive)
-    assert dealt.admit(problem_of("list_filter", plain | {"keep": "negative"}))
+    admitted = Admitted()
+    assert admitted.admit(task)
+    assert not admitted.admit(positive)
+    assert admitted.admit(problem_of("list_filter", plain | {"keep": "negative"}))
 
 
 def test_humaneval_stands_before_all_other_splits_are_dealt(monkeypatch):
-    """Its problems are those that an experiment without it would hold: none of them is dealt then."""
+    """Its problems are those that an experiment without it would hold: none of them is admitted then."""
     settings = config(families=("list_sort", "caesar"), train_size=8, val_size=4, test_size=0)
     before = [problem for problems in generate_splits(settings, 0).values() for problem in problems]
     tasks = tuple(problem.model_copy(update={"split": "humaneval"}) for problem in before)
@@ -199,24 +199,24 @@ def test_humaneval_stands_before_all_other_splits_are_dealt(monkeypatch):
     assert prove_disjoint(after)
 
 
-RINGS = {
-    "ood_cases": lambda settings, train, dealt: rings.unseen_cases(settings, 4, train, dealt),
-    "ood_longer": lambda settings, _, dealt: rings.longer(settings, 4, dealt),
-    "ood_composed": lambda settings, train, dealt: rings.composed(settings, 4, train, dealt),
-    "ood_family": lambda settings, _, dealt: rings.unseen_families(settings, 4, dealt),
+OUT_OF_DISTRIBUTION = {
+    "ood_cases": lambda settings, train, admitted: out_of_distribution.unseen_cases(settings, 4, train, admitted),
+    "ood_longer": lambda settings, _, admitted: out_of_distribution.longer(settings, 4, admitted),
+    "ood_composed": lambda settings, train, admitted: out_of_distribution.composed(settings, 4, train, admitted),
+    "ood_family": lambda settings, _, admitted: out_of_distribution.unseen_families(settings, 4, admitted),
 }
 
 
-@pytest.mark.parametrize("ring", sorted(RINGS))
-def test_a_ring_gives_way_to_validation(ring, splits):
-    """What the ring would hold is put into validation: it then holds something else."""
+@pytest.mark.parametrize("split", sorted(OUT_OF_DISTRIBUTION))
+def test_an_out_of_distribution_split_gives_way_to_validation(split, splits):
+    """What the split would hold is put into validation: it then holds something else."""
     settings = config(ood_size=6, ood_families=("palindrome", "caesar"))
-    first = RINGS[ring](settings, splits["train"], Dealt())
-    assert {problem.split for problem in first} == {ring}
-    dealt = Dealt()
+    first = OUT_OF_DISTRIBUTION[split](settings, splits["train"], Admitted())
+    assert {problem.split for problem in first} == {split}
+    admitted = Admitted()
     for problem in first:
-        dealt.add(subject(problem.model_copy(update={"split": "val"})))
-    second = RINGS[ring](settings, splits["train"], dealt)
+        admitted.add(subject(problem.model_copy(update={"split": "val"})))
+    second = OUT_OF_DISTRIBUTION[split](settings, splits["train"], admitted)
     assert len(second) == 6
     assert [pair for pair in itertools.product(first, second) if solves(*map(subject, pair))] == []
     assert [pair for pair in itertools.product(second, first) if solves(*map(subject, pair))] == []

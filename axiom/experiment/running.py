@@ -21,7 +21,7 @@ from axiom.records import Case, Gold, Metric, Problem, Purpose, Sample, Verdict
 from axiom.store import Downloads, Handle
 from axiom.training import Example
 from axiom.verification import AnswersOnly, Verifier, verify_samples
-from axiom.verification.ahead import Ahead
+from axiom.verification.streaming import VerificationStream
 
 HEADLINES = (GREEDY, "gold", "solved")
 """Metrics that a run shows while it goes on, pooled over families and difficulties."""
@@ -88,10 +88,10 @@ class Runtime:
             self._second_cases[problem.problem_id] = audit_cases(problem)
         return self._second_cases[problem.problem_id]
 
-    def ahead(self, purpose: Purpose) -> Ahead:
-        """Where the stage that samples and the stage that verifies overlap."""
+    def streaming(self, purpose: Purpose) -> VerificationStream:
+        """Lets verification overlap with sampling."""
         _ = self.verifier  # the sandbox starts in the thread that lives on
-        return Ahead(lambda samples: self.judge(samples, purpose))
+        return VerificationStream(lambda samples: self.judge(samples, purpose))
 
     @cached_property
     def watch(self) -> Watch:

@@ -2,14 +2,14 @@
 
 GENERATORS        name -> Family, found by looking into axiom/problems/families
 check_families    refuse unknown families and impossible sizes before anything runs
-generate_splits   train, val, test and the rings of generalisation, disjoint by construction
+generate_splits   train, val, test and the out-of-distribution splits, held out by construction
 prove_disjoint    the proof that they are, as rows to store
 audit_cases       a second hidden set for one problem
 """
 
 from axiom.problems.registry import GENERATORS, check_families, family_named
 from axiom.problems.splits.bulk import generate
-from axiom.problems.splits.deal import audit_cases, generate_splits
+from axiom.problems.splits.generate import audit_cases, generate_splits
 from axiom.problems.splits.proof import prove_disjoint
 
 __all__ = [

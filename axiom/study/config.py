@@ -168,13 +168,13 @@ def plan(study: StudyConfig, seed: int) -> list[ExperimentConfig]:
 def _check_readable(study: StudyConfig, config: ExperimentConfig) -> None:
     """Refuse a study whose runs hold nothing that could count as generalised."""
     problems, every = config.problems, config.evaluation.every
-    rings = problems.ood_size if config.model.kind == "language" else 0
+    out_of_distribution = problems.ood_size if config.model.kind == "language" else 0
     absent = {
         "test": config.model.kind == "language" and not problems.test_size,
         "humaneval": config.model.kind == "modular" or not problems.humaneval,
-        "ood_family": not (rings and problems.ood_families),
+        "ood_family": not (out_of_distribution and problems.ood_families),
     }
-    if absent.get(study.split, study.split.startswith("ood_") and not rings):
+    if absent.get(study.split, study.split.startswith("ood_") and not out_of_distribution):
         raise ConfigError(
             f"study {study.name!r} reads split = {study.split!r}, which its preset has no problems of; set another "
             f"split, or its size in [problems] of {study.preset}"

@@ -53,28 +53,28 @@ def check_dataset(family: str) -> None:
         raise ConfigError(f"family {family!r} cannot be used: {REFUSED[dataset]}; name another dataset")
 
 
-class DirectDeck:
+class QuestionSource:
     """Questions of one dataset in random order, each once."""
 
     def __init__(self, family: str, bounds: tuple[int, int], seed: int, seen: set[str]) -> None:
         check_dataset(family)
         self.family, self.seen = family, seen
         self._levels = range(bounds[0], bounds[1] + 1)
-        self._seed, self._dealt, self._drawn = seed, 0, 0
+        self._seed, self._asked, self._drawn = seed, 0, 0
 
-    def deal(self, plan: Plan) -> Problem:
+    def draw(self, plan: Plan) -> Problem:
         """The next question that has not been asked. Raises ConfigError when there are no more."""
-        level = self._levels[self._dealt % len(self._levels)]
+        level = self._levels[self._asked % len(self._levels)]
         for _ in range(MOST_DRAWS):
             seed = seeds.derive(self._seed, "problems", self.family, level, self._drawn) % 2**31
             self._drawn += 1
             problem = _problem(self.family, level, seed, plan)
             if problem.description not in self.seen:
                 self.seen.add(problem.description)
-                self._dealt += 1
+                self._asked += 1
                 return problem
         raise ConfigError(
-            f"family {self.family!r} gave no new question in {MOST_DRAWS} draws after {self._dealt}; "
+            f"family {self.family!r} gave no new question in {MOST_DRAWS} draws after {self._asked}; "
             f"ask for fewer problems or name more families"
         )
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from axiom.problems.cases.building import Plan, build
 from axiom.problems.registry import bounds_within, family_named
 from axiom.problems.space import Names
-from axiom.problems.splits.decks import candidates, exhausted, first_new, refuse_too_many
+from axiom.problems.splits.variants import candidates, exhausted, first_new, refuse_too_many
 from axiom.records import Problem
 
 CHUNK = 256
@@ -39,11 +39,11 @@ def generate(family: str, difficulty: tuple[int, int] | None, count: int, seed: 
 
 
 def _exactly(problems: Iterator[Problem], family: str, difficulty: tuple[int, int], count: int) -> Iterator[Problem]:
-    dealt = 0
-    for dealt, problem in enumerate(problems, 1):  # noqa: B007 (needed after the loop)
+    written = 0
+    for written, problem in enumerate(problems, 1):  # noqa: B007 (needed after the loop)
         yield problem
-    if dealt < count:
-        raise exhausted(family, difficulty, dealt, Plan("train", 0).hidden)
+    if written < count:
+        raise exhausted(family, difficulty, written, Plan("train", 0).hidden)
 
 
 def write(
@@ -59,14 +59,16 @@ def write(
     for name, share in shares:
         refuse_too_many(family_named(name), bounds[name], share)
     with ProcessPoolExecutor(workers or len(os.sched_getaffinity(0)), initializer=_settle) as pool:
-        deals = [_Deal(pool, name, bounds[name], share, seed) for name, share in shares]
+        streams = [_FamilyStream(pool, name, bounds[name], share, seed) for name, share in shares]
         tables = (
-            table for deal, following in zip(deals, [*deals[1:], None], strict=True) for table in deal.tables(following)
+            table
+            for stream, following in zip(streams, [*streams[1:], None], strict=True)
+            for table in stream.tables(following)
         )
         return _write_jsonl(path, tables) if path.suffix == ".jsonl" else _write_parquet(path, tables)
 
 
-class _Deal:
+class _FamilyStream:
     """`count` problems of one family on their way: pieces of work in flight, and how many problems have come."""
 
     def __init__(
@@ -78,33 +80,33 @@ class _Deal:
         self.chunks = iter(lambda: list(itertools.islice(names, self.size)), [])
         self.waiting: list[Future[tuple[bytes, list[str]]]] = []
         self.seen: set[str] = set()
-        self.dealt = 0
+        self.written = 0
 
     def feed(self, room: int) -> None:
         """Have as many pieces in flight as are needed and there is room for."""
-        wanted = min(room, 1 + (self.count - self.dealt) // self.size) - len(self.waiting)
+        wanted = min(room, 1 + (self.count - self.written) // self.size) - len(self.waiting)
         chunks = itertools.islice(self.chunks, max(0, wanted))
         self.waiting += [self.pool.submit(_work, (self.family, chunk, self.seed)) for chunk in chunks]
 
-    def tables(self, following: "_Deal | None") -> Iterator[pa.Table]:
+    def tables(self, following: "_FamilyStream | None") -> Iterator[pa.Table]:
         """Tables of at most CHUNK new problems, in the order of `generate`.
 
         Room that is left when this family nears its end goes to the `following` one, so that no process waits.
         """
-        while self.dealt < self.count:
+        while self.written < self.count:
             self.feed(IN_FLIGHT)
             if following is not None:
                 following.feed(IN_FLIGHT - len(self.waiting))
             if not self.waiting:
-                raise exhausted(self.family, self.difficulty, self.dealt, Plan("train", 0).hidden)
+                raise exhausted(self.family, self.difficulty, self.written, Plan("train", 0).hidden)
             data, marks = self.waiting.pop(0).result()
             yield pa.ipc.open_stream(data).read_all().filter(pa.array([self._new(mark) for mark in marks], pa.bool_()))
         for future in self.waiting:
             future.cancel()
 
     def _new(self, mark: str) -> bool:
-        new = mark not in self.seen and self.dealt < self.count
-        self.dealt += new
+        new = mark not in self.seen and self.written < self.count
+        self.written += new
         self.seen.add(mark)
         return new
 

@@ -12,7 +12,7 @@ from axiom.problems.cases.building import Plan, build, fingerprint
 from axiom.problems.family import Family
 from axiom.problems.measured import Measured
 from axiom.problems.registry import GENERATORS, family_named
-from axiom.problems.splits.decks import candidates
+from axiom.problems.splits.variants import candidates
 
 MOST_TRIED = 4_000
 """Combinations tried at most, in random order with the difficulties in turn."""

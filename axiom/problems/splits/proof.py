@@ -23,7 +23,7 @@ def prove_disjoint(splits: Mapping[str, Sequence[Problem]], most_pairs: int = MO
 
     `pairs` counts those that can be tried at all (arguments of the same types, `splits.overlap.tried`), `tried`
     those that were, `shared` those where the program passed every hidden case. Direct answers have no programs; their
-    questions are compared. The ring of unseen cases shares its variants with train by intention; there the calls are
+    questions are compared. The split of unseen cases shares its variants with train on purpose; there the calls are
     compared. Raises DataError naming the first two problems that are shared.
     """
     subjects = {

@@ -1,4 +1,4 @@
-"""Variants dealt in random order, each once, and never one that the program of another split's problem solves."""
+"""Variants in random order, each used once, and never one that the program of another split's problem solves."""
 
 import itertools
 from collections import defaultdict
@@ -9,13 +9,13 @@ from axiom.errors import ConfigError
 from axiom.problems.cases.building import Plan, build
 from axiom.problems.family import Family
 from axiom.problems.registry import family_named
-from axiom.problems.sources.reasoning_gym import DirectDeck, is_direct
+from axiom.problems.sources.reasoning_gym import QuestionSource, is_direct
 from axiom.problems.space import Names, permutation
 from axiom.problems.splits.overlap import Groups, Subject, subject
 from axiom.records import Problem
 
 
-class Dealt:
+class Admitted:
     """The problems that the splits hold so far. A further one is admitted only where it keeps the splits apart.
 
     `marks` holds the fingerprints of all of them, and the questions of direct answers.
@@ -28,7 +28,7 @@ class Dealt:
     def admit(self, problem: Problem, beside: Collection[str] = ()) -> bool:
         """Whether a problem and those of all other splits, but the ones `beside` it, do not solve each other.
 
-        If so it is one of its split's from now on.
+        If so, it is added to its split.
         """
         one = subject(problem)
         others = [groups for split, groups in self._splits.items() if split != problem.split and split not in beside]
@@ -38,46 +38,46 @@ class Dealt:
         return True
 
     def add(self, one: Subject) -> None:
-        """Take a problem without asking."""
+        """Add a problem without a check."""
         self._splits[one.problem.split].add(one)
 
 
-class Deck:
-    """The variants of one family in random order, a pile for each difficulty, none dealt twice.
+class VariantSource:
+    """The variants of one family in random order at each difficulty, none used twice.
 
-    A variant that behaves like one already dealt is discarded, and so is one that `dealt` does not admit.
+    A variant that behaves like one already admitted is discarded, and so is one that `admitted` does not admit.
     """
 
     def __init__(
-        self, family: Family, bounds: tuple[int, int], seed: int, dealt: Dealt, purpose: str = "difficulty"
+        self, family: Family, bounds: tuple[int, int], seed: int, admitted: Admitted, purpose: str = "difficulty"
     ) -> None:
-        self.family, self.bounds, self._dealt, self._count = family, bounds, dealt, 0
+        self.family, self.bounds, self._admitted, self._count = family, bounds, admitted, 0
         levels = range(bounds[0], bounds[1] + 1)
-        self._piles = {level: pile(family, level, seed, purpose) for level in levels}
-        self._turns = itertools.cycle(list(self._piles))
+        self._levels = {level: shuffled(family, level, seed, purpose) for level in levels}
+        self._turns = itertools.cycle(list(self._levels))
 
-    def deal(self, plan: Plan) -> Problem:
+    def draw(self, plan: Plan) -> Problem:
         """The next problem: difficulties take turns, and one that has run out is passed over.
 
         Raises ConfigError when no variant is left.
         """
-        while self._piles:
+        while self._levels:
             level = next(self._turns)
-            for names in self._piles.get(level, ()):
-                made = build(self.family, names, plan, known=self._dealt.marks)
-                if made is None or not self._dealt.admit(made[0]):
+            for names in self._levels.get(level, ()):
+                made = build(self.family, names, plan, known=self._admitted.marks)
+                if made is None or not self._admitted.admit(made[0]):
                     continue
-                self._dealt.marks.add(made[1])
+                self._admitted.marks.add(made[1])
                 self._count += 1
                 return made[0]
-            self._piles.pop(level, None)
+            self._levels.pop(level, None)
         raise exhausted(self.family.name, self.bounds, self._count, plan.hidden)
 
 
-def exhausted(family: str, bounds: tuple[int, int], dealt: int, hidden: int) -> ConfigError:
-    """What to say when no variant is left that is distinct and that no other split's program solves."""
+def exhausted(family: str, bounds: tuple[int, int], found: int, hidden: int) -> ConfigError:
+    """The error when no variant is left that is distinct and that no other split's program solves."""
     return ConfigError(
-        f"family {family!r} has no more than {dealt} distinct problems at difficulty {bounds[0]} to {bounds[1]} with "
+        f"family {family!r} has no more than {found} distinct problems at difficulty {bounds[0]} to {bounds[1]} with "
         f"two sets of {hidden} hidden cases and apart from the other splits; widen the difficulty, name more families, "
         f"ask for fewer problems or lower [problems] hidden_cases"
     )
@@ -93,7 +93,7 @@ def refuse_too_many(family: Family, bounds: tuple[int, int], count: int) -> None
         )
 
 
-def pile(family: Family, level: int, seed: int, purpose: str) -> Iterator[Names]:
+def shuffled(family: Family, level: int, seed: int, purpose: str) -> Iterator[Names]:
     """The variants of one difficulty in random order."""
     order = permutation(family.space.count(level), seeds.stream(seed, "problems", family.name, purpose, level))
     return (family.space.names(level, index) for index in order)
@@ -101,12 +101,12 @@ def pile(family: Family, level: int, seed: int, purpose: str) -> Iterator[Names]
 
 def candidates(family: Family, bounds: tuple[int, int], seed: int) -> Iterator[Names]:
     """Every variant between two difficulties in random order, the difficulties in turn."""
-    piles = [pile(family, level, seed, "stream") for level in range(bounds[0], bounds[1] + 1)]
-    while piles:
-        for one in list(piles):
+    levels = [shuffled(family, level, seed, "stream") for level in range(bounds[0], bounds[1] + 1)]
+    while levels:
+        for one in list(levels):
             names = next(one, None)
             if names is None:
-                piles.remove(one)
+                levels.remove(one)
             else:
                 yield names
 
@@ -123,14 +123,14 @@ def first_new(made: Iterable[tuple[Problem, str] | None], count: int) -> Iterato
         yield pair[0]
 
 
-def deck_of(family: str, bounds: tuple[int, int], seed: int, dealt: Dealt) -> "Deck | DirectDeck":
-    """The deck of a family, or of a reasoning-gym dataset. Raises ConfigError for an unknown one."""
+def source_of(family: str, bounds: tuple[int, int], seed: int, admitted: Admitted) -> "VariantSource | QuestionSource":
+    """A family's variants, or a reasoning-gym dataset's questions. Raises ConfigError for an unknown one."""
     if is_direct(family):
-        return DirectDeck(family, bounds, seed, dealt.marks)
-    return Deck(family_named(family), bounds, seed, dealt)
+        return QuestionSource(family, bounds, seed, admitted.marks)
+    return VariantSource(family_named(family), bounds, seed, admitted)
 
 
-def deal(decks: Sequence["Deck | DirectDeck"], plan: Plan, count: int) -> list[Problem]:
-    """`count` problems, the decks taking turns."""
-    turns = itertools.cycle(decks)
-    return [next(turns).deal(plan) for _ in range(count)]
+def draw(sources: Sequence["VariantSource | QuestionSource"], plan: Plan, count: int) -> list[Problem]:
+    """`count` problems, the sources taking turns."""
+    turns = itertools.cycle(sources)
+    return [next(turns).draw(plan) for _ in range(count)]

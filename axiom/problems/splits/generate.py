@@ -1,36 +1,37 @@
-"""The splits of an experiment, which keep apart by construction."""
+"""All splits of an experiment, held out from each other by construction."""
 
 from axiom.config import ProblemsConfig
 from axiom.errors import DataError
 from axiom.problems.cases.building import second_cases
 from axiom.problems.registry import family_named
-from axiom.problems.splits.decks import Dealt, deal, deck_of
+from axiom.problems.splits.out_of_distribution import STRETCH, from_train, independent, plan_of
 from axiom.problems.splits.overlap import subject
-from axiom.problems.splits.rings import STRETCH, apart, of_train, plan_of
+from axiom.problems.splits.variants import Admitted, draw, source_of
 from axiom.records import Case, Problem, Split
 
 
 def generate_splits(config: ProblemsConfig, seed: int) -> dict[str, list[Problem]]:
-    """Every split the config asks for, by name: train, val, test, the rings, HumanEval.
+    """Every split the config asks for, by name: train, val, test, the out-of-distribution splits, HumanEval.
 
-    A problem is dealt only if its program solves no problem of another split, and no program of another split solves
-    it. The held-out splits are dealt first, and so does train give way to them: a larger train set leaves them as they
-    were. Families take turns and so do the difficulties within each, so that a small split is spread evenly too.
+    A problem is admitted only if its program solves no problem of another split, and no program of another split solves
+    it. The held-out splits are filled first, so a larger train set leaves them unchanged. Families take turns, and so
+    do the difficulties within each, so that a small split is spread evenly too. The same seed gives the same splits.
+    Raises ConfigError when a family is unknown or has too few variants.
     """
-    dealt = Dealt()
-    decks = [deck_of(name, config.range_of(name), seed, dealt) for name in config.families]
+    admitted = Admitted()
+    sources = [source_of(name, config.range_of(name), seed, admitted) for name in config.families]
     splits: dict[Split, list[Problem]] = {"train": []}
     if config.humaneval:
         from axiom.problems.sources.humaneval import humaneval_problems  # reads a package that only this needs
 
         splits["humaneval"] = list(humaneval_problems())
         for problem in splits["humaneval"]:
-            dealt.add(subject(problem))
+            admitted.add(subject(problem))
     sizes: dict[Split, int] = {"val": config.val_size, "test": config.test_size}
-    splits |= {split: deal(decks, plan_of(config, split, seed), size) for split, size in sizes.items()}
-    splits |= apart(config, seed, dealt) if config.ood_size else {}
-    splits["train"] = deal(decks, plan_of(config, "train", seed), config.train_size)
-    splits |= of_train(config, seed, splits["train"], dealt) if config.ood_size else {}
+    splits |= {split: draw(sources, plan_of(config, split, seed), size) for split, size in sizes.items()}
+    splits |= independent(config, seed, admitted) if config.ood_size else {}
+    splits["train"] = draw(sources, plan_of(config, "train", seed), config.train_size)
+    splits |= from_train(config, seed, splits["train"], admitted) if config.ood_size else {}
     return {name: splits[name] for name in ORDER if splits.get(name)}
 
 

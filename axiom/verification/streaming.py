@@ -1,8 +1,8 @@
-"""Verdicts of samples that are still being drawn: verification hides behind sampling.
+"""Verification that overlaps with sampling: verdicts of samples while others are still being drawn.
 
-The iteration owns an `Ahead` and hands it to two stages. The one that samples puts each completion in as it ends; a
-thread hands it to the sandbox, which works while the engine does. The one that verifies then collects what is there.
-Nothing depends on it: a verdict is the same in either stage.
+The iteration owns a `VerificationStream` and passes it to two stages. The sampling stage puts each completion in as it
+ends; a thread sends it to the sandbox, which works while the engine does. The verification stage then collects the
+verdicts. They are the same whichever stage computes them.
 """
 
 import queue
@@ -19,49 +19,49 @@ Judge = Callable[[Iterable[Sample | None]], Iterator[Verdict]]
 """Samples to verdicts, out of order; None among the samples says that none is there yet."""
 
 
-class Ahead:
-    """The verdicts of one stage's samples, ahead of the stage that writes them.
+class VerificationStream:
+    """The verdicts of one stage's samples, computed before the stage that writes them.
 
-    A context manager around both stages: leaving it ends the work that nobody collected.
+    A context manager around both stages: leaving it cancels work that was not collected.
     """
 
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
         self._work: _Work | None = None
 
-    def __enter__(self) -> "Ahead":
+    def __enter__(self) -> "VerificationStream":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._give_up()
+        self._cancel()
 
     @contextmanager
     def sampling(self) -> Iterator[Callable[[Sample], None]]:
-        """Takes samples while the block draws them; leaving it by an exception gives the work up.
+        """Takes samples while the block draws them; an exception in it cancels the work.
 
-        A stage that is tried again begins anew, since the sandbox serves one call at a time.
+        A stage that is retried starts again, since the sandbox serves one call at a time.
         """
-        self._give_up()
+        self._cancel()
         self._work = _Work(self._judge)
         try:
             yield self._work.put
         except BaseException:
-            self._give_up()
+            self._cancel()
             raise
         self._work.put(None)
 
     def verdicts(self) -> list[Verdict] | None:
-        """All verdicts, waiting for the last; None where the samples were not drawn now. Raises what stopped the work.
+        """All verdicts, after the last; None if the samples were not drawn in this run. Raises what stopped the work.
 
-        Once: a stage that is tried again has its samples judged by itself.
+        It gives them once: a stage that is retried verifies its samples itself.
         """
         work, self._work = self._work, None
         return work.verdicts() if work else None
 
-    def _give_up(self) -> None:
+    def _cancel(self) -> None:
         work, self._work = self._work, None
         if work:
-            work.give_up()
+            work.cancel()
 
 
 class _Work:
@@ -69,18 +69,18 @@ class _Work:
 
     def __init__(self, judge: Judge) -> None:
         self._samples: queue.SimpleQueue[Sample | None] = queue.SimpleQueue()
-        self._given_up = False
+        self._cancelled = False
         self._verdicts: list[Verdict] = []
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, args=(judge,), name="verify-ahead", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(judge,), name="verify-stream", daemon=True)
         self._thread.start()
 
     def put(self, sample: Sample | None) -> None:
         """Have this sample judged when the sandbox has room; None after the last."""
         self._samples.put(sample)
 
-    def give_up(self) -> None:
-        self._given_up = True
+    def cancel(self) -> None:
+        self._cancelled = True
         self._thread.join()
 
     def verdicts(self) -> list[Verdict]:
@@ -97,7 +97,7 @@ class _Work:
 
     def _arriving(self) -> Iterator[Sample | None]:
         """Samples as they come; None when there is none yet. Ends with the sampling."""
-        while not self._given_up:
+        while not self._cancelled:
             try:
                 sample = self._samples.get(timeout=WAIT_SECONDS)
             except queue.Empty:

@@ -1,4 +1,4 @@
-"""Rings of generalisation beyond unseen variants: unseen cases, longer and harder, composed, unseen family."""
+"""Out-of-distribution splits: unseen cases, longer and harder, composed, unseen family."""
 
 from collections.abc import Sequence
 
@@ -10,47 +10,49 @@ from axiom.problems.composition import compose, joined
 from axiom.problems.registry import GENERATORS, family_named
 from axiom.problems.sources.reasoning_gym import is_direct
 from axiom.problems.space import parsed
-from axiom.problems.splits.decks import Dealt, Deck, deal, deck_of
+from axiom.problems.splits.variants import Admitted, VariantSource, draw, source_of
 from axiom.records import Problem, Split
 
 HARDER = 3
-"""Levels above the trained range that the ring `ood_longer` draws from."""
+"""Levels above the trained range that the split `ood_longer` draws from."""
 
 STRETCH = 3
 """How many times longer its inputs are."""
 
 COMPOSITIONS_TRIED = 50
-"""Pairs of variants tried for each composed problem before the ring is given up."""
+"""Pairs of variants that are tried for each composed problem before the split is refused."""
 
 
-def apart(config: ProblemsConfig, seed: int, dealt: Dealt) -> dict[Split, list[Problem]]:
-    """The rings that do not depend on the train split."""
+def independent(config: ProblemsConfig, seed: int, admitted: Admitted) -> dict[Split, list[Problem]]:
+    """The splits that do not depend on the train split."""
     made: dict[Split, list[Problem]] = {
-        "ood_longer": longer(config, seed, dealt),
-        "ood_family": unseen_families(config, seed, dealt),
+        "ood_longer": longer(config, seed, admitted),
+        "ood_family": unseen_families(config, seed, admitted),
     }
     return made
 
 
-def of_train(config: ProblemsConfig, seed: int, train: Sequence[Problem], dealt: Dealt) -> dict[Split, list[Problem]]:
-    """The rings that are made of the variants of `train`."""
+def from_train(
+    config: ProblemsConfig, seed: int, train: Sequence[Problem], admitted: Admitted
+) -> dict[Split, list[Problem]]:
+    """The splits that are made of the variants of `train`."""
     train = [problem for problem in train if problem.kind == "program"]  # direct answers have no variants
     made: dict[Split, list[Problem]] = {
-        "ood_cases": unseen_cases(config, seed, train, dealt),
-        "ood_composed": composed(config, seed, train, dealt),
+        "ood_cases": unseen_cases(config, seed, train, admitted),
+        "ood_composed": composed(config, seed, train, admitted),
     }
     return made
 
 
 def plan_of(config: ProblemsConfig, split: Split, seed: int, stretch: int = 1) -> Plan:
-    """How the problems of `split` are cut."""
+    """How the cases of a split's problems are chosen."""
     return Plan(split, seed, config.shown_cases, config.hidden_cases, stretch)
 
 
-def unseen_cases(config: ProblemsConfig, seed: int, train: Sequence[Problem], dealt: Dealt) -> list[Problem]:
-    """Variants that are trained on, asked with other calls: none of the train problem's is among them.
+def unseen_cases(config: ProblemsConfig, seed: int, train: Sequence[Problem], admitted: Admitted) -> list[Problem]:
+    """Variants that are trained on, with calls that the train problem does not have.
 
-    Programs of the train split solve these by intention, those of the other splits do not.
+    Programs of the train split are meant to solve these; those of the other splits do not.
     """
     order = seeds.stream(seed, "problems", "ood_cases").sample(range(len(train)), len(train))
     plan = plan_of(config, "ood_cases", seed)
@@ -61,22 +63,22 @@ def unseen_cases(config: ProblemsConfig, seed: int, train: Sequence[Problem], de
         known = train[index]
         calls = {case.args for case in (*known.shown, *known.cases)}
         made = build(family_named(known.family), parsed(known.variant), plan, calls)
-        if made is not None and dealt.admit(made[0], beside=("train",)):
+        if made is not None and admitted.admit(made[0], beside=("train",)):
             problems.append(made[0])
     return problems
 
 
-def longer(config: ProblemsConfig, seed: int, dealt: Dealt) -> list[Problem]:
+def longer(config: ProblemsConfig, seed: int, admitted: Admitted) -> list[Problem]:
     """Harder than the trained range where the family goes that far, and on longer inputs."""
-    decks = []
+    sources = []
     for name in (name for name in config.families if not is_direct(name)):
         top, highest = config.range_of(name)[1], family_named(name).difficulties[1]
         bounds = (min(top + 1, highest), min(top + HARDER, highest))
-        decks.append(Deck(family_named(name), bounds, seed, dealt, "longer"))
-    return deal(decks, plan_of(config, "ood_longer", seed, STRETCH), config.ood_size) if decks else []
+        sources.append(VariantSource(family_named(name), bounds, seed, admitted, "longer"))
+    return draw(sources, plan_of(config, "ood_longer", seed, STRETCH), config.ood_size) if sources else []
 
 
-def composed(config: ProblemsConfig, seed: int, train: Sequence[Problem], dealt: Dealt) -> list[Problem]:
+def composed(config: ProblemsConfig, seed: int, train: Sequence[Problem], admitted: Admitted) -> list[Problem]:
     """Two trained variants in one function, of two families where there are two."""
     rng = seeds.stream(seed, "problems", "ood_composed")
     plan = plan_of(config, "ood_composed", seed)
@@ -89,19 +91,19 @@ def composed(config: ProblemsConfig, seed: int, train: Sequence[Problem], dealt:
         second = rng.choice([p for p in parts if p.family != first.family] or parts)
         family = compose(GENERATORS[first.family], GENERATORS[second.family])
         names = joined(parsed(first.variant), parsed(second.variant))
-        made = build(family, names, plan, known=dealt.marks)
-        if made is not None and dealt.admit(made[0]):
-            dealt.marks.add(made[1])
+        made = build(family, names, plan, known=admitted.marks)
+        if made is not None and admitted.admit(made[0]):
+            admitted.marks.add(made[1])
             problems.append(made[0])
     if parts and len(problems) < config.ood_size:
         raise ConfigError(
-            f"only {len(problems)} of {config.ood_size} composed problems came about; "
+            f"only {len(problems)} of {config.ood_size} composed problems could be made; "
             f"lower [problems] ood_size or enlarge train_size"
         )
     return problems
 
 
-def unseen_families(config: ProblemsConfig, seed: int, dealt: Dealt) -> list[Problem]:
+def unseen_families(config: ProblemsConfig, seed: int, admitted: Admitted) -> list[Problem]:
     """Problems of families that are not trained on."""
-    decks = [deck_of(name, config.range_of(name), seed, dealt) for name in config.ood_families]
-    return deal(decks, plan_of(config, "ood_family", seed), config.ood_size) if decks else []
+    sources = [source_of(name, config.range_of(name), seed, admitted) for name in config.ood_families]
+    return draw(sources, plan_of(config, "ood_family", seed), config.ood_size) if sources else []

@@ -10,7 +10,7 @@ from axiom.config import SandboxConfig
 from axiom.errors import SandboxError
 from axiom.records import Sample, Verdict
 from axiom.verification import Candidate, Verifier, verify_samples
-from axiom.verification.ahead import Ahead
+from axiom.verification.streaming import VerificationStream
 from tests.test_verification import PROBLEM, RIGHT, candidate, sample
 
 
@@ -48,13 +48,13 @@ def test_verdicts_ahead_are_those_of_the_stage(verifier: Verifier) -> None:
     def judge(samples: Iterable[Sample | None]) -> Iterator[Verdict]:
         return verify_samples({"p": PROBLEM}, samples, verifier, None)
 
-    with Ahead(judge) as ahead:
-        with ahead.sampling() as put:
+    with VerificationStream(judge) as stream:
+        with stream.sampling() as put:
             for item in SAMPLES:
                 put(item)
                 time.sleep(0.05)
-        outcome = {verdict.sample_id: verdict.outcome for verdict in ahead.verdicts()}
-        assert ahead.verdicts() is None, "a stage that is tried again judges by itself"
+        outcome = {verdict.sample_id: verdict.outcome for verdict in stream.verdicts()}
+        assert stream.verdicts() is None, "a stage that is tried again judges by itself"
     assert outcome == {verdict.sample_id: verdict.outcome for verdict in judge(iter(SAMPLES))}
     assert set(outcome) == {item.sample_id for item in SAMPLES}
 
@@ -63,8 +63,8 @@ def test_sampling_that_fails_takes_the_thread_with_it(verifier: Verifier) -> Non
     before = threading.active_count()
 
     def failing() -> None:
-        ahead = Ahead(lambda samples: verify_samples({"p": PROBLEM}, samples, verifier, None))
-        with ahead.sampling() as put:
+        stream = VerificationStream(lambda samples: verify_samples({"p": PROBLEM}, samples, verifier, None))
+        with stream.sampling() as put:
             put(SAMPLES[0])
             raise RuntimeError("the engine died")
 
@@ -79,11 +79,11 @@ def test_a_sandbox_that_fails_is_heard_of_where_the_verdicts_are_due() -> None:
         raise SandboxError("no sandbox")
         yield
 
-    with Ahead(judge) as ahead:
-        with ahead.sampling() as put:
+    with VerificationStream(judge) as stream:
+        with stream.sampling() as put:
             put(SAMPLES[0])
         with pytest.raises(SandboxError, match="no sandbox"):
-            ahead.verdicts()
+            stream.verdicts()
 
 
 def test_work_that_is_given_up_leaves_the_sandbox_to_the_next(verifier: Verifier) -> None:
@@ -91,14 +91,14 @@ def test_work_that_is_given_up_leaves_the_sandbox_to_the_next(verifier: Verifier
         return verify_samples({"p": PROBLEM}, samples, verifier, None)
 
     before = threading.active_count()
-    with Ahead(judge) as ahead:
-        with ahead.sampling() as put:
+    with VerificationStream(judge) as stream:
+        with stream.sampling() as put:
             for number in range(200):
                 put(sample(str(number), f"{RIGHT}# {number}\n"))
-        with ahead.sampling() as put:  # as when the stage fails after its sampling and is run again
+        with stream.sampling() as put:  # as when the stage fails after its sampling and is run again
             assert threading.active_count() == before + 1
             put(SAMPLES[0])
-        assert [verdict.sample_id for verdict in ahead.verdicts()] == ["right"]
-        with ahead.sampling() as put:
+        assert [verdict.sample_id for verdict in stream.verdicts()] == ["right"]
+        with stream.sampling() as put:
             put(SAMPLES[0])
     assert threading.active_count() == before, "nobody collected the last"
