@@ -95,6 +95,15 @@ def _told(name: str, iteration: int, handle: Handle) -> Handle:
     return handle
 
 
+ROWS = {"gold": "examples", "losses": "optimizer steps", "evaluation": "problems", "eval_samples": "samples"}
+"""What the rows of a table are, where its name does not say so."""
+
+
 def _summary(handle: Handle) -> str:
-    rows = ", ".join(f"{count} in {name}" for name, count in handle.rows.items())
-    return f"{'reused' if handle.reused else 'wrote'} {handle.folder}: {rows or 'no tables'}"
+    """What a stage wrote, for the terminal and for the state in Prefect: `13 optimizer steps (iterations/0003)`."""
+    place = f"{'reused, ' * handle.reused}{handle.folder}"
+    rows = ", ".join(
+        f"{count} {name} problems" if handle.folder == "problems" else f"{count} {ROWS.get(name, name)}"
+        for name, count in handle.rows.items()
+    )
+    return f"{rows.replace('eval_', '') or 'nothing to do'} ({place})"
