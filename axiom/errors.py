@@ -5,9 +5,9 @@
     │   ├── ConfigError                 a preset, an option or a name
     │   ├── DataError                   a file the user handed in or an artifact of another shape
     │   └── LockedError                 somebody else is writing this experiment
-    ├── RegressionError                 a run that is known to learn does not: computed well, and the result is bad news
+    ├── RegressionError                 a run that is known to learn does not; no machine failed
     └── InfrastructureError             a machine failed: retried, then the stage fails; never a verdict
-        ├── SandboxError                a template died, a layer does not hold, a canary sang wrongly
+        ├── SandboxError                a template died, a layer does not hold, a canary had a wrong outcome
         ├── EngineError                 the sampling engine crashed or hung
         ├── OutOfMemoryError            host or device memory ran out
         └── StorageError                a file could not be read or written

@@ -74,7 +74,7 @@ class Folder:
             try:
                 return bytes(self._fs.cat_file(self.at(name)))
             except FileNotFoundError:
-                raise DataError(f"{self.at(name)} does not exist; `axiom status` tells which stages are done") from None
+                raise DataError(f"{self.at(name)} does not exist; `axiom status` shows which stages are done") from None
 
     def write_bytes(self, name: str, data: bytes) -> None:
         """Replace the file in one step; the data is on disk when this returns."""
@@ -211,8 +211,8 @@ def _named(error: OSError, path: str, done: str) -> ConfigError | StorageError:
         return _full(path)
     says = f"{path} cannot be {done} ({error.strerror or error})"
     if error.errno in _WRONG_PLACE:
-        return ConfigError(f"{says}; choose another folder with --root, or change what stands there")
-    return StorageError(f"{says}; see to the disk and resume, nothing done is lost")
+        return ConfigError(f"{says}; choose another folder with --root, or change what is there")
+    return StorageError(f"{says}; check the disk and resume; finished stages are kept")
 
 
 _WRONG_PLACE = frozenset(
@@ -231,7 +231,7 @@ _WRONG_PLACE = frozenset(
 
 
 def _full(path: str) -> StorageError:
-    return StorageError(f"the disk of {path} is full; free some space and resume, nothing done is lost")
+    return StorageError(f"the disk of {path} is full; free some space and resume; finished stages are kept")
 
 
 def _is_full(folder: Path) -> bool:

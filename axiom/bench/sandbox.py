@@ -29,7 +29,6 @@ SCRIPT = PROGRAM + "print([f(x) for x in range(8)])\n"
 ANSWER = str([x * x + 1 for x in range(8)])
 CHECK = "def check(candidate):\n" + "".join(f"    assert candidate({x}) == {x * x + 1}\n" for x in range(8))
 SLOW_COUNT = 40
-BARS = {1: 9.0, 2: 16.0}
 LOOPING = "def f(x):\n    while True:\n        pass\n"
 
 
@@ -60,15 +59,12 @@ def speed(verifiers: dict[int, Verifier], count: int, repeats: int) -> Table:
 
 def _speed_table(rates: dict[str, float], repeats: int) -> Table:
     table = Table(title=f"eight cases a candidate, median of {repeats}", box=None)
-    for column in ("", "a second", "x subprocess.run", "bar"):
+    for column in ("", "a second", "x subprocess.run"):
         table.add_column(column, justify="left" if not column else "right")
-    bars = {f"axiom, {number} worker{'s' * (number > 1)}": bar for number, bar in BARS.items()}
     for name, rate in rates.items():
-        ratio = rate / rates["subprocess.run"]
-        bar = f"{bars[name]:.0f} {'met' if ratio >= bars[name] else 'MISSED'}" if name in bars else ""
-        table.add_row(name, f"{rate:.0f}", f"{ratio:.1f}", bar)
+        table.add_row(name, f"{rate:.0f}", f"{rate / rates['subprocess.run']:.1f}")
     for name, remedy in _absent().items():
-        table.add_row(f"{name}: ABSENT, {remedy}", "", "", "")
+        table.add_row(f"{name}: ABSENT, {remedy}", "", "")
     return table
 
 

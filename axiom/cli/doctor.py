@@ -227,7 +227,7 @@ def _prefect() -> Iterator[Finding]:
         yield Finding(
             "Prefect",
             "ok",
-            f"{version}, a server of its own for each run",
+            f"{version}, a private server for each run",
             "for the UI, schedules and workers: prefect server start, then axiom setup",
         )
         return

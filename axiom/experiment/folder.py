@@ -143,8 +143,8 @@ class Experiment:
         found = changed(begun, self.facts)
         if found is not None:
             raise ConfigError(
-                f"experiment {self.config.name!r} cannot go on: {found}; put back what it began with, or start another "
-                f"with --experiment or `axiom fork`"
+                f"experiment {self.config.name!r} cannot go on: {found}; restore what it started with, or start "
+                f"another with --experiment or `axiom fork`"
             )
 
     @contextmanager

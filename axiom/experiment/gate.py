@@ -20,7 +20,7 @@ def admit(root: str, config: ExperimentConfig | Mapping[str, Any]) -> Experiment
     Writes nothing. Raises UserError with one sentence when it cannot run.
     """
     if not isinstance(root, str):
-        raise ConfigError(f"root = {root!r} is no text; name the folder of the experiments")
+        raise ConfigError(f"root = {root!r} is not text; name the folder of the experiments")
     experiment = Experiment.create(root, checked(ExperimentConfig, config))
     _check_rounds(experiment)
     _check_yoke(experiment)

@@ -118,8 +118,8 @@ def _check_iterations(iteration: Floats) -> None:
     for row, step in enumerate(steps, start=2):
         if step == 0:
             raise DataError(
-                f"iteration {iteration[row - 1]:g} stands twice (row {row}); the detector needs one evaluation per "
-                f"iteration, so drop or average the doubles"
+                f"iteration {iteration[row - 1]:g} occurs twice (row {row}); the detector needs one evaluation per "
+                f"iteration, so drop or average the duplicates"
             )
         if step < 0:
             raise DataError(

@@ -209,13 +209,13 @@ def _check_parts(adapter: Path, skeleton: Any, vllm: bool, training: TrainingCon
     settings = read_settings(adapter / "adapter_config.json")
     for key in ("r", "lora_alpha"):
         if type(settings.get(key)) not in (int, float) or settings[key] <= 0:
-            raise ConfigError(f"{subject} has {key} = {settings.get(key)!r} in its settings; mend it")
+            raise ConfigError(f"{subject} has {key} = {settings.get(key)!r} in its settings; correct it")
     layers = _factors(adapter, subject)
     if not special:
         modules = dict(skeleton.named_modules())
         for name, (rows, columns, rank) in layers.items():
             if rank != settings["r"]:
-                raise ConfigError(f"{subject} has rank {rank} in {name} and r = {settings['r']}; mend its settings")
+                raise ConfigError(f"{subject} has rank {rank} in {name} and r = {settings['r']}; correct its settings")
             module = modules.get(name)
             if module is None or not _linear(module) or {rows, columns} != set(module.weight.shape):
                 raise ConfigError(

@@ -145,7 +145,7 @@ def updates(adapter: Path, device: str) -> Iterator[tuple[str, torch.Tensor]]:
             a_RI, b_OR = file.get_tensor(key).float(), file.get_tensor(key.replace("lora_A", "lora_B")).float()
             if len(a_RI) != settings["r"]:
                 raise ConfigError(
-                    f"adapter {str(adapter)!r} has rank {len(a_RI)} in {key} and r = {settings['r']}; mend it"
+                    f"adapter {str(adapter)!r} has rank {len(a_RI)} in {key} and r = {settings['r']}; correct it"
                 )
             yield key.removeprefix(PREFIX).removesuffix(SUFFIX) + ".weight", scale * (b_OR @ a_RI)
 

@@ -138,9 +138,9 @@ def read_settings(file: Path) -> dict[str, Any]:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{str(file)!r} cannot be read as JSON ({error}); mend it") from None
+        raise ConfigError(f"{str(file)!r} cannot be read as JSON ({error}); correct it") from None
     if not isinstance(found, dict):
-        raise ConfigError(f"{str(file)!r} holds a {type(found).__name__}, not settings by name; mend it")
+        raise ConfigError(f"{str(file)!r} holds a {type(found).__name__}, not settings by name; correct it")
     return found
 
 
@@ -156,7 +156,9 @@ def stop_tokens(model: Path, tokenizer: Any, turn_end: int | None = None) -> fro
             listed = section.get("eos_token_id")
             found |= set(listed if isinstance(listed, list) else [] if listed is None else [listed])
             if not all(type(token) is int for token in found):
-                raise ConfigError(f"{str(file)!r} has eos_token_id = {listed!r}, which is no token's number; mend it")
+                raise ConfigError(
+                    f"{str(file)!r} has eos_token_id = {listed!r}, which is no token's number; correct it"
+                )
     return frozenset(found)
 
 

@@ -32,7 +32,7 @@ def family_named(name: str) -> Family:
     if JOINT in name:
         first, _, second = name.partition(JOINT)
         return compose(family_named(first), family_named(second))
-    raise ConfigError(unknown_family(name) or f"{name!r} is a dataset and no family")
+    raise ConfigError(unknown_family(name) or f"{name!r} is a dataset, not a family")
 
 
 def check_families(config: ProblemsConfig) -> None:

@@ -113,7 +113,7 @@ def open_sampler(model: ModelConfig, sampling: SamplingConfig, turn_end: int | N
 def choose_engine(model: ModelConfig, sampling: SamplingConfig) -> tuple[Literal["transformers", "vllm"], str]:
     """The engine's name and, in a sentence, the reason for it."""
     if sampling.engine != "auto":
-        return sampling.engine, f"sampling with {sampling.engine}, as sampling.engine asks"
+        return sampling.engine, f"sampling with {sampling.engine}, as sampling.engine is set"
     if model.device == "cpu":
         return "transformers", "sampling with transformers, because model.device is cpu"
     from axiom.sampling.availability import vllm_obstacle

@@ -37,7 +37,7 @@ def _gpu_obstacle() -> str | None:
     import torch
 
     if not torch.cuda.is_available():
-        return "torch sees no GPU (nvidia-smi tells whether the driver is loaded), and on a CPU transformers is quicker"
+        return "torch sees no GPU (nvidia-smi shows whether the driver is loaded), and on a CPU transformers is quicker"
     capability = torch.cuda.get_device_capability()
     if capability < OLDEST_CAPABILITY:
         return f"the GPU's compute capability is {capability}, vLLM needs {OLDEST_CAPABILITY} (use a newer GPU)"

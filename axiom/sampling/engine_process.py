@@ -79,7 +79,7 @@ class EngineProcess:
                     return message[key]
                 if "done" not in message:
                     raise EngineError(
-                        f"engine {self.name} answered {list(message)} where {key!r} was due; see {self.log.name}"
+                        f"engine {self.name} answered {list(message)} instead of {key!r}; see {self.log.name}"
                     )
 
     def receive(self, seconds: float | None = None) -> list[dict[str, Any]]:

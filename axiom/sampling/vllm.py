@@ -87,7 +87,7 @@ class VLLMSampler:
                     if restarts == 0:
                         raise
                     restarts -= 1
-                    log.warning("%s; starting it anew for the %d completions that are due", error, len(due))
+                    log.warning("%s; restarting it for the %d missing completions", error, len(due))
                     self._revive(index, due, error)
                     continue
                 for message in messages:
@@ -145,7 +145,7 @@ class VLLMSampler:
         if lowered is None:
             return False
         self.plan = lowered
-        log.warning("an engine ran out of memory; going on with %s", lowered)
+        log.warning("an engine ran out of memory; continuing with %s", lowered)
         return True
 
     def _spawn(self, index: int) -> EngineProcess:
@@ -163,7 +163,7 @@ class VLLMSampler:
         try:
             act(self.engines[index], policy)
         except EngineError as error:
-            log.warning("%s; starting it anew", error)
+            log.warning("%s; restarting it", error)
             self._revive(index, {}, error)
             return False
         return True

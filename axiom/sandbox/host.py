@@ -127,7 +127,7 @@ class Template:
             self.close()
             assert self.process.stderr is not None
             said = self.process.stderr.read().decode(errors="replace").strip().splitlines() or ["nothing"]
-            raise SandboxError(f"a sandbox template did not start; its last words: {said[-1]}")
+            raise SandboxError(f"a sandbox template did not start; its last output: {said[-1]}")
         return {name: (bool(holds), str(detail)) for name, (holds, detail) in json.loads(data).items()}
 
     def fileno(self) -> int:

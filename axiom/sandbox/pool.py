@@ -199,7 +199,9 @@ class Pool:
             yield from self._retry(template, task, may_blame=run.answer.startswith(READY))
         elif task.canary is not None:
             if judge(run, EXPECTED).outcome != task.canary.outcome:
-                raise SandboxError(f"the sandbox canary '{task.canary.name}' sang wrongly; its verdicts are void")
+                raise SandboxError(
+                    f"the sandbox canary '{task.canary.name}' had a wrong outcome, so its verdicts cannot be trusted"
+                )
         elif run.ended_by == WALL_LIMIT and not task.alone:
             self._deferred.append(task)
         elif not task.rich and needs_rich(run):
@@ -229,7 +231,7 @@ class Pool:
         if begun is None:
             self._deaths += 1
             if self._deaths >= MAX_ATTEMPTS:
-                raise SandboxError(f"{MAX_ATTEMPTS} sandbox templates in a row died with no candidate to blame")
+                raise SandboxError(f"{MAX_ATTEMPTS} sandbox templates in a row died, and no candidate was the cause")
             self._replace(template)
         else:
             yield from self._retry(template, begun, may_blame=True)

@@ -50,7 +50,7 @@ def plans(study: StudyConfig, pilot: dict[str, list[float]] | None = None) -> li
     if not varying:
         arms = ", ".join(found) or "none of the study's"
         raise DataError(
-            f"the pilot's pairs tell nothing of the scatter: arms {arms}, fewer than two pairs or all alike; run more "
+            f"the pilot's pairs do not show the scatter: arms {arms}, fewer than two pairs or all alike; run more "
             f"seeds of it, or plan without --from"
         )
     return [_plan(study, arm, UNITS[study.clock], rows) for arm, rows in varying.items()]

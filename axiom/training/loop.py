@@ -147,7 +147,7 @@ class _Trainer:
                         f"lower training.max_length"
                     ) from None
             self.budget //= 2
-            log.warning("out of memory: going on with %d tokens in a pass", self.budget)
+            log.warning("out of memory: continuing with %d tokens in a pass", self.budget)
             torch.cuda.empty_cache()
 
     def _pass(self, pack: Pack) -> torch.Tensor:

@@ -23,9 +23,9 @@ MOST_DRAWS = 200
 """Draws for one new question before the dataset counts as exhausted."""
 
 REFUSED = {
-    "composite": "it is a mixture that names no dataset by itself",
-    "game_of_life_halting": "its scorer calls every text right",
-    "knight_swap": "its curriculum makes settings that it refuses itself",
+    "composite": "it is a mixture of datasets",
+    "game_of_life_halting": "its scorer accepts every text",
+    "knight_swap": "its curriculum produces settings that it refuses",
 }
 """Datasets that no experiment can use, and why."""
 

@@ -38,9 +38,9 @@ def namespaces() -> str:
     kinds = _CLONE_NEWNET | _CLONE_NEWNS | _CLONE_NEWIPC | _CLONE_NEWUTS
     if os.geteuid() == 0:
         kernel("unshare", kinds)
-        return "network, mounts, IPC and host name of its own"
+        return "separate network, mounts, IPC and host name"
     kernel("unshare", _CLONE_NEWUSER | kinds)
-    return "network, mounts, IPC and host name of its own, in a user namespace"
+    return "separate network, mounts, IPC and host name, in a user namespace"
 
 
 def empty_root() -> str:
@@ -61,7 +61,7 @@ def landlock() -> str:
     ruleset = kernel("landlock_create_ruleset", attributes.address, size, 0)
     kernel("landlock_restrict_self", ruleset, 0)
     os.close(ruleset)
-    return f"Landlock version {version}, nothing may be opened"
+    return f"Landlock ABI version {version}: no file can be opened"
 
 
 def identity() -> str:
