@@ -19,17 +19,11 @@ from axiom.evaluation import GREEDY
 from axiom.experiment import DEFAULT_ROOT, Experiment, iteration_folder
 from axiom.records import Metric
 from axiom.report.page import accuracy_rows
+from axiom.report.render import svg
 
 TABLE_ROWS = 200
 """Latest iterations in the table; the report has all of them."""
 OPENING = "No browser follows a web page's link to a file: copy the link's address, or run where the store is:"
-COLOURS = {"train": "#4c78a8", "val": "#e45756", "test": "#54a24b"}
-OTHER_COLOUR = "#9d755d"
-WIDTH, HEIGHT, MARGIN = 640, 240, 34
-SVG = (
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-    'font-family="sans-serif" font-size="11">{body}</svg>'
-)
 
 
 class Pages:
@@ -102,45 +96,18 @@ def as_link(path: str) -> str:
 
 def chart(metrics: Sequence[Metric]) -> str:
     """Pooled greedy accuracy of each split by iteration, as SVG small enough for a database row."""
+    from axiom.report import charts
+
     pooled = [row for row in metrics if row.name == GREEDY and row.family is None and row.difficulty is None]
-    last = max((row.iteration for row in pooled), default=0) or 1
-    parts = [_axes(last)]
-    for number, split in enumerate(dict.fromkeys(row.split or "" for row in pooled)):
-        rows = thinned([row for row in pooled if row.split == split])
-        points = " ".join(f"{_x(row.iteration, last):.0f},{_y(row.value):.0f}" for row in rows)
-        band = [f"{_x(row.iteration, last):.0f},{_y(row.low or 0):.0f}" for row in rows]
-        band += [f"{_x(row.iteration, last):.0f},{_y(row.high or 0):.0f}" for row in reversed(rows)]
-        colour = COLOURS.get(split, OTHER_COLOUR)
-        parts.append(f'<polygon points="{" ".join(band)}" fill="{colour}" opacity=".15"/>')
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        parts.append(f'<text x="{WIDTH - MARGIN + 2}" y="{MARGIN + 14 * number}" fill="{colour}">{split}</text>')
-    return SVG.format(width=WIDTH, height=HEIGHT, body="".join(parts))
+    splits = dict.fromkeys(row.split for row in pooled)
+    shown = [row for split in splits for row in thinned([row for row in pooled if row.split == split])]
+    return svg(charts.accuracy(shown))
 
 
 def thinned(rows: Sequence[Metric], most: int = 150) -> list[Metric]:
     """At most about `most` rows, evenly spread, the last among them."""
     step = max(1, len(rows) // most)
     return [row for place, row in enumerate(rows) if (len(rows) - 1 - place) % step == 0]
-
-
-def _axes(last: int) -> str:
-    frame = f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>'
-    for share in (0.0, 0.5, 1.0):
-        y = _y(share)
-        frame += f'<line x1="{MARGIN}" x2="{WIDTH - MARGIN}" y1="{y:.0f}" y2="{y:.0f}" stroke="#ddd"/>'
-        frame += f'<text x="2" y="{y + 4:.0f}">{share:.0%}</text>'
-    return (
-        frame
-        + f'<text x="{MARGIN}" y="{HEIGHT - 6}">0</text><text x="{WIDTH - MARGIN - 20}" y="{HEIGHT - 6}">{last}</text>'
-    )
-
-
-def _x(iteration: float, last: int) -> float:
-    return MARGIN + (WIDTH - 2 * MARGIN) * iteration / last
-
-
-def _y(share: float) -> float:
-    return HEIGHT - MARGIN - (HEIGHT - 2 * MARGIN) * share
 
 
 def as_image(svg: str) -> str:

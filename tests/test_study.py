@@ -350,7 +350,7 @@ def test_a_plan_from_a_pilot_is_in_its_units_and_a_dumb_pilot_is_refused(study_f
     assert found.unit == "iterations"
     assert found.effects[3] == pytest.approx(np.std(pilot["static_rft"], ddof=1))
     for nothing in ({"static_rft": [0.0, 0.0, 0.0]}, {"static_rft": [1.0]}, {"frozen": [1.0, 2.0]}):
-        with pytest.raises(DataError, match="tell nothing of the scatter"):
+        with pytest.raises(DataError, match="do not show the scatter"):
             plans(study, nothing)
     with pytest.raises(ConfigError, match="cannot be read"):
         read_figures(tmp_path / "absent")

@@ -26,6 +26,8 @@ OUTCOME_COLOURS = {
 ONLINE = ("alarm", "revoked")
 """Events that were raised while the curve grew; the verdict on all of it is what a chart shows."""
 WIDTH, HEIGHT = 640, 300
+MOST_POINTS = 60
+"""Evaluations that are drawn as points on their line; more run into each other."""
 MOST_STEPS = 2_000
 """Points of the loss: more cannot be told apart, and a long run has hundreds of thousands of optimizer steps."""
 
@@ -48,7 +50,7 @@ def accuracy(
     band = base.mark_area(opacity=0.15).encode(
         alt.Y("low:Q"), alt.Y2("high:Q"), alt.Color("split:N", scale=_split_scale(splits), sort=splits, legend=None)
     )
-    line = base.mark_line(point=True, strokeWidth=2.5).encode(
+    line = base.mark_line(point=rows["iteration"].n_unique() <= MOST_POINTS, strokeWidth=2.5).encode(
         alt.Y("value:Q", title="greedy accuracy", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%")),
         colour,
         tooltip=["split", "iteration", *(alt.Tooltip(f"{c}:Q", format=".3f") for c in ("value", "low", "high")), "n"],

@@ -1,19 +1,16 @@
 """A study to one self-contained HTML page and to the tables that the terminal prints."""
 
-import html
 import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from axiom.experiment import ledger
+from axiom.report.render import render, svg
 from axiom.study.compare import Comparison
 from axiom.study.outcome import Outcome
 from axiom.study.survival import restricted_mean
-
-if TYPE_CHECKING:
-    pass
 
 LEDGER_COLUMNS = ledger.SHOWN
 
@@ -44,24 +41,10 @@ def ledger_rows(arms: Mapping[str, Sequence[Outcome]]) -> tuple[list[str], list[
 
 def page(title: str, arms: Mapping[str, Sequence[Outcome]], verdicts: Sequence[str], charts: Mapping[str, Any]) -> str:
     """The page as text: a paragraph a verdict, then tables and charts, drawn, so that it needs no script."""
-    paragraphs = [f"<p class=verdict>{html.escape(verdict)}</p>" for verdict in verdicts]
-    body = [
-        f"<h1>{html.escape(title)}</h1>",
-        *paragraphs,
-        "<h2>Arms</h2>",
-        table(*arm_rows(arms)),
-        *(f"<figure id={name}>{svg(chart)}</figure>" for name, chart in charts.items()),
-        "<h2>Ledger: sums over rounds, means over runs</h2>",
-        table(*ledger_rows(arms)),
-    ]
-    return PAGE.format(title=html.escape(title), body="\n".join(body))
-
-
-def svg(chart: Any) -> str:
-    """The chart as SVG text."""
-    import vl_convert
-
-    return vl_convert.vegalite_to_svg(chart.to_dict())
+    drawings = {name: svg(chart) for name, chart in charts.items()}
+    return render(
+        "study.html", title=title, verdicts=verdicts, arms=arm_rows(arms), charts=drawings, ledger=ledger_rows(arms)
+    )
 
 
 def figures(
@@ -84,24 +67,3 @@ def figures(
 def _finite(figures: dict[str, Any]) -> dict[str, Any]:
     """What JSON has no number for as null: what could not be told."""
     return {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in figures.items()}
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """An HTML table."""
-    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
-    body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title} · axiom</title>
-<style>
-body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 1000px; margin: 2rem auto; padding: 0 1rem; color: #222; }}
-.verdict {{ background: #f3f6fa; border-left: 4px solid #4c78a8; padding: .6rem .9rem; }}
-table {{ border-collapse: collapse; }}
-td, th {{ padding: .25rem .8rem; border-bottom: 1px solid #eee; text-align: right; }}
-svg {{ overflow: visible; }}
-</style>
-</head>
-<body>{body}</body></html>
-"""

@@ -1,0 +1,44 @@
+"""Templates to pages and charts to pictures, without a network.
+
+Whatever a template shows is escaped, unless the template itself says that it is safe.
+"""
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+def render(template: str, **shown: Any) -> str:
+    """A template of `axiom/report/templates` as text. A name that it uses and is not given raises."""
+    return _environment().get_template(template).render(shown)
+
+
+@cache
+def _environment() -> "Environment":
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("axiom.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def script() -> str:
+    """Vega, Vega-Lite and vegaEmbed as one script, so that a page needs no network."""
+    import vl_convert
+
+    bundle: str = vl_convert.javascript_bundle()  # type: ignore[call-arg]
+    return bundle
+
+
+def svg(chart: Any) -> str:
+    """An Altair chart as SVG text."""
+    import vl_convert
+
+    drawn: str = vl_convert.vegalite_to_svg(chart.to_dict())
+    return drawn
