@@ -12,6 +12,7 @@ from lifelines.statistics import logrank_test
 from lifelines.utils import restricted_mean_survival_time
 from scipy import stats
 
+from axiom.study import survival
 from axiom.study.survival import (
     bootstrap_mean,
     detectable,
@@ -96,10 +97,29 @@ def test_beyond_sixteen_pairs_sign_flip_is_near_the_t_test_and_never_zero():
     assert 0 < sign_flip(np.ones(40)) <= 1e-4
 
 
+def test_up_to_sixteen_pairs_the_sign_flip_test_needs_no_seed_and_beyond_draws_its_patterns():
+    exact, drawn = np.arange(16.0) - 6, np.arange(17.0) - 6
+    assert sign_flip(exact) == sign_flip(exact, seed=1)
+    assert sign_flip(drawn) == sign_flip(drawn) != sign_flip(drawn, seed=1)
+    assert sign_flip(drawn) == pytest.approx(sign_flip(drawn, seed=1), rel=0.05)
+
+
+def test_where_every_run_has_had_its_event_the_last_interval_is_as_wide_as_the_one_before():
+    both = kaplan_meier([1.0, 2.0], [True, True])
+    assert both.share.tolist() == [0.5, 0.0]
+    assert both.low[-1] == 0.0
+    assert both.high[-1] == both.high[-2] == pytest.approx(0.9104, abs=1e-4)
+    alone = kaplan_meier([1.0], [True])
+    assert (alone.low.tolist(), alone.high.tolist()) == ([0.0], [1.0])
+    assert kaplan_meier([1.0], [False]).at(9.0) == 1.0
+
+
 def test_five_pairs_can_never_be_significant_and_six_can():
     assert sign_flip([1.0] * 5) == 2 / 32
     assert sign_flip([1.0] * 6) == 2 / 64
+    assert fewest_pairs(0.05) == 6
     assert math.isinf(detectable([1.0, 2.0, 3.0, 1.0, 2.0]))
+    assert math.isfinite(detectable([1.0, 2.0, 3.0, 1.0, 2.0, 4.0]))
 
 
 def test_pairs_that_are_all_alike_say_nothing_of_power():
@@ -148,6 +168,45 @@ def test_power_is_alpha_without_a_shift_and_grows_with_it():
     found = detectable(d)
     assert power(d, found) >= 0.75
     assert power(d, 0.7 * found) < 0.8
+
+
+def test_the_draws_of_a_power_have_the_kernels_law():
+    """Two narrow groups of differences become two normals: their fourth moment says where and how wide they are."""
+    d = np.repeat([-10.0, 10.0], 50)
+    draws = survival._smoothed(d, (200_000, 1), np.random.default_rng(0))
+    spread = np.std(d, ddof=1)
+    width = 1.06 * spread * len(d) ** -0.2  # Silverman 1986
+    shrunk = spread / np.hypot(10.0, width)
+    middle, narrow = 10.0 * shrunk, width * shrunk
+    assert draws.var() == pytest.approx(spread**2, rel=0.01)
+    assert (draws**4).mean() == pytest.approx(middle**4 + 6 * (middle * narrow) ** 2 + 3 * narrow**4, rel=0.01)
+
+
+def test_the_shift_goes_the_way_it_says_where_the_differences_lean():
+    leaning = np.array([0.0] * 7 + [8.0])
+    up, down = (power(leaning, shift, trials=1000) for shift in (3.0, -3.0))
+    assert up > down + 0.1
+    assert power(-leaning, -3.0, trials=1000) == pytest.approx(up, abs=0.05)
+
+
+def test_power_and_what_can_be_detected_follow_their_settings():
+    d = [1.0, 2.0, 4.0, 4.0, 5.0, 9.0, 7.0, 8.0]
+    usual, sooner, stricter = detectable(d), detectable(d, wanted=0.5), detectable(d, alpha=0.01)
+    assert sooner < usual < stricter
+    assert detectable(10 * np.array(d)) == pytest.approx(10 * usual)
+    for found, wanted, alpha in ((usual, 0.8, 0.05), (sooner, 0.5, 0.05), (stricter, 0.8, 0.01)):
+        assert power(d, found, alpha) >= wanted
+        assert power(d, found - 0.05 * np.std(d, ddof=1), alpha) < wanted + 0.02
+    assert power(d, 3.0) == power(d, 3.0, seed=0) != power(d, 3.0, seed=1)
+    assert power(d, 3.0, pairs=16) > power(d, 3.0) > power(d, 3.0, pairs=6)
+
+
+def test_the_bootstrap_is_that_of_its_confidence_and_seed():
+    d = [1.0, 2.0, 2.0, 3.0, 7.0, 11.0]
+    assert bootstrap_mean(d) == pytest.approx((2.0, 8.0), abs=0.2)
+    low, high = bootstrap_mean(d, 0.8)
+    assert bootstrap_mean(d)[0] < low < high < bootstrap_mean(d)[1]
+    assert bootstrap_mean(d) == bootstrap_mean(d, seed=0) != bootstrap_mean(d, seed=1)
 
 
 def test_times_and_flags_must_match():
