@@ -6,6 +6,7 @@ imported, so the command line settles them first; a variable that the user has s
 
 import getpass
 import os
+import resource
 import stat
 import tempfile
 from pathlib import Path
@@ -32,6 +33,7 @@ def settle() -> str | None:
 
     Raises ConfigError when no folder for temporary files can be written.
     """
+    _stand_somewhere()
     temporary_folder()
     _name_the_user()
     if home() is not None and os.access(str(home()), os.W_OK | os.X_OK):
@@ -88,6 +90,54 @@ def shelter() -> Path:
     found = path.lstat()
     ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
     return path if ours else Path(tempfile.mkdtemp(prefix=path.name))
+
+
+def _stand_somewhere() -> None:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise ConfigError("the current folder has been removed; change to one that exists and call again") from None
+
+
+ADDRESSES_GIB = 72
+"""What the chart engine reserves, and hardly uses, of a process's addresses: V8 ends the process without them."""
+THREADS = 48
+"""What a run and its private server need; a run of the smallest learner was seen with 36."""
+
+
+def check_addresses() -> None:
+    """Raise ConfigError where `ulimit -v` is below what a chart needs."""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit != resource.RLIM_INFINITY and limit < ADDRESSES_GIB << 30:
+        raise ConfigError(
+            f"ulimit -v = {limit / 2**30:.3g} GiB is below the {ADDRESSES_GIB} GiB of addresses that drawing charts "
+            f"reserves (and does not use); set `ulimit -v unlimited`, and limit memory by a control group"
+        )
+
+
+def check_threads() -> None:
+    """Raise ConfigError where `ulimit -u` has no room for a run's threads. It does not bind root."""
+    limit = resource.getrlimit(resource.RLIMIT_NPROC)[0]
+    if os.getuid() == 0 or limit == resource.RLIM_INFINITY or limit > MANY_THREADS:
+        return
+    used = sum(_threads(entry) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    if limit - used < THREADS:
+        raise ConfigError(
+            f"ulimit -u = {limit} leaves room for {max(0, limit - used)} processes and threads of this user, and a run "
+            f"needs {THREADS}; raise `ulimit -u`"
+        )
+
+
+MANY_THREADS = 4096
+"""From such a limit on nothing is counted."""
+
+
+def _threads(process: Path) -> int:
+    """Threads of a process of this user, 0 of another's or of one that has ended."""
+    try:
+        return len(list((process / "task").iterdir())) if process.stat().st_uid == os.getuid() else 0
+    except OSError:
+        return 0
 
 
 def _name_the_user() -> None:

@@ -12,16 +12,29 @@
         ├── OutOfMemoryError            host or device memory ran out
         └── StorageError                a file could not be read or written
 
-A program that a model wrote and that fails is none of these: it is a `Verdict`.
+A program that a model wrote and that fails is none of these: it is a `Verdict`. What libraries and the system raise
+when memory, disks, processes or descriptors run out becomes one of these in `classified`, the one place that decides
+whether an error is a sentence or a bug.
 """
+
+import errno
+import os
 
 
 class AxiomError(Exception):
-    """Base of every error axiom raises on purpose."""
+    """Base of every error axiom raises on purpose.
+
+    `exit_status` is that of a command which ends with it, `transient` whether a second attempt may succeed.
+    """
+
+    exit_status = 1
+    transient = False
 
 
 class UserError(AxiomError, ValueError):
     """The input is wrong. The message gives the value, the limit and the next step."""
+
+    exit_status = 2
 
 
 class ConfigError(UserError):
@@ -43,6 +56,8 @@ class RegressionError(AxiomError):
 class InfrastructureError(AxiomError):
     """A machine failed, not a candidate: the stage is retried."""
 
+    transient = True
+
 
 class SandboxError(InfrastructureError):
     """The sandbox cannot vouch for its verdicts."""
@@ -58,3 +73,60 @@ class OutOfMemoryError(InfrastructureError):
 
 class StorageError(InfrastructureError):
     """A file could not be read or written."""
+
+    exit_status = 2
+
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What the system says of a disk without room."""
+_WRONG_PLACE = frozenset(
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.EEXIST,
+        errno.ENAMETOOLONG,
+        errno.ELOOP,
+    }
+)
+"""Errors that a second attempt would meet again."""
+
+
+def of_the_system(error: OSError, path: str, done: str) -> ConfigError | StorageError:
+    """What the system says of `path`, which could not be `done` ("read", "written"), in a sentence."""
+    if error.errno in FULL:
+        return StorageError(f"the disk of {path} is full; free some space and resume; finished stages are kept")
+    says = f"{path} cannot be {done} ({error.strerror or error})"
+    if error.errno in _WRONG_PLACE:
+        return ConfigError(f"{says}; choose another folder with --root, or change what is there")
+    return StorageError(f"{says}; check the disk and resume; finished stages are kept")
+
+
+def classified(error: BaseException) -> AxiomError | None:
+    """The error as one of ours, whoever raised it; None for a bug, which keeps its traceback."""
+    if isinstance(error, AxiomError):
+        return error
+    says = " ".join(str(error).split())[:300] or type(error).__name__
+    if _of_memory(error):
+        return OutOfMemoryError(
+            f"memory ran out ({says}); free some, or lower sampling.batch_size, training.batch_size or the problems"
+        )
+    number = error.errno if isinstance(error, OSError) else None
+    if number in (errno.EMFILE, errno.ENFILE):
+        return InfrastructureError(f"no file can be opened any more ({says}); raise `ulimit -n`")
+    if number == errno.EAGAIN or (isinstance(error, RuntimeError) and "can't start new thread" in says):
+        return InfrastructureError(f"the system refuses another process or thread ({says}); raise `ulimit -u`")
+    if isinstance(error, OSError) and (number in FULL or (number in _WRONG_PLACE and error.filename)):
+        return of_the_system(error, os.fsdecode(error.filename or "this command's output"), "used")
+    return None
+
+
+def _of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, of this machine or of a device, as Python, the system or torch says it."""
+    allocation = isinstance(error, RuntimeError) and any(
+        text in str(error) for text in ("can't allocate memory", "CUDA out of memory")
+    )
+    of_torch = type(error).__name__ == "OutOfMemoryError"  # torch's, without loading torch
+    return isinstance(error, MemoryError) or of_torch or allocation or getattr(error, "errno", None) == errno.ENOMEM

@@ -8,6 +8,7 @@ import errno
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from fsspec.implementations.local import LocalFileSystem
 from safetensors import SafetensorError
 
 from axiom.credentials import plain
-from axiom.errors import ConfigError, DataError, StorageError
+from axiom.errors import FULL, ConfigError, DataError, of_the_system
 
 TEMPORARY = ".tmp-"
 
@@ -55,7 +56,7 @@ class Folder:
             return
         else:
             number = errno.EROFS if os.statvfs(place).f_flag & os.ST_RDONLY else errno.EACCES
-        raise _named(OSError(number, os.strerror(number)), place, "written")
+        raise of_the_system(OSError(number, os.strerror(number)), place, "written")
 
     def names(self) -> list[str]:
         """What lies directly in the folder, sorted; empty if it does not exist."""
@@ -147,6 +148,11 @@ def _checked(url: str) -> str:
         plain(url, "the store's address")
     except ValueError as error:
         raise ConfigError(str(error)) from None
+    if any("\ud800" <= sign <= "\udfff" for sign in url):
+        raise ConfigError(
+            f"the store's address {url!a} has signs that the locale {sys.getfilesystemencoding()} cannot read; "
+            f"set LC_ALL=C.UTF-8 or PYTHONUTF8=1, or name a folder with --root"
+        )
     if not url or any(not sign.isprintable() for sign in url):
         raise ConfigError(f"the store's address {url!r} is empty or has a control character; name a folder with --root")
     return url
@@ -185,7 +191,23 @@ def storage_errors(path: str, done: str = "written") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _named(error, path, done) from error
+        raise of_the_system(error, path, done) from error
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A local file that appears whole or not at all: the block writes another beside it, of the same suffix.
+
+    Raises as `storage_errors`; what stood there stays then.
+    """
+    target = path.resolve()
+    scratch = target.with_name(f"{TEMPORARY}{os.getpid()}-{target.name}")
+    try:
+        with storage_errors(str(path)):
+            yield scratch
+            os.replace(scratch, target)
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -195,43 +217,15 @@ def errors_below(scratch: Path, path: str) -> Iterator[None]:
         yield
     except SafetensorError as error:  # which hides the error's number in its text
         if os.strerror(errno.ENOSPC) in str(error) and _is_full(scratch):
-            raise _full(path) from error
+            raise of_the_system(OSError(errno.ENOSPC, ""), path, "written") from error
         raise
     except OSError as error:
         if error.filename is None:  # a write does not say to which file
-            if error.errno in (errno.ENOSPC, errno.EDQUOT) and _is_full(scratch):
-                raise _full(path) from error
+            if error.errno in FULL and _is_full(scratch):
+                raise of_the_system(OSError(errno.ENOSPC, ""), path, "written") from error
         elif Path(os.fsdecode(error.filename)).is_relative_to(scratch):
-            raise _named(error, path, "written") from error
+            raise of_the_system(error, path, "written") from error
         raise
-
-
-def _named(error: OSError, path: str, done: str) -> ConfigError | StorageError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return _full(path)
-    says = f"{path} cannot be {done} ({error.strerror or error})"
-    if error.errno in _WRONG_PLACE:
-        return ConfigError(f"{says}; choose another folder with --root, or change what is there")
-    return StorageError(f"{says}; check the disk and resume; finished stages are kept")
-
-
-_WRONG_PLACE = frozenset(
-    {
-        errno.EACCES,
-        errno.EPERM,
-        errno.EROFS,
-        errno.ENOTDIR,
-        errno.EISDIR,
-        errno.EEXIST,
-        errno.ENAMETOOLONG,
-        errno.ELOOP,
-    }
-)
-"""Errors that a second attempt would meet again."""
-
-
-def _full(path: str) -> StorageError:
-    return StorageError(f"the disk of {path} is full; free some space and resume; finished stages are kept")
 
 
 def _is_full(folder: Path) -> bool:

@@ -10,7 +10,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
 from prefect.states import Completed
 
-from axiom.errors import InfrastructureError
+from axiom.errors import classified
 from axiom.experiment.running import Runtime
 from axiom.progress import Progress, report
 from axiom.store import Handle
@@ -21,7 +21,12 @@ RETRY_DELAYS_SECONDS = [2.0, 30.0]
 
 def is_transient(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     """Retry a machine's failure (engine, memory, storage, sandbox); never bad input or a bug."""
-    return isinstance(state.result(raise_on_failure=False, _sync=True), InfrastructureError)  # type: ignore[call-overload]
+    return _may_succeed_later(state.result(raise_on_failure=False, _sync=True))  # type: ignore[call-overload]
+
+
+def _may_succeed_later(error: BaseException) -> bool:
+    found = classified(error)
+    return found is not None and found.transient
 
 
 def stage_task(name: str) -> Callable[[Callable[..., Handle]], Callable[..., Handle]]:
@@ -84,7 +89,9 @@ def retried(work: Callable[[], T]) -> T:
     for delay in RETRY_DELAYS_SECONDS:
         try:
             return work()
-        except InfrastructureError:
+        except Exception as error:
+            if not _may_succeed_later(error):
+                raise
             time.sleep(delay)
     return work()
 

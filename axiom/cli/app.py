@@ -2,15 +2,14 @@
 
 import importlib
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
-from axiom.cli.terminal import show_anything
+from axiom.cli.terminal import Output, forget_output, settle_streams
 from axiom.environment import settle
-from axiom.errors import InfrastructureError, StorageError, UserError
+from axiom.errors import UserError, classified
 from axiom.visible import visible
 
 app = typer.Typer(
@@ -24,8 +23,8 @@ problems_app = typer.Typer(help="Print, write, list, split and audit procedural 
 app.add_typer(bench_app, name="bench")
 app.add_typer(problems_app, name="problems")
 
-console = Console(emoji=False)  # an id like 2:train:... is none
-errors = Console(stderr=True, soft_wrap=True)
+console = Output(emoji=False)  # an id like 2:train:... is none
+errors = Output(stderr=True, soft_wrap=True)
 
 COMMAND_MODULES: tuple[str, ...] = (
     "run",
@@ -44,26 +43,32 @@ COMMAND_MODULES: tuple[str, ...] = (
 
 def main() -> None:
     """Entry point of `axiom`."""
-    show_anything()
+    settle_streams()
     for name in COMMAND_MODULES:
         importlib.import_module(f"axiom.cli.{name}")
     try:
         if moved := settle():
             errors.print(escape(moved), highlight=False)
         left = app(prog_name="axiom", standalone_mode=False)
+        sys.stdout.flush()  # a full disk under it is told here
         sys.exit(left if isinstance(left, int) else 0)
     except _UsageError as error:
         if type(error).__name__ != "NoArgsIsHelpError":  # that one has printed the help already
-            errors.print("[bold red]error:[/]", escape(visible(_misuse(error))), highlight=False)
+            _end("error", _misuse(error), 2)
         sys.exit(2)
     except typer.Abort:
         sys.exit("aborted")
-    except (UserError, StorageError) as error:
-        errors.print("[bold red]error:[/]", escape(visible(str(error))), highlight=False)
-        sys.exit(2)
-    except InfrastructureError as error:
-        errors.print("[bold red]failed:[/]", escape(visible(str(error))), highlight=False)
-        sys.exit(1)
+    except Exception as error:
+        found = classified(error)
+        if found is None:
+            raise
+        forget_output()
+        _end("error" if found.exit_status == UserError.exit_status else "failed", str(found), found.exit_status)
+
+
+def _end(label: str, sentence: str, status: int) -> NoReturn:
+    errors.print(f"[bold red]{label}:[/]", escape(visible(sentence)), highlight=False)
+    sys.exit(status)
 
 
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]

@@ -142,6 +142,11 @@ def _surroundings() -> Iterator[Finding]:
         f"at most {files}",
         "" if files >= needed else f"raise it: ulimit -n {needed}; or set sandbox.workers",
     )
+    for part, check in (("addresses", environment.check_addresses), ("threads", environment.check_threads)):
+        try:
+            check()
+        except ConfigError as error:
+            yield Finding(part, "missing", str(error))
     encoding = sys.stdout.encoding or "unknown"
     shows = encoding.lower().replace("-", "") == "utf8"
     yield Finding(

@@ -93,9 +93,14 @@ def plot(
     from axiom.cli.outputs import check_file, check_folder
     from axiom.experiment import Experiment
     from axiom.records import Metric
-    from axiom.report import charts
+    from axiom.report import charts, curves
 
-    known = {"accuracy": charts.accuracy, "gold": charts.gold, "outcomes": charts.outcomes, "families": charts.families}
+    known: dict[str, Any] = {
+        "accuracy": charts.accuracy,
+        "gold": charts.gold,
+        "outcomes": charts.outcomes,
+        "families": charts.families,
+    }
     if chart not in known:
         raise DataError(f"no chart {chart!r}; choose one of {', '.join(known)}")
     experiment = Experiment.open(root, name)
@@ -103,6 +108,5 @@ def plot(
     check_file("--out", out, (".png", ".svg", ".json", ".html"))
     metrics = experiment.stages.read("", "metrics", Metric)
     bands = {"confidence": experiment.config.evaluation.confidence} if chart == "accuracy" else {}
-    inline = {"inline": True} if out.suffix == ".html" else {}
-    known[chart](metrics, **bands).save(str(out), scale_factor=2, **inline)
+    curves.save(known[chart](metrics, **bands), out)
     console.print(str(out), highlight=False, markup=False, soft_wrap=True)

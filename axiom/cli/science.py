@@ -355,6 +355,7 @@ def compare(
 
 
 def _draw(study: "Study", found: "Sequence[Comparison]", folder: Path, refused: DataError | None) -> None:
+    from axiom.folders import whole
     from axiom.report import curves as curve_charts
     from axiom.report import study as report
     from axiom.report import study_charts as charts
@@ -365,9 +366,12 @@ def _draw(study: "Study", found: "Sequence[Comparison]", folder: Path, refused: 
         curve_charts.save(chart, folder / f"{name}.svg")
     why = None if refused is None else str(refused)
     sentences = [comparison.paragraph() for comparison in found] if why is None else [why]
-    (folder / "report.html").write_text(report.page(study.name, arms, sentences, made), encoding="utf-8")
-    (folder / "figures.json").write_text(report.figures(arms, found, why), encoding="utf-8")
-    study.measurements().write_parquet(folder / "metrics.parquet", compression="zstd")
+    with whole(folder / "report.html") as file:
+        file.write_text(report.page(study.name, arms, sentences, made), encoding="utf-8")
+    with whole(folder / "figures.json") as file:
+        file.write_text(report.figures(arms, found, why), encoding="utf-8")
+    with whole(folder / "metrics.parquet") as file:
+        study.measurements().write_parquet(file, compression="zstd")
 
 
 @bench_app.command("verifier")

@@ -9,9 +9,9 @@ from typing import Any
 
 import typer
 
-from axiom.cli.app import errors
+from axiom.cli.app import console, errors
 from axiom.cli.outputs import check_folder
-from axiom.environment import prefect_home
+from axiom.environment import check_addresses, check_threads, prefect_home
 from axiom.errors import ConfigError, InfrastructureError
 
 START = "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"
@@ -34,8 +34,10 @@ def load_flow(module: str, name: str) -> Callable[..., Any]:
     """The flow, by name: the command line alone starts flows, and the library itself stays free of Prefect.
 
     Raises DataError when Prefect could not keep its files, which it would tell only after minutes, and ConfigError when
-    its server's address is none.
+    its server's address is none, or where a limit of the process is too low for a run.
     """
+    check_addresses()
+    check_threads()
     url = os.environ.get("PREFECT_API_URL")
     if not url:
         check_folder("PREFECT_HOME =", prefect_home())
@@ -52,10 +54,11 @@ def load_flow(module: str, name: str) -> Callable[..., Any]:
 
 @contextmanager
 def interruptible(going_on: str) -> Iterator[None]:
-    """Around a flow: Ctrl-C ends the command with one line that says how to go on.
+    """Around a flow: it goes on when nobody reads its output, and Ctrl-C ends it with one line on how to go on.
 
     Raises InfrastructureError when the private server does not start or the one that is named does not answer.
     """
+    console.outlives_its_reader = errors.outlives_its_reader = True
     try:
         yield
     except KeyboardInterrupt:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from axiom.config import OF_A_RUN, ExperimentConfig
-from axiom.errors import InfrastructureError
+from axiom.errors import classified
 from axiom.evaluation import GREEDY
 from axiom.experiment import Experiment, iteration_folder
 from axiom.grokking import Watch
@@ -131,8 +131,10 @@ class Runtime:
         """Close the learner when a machine fails under the block, so that the stage's retry opens a fresh one."""
         try:
             yield
-        except InfrastructureError:
-            self.drop_learner()
+        except Exception as error:
+            found = classified(error)
+            if found is not None and found.transient:
+                self.drop_learner()
             raise
 
     def drop_learner(self) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 import altair as alt
 import polars as pl
 
+from axiom.environment import check_addresses
 from axiom.errors import DataError
+from axiom.folders import whole
 from axiom.grokking import Curve, Phases
 from axiom.report.charts import SPLIT_COLOURS
 
@@ -69,6 +71,8 @@ def save(chart: alt.TopLevelMixin, path: Path) -> None:
     suffix = path.suffix.removeprefix(".")
     if suffix not in FORMATS:
         raise DataError(f"chart {str(path)!r} must end in one of .{', .'.join(FORMATS)}")
+    check_addresses()
     path.parent.mkdir(parents=True, exist_ok=True)
     extra = {"inline": True} if suffix == "html" else {"scale_factor": 2} if suffix == "png" else {}
-    chart.save(str(path), **extra)
+    with whole(path) as file:
+        chart.save(str(file), **extra)

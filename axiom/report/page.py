@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from axiom.environment import check_addresses
 from axiom.evaluation import GREEDY
 from axiom.experiment import Experiment, iteration_folder
 from axiom.grokking import Curve, Phases, detect
@@ -20,6 +21,7 @@ Table = tuple[list[str], list[list[str]]]
 
 def write(experiment: Experiment) -> str:
     """Write `report.html` beside the experiment's other files; returns its path."""
+    check_addresses()
     experiment.folder.write_bytes("report.html", page(experiment).encode())
     return experiment.folder.at("report.html")
 

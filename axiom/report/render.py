@@ -6,6 +6,8 @@ Whatever a template shows is escaped, unless the template itself says that it is
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from axiom.environment import check_addresses
+
 if TYPE_CHECKING:
     from jinja2 import Environment
 
@@ -40,5 +42,6 @@ def svg(chart: Any) -> str:
     """An Altair chart as SVG text."""
     import vl_convert
 
+    check_addresses()
     drawn: str = vl_convert.vegalite_to_svg(chart.to_dict())
     return drawn

@@ -1,4 +1,4 @@
-"""A user's mistake in a run's log: its one sentence, without the traceback of the engine that carried it.
+"""A mistake or a machine's failure in a run's log: one sentence, without the traceback of the engine that carried it.
 
 Prefect logs every exception of a flow or task with its traceback, up to three times. For an error whose message is the
 whole story, the first record keeps the sentence and the others go; the state's message has it too. On the command line
@@ -9,21 +9,20 @@ import logging
 
 from prefect.context import FlowRunContext
 
-from axiom.errors import StorageError, UserError
+from axiom.errors import classified
 
-TOLD = (UserError, StorageError)
-"""What `axiom` ends with exit code 2 for."""
 LOGGERS = ("prefect.flow_runs", "prefect.task_runs", "prefect.engine", "prefect.flows")
 
 
 def shorten(record: logging.LogRecord) -> bool:
     """A logging filter: whether the record stays, after its traceback was taken off."""
     error = record.exc_info[1] if record.exc_info else None
-    if not isinstance(error, TOLD):
+    found = classified(error) if error is not None else None
+    if error is None or found is None:
         return True
     context = FlowRunContext.get()
     deployed = context is not None and context.flow_run is not None and context.flow_run.deployment_id is not None
-    record.msg, record.args, record.exc_info, record.exc_text = str(error), (), None, None
+    record.msg, record.args, record.exc_info, record.exc_text = str(found), (), None, None
     return deployed and vars(error).setdefault("logged", record) is record
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from axiom.folders import whole
 from axiom.problems.cases.building import Plan, build
 from axiom.problems.registry import bounds_within, family_named
 from axiom.problems.space import Names
@@ -65,7 +66,8 @@ def write(
             for stream, following in zip(streams, [*streams[1:], None], strict=True)
             for table in stream.tables(following)
         )
-        return _write_jsonl(path, tables) if path.suffix == ".jsonl" else _write_parquet(path, tables)
+        with whole(path) as file:
+            return _write_jsonl(file, tables) if path.suffix == ".jsonl" else _write_parquet(file, tables)
 
 
 class _FamilyStream:
