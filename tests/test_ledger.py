@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from axiom.config import ExperimentConfig
-from axiom.errors import ConfigError
+from axiom.errors import ConfigError, DataError
 from axiom.experiment import Experiment, iteration_folder
 from axiom.experiment.ledger import COMPARED, SHOWN, Entry, Schedule, disagreement, read, totals, write
 from axiom.records import Gold, LossStep, Record
@@ -117,6 +117,14 @@ def test_a_round_that_is_not_finished_ends_the_ledger(root, tmp_path):
     (tmp_path / "expert" / iteration_folder(2) / "iteration.manifest.json").unlink()
     assert [entry.iteration for entry in read(Experiment.open(root, "expert"))] == [1]
     assert experiment.config.iterations == 4
+
+
+@pytest.mark.parametrize("stage_name", ["samples", "gold", "adapter"])
+def test_a_stage_that_was_removed_from_a_finished_round_is_named(root, stage_name):
+    experiment = expert(root)
+    experiment.folder.remove(f"{iteration_folder(2)}/{stage_name}.manifest.json")
+    with pytest.raises(DataError, match=f"0002/{stage_name}.manifest.json of 'expert' is missing .* resume expert "):
+        read(experiment)
 
 
 def test_training_that_restarts_begins_at_the_base_model_each_round_it_trains(root):

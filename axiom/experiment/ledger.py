@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 
 from axiom.commands import suggest
-from axiom.errors import ConfigError
+from axiom.errors import ConfigError, DataError
 from axiom.experiment import Experiment, iteration_folder
 from axiom.records import Gold, LossStep
 from axiom.selection.arms import Quota
@@ -84,7 +84,12 @@ def _entry(experiment: Experiment, number: int) -> Entry:
 
 def _manifest(experiment: Experiment, stage: str, folder: str) -> Manifest:
     found = experiment.stages.manifest(stage, folder)
-    assert found is not None, "a finished iteration has all its stages"
+    if found is None:
+        again = suggest("resume", experiment.config.name, root=experiment.root)
+        raise DataError(
+            f"{folder}/{stage}.manifest.json of {experiment.config.name!r} is missing though its round was finished; "
+            f"make it again with `{again}`"
+        )
     return found
 
 
