@@ -117,6 +117,7 @@ PARTICULAR: dict[str, dict[str, Any]] = {
     "bamba": {"num_hidden_layers": 3, "attn_layer_indices": [1]},
     "granitemoehybrid": {"num_hidden_layers": 3, "layer_types": ["mamba", "attention", "mamba"]},
     "jamba": {"num_hidden_layers": 4, "attn_layer_period": 2, "attn_layer_offset": 1, "expert_layer_period": 2},
+    "lfm2": {"layer_types": ["conv", "full_attention"]},
     "qwen3_next": {"num_hidden_layers": 4, "layer_types": HYBRID},
     "qwen3_5_text": {"num_hidden_layers": 4, "layer_types": HYBRID},
     "qwen3_5_moe_text": {"num_hidden_layers": 4, "layer_types": HYBRID},

@@ -41,6 +41,9 @@ def opened(folder):
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
 
 
+EXAMPLES = list(zip(texts(LENGTHS), STARTS, strict=True))
+
+
 def fresh(folder):
     return copy.deepcopy(opened(folder))
 
@@ -59,9 +62,9 @@ def own_logits(model, ids):
     return model(input_ids=torch.tensor([ids]), use_cache=False).logits[0].float()
 
 
-def peft_gradients(model, examples):
+def peft_gradients(model, training, examples):
     """Loss and gradients by peft and the model's own code, one text at a time."""
-    adapted = randomised(get_peft_model(model, lora_config(TRAINING))).eval()
+    adapted = randomised(get_peft_model(model, lora_config(training))).eval()
     count, total = sum(len(ids) - start for ids, start in examples), 0.0
     for ids, start in examples:
         losses = torch.nn.functional.cross_entropy(
@@ -72,10 +75,16 @@ def peft_gradients(model, examples):
     return total, {name: weight.grad for name, weight in adapted.named_parameters() if weight.requires_grad}
 
 
-def agrees_in_training(folder, path):
-    examples = list(zip(texts(LENGTHS), STARTS, strict=True))
-    expected, gradients = peft_gradients(fresh(folder), examples)
-    trainable = quickened(randomised(adapt(fresh(folder), TRAINING)), path)
+def sees_no_later_token(folder):
+    (ids,) = texts([23])
+    with torch.no_grad():
+        before, after = own_logits(fresh(folder), ids), own_logits(fresh(folder), [*ids[:-1], 5])
+    assert float((before - after)[:-1].abs().max()) <= 1e-3 * float(before.std())
+
+
+def agrees_in_training(folder, path, training=TRAINING, examples=EXAMPLES):
+    expected, gradients = peft_gradients(fresh(folder), training, examples)
+    trainable = quickened(randomised(adapt(fresh(folder), training)), path)
     encoded = [Encoded(ids, start, 1.0) for ids, start in examples]
     found = run_pass(trainable.model, trainable.factors, pack(encoded, sum(e.loss_weight for e in encoded)), path)
     assert float(found) == pytest.approx(expected, rel=1e-4)
@@ -126,17 +135,23 @@ def holds(model_type, folder):
     """The law; returns how the model is computed."""
     warnings.simplefilter("ignore")
     tiny_model(tiny_config(model_type)).save_pretrained(folder / "model")
+    return lawful(folder)
+
+
+def lawful(folder, training=TRAINING, examples=EXAMPLES):
+    """The law of the model in `folder / "model"`; returns how it is computed."""
     opened.cache_clear()
     config = ModelConfig(path=str(folder / "model"), dtype="float32", device="cpu")
-    training, sampling = probe(config, TRAINING, SAMPLING)
-    for proof in (training, sampling):
+    trained, sampled = probe(config, training, SAMPLING)
+    for proof in (trained, sampled):
         assert proof.refused is None or ("\n" not in proof.refused and ";" in proof.refused)
-    if training.path is not None:
-        trainable = agrees_in_training(folder / "model", training.path)
+    if trained.path is not None:
+        sees_no_later_token(folder / "model")
+        trainable = agrees_in_training(folder / "model", trained.path, training, examples)
         agrees_when_merged(folder / "model", trainable, folder / "adapter")
-    if sampling.way is not None:
-        agrees_in_sampling(folder / "model", sampling.way)
-    return training.path, sampling.way
+    if sampled.way is not None:
+        agrees_in_sampling(folder / "model", sampled.way)
+    return trained.path, sampled.way
 
 
 @pytest.mark.parametrize("model_type", QUICK_TYPES)

@@ -114,18 +114,14 @@ def _kind(layer: torch.nn.Module) -> list[Any]:
 def _probed(
     base: Any, model: ModelConfig, training: TrainingConfig | None, sampling: SamplingConfig | None
 ) -> list[Proof]:
-    tokens = _Tokens(base)
-    unusable = _unusable(base, tokens.draw(LENGTHS[0]))
+    unusable = _unusable(base, _Tokens(base).draw(LENGTHS[0]))
     if unusable is not None:
         refused = Proof(refused=f"model.path = {model.path!r} {unusable}; set model.path to a causal language model")
         return [refused for section in (training, sampling) if section is not None]
     limit = rotary_limit(base)
-    found = []
-    if training is not None:
-        found.append(_training(base, model, training, tokens, limit))
-    if sampling is not None:
-        found.append(_sampling(base, model, sampling, tokens, limit))
-    return found
+    # Training comes last, because peft's layers stay in a model that they do not fit.
+    drawn = [] if sampling is None else [_sampling(base, model, sampling, limit)]
+    return [_training(base, model, training, limit), *drawn] if training is not None else drawn
 
 
 def _open(model: ModelConfig) -> Any:
@@ -181,7 +177,8 @@ def _unusable(base: Any, ids: list[int]) -> str | None:
     return None
 
 
-def _training(base: Any, model: ModelConfig, config: TrainingConfig, tokens: _Tokens, limit: int | None) -> Proof:
+def _training(base: Any, model: ModelConfig, config: TrainingConfig, limit: int | None) -> Proof:
+    tokens = _Tokens(base)
     targets = f"training.target_modules = {config.target_modules!r}"
     try:
         adapted = adapt(base, config)
@@ -391,8 +388,9 @@ def _leak(trainable: Trainable, examples: Pack) -> str | None:
     return None if abs(before - after) <= 1e-5 * abs(before) else "the sequences of a pack see each other"
 
 
-def _sampling(base: Any, model: ModelConfig, config: SamplingConfig, tokens: _Tokens, limit: int | None) -> Proof:
+def _sampling(base: Any, model: ModelConfig, config: SamplingConfig, limit: int | None) -> Proof:
     """The first of WAYS that draws greedily what a forward pass over the whole text would draw."""
+    tokens = _Tokens(base)
     begin = tokens.draw(2)
     prompts = [begin + tokens.draw(length) for length in (1, 15, 8, 15)]
     reasons: list[str] = []
