@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 import torch
 from architectures import LARGE, MODEL_TYPES, QUICK_TYPES, VOCABULARY, tiny_config, tiny_model
-from peft import PeftModel, get_peft_model
+from peft import get_peft_model
 from transformers import AutoModelForCausalLM
 from transformers.masking_utils import chunked_causal_mask_function, sliding_window_causal_mask_function
 
@@ -24,7 +24,7 @@ from axiom.models.proof import QUICK
 from axiom.sampling import Request
 from axiom.sampling.transformers import Draft, Ending, decode
 from axiom.training.batches import Encoded, pack
-from axiom.training.lora import adapt, lora_config, quickened, save_adapter
+from axiom.training.lora import adapt, load_factors, lora_config, quickened, save_adapter
 from axiom.training.passes import run_pass
 
 TRAINING, SAMPLING = TrainingConfig(max_length=128), SamplingConfig(max_new_tokens=8)
@@ -57,6 +57,10 @@ def randomised(adapted):
     return adapted
 
 
+def trained(adapted):
+    return {name: weight for name, weight in adapted.named_parameters() if weight.requires_grad}
+
+
 def own_logits(model, ids):
     reset_rotary(model)
     return model(input_ids=torch.tensor([ids]), use_cache=False).logits[0].float()
@@ -72,7 +76,7 @@ def peft_gradients(model, training, examples):
         )
         (losses / count).backward()
         total += losses.item() / count
-    return total, {name: weight.grad for name, weight in adapted.named_parameters() if weight.requires_grad}
+    return total, {name: weight.grad for name, weight in trained(adapted).items()}
 
 
 def sees_no_later_token(folder):
@@ -96,7 +100,7 @@ def agrees_in_training(folder, path, training=TRAINING, examples=EXAMPLES):
     return trainable
 
 
-def agrees_when_merged(folder, trainable, out):
+def agrees_when_saved(folder, trainable, out, training=TRAINING):
     model = ModelConfig(path=str(folder), dtype="float32", device="cpu")
     save_adapter(trainable, model, out, None)
     sampler = fresh(folder)
@@ -108,7 +112,11 @@ def agrees_when_merged(folder, trainable, out):
         merged = own_logits(sampler, ids)
         put_in_force(sampler, merger, None)
         assert torch.equal(own_logits(sampler, ids), before), "the base weights come back"
-        expected = own_logits(PeftModel.from_pretrained(fresh(folder), out).eval(), ids)
+        expected = own_logits(randomised(get_peft_model(sampler, lora_config(training))).eval(), ids)
+    again = adapt(fresh(folder), training)
+    assert load_factors(again, out) is None
+    for (name, weight), saved in zip(trained(again).items(), trained(trainable.adapted).values(), strict=True):
+        assert torch.equal(weight, saved), name
     assert float((merged - expected).abs().max()) <= 1e-3 * float(expected.std())
     assert not torch.allclose(merged, before)
 
@@ -142,16 +150,16 @@ def lawful(folder, training=TRAINING, examples=EXAMPLES):
     """The law of the model in `folder / "model"`; returns how it is computed."""
     opened.cache_clear()
     config = ModelConfig(path=str(folder / "model"), dtype="float32", device="cpu")
-    trained, sampled = probe(config, training, SAMPLING)
-    for proof in (trained, sampled):
+    learnt, sampled = probe(config, training, SAMPLING)
+    for proof in (learnt, sampled):
         assert proof.refused is None or ("\n" not in proof.refused and ";" in proof.refused)
-    if trained.path is not None:
+    if learnt.path is not None:
         sees_no_later_token(folder / "model")
-        trainable = agrees_in_training(folder / "model", trained.path, training, examples)
-        agrees_when_merged(folder / "model", trainable, folder / "adapter")
+        trainable = agrees_in_training(folder / "model", learnt.path, training, examples)
+        agrees_when_saved(folder / "model", trainable, folder / "adapter", training)
     if sampled.way is not None:
         agrees_in_sampling(folder / "model", sampled.way)
-    return trained.path, sampled.way
+    return learnt.path, sampled.way
 
 
 @pytest.mark.parametrize("model_type", QUICK_TYPES)

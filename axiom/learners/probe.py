@@ -91,10 +91,13 @@ def _shortened(base: Any) -> bool:
     layers = getattr(holder, place)
     if any(_kind(layer) != _kind(layers[0]) for layer in layers) or any(v != v[:1] * count for v in lists.values()):
         return False
+    try:
+        settings.num_hidden_layers = DEPTH
+    except NotImplementedError:  # a sum of other settings
+        return False
     setattr(holder, place, layers[:DEPTH])
     for name, value in lists.items():
         setattr(settings, name, value[:DEPTH])
-    settings.num_hidden_layers = DEPTH
     return True
 
 

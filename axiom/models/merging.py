@@ -4,6 +4,7 @@ Axes: O outputs, I inputs, R rank.
 """
 # ruff: noqa: TID253  (imported only by the engines, which are themselves imported lazily)
 
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -73,6 +74,24 @@ def put_in_force(model: Any, merger: "Merger", adapter: Path | None) -> None:
         _merge_by_peft(model, merger, cast(Path, adapter))
 
 
+def read_by_peft(model: Any, adapter: Path) -> Any:
+    """The model with peft's layers and the factors of `adapter` in them.
+
+    Raises ConfigError where a layer finds no factors, of which peft only warns.
+    """
+    from peft import PeftModel
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "Found missing adapter keys")
+        try:
+            return PeftModel.from_pretrained(model, adapter)
+        except UserWarning as error:
+            raise ConfigError(
+                f"adapter {str(adapter)!r} has no factors under the names that peft gives this model's layers "
+                f"({str(error)[:160]}); use a plain LoRA adapter, without {' or '.join(sorted(BY_PEFT))}"
+            ) from None
+
+
 def _check_untied(model: Any, name: str, weight: torch.Tensor, adapter: Path | None) -> None:
     head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
     if adapter is None or head is None or head.weight is not embedding.weight:
@@ -85,11 +104,10 @@ def _check_untied(model: Any, name: str, weight: torch.Tensor, adapter: Path | N
 
 
 def _merge_by_peft(model: Any, merger: "Merger", adapter: Path) -> None:
-    from peft import PeftModel
     from peft.tuners.lora import LoraLayer
 
     names = {id(weight): name for name, weight in model.named_parameters()}
-    adapted = PeftModel.from_pretrained(model, adapter)
+    adapted = read_by_peft(model, adapter)
     for layer in adapted.modules():
         if isinstance(layer, LoraLayer):
             leaf = getattr(layer, "parameter_name", "weight")

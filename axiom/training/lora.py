@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -67,13 +67,34 @@ def prepare(
     merge(trainable, previous.adapter if config.mode == "merge" else None)
     if config.mode == "continue" and previous.adapter is not None:
         _check_settings(previous.adapter, config, trainable.adapted)
-        result: Any = set_peft_model_state_dict(trainable.adapted, load_file(previous.adapter / WEIGHTS), ADAPTER)
-        foreign = [*result.unexpected_keys, *(key for key in result.missing_keys if "lora_" in key)]
-        if foreign:
-            raise _other_layers(previous.adapter, config, foreign[0])
+        foreign = load_factors(trainable.adapted, previous.adapter)
+        if foreign is not None:
+            raise _other_layers(previous.adapter, config, foreign)
     else:
         start_anew(trainable.adapted, derive(seed, "adapter"))
     return trainable
+
+
+def load_factors(adapted: PeftModel, adapter: Path) -> str | None:
+    """Give the layers the factors that `save_adapter` wrote; the name of one that only one side has, if there is any.
+
+    Peft's own loading renames layers of some mixtures of experts, and passes over those that it then does not find.
+    """
+    own, saved = _factors(adapted), load_file(adapter / WEIGHTS)
+    if own.keys() != saved.keys():
+        return min(own.keys() ^ saved.keys())
+    with torch.no_grad():
+        for name, weight in own.items():
+            weight.copy_(saved[name])
+    return None
+
+
+def _factors(adapted: PeftModel) -> dict[str, torch.Tensor]:
+    """The adapter's factors by the names that they have in its file."""
+    found: dict[str, torch.Tensor] = get_peft_model_state_dict(
+        adapted, adapter_name=ADAPTER, save_embedding_layers=False
+    )
+    return found
 
 
 def merge(trainable: Trainable, adapter: Path | None) -> None:
@@ -144,9 +165,8 @@ def check_continues(adapter: Path, config: TrainingConfig, base: Any) -> None:
     """Raise ConfigError unless training can go on with `adapter` on the model `base`, which needs no weights for it."""
     adapted = get_peft_model(base, lora_config(config), adapter_name=ADAPTER)
     _check_settings(adapter, config, adapted)
-    trained = set(get_peft_model_state_dict(adapted, adapter_name=ADAPTER, save_embedding_layers=False))
     with safe_open(adapter / WEIGHTS, "np") as file:
-        foreign = trained ^ set(file.keys())
+        foreign = _factors(adapted).keys() ^ set(file.keys())
     if foreign:
         raise _other_layers(adapter, config, min(foreign))
 
@@ -194,7 +214,7 @@ def save_adapter(trainable: Trainable, model: ModelConfig, out: Path, merged: Pa
     their ranks.
     """
     out.mkdir(parents=True, exist_ok=True)
-    state = get_peft_model_state_dict(trainable.adapted, save_embedding_layers=False)
+    state = _factors(trainable.adapted)
     settings = copy.deepcopy(trainable.adapted.peft_config[ADAPTER])
     assert isinstance(settings, LoraConfig)
     if merged is not None:

@@ -9,20 +9,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from peft import PeftModel, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
-from safetensors.torch import load_file
 
 from axiom.config import ModelConfig, TrainingConfig
 from axiom.models import Policy, load_model
 from axiom.models.attention import rotary_limit
-from axiom.models.merging import special_settings
+from axiom.models.merging import read_by_peft, special_settings
 from axiom.models.proof import OWN, TrainPath
 from axiom.sampling import Trace
 from axiom.training import Kept
 from axiom.training.batches import Encoded, pack
-from axiom.training.lora import SETTINGS, WEIGHTS, Trainable, merge, opened
-from axiom.training.lowrank import ADAPTER
+from axiom.training.lora import SETTINGS, Trainable, load_factors, merge, opened
 from axiom.training.passes import scores, to_device
 
 
@@ -31,7 +28,7 @@ def run(
 ) -> np.ndarray:
     """See `axiom.training.score`."""
     if policy.adapter is not None and special_settings(policy.adapter):
-        adapted: Any = PeftModel.from_pretrained(load_model(model), policy.adapter).eval()
+        adapted: Any = read_by_peft(load_model(model), policy.adapter).eval()
         adapted.set_attn_implementation("eager")
         return _scored(adapted.get_base_model(), OWN, traces, config.max_length)
     trainable = opened(model, config, kept)
@@ -43,11 +40,10 @@ def run(
 
 def _hold(trainable: Trainable, adapter: Path | None, config: TrainingConfig, merged: bool) -> None:
     """Put `adapter` in force: in the factors if they have its shape, else by merging it into the base weights."""
-    if adapter is not None and not merged and _fits(adapter, config):
-        result: Any = set_peft_model_state_dict(trainable.adapted, load_file(adapter / WEIGHTS), ADAPTER)
-        if not (result.unexpected_keys or any("lora_" in key for key in result.missing_keys)):
-            merge(trainable, None)
-            return
+    by_factors = adapter is not None and not merged and _fits(adapter, config)
+    if adapter is not None and by_factors and load_factors(trainable.adapted, adapter) is None:
+        merge(trainable, None)
+        return
     merge(trainable, adapter)
     with torch.no_grad():
         trainable.factors.values_P.zero_()
