@@ -45,7 +45,7 @@ def shown(text: str) -> list[str]:
 
 def parse(command: Any, line: str, above: Any = None, name: str = "axiom") -> None:
     """Parse a shell's line as the command line does, without running it; a command's bare name is a mention of it."""
-    words = shlex.split(re.split(r"\s[|;>&]", line)[0], comments=True) if isinstance(line, str) else line
+    words = shlex.split(re.split(r"\s\\?[|;>&]", line)[0], comments=True) if isinstance(line, str) else line
     context = command.make_context(name, list(words), parent=above, resilient_parsing=not words)
     if hasattr(command, "commands"):
         rest = [*context._protected_args, *context.args]
