@@ -160,7 +160,7 @@ def test_a_shelter_that_another_could_fill_is_not_used(tmp_path, monkeypatch):
 )
 def test_a_terminal_that_cannot_show_a_sign_gets_another(tmp_path, encoding, arrow):
     code = (
-        "import sys; from axiom.cli.terminal import show_anything; show_anything(); "
+        "import sys; from axiom.cli.terminal import settle_streams; settle_streams(); "
         "print('→ 70 · 3 × é \\u4e2d \\udcff'); print('→', file=sys.stderr)"
     )
     found = subprocess.run(
