@@ -11,7 +11,7 @@ import pytest
 import typer.main
 
 from axiom.cli import app as cli
-from axiom.config import all_keys
+from axiom.config import ExperimentConfig, all_keys
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted(
@@ -141,3 +141,31 @@ def test_every_path_of_the_readmes_tree_exists():
         else:
             for name in names:
                 assert (ROOT / folder / name).exists(), f"{folder}{name}"
+
+
+PRIVATE = re.compile(r"\b(anew|strewn|sprinkled|sang|manieth|at hand|decks?|dealt|rings?)\b")
+"""Words that earlier texts used in a sense of their own; docs/glossary.md has the terms."""
+
+
+def descriptions(section: Any) -> list[str]:
+    found = [f"{section.__name__}: {section.__doc__}"]
+    for name, field in section.model_fields.items():
+        inner = hasattr(field.annotation, "model_fields")
+        found += descriptions(field.annotation) if inner else [f"{name}: {field.description or ''}"]
+    return found
+
+
+def helps(command: Any) -> list[str]:
+    own = [command.help or "", *(getattr(parameter, "help", "") or "" for parameter in command.params)]
+    return [*own, *(text for inner in getattr(command, "commands", {}).values() for text in helps(inner))]
+
+
+def test_documents_help_and_settings_use_no_private_words(root_command):
+    texts = [f"{name_of(path)}: {line}" for path in DOCUMENTS for line in path.read_text().splitlines()]
+    texts += [*helps(root_command), *descriptions(ExperimentConfig)]
+    assert len(texts) > 1000
+    assert [text for text in texts if PRIVATE.search(text)] == []
+
+
+def test_every_setting_has_a_description():
+    assert [text for text in descriptions(ExperimentConfig) if text.endswith(": ")] == []

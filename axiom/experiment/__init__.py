@@ -1,4 +1,4 @@
-"""A run: its folder, the gate before its first byte, what it holds in memory, forks, ledger and provenance."""
+"""A run: its folder, the checks before it starts, what it holds in memory, forks, ledger and provenance."""
 
 from axiom.experiment.folder import (
     DEFAULT_ROOT,

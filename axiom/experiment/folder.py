@@ -61,7 +61,10 @@ EXECUTION = {
 
 
 class Experiment:
-    """A folder `<root>/<name>` with its resolved config."""
+    """A run on disk: the folder `<root>/<name>` with its config and the tables of its stages.
+
+    `root` is a folder or any fsspec URL, `config` the resolved `ExperimentConfig`.
+    """
 
     def __init__(self, root: str, config: ExperimentConfig) -> None:
         self.root, self.config = root, config
@@ -82,7 +85,10 @@ class Experiment:
 
     @classmethod
     def open(cls, root: str, name: str) -> "Experiment":
-        """The experiment on disk. Raises ConfigError when there is none of that name."""
+        """The experiment `name` under `root`, finished or running.
+
+        Raises ConfigError when there is none of that name, and DataError when its record is damaged.
+        """
         folder = Folder(root).join(name)
         if "/" in name or not folder.exists(RECORD):
             known = ", ".join(experiment_names(root)) or "none yet"
@@ -165,7 +171,7 @@ class Experiment:
         return self.folder.local and lock.holder(Path(self.folder.path)) is not None
 
     def last_done(self) -> int:
-        """The last iteration that is finished; -1 where none is, and 0 after the base model's evaluation."""
+        """The last finished iteration: -1 if there is none, 0 after the evaluation of the base model."""
         names = self.folder.join("iterations").names()
         return max((int(name) for name in names if self.stages.manifest("iteration", f"iterations/{name}")), default=-1)
 
@@ -214,7 +220,7 @@ class Experiment:
 
     @cached_property
     def problems(self) -> dict[str, list[Problem]]:
-        """Every split's problems, once they are generated."""
+        """The problems of every split that is generated, by the split's name."""
         names = [name for name in self.folder.join("problems").names() if name.endswith(".parquet")]
         splits = {name.removesuffix(".parquet") for name in names}
         order = ["train", "val", "test", *sorted(splits - {"train", "val", "test"})]

@@ -53,7 +53,11 @@ class Curve:
         train_n: float | Sequence[float] | Floats = ASSUMED_PROBLEMS,
         val_n: float | Sequence[float] | Floats = ASSUMED_PROBLEMS,
     ) -> "Curve":
-        """A checked curve of any sequences; a single `n` stands for all. Raises DataError as `check_values`."""
+        """A checked curve from sequences of one length; a single `n` holds for all evaluations.
+
+        `train_n` and `val_n` count the answers behind each accuracy, which decide how noisy it may be. Raises DataError
+        for gaps, accuracies outside 0..1, counts below 1 and iterations that do not ascend.
+        """
         length = len(iteration)
         columns = (iteration, train_accuracy, val_accuracy, train_n, val_n)
         arrays = [np.array(np.broadcast_to(np.asarray(column, float), length)) for column in columns]
