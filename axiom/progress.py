@@ -1,4 +1,4 @@
-"""What a run is doing right now, told to whoever listens: the terminal, the workflow's pages, a log."""
+"""What a run is doing, reported to its listeners: the terminal, the workflow's pages, a log."""
 
 import time
 from collections.abc import Callable, Iterator

@@ -55,7 +55,7 @@ class Manifest(BaseModel):
     made: dict[str, Any] = {}
     """The code and the packages that computed it; empty in manifests of earlier versions."""
     pruned: tuple[str, ...] = ()
-    """Files deleted since; the digest still speaks of them."""
+    """Files deleted since; the digest still includes them."""
 
     @property
     def digest(self) -> str:
@@ -133,7 +133,7 @@ class Writer:
 
 
 class StageStore:
-    """The stages of one experiment. `made` tells the code and packages that compute a stage now."""
+    """The stages of one experiment. `made` gives the code and packages that compute a stage now."""
 
     def __init__(self, root: Folder, made: Callable[[], dict[str, Any]] = dict) -> None:
         self.root = root

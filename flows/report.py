@@ -1,4 +1,4 @@
-"""Write an experiment's report anew, from what its store holds now."""
+"""Rewrite an experiment's report from what its store holds now."""
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact

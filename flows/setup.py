@@ -44,7 +44,7 @@ NOTIFIED = {
         "iteration {{ event.payload['iteration'] }}: {{ event.payload['detail'] }}",
     ),
 }
-"""What is told to the notification blocks: the event, the subject and the body."""
+"""What the notification blocks receive: the event, the subject and the body."""
 
 
 def prepare(gpus: int, notify: Sequence[str], deploy: bool) -> list[str]:
@@ -186,7 +186,7 @@ def _deploy() -> list[str]:
 
 
 def _rest(client: SyncPrefectClient, before: DeploymentResponse) -> None:
-    """Pause again what a person had paused: Prefect makes schedules anew and starts deployments that rested."""
+    """Pause again what a person had paused: Prefect creates schedules again and starts deployments that rested."""
     if before.paused:
         client.pause_deployment(before.id)
     resting = [schedule.schedule for schedule in before.schedules if not schedule.active]

@@ -1,4 +1,4 @@
-"""Live progress in the terminal: a bar for the stage at hand, a line for each that is done."""
+"""Live progress in the terminal: a bar for the current stage, a line for each that is done."""
 
 import time
 from types import TracebackType

@@ -3,7 +3,7 @@
 The defaults are those of the original experiment. A preset is a TOML file of the same tree, `--set
 section.key=value` changes one field, and an unknown key is refused with the nearest known one.
 
-The types check everything that can be told from the values alone, so every way to make a config refuses the same. What
+The types check everything that depends on the values alone, so every way to make a config refuses the same. What
 depends on the machine and the store is checked by `axiom.experiment.gate`.
 """
 

@@ -36,7 +36,7 @@ __all__ = [
 
 RECORD = "experiment.json"
 PAUSE = "pause"
-"""File in an experiment's folder that asks its run to end after the iteration at hand."""
+"""File in an experiment's folder that asks its run to end after its current iteration."""
 
 VERSIONS = {
     "problems": "6",
@@ -215,7 +215,7 @@ class Experiment:
                 return stored_config(part["config"] | {"name": self.config.name})
         raise DataError(
             f"{self.folder.at(RECORD)} does not say with which settings its shared iterations were made, as an earlier "
-            f"version wrote it, so iteration {iteration} cannot be trained again; fork {self._fork.get('of')!r} anew"
+            f"version wrote it, so iteration {iteration} cannot be trained again; fork {self._fork.get('of')!r} again"
         )
 
     @cached_property

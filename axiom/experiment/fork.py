@@ -51,7 +51,7 @@ def fork(parent: Experiment, config: ExperimentConfig, at: int) -> Experiment:
         except BaseException:
             shutil.rmtree(target, ignore_errors=True)
             raise
-    return Experiment(child.root, child.config)  # which reads anew what it has inherited
+    return Experiment(child.root, child.config)  # which reads again what it inherited
 
 
 def _check(parent: Experiment, child: Experiment, at: int) -> None:

@@ -288,7 +288,7 @@ def _number(cell: Any, name: str, row: int) -> float:
 def _scale(accuracies: tuple[Floats, Floats], names: tuple[str, str]) -> float:
     """What to divide accuracies by: 100 where the names say percent or some evaluations can be nothing else.
 
-    Raises DataError where one is percent and the other looks like a fraction, for nothing tells what it is.
+    Raises DataError where one is percent and the other looks like a fraction, because nothing decides which it is.
     """
     said = [bool("%" in name or _words(name) & {"percent", "pct"}) for name in names]
     largest = [float(np.nanmax(values, initial=0.0)) for values in accuracies]

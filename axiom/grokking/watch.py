@@ -7,7 +7,7 @@ from axiom.grokking.phases import Phases, detect, events
 from axiom.records import Event
 
 RENEWED = 100
-"""The phases are judged anew when the curve is longer by one part in so many: each of the first hundred evaluations."""
+"""The phases are fitted again when the curve has grown by a hundredth: at each of the first hundred evaluations."""
 
 
 class Watch:

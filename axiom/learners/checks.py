@@ -1,4 +1,4 @@
-"""What a model folder, its tokenizer and an adapter must have, told in one sentence before a run writes anything."""
+"""What a model folder, its tokenizer and an adapter must have, checked before a run writes anything."""
 
 import re
 from pathlib import Path

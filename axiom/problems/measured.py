@@ -1,6 +1,6 @@
 """What was counted of each family: its behaviourally distinct variants, and the wrong programs its cases reject.
 
-Counting takes minutes, so the figures stand here. `python -m axiom.problems.splits.counting` counts anew.
+Counting takes minutes, so the figures are stored here. `python -m axiom.problems.splits.counting` counts again.
 """
 
 from typing import NamedTuple

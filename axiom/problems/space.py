@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 TOP = 9
-"""Highest cost that is told apart: difficulty 10 holds every variant that costs this much or more."""
+"""Highest cost that is distinguished: difficulty 10 holds every variant that costs this much or more."""
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ WIDTH, HEIGHT = 640, 300
 MOST_POINTS = 60
 """Evaluations that are drawn as points on their line; more run into each other."""
 MOST_STEPS = 2_000
-"""Points of the loss: more cannot be told apart, and a long run has hundreds of thousands of optimizer steps."""
+"""Points of the loss: more cannot be distinguished, and a long run has hundreds of thousands of optimizer steps."""
 
 
 def frame(metrics: Sequence[Metric]) -> pl.DataFrame:

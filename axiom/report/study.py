@@ -65,5 +65,5 @@ def figures(
 
 
 def _finite(figures: dict[str, Any]) -> dict[str, Any]:
-    """What JSON has no number for as null: what could not be told."""
+    """What JSON has no number for as null: what could not be computed."""
     return {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in figures.items()}

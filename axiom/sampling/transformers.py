@@ -163,7 +163,7 @@ class TransformersSampler:
 def decode(
     model: PreTrainedModel, sequences: Sequence[Draft], ending: Ending, way: Way, batch_size: int = 0
 ) -> Iterator[Draft]:
-    """The sequences as they end, those of a batch together; `batch_size` 0 chooses one from the memory at hand."""
+    """The sequences as they end, those of a batch together; `batch_size` 0 chooses one by the free memory."""
     if not sequences:
         return iter(())
     model.set_attn_implementation(attention.NAME if way == "slots" else "eager")

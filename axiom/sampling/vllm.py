@@ -1,7 +1,7 @@
 """Sampling with vLLM engines in processes of their own, which live as long as the experiment.
 
 One engine is bound by its own CPU work at these model sizes, so several share a GPU and divide the requests. Making a
-sampler only sets them on their way; its first use waits for them. An engine that dies is started anew once in a call
+sampler only sets them on their way; its first use waits for them. An engine that dies is restarted once in a call
 and given what it had not finished; a second death is an EngineError.
 """
 
@@ -58,7 +58,7 @@ class VLLMSampler:
         self._begin()
 
     def use(self, policy: Policy) -> None:
-        """Put the policy's weights in force in every engine; one that has died since is started anew, once."""
+        """Put the policy's weights in force in every engine; one that has died since is restarted, once."""
         if policy.adapter is not None:
             check_adapter(self.config, policy.adapter)
             if weights_in_force(self.config, self.sampling) == "adapter":

@@ -85,7 +85,7 @@ def out_of_memory(error: Exception) -> bool:
 def _cache(directory: Path, share: int) -> int:
     """Cache of an engine that may take `share` bytes. It holds its weights twice: merging keeps the base's.
 
-    In steps of at most an eighth: some releases of vLLM compile anew for each size, and free memory is seldom the same.
+    In steps of at most an eighth: some releases of vLLM compile for each size, and free memory is seldom the same.
     """
     room = max(0, share - 2 * weight_bytes(directory) - ENGINE_OVERHEAD_BYTES)
     spare_bits = max(0, room.bit_length() - 4)

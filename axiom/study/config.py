@@ -24,7 +24,7 @@ from axiom.records import Split
 from axiom.study.survival import fewest_pairs
 
 WINDOW = 3
-"""Evaluations that are pooled to tell whether a run has generalised."""
+"""Evaluations that are pooled to decide whether a run has generalised."""
 Clock = Literal["iteration", "optimizer_step", "trained_tokens", "generated_tokens", "wall_seconds"]
 UNITS: dict[str, str] = {
     "iteration": "iterations",

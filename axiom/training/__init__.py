@@ -30,7 +30,7 @@ class Kept:
         self.held: dict[Any, Any] = {}
 
     def release(self) -> None:
-        """Free it; the next call of `train` loads the model anew."""
+        """Free it; the next call of `train` loads the model again."""
         if not self.held:
             return
         import torch

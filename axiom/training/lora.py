@@ -107,7 +107,7 @@ def merge(trainable: Trainable, adapter: Path | None) -> None:
 def opened(model: ModelConfig, config: TrainingConfig, kept: Kept) -> Trainable:
     """The model with an adapter in any state, from `kept` if it is there.
 
-    Loading and capturing anew would cost as much as a small round of training.
+    Loading and capturing again would cost as much as a small round of training.
     """
     (proof,) = prove(model, config, None)
     path = proof.checked().path
@@ -115,7 +115,7 @@ def opened(model: ModelConfig, config: TrainingConfig, kept: Kept) -> Trainable:
     key = (model, path, config.lora_r, config.lora_alpha, config.lora_dropout, config.target_modules)
     if key not in kept.held:
         kept.release()
-        with torch.random.fork_rng():  # peft draws factors, which are drawn anew from the seed
+        with torch.random.fork_rng():  # peft draws factors, which are then drawn from the seed
             kept.held[key] = quickened(adapt(load_model(model), config), path)
     found = kept.held[key]
     assert isinstance(found, Trainable)

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from axiom import values
 from axiom.errors import AxiomError
 from axiom.problems.cases.guidance import Wrong
-from axiom.problems.cases.inputs import SPRINKLED, Hints, one_language
+from axiom.problems.cases.inputs import CONSTANTS_SHARE, Hints, one_language
 from axiom.problems.family import Family
 from axiom.problems.space import Variant
 from axiom.records import Case
@@ -26,10 +26,10 @@ SPARE = 6
 """Calls drawn and not chosen that are tried before further ones."""
 
 FURTHER = 4
-"""Further draws at most, for each that may tell nothing in a row."""
+"""Further draws at most, for each that may kill no mutant in a row."""
 
 
-TELLING = (
+LIKELY_TO_KILL = (
     "zero",
     "negative",
     "big",
@@ -163,11 +163,11 @@ class Drawing:
             self._check(one)
         return _CASES.validate_python([{"args": one.packed, "expected": one.expected} for one in hand.chosen])
 
-    def _draw(self, stratum: str, sprinkled: float = SPRINKLED) -> _Drawn | None:
+    def _draw(self, stratum: str, constants: float = CONSTANTS_SHARE) -> _Drawn | None:
         """A call of `stratum` with the printed function's answer, or None if the call is taken."""
         args = self.family.sample(self.variant, self.rng, stratum, self.size)
         if self._hints is not None:
-            args = self._hints.sprinkled(args, self.rng, sprinkled)
+            args = self._hints.with_constants(args, self.rng, constants)
         key = packed(args)
         if key in self.taken:
             return None
@@ -208,7 +208,7 @@ class Drawing:
             one.spare = True
             yield one
         for attempt in range(FURTHER * self.family.patience):
-            new = self._draw(TELLING[attempt % len(TELLING)], sprinkled=1.0)
+            new = self._draw(LIKELY_TO_KILL[attempt % len(LIKELY_TO_KILL)], constants=1.0)
             if new is not None:
                 yield new
 

@@ -24,7 +24,7 @@ STRATA = (
 )
 """In the order hidden cases are drawn; drawers treat a stratum that says nothing to them as typical."""
 
-SPRINKLED = 0.5
+CONSTANTS_SHARE = 0.5
 """Share of arguments that get constants of the program."""
 
 _NUMBERS = re.compile(r"(?<![\w.'])\d{1,3}\b")
@@ -55,18 +55,18 @@ class Quick(random.Random):
 
 
 class Hints:
-    """Constants of a reference solution, to be strewn into arguments: on its boundaries a program shows what it is."""
+    """Constants of a reference solution, to be put into arguments: mutants differ at the boundaries."""
 
     def __init__(self, source: str) -> None:
         body = source.partition(":\n")[2]
         self.numbers = [int(digits) for digits in _NUMBERS.findall(body)] or [0]
         self.texts = [character for literal in _LITERALS.findall(body) for character in literal]
 
-    def sprinkled(self, args: list[Any], rng: random.Random, share: float = SPRINKLED) -> list[Any]:
+    def with_constants(self, args: list[Any], rng: random.Random, share: float = CONSTANTS_SHARE) -> list[Any]:
         """Arguments in a `share` of which some items are now a constant of the program, or next to one."""
-        return [self._strewn(arg, rng) if arg and rng.random() < share else arg for arg in args]
+        return [self._replaced(arg, rng) if arg and rng.random() < share else arg for arg in args]
 
-    def _strewn(self, arg: Any, rng: random.Random) -> Any:
+    def _replaced(self, arg: Any, rng: random.Random) -> Any:
         share = rng.choice((0.2, 0.6, 1.0))
         if isinstance(arg, str):
             texts = self.texts or [" "]
