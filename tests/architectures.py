@@ -4,7 +4,7 @@
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, PretrainedConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 VOCABULARY = 257
@@ -147,6 +147,76 @@ PARTICULAR: dict[str, dict[str, Any]] = {
 }
 
 
+OF_IMAGES: dict[str, Any] = {
+    "hidden_size": 32,
+    "embed_dim": 32,
+    "depth": 2,
+    "intermediate_size": 48,
+    "image_size": 28,
+    "patch_size": 14,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_heads": 4,
+    "out_hidden_size": 32,
+    "mlp_ratio": 2,
+    "head_dim": 8,
+    "fullatt_block_indexes": [1],
+    "vision_output_dim": 32,
+    "projector_input_dim": 32,
+    "projector_output_dim": 32,
+}
+WRAPPED: dict[str, Any] = {
+    "image_token_id": 250,
+    "image_token_index": 250,
+    "video_token_id": 251,
+    "vision_start_token_id": 252,
+    "vision_end_token_id": 253,
+    "boi_token_index": 254,
+    "eoi_token_index": 255,
+    "mm_tokens_per_image": 4,
+    "pad_token_id": 0,
+}
+OF_TEXT: dict[str, dict[str, Any]] = {
+    name: {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [1, 1, 2]}}
+    for name in ("qwen2_vl", "qwen2_5_vl")
+}
+WRAPPERS = (
+    "aya_vision",
+    "gemma3",
+    "gemma4",
+    "idefics3",
+    "internvl",
+    "llama4",
+    "llava",
+    "mistral3",
+    "paligemma",
+    "qwen2_5_vl",
+    "qwen2_vl",
+    "qwen3_5",
+    "qwen3_vl",
+    "smolvlm",
+)
+"""Models of images and texts around a language model."""
+
+
+def tiny_wrapper(model_type: str) -> PretrainedConfig:
+    """The configuration of one of WRAPPERS with small sizes, those of its parts too."""
+    plain = AutoConfig.for_model(model_type)
+
+    def named(config: PretrainedConfig, sizes: dict[str, Any]) -> dict[str, Any]:
+        names = set(config.to_dict()) | set(config.attribute_map)
+        return {key: value for key, value in sizes.items() if key in names} | {"model_type": config.model_type}
+
+    parts = {name: getattr(plain, name) for name in plain.sub_configs if getattr(plain, name, None) is not None}
+    sizes = {name: named(part, SIZES if "text" in name else OF_IMAGES) for name, part in parts.items()}
+    sizes["text_config"] |= PARTICULAR.get(parts["text_config"].model_type, {}) | OF_TEXT.get(model_type, {})
+    if "layer_types" in parts["text_config"].to_dict():
+        sizes["text_config"].setdefault("layer_types", None)
+    outer = named(plain, WRAPPED)
+    outer.pop("model_type")
+    return AutoConfig.for_model(model_type, **outer, **sizes)
+
+
 def tiny_config(model_type: str, **changes: Any) -> PretrainedConfig:
     """The configuration of `model_type` with every size small that it has."""
     plain = AutoConfig.for_model(model_type)
@@ -161,7 +231,8 @@ def tiny_config(model_type: str, **changes: Any) -> PretrainedConfig:
 def tiny_model(config: PretrainedConfig, seed: int = 0) -> Any:
     """The model with every parameter random, those that begin as zeros or ones too."""
     torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").float().eval()
+    kind = AutoModelForCausalLM if config.model_type in MODEL_TYPES else AutoModelForImageTextToText
+    model = kind.from_config(config, attn_implementation="eager").float().eval()
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.is_floating_point():
@@ -272,17 +343,4 @@ QUICK_TYPES = (
     "xglm",
     "xlnet",
 )
-LARGE = (
-    "blt",
-    "emu3",
-    "gemma3",
-    "gemma4",
-    "gemma4_unified",
-    "got_ocr2",
-    "llama4",
-    "mllama",
-    "phi4_multimodal",
-    "qwen3_5",
-    "qwen3_5_moe",
-    "qwen4_exp",
-)
+LARGE = ("blt", "emu3", "gemma4_unified", "got_ocr2", "mllama", "phi4_multimodal", "qwen3_5_moe", "qwen4_exp")

@@ -11,13 +11,15 @@ from dataclasses import replace
 
 import pytest
 import torch
-from architectures import LARGE, MODEL_TYPES, QUICK_TYPES, VOCABULARY, tiny_config, tiny_model
+from architectures import LARGE, MODEL_TYPES, QUICK_TYPES, VOCABULARY, WRAPPERS, tiny_config, tiny_model, tiny_wrapper
 from peft import get_peft_model
-from transformers import AutoModelForCausalLM
+from safetensors.torch import load_file
+from transformers import AutoConfig
 from transformers.masking_utils import chunked_causal_mask_function, sliding_window_causal_mask_function
 
 from axiom.config import ModelConfig, SamplingConfig, TrainingConfig
 from axiom.learners.probe import _open, _shortened, probe
+from axiom.models import auto_class
 from axiom.models.attention import Segments, Unsupported, attend, layout, mask, reset_rotary
 from axiom.models.merging import Merger, originals, put_in_force
 from axiom.models.proof import QUICK
@@ -38,7 +40,8 @@ def texts(lengths, seed=7):
 
 @functools.lru_cache(maxsize=1)
 def opened(folder):
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    kind = auto_class(AutoConfig.from_pretrained(folder))
+    return kind.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
 
 
 EXAMPLES = list(zip(texts(LENGTHS), STARTS, strict=True))
@@ -68,7 +71,7 @@ def own_logits(model, ids):
 
 def peft_gradients(model, training, examples):
     """Loss and gradients by peft and the model's own code, one text at a time."""
-    adapted = randomised(get_peft_model(model, lora_config(training))).eval()
+    adapted = randomised(get_peft_model(model, lora_config(training, model))).eval()
     count, total = sum(len(ids) - start for ids, start in examples), 0.0
     for ids, start in examples:
         losses = torch.nn.functional.cross_entropy(
@@ -112,7 +115,7 @@ def agrees_when_saved(folder, trainable, out, training=TRAINING):
         merged = own_logits(sampler, ids)
         put_in_force(sampler, merger, None)
         assert torch.equal(own_logits(sampler, ids), before), "the base weights come back"
-        expected = own_logits(randomised(get_peft_model(sampler, lora_config(training))).eval(), ids)
+        expected = own_logits(randomised(get_peft_model(sampler, lora_config(training, sampler))).eval(), ids)
     again = adapt(fresh(folder), training)
     assert load_factors(again, out) is None
     for (name, weight), saved in zip(trained(again).items(), trained(trainable.adapted).values(), strict=True):
@@ -167,8 +170,18 @@ def test_a_model_is_trained_and_sampled_as_by_its_own_code_or_refused(model_type
     holds(model_type, tmp_path)
 
 
+@pytest.mark.parametrize("model_type", WRAPPERS)
+def test_a_language_model_inside_a_model_of_images_is_one(model_type, tmp_path):
+    tiny_model(tiny_wrapper(model_type)).save_pretrained(tmp_path / "model")
+    path, way = lawful(tmp_path)
+    assert path is not None
+    assert way is not None
+    names = load_file(tmp_path / "adapter/adapter_model.safetensors")
+    assert not [name for name in names if "vision" in name or "router" in name]
+
+
 @pytest.mark.long
-@pytest.mark.parametrize("model_type", [name for name in MODEL_TYPES if name not in (*QUICK_TYPES, *LARGE)])
+@pytest.mark.parametrize("model_type", [name for name in MODEL_TYPES if name not in (*QUICK_TYPES, *WRAPPERS, *LARGE)])
 def test_the_same_of_what_else_transformers_has(model_type, tmp_path):
     try:
         tiny_config(model_type)

@@ -141,7 +141,7 @@ def _sft(loaded: Any, tokenizer: Any, examples: Sequence[Example], config: Train
             model=loaded,
             args=settings,
             train_dataset=rows,
-            peft_config=_lora(config),
+            peft_config=_lora(config, loaded),
             processing_class=tokenizer,
         )
         trainer.train()
@@ -150,13 +150,14 @@ def _sft(loaded: Any, tokenizer: Any, examples: Sequence[Example], config: Train
 def _peft_model(model: ModelConfig, config: TrainingConfig) -> Any:
     from peft import get_peft_model
 
-    return get_peft_model(load_model(model), _lora(config)).train()
+    base = load_model(model)
+    return get_peft_model(base, _lora(config, base)).train()
 
 
-def _lora(config: TrainingConfig) -> Any:
+def _lora(config: TrainingConfig, base: Any) -> Any:
     from axiom.training.lora import lora_config
 
-    return lora_config(config)
+    return lora_config(config, base)
 
 
 def _tokens(model: ModelConfig, examples: Sequence[Example]) -> int:

@@ -6,7 +6,16 @@ from typing import Any
 
 from axiom.config import ExperimentConfig, ModelConfig, TrainingConfig
 from axiom.errors import ConfigError
-from axiom.models import check_adapter, load_tokenizer, opening, read_settings, resolve_model, stop_tokens, weight_files
+from axiom.models import (
+    auto_class,
+    check_adapter,
+    load_tokenizer,
+    opening,
+    read_settings,
+    resolve_model,
+    stop_tokens,
+    weight_files,
+)
 from axiom.models.proof import Proof, prove
 from axiom.sampling import choose_engine
 from axiom.sampling.prompts import Template, make_template
@@ -105,12 +114,12 @@ def _check_numbers(files: list[Path], path: str, names: set[str]) -> None:
 def _skeleton(folder: Path, path: str) -> Any:
     """The model without its weights."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig
 
     remedy = "set model.path to a causal language model that this release of transformers knows"
     with opening(f"model.path = {path!r}", remedy), torch.device("meta"):
         settings = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        return AutoModelForCausalLM.from_config(settings, trust_remote_code=False)
+        return auto_class(settings).from_config(settings, trust_remote_code=False)
 
 
 def _check_vocabulary(path: str, tokenizer: Any, size: int) -> None:

@@ -86,11 +86,13 @@ def load_model(config: ModelConfig) -> Any:
     Raises ConfigError where the folder cannot be opened, and where its weights are not those that the model has:
     transformers would draw the missing ones at random.
     """
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig
 
+    folder = resolve_model(config.path)
     with opening(f"model.path = {config.path!r}", "choose another"):
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            resolve_model(config.path), dtype=resolve_dtype(config), trust_remote_code=False, output_loading_info=True
+        settings = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        loaded: Any = auto_class(settings).from_pretrained(
+            folder, dtype=resolve_dtype(config), trust_remote_code=False, output_loading_info=True
         )
         model, info = loaded
     for kind, says in (("missing_keys", "lacks the weight"), ("unexpected_keys", "has a weight that goes nowhere,")):
@@ -101,6 +103,18 @@ def load_model(config: ModelConfig) -> Any:
                 f"{type(model).__name__}; set model.path to a causal language model whose config.json fits its weights"
             )
     return model.to(resolve_device(config)).eval()
+
+
+def auto_class(settings: Any) -> Any:
+    """What opens a model with these settings: a causal language model, or one inside a model of images and texts."""
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CAUSAL_LM_MAPPING,
+        MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+    )
+
+    wraps = type(settings) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING and type(settings) not in MODEL_FOR_CAUSAL_LM_MAPPING
+    return AutoModelForImageTextToText if wraps else AutoModelForCausalLM
 
 
 def load_tokenizer(config: ModelConfig) -> Any:

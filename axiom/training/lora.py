@@ -13,6 +13,7 @@ from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dic
 from peft.tuners.lora import LoraLayer
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from transformers.pytorch_utils import Conv1D
 
 from axiom.config import ModelConfig, TrainingConfig
 from axiom.errors import ConfigError
@@ -125,7 +126,7 @@ def opened(model: ModelConfig, config: TrainingConfig, kept: Kept) -> Trainable:
 def adapt(base: Any, config: TrainingConfig) -> PeftModel:
     """The model with peft's layers, all its own code, and no dropout but the adapter's."""
     base.set_attn_implementation("eager")
-    adapted = get_peft_model(base, lora_config(config), adapter_name=ADAPTER).eval()
+    adapted = get_peft_model(base, lora_config(config, base), adapter_name=ADAPTER).eval()
     for layer in adapted.modules():
         if isinstance(layer, LoraLayer):
             layer.lora_dropout.train()
@@ -163,7 +164,7 @@ def start_anew(adapted: PeftModel, seed: int) -> None:
 
 def check_continues(adapter: Path, config: TrainingConfig, base: Any) -> None:
     """Raise ConfigError unless training can go on with `adapter` on the model `base`, which needs no weights for it."""
-    adapted = get_peft_model(base, lora_config(config), adapter_name=ADAPTER)
+    adapted = get_peft_model(base, lora_config(config, base), adapter_name=ADAPTER)
     _check_settings(adapter, config, adapted)
     with safe_open(adapter / WEIGHTS, "np") as file:
         foreign = _factors(adapted).keys() ^ set(file.keys())
@@ -195,10 +196,22 @@ def _check_settings(adapter: Path, config: TrainingConfig, adapted: PeftModel) -
             )
 
 
-def lora_config(config: TrainingConfig) -> LoraConfig:
-    """Peft's settings for `config`."""
+def lora_config(config: TrainingConfig, base: Any) -> LoraConfig:
+    """Peft's settings for `config` on the model `base`.
+
+    "all-linear" are the linear layers of the language model: not those of a tower of images, which no text reaches, and
+    not the routers of experts that are a kind of linear layer and return more than its product.
+    """
     targets = config.target_modules if isinstance(config.target_modules, str) else list(config.target_modules)
+    wrapped = base.config.get_text_config() is not base.config
+    language = set((base.get_decoder() if wrapped else base).modules())
+    left_out = [
+        name
+        for name, layer in base.named_modules()
+        if isinstance(layer, torch.nn.Linear | Conv1D) and (layer not in language or "Router" in type(layer).__name__)
+    ]
     return LoraConfig(
+        exclude_modules=(left_out or None) if isinstance(targets, str) else None,
         r=config.lora_r,
         lora_alpha=config.lora_alpha,
         lora_dropout=config.lora_dropout,
