@@ -64,7 +64,7 @@ def _named(family: list[str] | None) -> list[str]:
 
 def _bounds(text: str) -> tuple[int, int]:
     low, _, high = text.partition(":")
-    if not (low.isdigit() and (high or low).isdigit() and 1 <= int(low) <= int(high or low) <= 10):
+    if not (low.isdecimal() and (high or low).isdecimal() and 1 <= int(low) <= int(high or low) <= 10):
         raise ConfigError(f"--difficulty {text!r} is not LOW:HIGH within 1:10; write 3:7 or 5")
     return int(low), int(high or low)
 

@@ -285,7 +285,7 @@ def _pilot_runs(path: Path, root: str) -> list[tuple[str, int, float, float]]:
 
 def _shard(text: str) -> tuple[int, int]:
     part, _, parts = text.partition("/")
-    if not (part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts)):
+    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
         raise ConfigError(f"--shard {text!r} must be I/N with 1 <= I <= N, such as 2/4")
     return int(part), int(parts)
 

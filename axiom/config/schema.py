@@ -514,15 +514,22 @@ def override(config: ExperimentConfig, overrides: Sequence[str] = (), /, **top: 
 
 
 def _changed(tree: dict[str, Any], overrides: Sequence[str], top: Mapping[str, Any]) -> dict[str, Any]:
-    for text in overrides:
-        key, sep, value = text.partition("=")
-        if not sep:
-            raise ConfigError(f"--set {_masked(repr(text))} has no '='; write --set section.key=value")
-        _assign(tree, key.strip(), _parse(value.strip()))
-    for key, value in top.items():
-        if value is not None:
-            _assign(tree, key, value)
+    given = [_setting(text) for text in overrides] + [(key, value) for key, value in top.items() if value is not None]
+    known: dict[str, Any] = {}
+    for key, value in given:
+        if known.setdefault(key, value) != value:
+            raise ConfigError(
+                f"{_masked(key)} is set twice, to {_shown(known[key])} and to {_shown(value)}; leave one out"
+            )
+        _assign(tree, key, value)
     return tree
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    key, sep, value = text.partition("=")
+    if not sep:
+        raise ConfigError(f"--set {_masked(repr(text))} has no '='; write --set section.key=value")
+    return key.strip(), _parse(value.strip())
 
 
 def build_config(tree: Mapping[str, Any]) -> ExperimentConfig:
@@ -589,9 +596,10 @@ def _read_preset(path: Path) -> dict[str, Any]:
 
 def _parse(text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        tree = tomllib.loads(f"value = {text}")
     except (tomllib.TOMLDecodeError, ValueError, RecursionError):
         return text
+    return tree["value"] if len(tree) == 1 else text  # more than one line is more than one value
 
 
 def _assign(tree: dict[str, Any], dotted: str, value: Any, kind: type[BaseModel] | None = ExperimentConfig) -> None:

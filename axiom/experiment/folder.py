@@ -80,6 +80,7 @@ class Experiment:
         """
         experiment = cls(root, checked(ExperimentConfig, config))
         experiment.folder.check_writable()
+        experiment._check_capitals()
         experiment.check_record()
         return experiment
 
@@ -99,6 +100,16 @@ class Experiment:
             return cls(root, stored_config(_read_record(folder)["config"]))
         except (KeyError, TypeError, ConfigError) as error:
             raise _damaged(folder, error) from None
+
+    def _check_capitals(self) -> None:
+        """Raise ConfigError for a new name that is another's but for capitals: on many disks both are one folder."""
+        name, names = self.config.name, Folder(self.root).names()
+        near = [other for other in names if other.casefold() == name.casefold()]
+        if near and name not in names:
+            raise ConfigError(
+                f"experiment {name!r} differs from {near[0]!r} in capitals alone, and on many disks both are one "
+                f"folder; choose another name with --experiment"
+            )
 
     def check_record(self) -> None:
         """Raise ConfigError when the name belongs to an experiment on disk that computes something else."""
@@ -288,7 +299,7 @@ def differences(old: ExperimentConfig, new: ExperimentConfig) -> dict[str, tuple
 def _read_record(folder: Folder) -> dict[str, Any]:
     try:
         record = json.loads(folder.read_bytes(RECORD))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _damaged(folder, error) from None
     return record
 

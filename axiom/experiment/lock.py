@@ -74,13 +74,16 @@ def holder(folder: Path) -> Holder | None:
 
 
 def read_note(folder: Path) -> Holder | None:
-    """Who wrote the note, alive or not. Notes of before they were JSON are read as well."""
+    """Who wrote the note, alive or not; None where it is missing or damaged. Notes that are no JSON are older."""
     try:
         text = (folder / NOTE).read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, UnicodeDecodeError):
         return None
     old = _OLD_NOTE.fullmatch(text)
-    return Holder(int(old[1]), old[2], old[3]) if old else Holder(**json.loads(text))
+    try:
+        return Holder(int(old[1]), old[2], old[3]) if old else Holder(**json.loads(text))
+    except (ValueError, TypeError, RecursionError):
+        return None
 
 
 def _write_note(note: Path) -> None:

@@ -175,6 +175,8 @@ def _from_numpy(path: Path) -> list[Row]:
 def _from_json(text: str) -> list[Row]:
     try:
         found = json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     except ValueError:
         found = [json.loads(line) for line in text.splitlines() if line.strip()]
     rows = _records(found)

@@ -151,7 +151,7 @@ def read_settings(file: Path) -> dict[str, Any]:
     """The JSON object in `file`. Raises ConfigError where it holds none."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{str(file)!r} cannot be read as JSON ({error}); correct it") from None
     if not isinstance(found, dict):
         raise ConfigError(f"{str(file)!r} holds a {type(found).__name__}, not settings by name; correct it")

@@ -82,7 +82,7 @@ def read_figures(path: Path) -> dict[str, list[float]]:
     try:
         runs = json.loads(file.read_text(encoding="utf-8"))["runs"]
         return differences([(run["arm"], run["seed"], run["time"], run["horizon"]) for run in runs])
-    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ConfigError(
             f"pilot {str(path)!r} cannot be read ({type(error).__name__}); name a study's TOML file or a folder that "
             f"`axiom compare --out` wrote"
