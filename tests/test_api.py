@@ -57,7 +57,7 @@ def test_the_public_names_and_signatures_are_pinned():
 
 def test_a_type_checker_sees_the_names_that_are_there():
     tree = ast.parse((ROOT / "axiom/__init__.py").read_text())
-    [block] = [node for node in tree.body if isinstance(node, ast.If)]
+    block = next(node for node in tree.body if isinstance(node, ast.If))
     seen = {alias.name: node.module for node in block.body for alias in node.names}
     assert set(seen) == set(axiom.__all__)
     for name, module in seen.items():

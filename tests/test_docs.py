@@ -103,6 +103,14 @@ def test_every_link_leads_somewhere(document):
         assert (ROOT / target).exists(), f"{name_of(document)}: {target}"
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_every_path_of_the_repository_that_is_named_exists(document):
+    for path in re.findall(
+        r"`((?:axiom|flows|tasks|tests|docs|deployments|artifacts)/[\w./*-]+)`", document.read_text()
+    ):
+        assert list(ROOT.glob(path.rstrip("/"))), f"{name_of(document)}: {path}"
+
+
 WITH_PYTHON = [path for path in DOCUMENTS if re.search(r"^```py", path.read_text(), re.MULTILINE)]
 
 

@@ -79,6 +79,19 @@ def test_the_checkout_cannot_be_imported(elsewhere, python):
         assert elsewhere("python", "-c", f"import importlib.util as i; print(i.find_spec({name!r}))") == "None\n"
 
 
+def test_a_type_checker_sees_the_types_of_the_installed_package(python, tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        'import axiom\nreveal_type(axiom.Experiment.open("a", "b").frame("metrics"))\n'
+        "reveal_type(axiom.verify([])[0].cases_passed)\naxiom.nosuch\n"
+    )
+    mypy = [sys.executable, "-m", "mypy", "--config-file=", "--python-executable", str(python)]
+    said = subprocess.run([*mypy, str(program)], cwd=tmp_path, text=True, capture_output=True).stdout
+    assert 'Revealed type is "polars.dataframe.frame.DataFrame"' in said
+    assert 'Revealed type is "int"' in said
+    assert 'Module has no attribute "nosuch"' in said
+
+
 def test_presets_problems_and_a_run_by_the_name_of_a_preset(elsewhere, tmp_path):
     listed = elsewhere("axiom", "presets")
     assert all(name in listed for name in ("quickstart", "h1-modular", "prefect.yaml", "axiom-worker@.service"))
