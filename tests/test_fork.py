@@ -176,5 +176,5 @@ def test_a_fork_of_before_settings_were_recorded_opens_and_says_what_it_lacks(pa
     (tmp_path / "child/experiment.json").write_text(json.dumps(record))
     old = Experiment.open(child.root, "child")
     assert old.inherited == 2
-    with pytest.raises(DataError, match="fork 'parent' anew"):
+    with pytest.raises(DataError, match="fork 'parent' again"):
         old.made_with(1)

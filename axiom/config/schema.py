@@ -514,13 +514,13 @@ def override(config: ExperimentConfig, overrides: Sequence[str] = (), /, **top: 
 
 
 def _changed(tree: dict[str, Any], overrides: Sequence[str], top: Mapping[str, Any]) -> dict[str, Any]:
-    given = [_setting(text) for text in overrides] + [(key, value) for key, value in top.items() if value is not None]
-    known: dict[str, Any] = {}
-    for key, value in given:
-        if known.setdefault(key, value) != value:
+    given: dict[str, Any] = {}
+    for key, value in map(_setting, overrides):
+        if given.setdefault(key, value) != value:
             raise ConfigError(
-                f"{_masked(key)} is set twice, to {_shown(known[key])} and to {_shown(value)}; leave one out"
+                f"--set gives {_masked(key)} twice, as {_shown(given[key])} and as {_shown(value)}; leave one out"
             )
+    for key, value in {**given, **{key: value for key, value in top.items() if value is not None}}.items():
         _assign(tree, key, value)
     return tree
 
