@@ -5,6 +5,7 @@ import importlib.util
 import os
 import re
 import resource
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -210,6 +211,27 @@ def test_a_slow_engine_lives_and_a_hung_one_is_replaced(engine, prompts, monkeyp
     assert len(texts(engine, ask(prompts[:1], limit=4))) == 1
     assert engine.engines[0].process.pid != pid
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_sampling_stops_at_the_token_by_which_only_the_template_ends_a_turn(engine, prompts, tmp_path):
+    engine.use(BASE)
+    (whole,) = engine.sample(ask(prompts[:1]), traced=1)
+    drawn = whole.traces[0].tokens
+    end = next(token for token in drawn[3:] if token not in drawn[:3] and token not in engine.stops)
+    shutil.copytree(engine.directory, tmp_path / "model")
+    tokenizer = load_tokenizer(MODEL)
+    mark = tokenizer.convert_ids_to_tokens(end)
+    tokenizer.add_special_tokens({"additional_special_tokens": [mark]})
+    tokenizer.chat_template = "{% for m in messages %}{{ m.content }}" + mark + "{% endfor %}"
+    tokenizer.save_pretrained(tmp_path / "model")
+    model = MODEL.model_copy(update={"path": str(tmp_path / "model")})
+    learner = LanguageLearner(ExperimentConfig(model=model, sampling=SAMPLING))
+    try:
+        (stopped,) = learner.sampler.sample(ask(prompts[:1]))
+    finally:
+        learner.close()
+    assert stopped.finish_reason == "stop"
+    assert stopped.token_count == drawn.index(end) + 1
 
 
 def test_an_adapter_of_too_high_a_rank_is_refused(engine, prompts, tmp_path):

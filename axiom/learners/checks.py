@@ -6,6 +6,7 @@ from typing import Any
 
 from axiom.config import ExperimentConfig, ModelConfig, TrainingConfig
 from axiom.errors import ConfigError
+from axiom.learners.engine import check_engine
 from axiom.models import (
     auto_class,
     check_adapter,
@@ -38,6 +39,8 @@ def check_model(config: ExperimentConfig) -> None:
         _check_parts(Path(config.model.adapter), skeleton, vllm, config.training)
     for proof in proofs(config):
         proof.checked()
+    if vllm:
+        check_engine(config, skeleton)
 
 
 def proofs(config: ExperimentConfig) -> list[Proof]:

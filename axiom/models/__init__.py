@@ -19,6 +19,7 @@ from axiom.models.weights import (
     stop_tokens,
     weight_bytes,
     weight_files,
+    weight_names,
 )
 
 __all__ = [
@@ -40,4 +41,5 @@ __all__ = [
     "stop_tokens",
     "weight_bytes",
     "weight_files",
+    "weight_names",
 ]

@@ -188,6 +188,17 @@ def weight_files(model: Path) -> list[Path]:
     return []
 
 
+def weight_names(model: Path) -> set[str]:
+    """The names of the weights in the safetensors files of the directory `model`."""
+    from safetensors import safe_open
+
+    names: set[str] = set()
+    for path in weight_files(model):
+        with safe_open(path, "np") as file:
+            names |= set(file.keys())
+    return names
+
+
 def weight_bytes(model: Path) -> int:
     """What the weights in the directory `model` take."""
     return sum(file.stat().st_size for file in weight_files(model))
@@ -258,7 +269,7 @@ def _downloaded(name: str, local_files_only: bool) -> Path:
 
     patterns = ["*.json", "*.safetensors", "*.txt", "*.jinja", "*.model", "tokenizer*"]
     folder = Path(snapshot_download(name, allow_patterns=patterns, local_files_only=local_files_only))
-    if any(folder.glob("*.safetensors")):
+    if any(file.suffix == ".safetensors" for file in weight_files(folder)):
         return folder
     patterns.append("pytorch_model*.bin")
     return Path(snapshot_download(name, allow_patterns=patterns, local_files_only=local_files_only))
