@@ -66,13 +66,14 @@ def train(
         )
 
     inputs = {"gold": gold, **({"previous": previous} if previous else {})}
-    return experiment.stages.run(
-        "adapter",
-        iteration_folder(iteration),
-        settings=experiment.settings("seed", "model", "prompts", "training", "modular")
-        | {"paused": paused, "steps": steps},
-        version=VERSIONS["adapter"],
-        inputs=inputs,
-        work=work,
-        need_files=files,
-    )
+    with run.fresh_engine_on_failure():
+        return experiment.stages.run(
+            "adapter",
+            iteration_folder(iteration),
+            settings=experiment.settings("seed", "model", "prompts", "training", "modular")
+            | {"paused": paused, "steps": steps},
+            version=VERSIONS["adapter"],
+            inputs=inputs,
+            work=work,
+            need_files=files,
+        )

@@ -121,6 +121,13 @@ def test_a_yoked_draw_reaches_the_gold_that_replay_reaches_and_says_so(name):
     assert [row.reason for row in gold if row.problem_id == TRAIN[0].problem_id] == [name.partition("_")[0]]
 
 
+def test_a_yoked_draw_of_samples_is_a_lot_as_well():
+    """Of seven samples of one problem each has the same chance to be the one that the quota asks for."""
+    counts = drawn("random_accept", dataclasses.replace(programs(*SEVEN), quota=Quota(1, 1, 1)))
+    assert set(counts) == set(SEVEN)
+    assert all(0.6 * 400 / 7 < count < 1.4 * 400 / 7 for count in counts.values()), counts
+
+
 def test_a_problem_s_programs_are_drawn_in_turn():
     """Each once before any comes again."""
     assert [row.sample_id for row in draw(pool([3]), Quota(1, 5, 0), 0)] == ["0.0", "0.1", "0.2", "0.0", "0.1"]
