@@ -260,9 +260,9 @@ def _show_plan(config: "StudyConfig", pilot: Path | None, root: str) -> None:
         title = f"Power to find that {plan.other} differs from expert_iteration; differences in {plan.unit}"
         console.print(as_table(title, *power.rows(plan)))
     console.print(
-        f"Each test is at {plan.alpha:.4g}, the first of Holm's steps over {config.comparisons} "
-        f"comparison{'s' if config.comparisons > 1 else ''}, which fewer than {plan.fewest} seeds cannot reach; the "
-        f"study has {config.seeds}.",
+        f"The level of each test is {plan.alpha:.4g}, that of Holm's first step over {config.comparisons} "
+        f"comparison{'s' if config.comparisons > 1 else ''}; fewer than {plan.fewest} seeds cannot reach it. The study has "
+        f"{config.seeds} seeds.",
         highlight=False,
         soft_wrap=True,
     )

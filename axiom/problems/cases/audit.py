@@ -1,4 +1,4 @@
-"""What the hidden cases let through: planted cheats that must fail, planted valid forms that must pass.
+"""What the hidden cases let through: planted wrong programs that must fail, planted valid forms that must pass.
 
 Cheats are the best constant, a table of the shown cases, and mutants of the reference solution, one edit each:
 comparison, constant, operator or operands changed, a branch or a condition dropped. A mutant that answers
