@@ -118,4 +118,5 @@ def online_sentence(trials: Sequence[Trial]) -> str:
     """What the online alarm did over whole runs."""
     false = _mean([t.alarm for t in trials if t.jump is None])
     real = _mean([t.alarm for t in trials if t.jump is not None])
-    return f"online: an alarm is in force at the end of {false:.2%} of runs without a lasting jump, {real:.1%} with one"
+    shares = f"{false:.2%} of runs without a lasting jump and of {real:.1%} with one"
+    return f"online: an alarm is in force at the end of {shares}"

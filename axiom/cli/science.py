@@ -261,8 +261,8 @@ def _show_plan(config: "StudyConfig", pilot: Path | None, root: str) -> None:
         console.print(as_table(title, *power.rows(plan)))
     console.print(
         f"The level of each test is {plan.alpha:.4g}, that of Holm's first step over {config.comparisons} "
-        f"comparison{'s' if config.comparisons > 1 else ''}; fewer than {plan.fewest} seeds cannot reach it. The study has "
-        f"{config.seeds} seeds.",
+        f"comparison{'s' if config.comparisons > 1 else ''}; fewer than {plan.fewest} seeds cannot reach it. The "
+        f"study has {config.seeds} seeds.",
         highlight=False,
         soft_wrap=True,
     )
