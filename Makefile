@@ -42,8 +42,9 @@ docs: venv
 test-fast: venv
 	$(PY) -m pytest -m "not slow and not long"
 
+# A real model uses every core; the quick tests' tiny ones do not
 test-slow: venv .venv/.vllm
-	$(PY) -m pytest -m "slow and not long"
+	OMP_NUM_THREADS=$$(nproc) $(PY) -m pytest -m "slow and not long"
 
 # A real Prefect server and worker; part of `make test`
 test-server: venv

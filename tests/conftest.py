@@ -1,6 +1,9 @@
 """What several test modules share."""
 
+import os
 import sys
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # models of the quick tests are tiny: a second thread only waits
 
 import pytest
 
