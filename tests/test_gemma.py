@@ -131,9 +131,9 @@ def test_the_preset_s_problems_are_asked_judged_and_counted(tmp_path):
     config = load_config(PRESET, **few, **{"model.device": "cpu", "model.dtype": "float32", "iterations": 0})
     with running(Experiment.create(str(tmp_path), config)) as run:
         problems = generate.fn(run)
-        with run.ahead("eval") as ahead:
-            samples = sample.fn(run, problems, None, "eval", ahead, iteration=0)
-            verdicts = verify.fn(run, problems, samples, "eval", ahead, iteration=0)
+        with run.streaming("eval") as stream:
+            samples = sample.fn(run, problems, None, "eval", stream, iteration=0)
+            verdicts = verify.fn(run, problems, samples, "eval", stream, iteration=0)
         evaluation = evaluate_policy.fn(run, problems, samples, verdicts, iteration=0)
         judged = run.experiment.stages.read(verdicts.folder, "eval_verdicts", Verdict)
         counted = run.experiment.stages.read(evaluation.folder, "evaluation", Evaluation)
