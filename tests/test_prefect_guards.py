@@ -64,10 +64,10 @@ def test_a_second_run_that_queues_says_whom_it_waits_for_and_begins_when_that_on
         waited.set()
 
     def end_the_other():
-        waited.wait()
+        waited.wait(20)  # where nothing is said, the other ends all the same
         other.kill()
 
-    threading.Thread(target=end_the_other).start()
+    threading.Thread(target=end_the_other, daemon=True).start()
     with listen(hear), ExitStack() as stack:
         run = operation._lock(stack, experiment, Operation(overlap="queue"))
         assert run.config == experiment.config

@@ -74,7 +74,7 @@ def test_a_model_without_a_chat_template_gets_the_plain_one_and_is_told_so():
     assert template.name == "plain"
     assert "no chat template" in template.description
     assert make_template(PromptsConfig(), tokenizer(chat_template=CHATML)).name == "chat"
-    with pytest.raises(ConfigError, match="plain"):
+    with pytest.raises(ConfigError, match=r"= 'chat', but the model has no chat template; set .* = 'plain'"):
         make_template(PromptsConfig(template="chat"), tokenizer())
 
 
@@ -150,6 +150,32 @@ def test_training_ends_with_eos_where_the_template_has_no_token_for_it():
     assert make_template(PromptsConfig(), words).turn_end == words.eos_token_id
 
 
+@pytest.mark.parametrize(
+    ("end", "token"),
+    [
+        ("{% if m.role == 'assistant' %}{{ '<|im_end|>' }}{% endif %}", "<|im_end|>"),
+        ("{% if m.role == 'user' %}{{ '<|im_end|>' }}{% endif %}", "<eos>"),
+        ("", "<eos>"),
+    ],
+)
+def test_the_end_of_a_turn_is_what_stands_behind_the_assistant_s_text_alone(end, token):
+    """Neither what ends the user's turn nor what begins the next one."""
+    turns = "{% for m in messages %}{{ m.content }}" + end + "{% endfor %}"
+    asks = turns + "{% if add_generation_prompt %}{{ '<|im_start|>' }}{% endif %}"
+    words = tokenizer(chat_template=asks)
+    assert make_template(PromptsConfig(), words).turn_end == words.convert_tokens_to_ids(token)
+
+
+def test_a_special_token_that_the_tokenizer_lists_only_among_the_added_ones_ends_a_turn():
+    from tokenizers import AddedToken
+
+    words = tokenizer(chat_template=CHATML.replace("<|im_end|>", "<end_of_turn>"))
+    words.add_tokens([AddedToken("<end_of_turn>", special=True)])
+    number = words.convert_tokens_to_ids("<end_of_turn>")
+    assert number not in words.all_special_ids
+    assert make_template(PromptsConfig(), words).turn_end == number
+
+
 def test_a_beginning_token_stands_before_a_plain_prompt_where_the_tokenizer_adds_one():
     with_bos = tokenizer(bos="<|im_start|>")
     assert bos_text(with_bos) == "<|im_start|>"
@@ -172,6 +198,7 @@ def test_the_digest_follows_the_text_of_the_file(tmp_path):
     file = tmp_path / "t.jinja"
     file.write_text("a")
     first = digest(PromptsConfig(template=str(file)))
+    assert len(first) == 16
     file.write_text("b")
     assert digest(PromptsConfig(template=str(file))) != first
     assert digest(PromptsConfig(template="plain")) == ""
