@@ -63,7 +63,7 @@ def interruptible(going_on: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         errors.print(
-            f"interrupted; finished stages are kept, and {going_on} goes on from there", highlight=False, markup=False
+            f"interrupted; what is finished is kept, and {going_on} goes on from there", highlight=False, markup=False
         )
         raise typer.Exit(INTERRUPTED) from None
     except RuntimeError as error:
