@@ -464,7 +464,7 @@ class ExperimentConfig(Section):
     seed: Count = 0
     """Root seed of every random stream."""
     iterations: Annotated[int, Field(ge=0, le=100_000)] = 100
-    """Number of iterations after the evaluation of the base model."""
+    """Rounds of expert iteration after the evaluation of the base model."""
     checkpoint_every: Positive = 10
     """Keep the adapter of every N-th iteration; of the others, only the two newest."""
     problems: ProblemsConfig = ProblemsConfig()
