@@ -115,6 +115,7 @@ SIZES: dict[str, Any] = {
     "eos_token_id": 2,
 }
 HYBRID = ["linear_attention", "full_attention", "linear_attention", "full_attention"]
+MIXED = ["sliding_attention", "full_attention"]
 PARTICULAR: dict[str, dict[str, Any]] = {
     "dbrx": {
         "attn_config": {"kv_n_heads": 2, "rope_theta": 1e4, "clip_qkv": 2.0},
@@ -210,8 +211,9 @@ def tiny_wrapper(model_type: str) -> PretrainedConfig:
     parts = {name: getattr(plain, name) for name in plain.sub_configs if getattr(plain, name, None) is not None}
     sizes = {name: named(part, SIZES if "text" in name else OF_IMAGES) for name, part in parts.items()}
     sizes["text_config"] |= PARTICULAR.get(parts["text_config"].model_type, {}) | OF_TEXT.get(model_type, {})
-    if "layer_types" in parts["text_config"].to_dict():
-        sizes["text_config"].setdefault("layer_types", None)
+    kinds = getattr(parts["text_config"], "layer_types", None) or ()
+    if kinds:
+        sizes["text_config"].setdefault("layer_types", MIXED if "sliding_attention" in kinds else None)
     outer = named(plain, WRAPPED)
     outer.pop("model_type")
     return AutoConfig.for_model(model_type, **outer, **sizes)
@@ -225,7 +227,10 @@ def tiny_config(model_type: str, **changes: Any) -> PretrainedConfig:
     if "kv_lora_rank" in names:  # latent attention has as many key heads as query heads
         sizes |= {"num_key_value_heads": 4, "head_dim": 4}
     sizes |= PARTICULAR.get(model_type, {})
-    return AutoConfig.for_model(model_type, **(sizes | changes))
+    config = AutoConfig.for_model(model_type, **(sizes | changes))
+    if "layer_types" not in changes and set(getattr(config, "layer_types", None) or ()) == {"sliding_attention"}:
+        return tiny_config(model_type, **changes, layer_types=MIXED)
+    return config
 
 
 def tiny_model(config: PretrainedConfig, seed: int = 0) -> Any:

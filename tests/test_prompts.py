@@ -138,6 +138,25 @@ def test_a_template_that_refuses_is_one_sentence():
         make_template(PromptsConfig(system="x"), tokenizer(chat_template=refuses))
 
 
+IN_PARTS = (
+    "{% for m in messages %}{{ '<|im_start|>' + m.role + ':' }}{% for part in m.content %}"
+    "{% if part.type == 'text' %}{{ part.text }}{% endif %}{% endfor %}<|im_end|>{% endfor %}"
+)
+
+
+def test_a_template_that_takes_a_message_in_parts_is_given_parts():
+    problem = next(problem for problem in ONE_OF_EACH if problem.kind == "program")
+    prompt = make_template(PromptsConfig(system="Be brief."), tokenizer(chat_template=IN_PARTS)).render(problem)
+    assert "system:Be brief.<|im_end|>" in prompt
+    assert f"user:Write a Python function `{problem.signature}`." in prompt
+
+
+@pytest.mark.parametrize("template", ["hello", "{% for m in messages %}{{ m.role }}{% endfor %}"])
+def test_a_template_that_leaves_the_question_out_is_refused(template):
+    with pytest.raises(ConfigError, match="leaves the question out; set prompts"):
+        make_template(PromptsConfig(), tokenizer(chat_template=template))
+
+
 @pytest.mark.parametrize("ends", ["<|im_end|>", "<eos>"])
 def test_training_ends_a_turn_as_the_template_does(ends):
     words = tokenizer(chat_template=CHATML.replace("<|im_end|>", ends))

@@ -250,22 +250,34 @@ def _chat(config: PromptsConfig, tokenizer: Any) -> Template:
         **config.arguments,
     }
 
-    def chat(turns: list[tuple[str, str]], **settings: bool) -> str:
+    def chat(turns: list[tuple[str, str]], parts: bool, **settings: bool) -> str:
         system = [("system", config.system)] if config.system else []
-        messages = [{"role": role, "content": content} for role, content in system + turns]
+        messages = [
+            {"role": role, "content": [{"type": "text", "text": text}] if parts else text}
+            for role, text in system + turns
+        ]
         try:
-            text: str = tokenizer.apply_chat_template(messages, tokenize=False, **settings, **arguments)
+            rendered: str = tokenizer.apply_chat_template(messages, tokenize=False, **settings, **arguments)
         except (TemplateError, TypeError, ValueError, KeyError) as error:  # whatever a template's own code raises
             raise ConfigError(
                 f"the model's chat template refuses the prompt ({str(error).strip() or type(error).__name__}); "
                 f"change prompts.system or prompts.arguments, or set prompts.template = 'plain'"
             ) from None
-        return text
+        return rendered
+
+    def shows(parts: bool) -> bool:
+        asked = [chat([("user", text)], parts, add_generation_prompt=True) for text in (_MARK, _MARK[::-1])]
+        return asked[0] != asked[1]
+
+    # Templates of models that see images as well take a message in parts, and some show nothing of one that is a text.
+    parts = not shows(parts=False)
+    if parts and not shows(parts=True):
+        raise ConfigError("the model's chat template leaves the question out; set prompts.template = 'plain'")
 
     def render(problem: Problem) -> str:
-        return chat([("user", question(problem))], add_generation_prompt=True)
+        return chat([("user", question(problem))], parts, add_generation_prompt=True)
 
-    whole = chat([("user", _MARK + "?"), ("assistant", _MARK)], add_generation_prompt=False)
+    whole = chat([("user", _MARK + "?"), ("assistant", _MARK)], parts, add_generation_prompt=False)
     end = _turn_end(whole.rpartition(_MARK)[2], tokenizer)
     return Template("chat", "prompting with the model's chat template", render, (), end)
 
