@@ -182,6 +182,26 @@ def test_the_draws_of_a_power_have_the_kernels_law():
     assert (draws**4).mean() == pytest.approx(middle**4 + 6 * (middle * narrow) ** 2 + 3 * narrow**4, rel=0.01)
 
 
+@pytest.mark.parametrize("pairs", [6, 8, 10])
+def test_the_power_of_up_to_ten_pairs_is_that_of_every_sign_pattern(pairs):
+    """The smallest p value there is decides at its own level and at none below; random patterns would not reach it."""
+    d = np.random.default_rng(pairs).normal(0, 0.01, 20)
+    assert power(d, 5.0, alpha=2.0 ** (1 - pairs), pairs=pairs) == 1.0
+    assert power(d, 5.0, alpha=0.99 * 2.0 ** (1 - pairs), pairs=pairs) == 0.0
+
+
+def test_the_power_of_pairs_that_are_all_alike_is_that_of_their_shift():
+    assert power([3.0] * 8, 0.0) == 0.0
+    assert power([3.0] * 8, 1.0) == 1.0
+
+
+@pytest.mark.parametrize("unit", [1e-9, 0.1, 1 / 3, 1e9, 1e15])
+def test_ties_count_as_extreme_whatever_the_unit(unit):
+    """Sums that rounding tears apart are equal all the same."""
+    whole = [1, 2, 3, -6, 4, 5, 7, -3]
+    assert sign_flip([unit * d for d in whole]) == sign_flip(whole)
+
+
 def test_the_shift_goes_the_way_it_says_where_the_differences_lean():
     leaning = np.array([0.0] * 7 + [8.0])
     up, down = (power(leaning, shift, trials=1000) for shift in (3.0, -3.0))
