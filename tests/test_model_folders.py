@@ -8,6 +8,7 @@ import shutil
 import pytest
 import torch
 import transformers
+from architectures import tiny_config, tiny_model
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from tiny_model import make_tiny_model
@@ -350,6 +351,19 @@ def test_an_adapter_that_training_cannot_continue_is_refused_at_the_start(folder
 def test_an_adapter_of_the_same_layers_and_rank_is_continued(folder, tmp_path):
     out = adapter(folder, tmp_path / "adapter", target_modules="all-linear")
     admit(folder, **{"model.adapter": str(out), "training.lora_r": 4, "training.lora_alpha": 8})
+
+
+def rooted(folder, out):
+    return adapter(folder, out, use_rslora=True, target_modules=["down_proj", "q_proj"])
+
+
+def test_an_adapter_that_only_peft_merges_is_read_whole_or_refused(folder, tmp_path):
+    start = {"training.mode": "restart"}
+    admit(folder, **start, **{"model.adapter": str(rooted(folder, tmp_path / "right"))})
+    tiny_model(tiny_config("laguna")).save_pretrained(folder)  # some of whose layers peft looks for under other names
+    assert "has no factors under the names" in refusal(
+        folder, **start, **{"model.adapter": str(rooted(folder, tmp_path / "wrong"))}
+    )
 
 
 def test_texts_beyond_the_table_of_positions_are_refused(folder):

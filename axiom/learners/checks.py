@@ -1,5 +1,6 @@
 """What a model folder, its tokenizer and an adapter must have, checked before a run writes anything."""
 
+import copy
 import re
 from pathlib import Path
 from typing import Any
@@ -211,7 +212,7 @@ def _check_targets(targets: str | tuple[str, ...], skeleton: Any) -> None:
 
 def _check_parts(adapter: Path, skeleton: Any, vllm: bool, training: TrainingConfig) -> None:
     """Every factor of the adapter belongs to a linear layer of the model, and the engine can put it in force."""
-    from axiom.models.merging import special_settings
+    from axiom.models.merging import read_by_peft, special_settings
 
     subject = f"model.adapter = {str(adapter)!r}"
     special = special_settings(adapter)
@@ -223,7 +224,10 @@ def _check_parts(adapter: Path, skeleton: Any, vllm: bool, training: TrainingCon
         if type(settings.get(key)) not in (int, float) or settings[key] <= 0:
             raise ConfigError(f"{subject} has {key} = {settings.get(key)!r} in its settings; correct it")
     layers = _factors(adapter, subject)
-    if not special:
+    if special:
+        with opening(subject, "set model.path to the adapter's base"):
+            read_by_peft(copy.deepcopy(skeleton), adapter)
+    else:
         modules = dict(skeleton.named_modules())
         for name, (rows, columns, rank) in layers.items():
             if rank != settings["r"]:
