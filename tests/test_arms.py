@@ -1,6 +1,7 @@
 """The arms: laws over the registry with small real rows, and the ledger that proves the yoke."""
 
 import dataclasses
+import itertools
 from collections import Counter
 
 import pytest
@@ -16,7 +17,7 @@ from axiom.learners.modular import make_modular_problems
 from axiom.records import Gold, Outcome, Sample, Verdict
 from axiom.seeds import stream
 from axiom.selection.arms import ARMS, Harvest, Quota
-from axiom.selection.yoke import draw
+from axiom.selection.yoke import _exchange, draw
 
 CONFIG = ExperimentConfig(
     model=ModelConfig(kind="modular"),
@@ -126,6 +127,33 @@ def test_a_yoked_draw_of_samples_is_a_lot_as_well():
     counts = drawn("random_accept", dataclasses.replace(programs(*SEVEN), quota=Quota(1, 1, 1)))
     assert set(counts) == set(SEVEN)
     assert all(0.6 * 400 / 7 < count < 1.4 * 400 / 7 for count in counts.values()), counts
+
+
+def test_of_one_length_as_few_rows_as_come_nearest_to_the_budget_are_kept():
+    """Three rows of ten tokens are too many for fifteen, and two are no nearer than one; half a row off they stay."""
+    for budget, rows in ((10, 1), (15, 1), (16, 2), (25, 3), (26, 3), (44, 4)):
+        assert len(draw(pool([1]), Quota(1, 3, 0, budget, 1), 0, [10])) == rows, budget
+    assert len(draw(pool([1]), Quota(1, 3, 0, 10, 2), 0, [10])) == 2, "as many as there are optimizer steps"
+
+
+def test_no_exchange_that_is_left_would_bring_the_tokens_nearer():
+    """Every row against every program of the pool, by trial, on many small draws."""
+    for seed in range(400):
+        rng = stream(seed, "exchanges")
+        names = {place: f"p{rng.randrange(3)}" for place in range(rng.randint(3, 8))}
+        sizes = [rng.randint(1, 30) for _ in names]
+        rows = [rng.randrange(len(names)) for _ in range(rng.randint(2, 4))]
+        most = 2 * -(-len(rows) // len({names[place] for place in rows}))
+        found, left = _exchange(rows, names, sizes, rng.randint(1, 120))
+        assert len({names[place] for place in found}) == len({names[place] for place in rows})
+        for at, new in itertools.product(range(len(found)), names):
+            tried = [*found[:at], new, *found[at + 1 :]]
+            allowed = new == found[at] or (
+                found.count(new) < most
+                and len({names[place] for place in tried}) == len({names[place] for place in found})
+            )
+            nearer = abs(left + sizes[found[at]] - sizes[new]) < abs(left)
+            assert abs(left) < 1 or not (allowed and nearer), (seed, found, at, new)
 
 
 def test_a_problem_s_programs_are_drawn_in_turn():
