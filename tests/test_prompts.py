@@ -203,10 +203,18 @@ def test_a_beginning_token_stands_before_a_plain_prompt_where_the_tokenizer_adds
 
 
 def test_a_template_file_that_is_wrong_is_one_sentence(tmp_path):
-    for text, word in (("{{ description", "not a Jinja"), ("{{ nonsense }}", "nonsense")):
+    wrong = {
+        "{{ description": "not a Jinja",
+        "{{ nonsense }}": "nonsense",
+        "{{ 1 / 0 }}": "cannot be rendered",
+        "{{ title + 1 }}": "cannot be rendered",
+        "": "renders nothing",
+        "{% if kind == 'essay' %}{{ description }}{% endif %}\n": "renders nothing",
+    }
+    for text, word in wrong.items():
         (tmp_path / "t.jinja").write_text(text)
         with pytest.raises(ConfigError, match=word):
-            make_template(PromptsConfig(template=str(tmp_path / "t.jinja")), tokenizer()).render(ONE_OF_EACH[0])
+            make_template(PromptsConfig(template=str(tmp_path / "t.jinja")), tokenizer())
     with pytest.raises(ConfigError, match="cannot be read"):
         make_template(PromptsConfig(template=str(tmp_path / "none.jinja")), tokenizer())
     with pytest.raises(ConfigError, match=r"prompts\.system"):

@@ -21,7 +21,7 @@ from axiom import values
 from axiom.config import PromptsConfig
 from axiom.errors import ConfigError
 from axiom.extraction import extract_code
-from axiom.records import Problem
+from axiom.records import Case, Problem
 
 TOP_LEVEL = (
     "\ndef ",
@@ -300,6 +300,25 @@ def _file_text(path: Path) -> str:
         ) from None
 
 
+_TRIED = Problem(
+    problem_id="-",
+    family="-",
+    variant="-",
+    difficulty=1,
+    split="train",
+    title="Add one",
+    description="Return x plus one.",
+    signature="def add_one(x)",
+    entry_point="add_one",
+    shown=tuple(Case(args=f"[{x}]", expected=f"{x + 1}") for x in range(3)),
+    cases=(),
+    reference_solution="",
+    input_data="",
+    expected_output="",
+)
+"""A problem that a template of the user's is tried on."""
+
+
 def _from_file(path: Path, config: PromptsConfig, tokenizer: Any) -> Template:
     from jinja2 import StrictUndefined, TemplateError
     from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -320,8 +339,12 @@ def _from_file(path: Path, config: PromptsConfig, tokenizer: Any) -> Template:
     def render(problem: Problem) -> str:
         own = {key: getattr(problem, key) for key in ("title", "description", "signature", "entry_point", "kind")}
         try:
-            return source.render(**common, **own, examples=shown(problem), family=problem.family)
-        except TemplateError as error:
+            prompt = source.render(**common, **own, examples=shown(problem), family=problem.family)
+        except (TemplateError, TypeError, ValueError, LookupError, ArithmeticError, RecursionError) as error:
             raise ConfigError(f"prompts.template = {str(path)!r} cannot be rendered: {error}; correct it") from None
+        if not prompt.strip():
+            raise ConfigError(f"prompts.template = {str(path)!r} renders nothing; show {{{{ description }}}} in it")
+        return prompt
 
+    render(_TRIED)  # a mistake in the file is told before the run
     return Template(str(path), f"prompting with the template {path}", render, (), int(tokenizer.eos_token_id))
