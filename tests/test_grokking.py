@@ -269,6 +269,18 @@ def test_a_collapse_after_the_jump_leaves_the_run_memorised():
     assert detect(curve).t_memorise == 0.0
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_a_rise_while_training_still_memorises_hides_no_later_jump(seed):
+    """The first tenth of the rise falls where train accuracy is still climbing, the plateau where it is at 1.0."""
+    at, rng = np.linspace(0, 9900, 100), np.random.default_rng(seed)
+    train = 1 / (1 + np.exp((500 - at) / 100))
+    val = 0.7 * train + 0.28 / (1 + np.exp((5000 - at) / 30))
+    found = detect(Curve.of(at, rng.binomial(500, train) / 500, rng.binomial(500, val) / 500, 500, 500))
+    assert found.kind == "grokking"
+    assert "the gap to train's 1.00 on the plateau" in found.reason
+    assert 4900 < found.t_generalise < 5100
+
+
 def test_the_alarm_is_raised_soon_after_a_jump_and_silent_before():
     raised = alarms(textbook(noise_seed=2))
     assert [row.kind for row in raised] == ["alarm"]

@@ -32,7 +32,23 @@ def check(path):
     assert curve.val_accuracy == pytest.approx(VAL)
 
 
-@pytest.mark.parametrize("clock", ["iteration", "iter", "step", "global_step", "Steps", "_step", "Epoch", "train_step"])
+@pytest.mark.parametrize(
+    "clock",
+    [
+        "iteration",
+        "iter",
+        "step",
+        "global_step",
+        "Steps",
+        "_step",
+        "Epoch",
+        "train_step",
+        "num_steps",
+        "gradient_steps",
+        "optimization_steps",
+        "ep",
+    ],
+)
 @pytest.mark.parametrize("train", ["train_accuracy", "train_acc", "acc", "accuracy", "train/accuracy", "Train Acc (%)"])
 @pytest.mark.parametrize("val", ["val_accuracy", "val_acc", "test_acc", "eval_accuracy", "valid.acc", "testAccuracy"])
 def test_every_usual_header_is_read(tmp_path, clock, train, val):
@@ -246,3 +262,56 @@ def test_detect_reads_them_from_the_command_line(tmp_path, monkeypatch, capsys):
     assert 1400 <= found["t_generalise_low"] <= found["t_generalise"] <= found["t_generalise_high"] <= 1500
     assert [event["kind"] for event in found["online"]] == ["alarm"]
     assert chart.exists()
+
+
+@pytest.mark.parametrize(
+    ("train", "val"),
+    [
+        ("train_set_accuracy", "test_set_accuracy"),
+        ("sparse_categorical_accuracy", "val_sparse_categorical_accuracy"),
+        ("train_binary_accuracy", "val_binary_accuracy"),
+        ("train/MulticlassAccuracy", "val/MulticlassAccuracy"),
+        ("train_acc", "held_out_acc"),
+        ("train_acc", "held-out accuracy"),
+    ],
+)
+def test_the_metrics_of_usual_libraries_are_read(tmp_path, train, val):
+    rows = [{"step": 10 * i, train: i / 40, val: i / 80} for i in range(40)]
+    (tmp_path / "c.json").write_text(json.dumps(rows))
+    found = read_curve(tmp_path / "c.json")
+    assert (found.train_accuracy[8], found.val_accuracy[8]) == (0.2, 0.1)
+
+
+def test_a_logger_s_own_step_gives_way_to_the_trainer_s(tmp_path):
+    lines = ["_step,trainer/global_step,train_acc,val_acc", *(f"{i},{100 * i},{i / 20},{i / 40}" for i in range(20))]
+    (tmp_path / "c.csv").write_text("\n".join(lines))
+    assert read_curve(tmp_path / "c.csv").iteration[3] == 300
+
+
+def test_remarks_above_the_header(tmp_path):
+    lines = ["# made by a script", "# on a Monday", "step,train_acc,val_acc"]
+    lines += [f"{1000 * i},{i / 20},{i / 40}" for i in range(20)]
+    (tmp_path / "c.csv").write_text("\n".join(lines))
+    assert read_curve(tmp_path / "c.csv").iteration[-1] == 19_000
+    (tmp_path / "d.csv").write_text("# step,train_acc,val_acc\n" + "\n".join(f"{i},0.5,0.25" for i in range(20)))
+    assert len(read_curve(tmp_path / "d.csv")) == 20
+
+
+def test_columns_of_splits_beside_the_clock(tmp_path):
+    whole = {"step": list(range(20)), "train": {"acc": [0.5] * 20}, "val": {"acc": [0.25] * 20}}
+    (tmp_path / "c.json").write_text(json.dumps(whole))
+    assert read_curve(tmp_path / "c.json").val_accuracy[0] == 0.25
+
+
+@pytest.mark.parametrize("suffix", ["csv", "json", "jsonl"])
+def test_validation_that_is_measured_more_seldom_is_read_from_every_kind_of_file(tmp_path, suffix):
+    rows = [{"step": 10 * i, "train_acc": i / 600, "val_acc": i / 1200 if i % 10 == 0 else None} for i in range(600)]
+    if suffix == "csv":
+        cells = [",".join("" if cell is None else str(cell) for cell in row.values()) for row in rows]
+        text = "\n".join([",".join(rows[0]), *cells])
+    else:
+        text = json.dumps(rows) if suffix == "json" else "\n".join(map(json.dumps, rows))
+    (tmp_path / f"c.{suffix}").write_text(text)
+    found = read_curve(tmp_path / f"c.{suffix}")
+    assert len(found) == 60
+    assert found.val_accuracy[5] == 50 / 1200

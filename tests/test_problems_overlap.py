@@ -152,13 +152,21 @@ def test_families_that_take_any_value_and_humaneval_are_tried_on_all_others_on_t
     assert tried((program, ("list",)), (other, ("list",))) is related
 
 
-@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), max_size=5), st.integers(0, 3))
-def test_the_summary_adds_up_what_was_tried(counts, unlike):
-    rows = [{"tried": min(pair), "pairs": max(pair), "shared": 0} for pair in counts] + [{"shared": 0}] * unlike
-    tried_ones, pairs = sum(min(pair) for pair in counts), sum(max(pair) for pair in counts)
+COUNTS = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), max_size=5)
+
+
+@given(COUNTS, st.integers(0, 9), st.integers(0, 9))
+def test_the_summary_says_what_was_compared_and_how_much_of_it(counts, calls, questions):
+    rows = [{"tried": min(pair), "pairs": max(pair), "shared": 0} for pair in counts]
+    rows += [{"calls": calls, "shared": 0}, {"questions": questions, "questions_shared": 0}]
+    made = [pair for pair in counts if min(pair)]
+    some, pairs = sum(min(pair) for pair in made), sum(max(pair) for pair in made)
     said = summary(rows)
-    sample = f", a sample of {pairs:,}," if tried_ones < pairs else ""
-    assert f": {tried_ones:,} pairs{sample} in {len(rows)} ordered pairs of splits, of which 0 are shared" in said
+    sample = f", a sample of {pairs:,}," if some < pairs else ""
+    assert (f": {some:,} pairs{sample} in {len(made)} ordered pairs of splits" in said) == bool(made)
+    assert (f"{calls} calls were" in said) == bool(calls)
+    assert (f"{questions} questions were" in said) == bool(questions)
+    assert said.endswith("of which 0 are shared" if made or calls or questions else "nothing to compare")
 
 
 def test_a_question_that_two_splits_ask_is_found_and_counted():

@@ -256,7 +256,13 @@ def _show_plan(config: "StudyConfig", pilot: Path | None, root: str) -> None:
         noise = power.differences(_pilot_runs(pilot, root))
     elif pilot is not None:
         noise = power.read_figures(pilot)
-    for plan in power.plans(config, noise):
+    plans = power.plans(config, noise)
+    if noise is not None:
+        planned = {plan.other for plan in plans} | {"expert_iteration"}
+        for arm in (arm for arm in config.arms if arm not in planned):
+            why = "has fewer than two pairs or pairs that are all alike" if arm in noise else "has no such arm"
+            console.print(f"No power for {arm}: the pilot {why}.", highlight=False, soft_wrap=True)
+    for plan in plans:
         title = f"Power to find that {plan.other} differs from expert_iteration; differences in {plan.unit}"
         console.print(as_table(title, *power.rows(plan)))
     console.print(

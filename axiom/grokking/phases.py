@@ -168,7 +168,7 @@ def _classify(curve: Curve, config: DetectionConfig) -> Phases:
     path = fit_path(at[:end], accuracy[:end], n[:end])
     times = reading_times(path.at)
     rise = Rise(times, path.draw(times))
-    on_plateau = curve.iteration <= np.median(rise.crossing(0.1))
+    on_plateau = curve.iteration <= np.median(rise.crossing(0.5))
     train = float(np.median(curve.train_accuracy[on_plateau]))
     jumps = sudden(rise, curve.iteration, train - config.min_plateau_gap, config.min_step)
     jumped = bool(jumps.mean() >= SURE) and _beats_plain_shapes(path)

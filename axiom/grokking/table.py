@@ -34,6 +34,7 @@ _WORDS = {
     "it": "iteration",
     "steps": "step",
     "epochs": "epoch",
+    "ep": "epoch",
     "acc": "accuracy",
     "acc1": "accuracy",
     "accs": "accuracy",
@@ -52,7 +53,10 @@ _WORDS = {
     "count": "n",
     "size": "n",
 }
-_IGNORED = {"percent", "pct", "global", "mean", "avg", "average", "metrics", "trainer", "top1", "optimizer"}
+_IGNORED = {
+    *("percent", "pct", "global", "mean", "avg", "average", "metrics", "trainer", "top1", "set"),
+    *("optimizer", "optimization", "gradient", "categorical", "sparse", "binary", "multiclass"),
+}
 _SPLITS = {"train", "val", "test"}
 _DECIMAL_COMMA = re.compile(r"0,\d+|\d+,(\d{1,2}|\d{4,})")  # 1,000 may be a thousand
 _RUNS = {"run", "runs", "seed", "experiment", "trial"}
@@ -86,8 +90,9 @@ def read_curve(path: str | Path) -> Curve:
     _refuse_several_runs(rows, names, path)
     joined = _joined(rows, chosen)
     accuracies = (chosen.train_accuracy, chosen.val_accuracy)
-    if len(joined) < len(rows) or not all(name in row for row in rows for name in accuracies):
-        both = [row for row in joined if all(name in row for name in accuracies)]
+    both = [row for row in joined if all(name in row for name in accuracies)]
+    logged_apart = len(joined) < len(rows) or not all(name in row for row in rows for name in accuracies)
+    if logged_apart or 2 * len(both) <= len(joined):  # else a blank is a gap
         if joined and not both:
             raise DataError(
                 f"curve {str(path)!r} has no row with both {accuracies[0]!r} and {accuracies[1]!r}; measure both at "
@@ -113,6 +118,7 @@ def find_columns(names: Sequence[str], source: str) -> Columns:
         for tried in wanted:
             found = [name for name in names if words[name] - _IGNORED == tried]
             found = [name for name in found if name == canonical] or found
+            found = [name for name in found if not name.startswith("_")] or found  # `_step` counts a logger's calls
             if len(found) > 1:
                 quoted = ", ".join(repr(name) for name in found)
                 raise DataError(f"curve {source!r} has {quoted} for {canonical}; keep one of them")
@@ -125,7 +131,7 @@ def find_columns(names: Sequence[str], source: str) -> Columns:
             )
         return None
 
-    clock = pick("iteration", *({word} for word in _CLOCKS), *({word, "train"} for word in _CLOCKS))
+    clock = pick("iteration", *({word} for word in _CLOCKS), *({word, of} for of in ("train", "n") for word in _CLOCKS))
     train = pick("train_accuracy", {"train", "accuracy"}, {"train", "accuracy", "epoch"}, {"accuracy"})
     val = pick("val_accuracy", *({split, "accuracy", *of} for split in ("val", "test") for of in ((), ("epoch",))))
     assert clock is not None
@@ -142,7 +148,7 @@ def _words(name: str) -> set[str]:
     if of_run and _words(tail) & _SPLITS:  # "lively-sun-3 - train/acc", as charts are exported
         return _words(tail)
     parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
-    found = re.findall(r"[a-z0-9]+", parted.lower())
+    found = re.findall(r"[a-z0-9]+", re.sub(r"held[^a-z0-9]?out", "heldout", parted.lower()))
     others = {_WORDS.get(word, word) for word in found if not word.startswith("eval")}
     if others & _SPLITS:  # evaluated on this split: eval_train_accuracy
         return others
@@ -179,7 +185,8 @@ def _from_json(text: str) -> list[Row]:
         raise ValueError("it is nested too deeply") from None
     except ValueError:
         found = [json.loads(line) for line in text.splitlines() if line.strip()]
-    rows = _records(found)
+    whole = _flat(found) if isinstance(found, dict) and any(isinstance(v, list) for v in found.values()) else found
+    rows = _records(whole)  # columns beside columns of a split: {"step": [..], "train": {"acc": [..]}}
     if rows is None and isinstance(found, dict):
         nested = [rows for value in found.values() if (rows := _records(value))]
         rows = max(nested, key=len, default=None)
@@ -220,6 +227,8 @@ def _from_text(text: str) -> Sequence[Row]:
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         return []
+    while len(lines) > 1 and lines[0].startswith("#") and not re.match(r"[\s\"']*[-+.\d]", lines[1]):
+        del lines[0]  # a remark above the header
     header = lines[0].lstrip("# ")
     delimiter = max(DELIMITERS, key=lambda mark: (len(header.split(mark)) > 1 and mark != " ", header.count(mark)))
     spaced = delimiter == " "

@@ -143,6 +143,7 @@ def curves(arms: Arms, split: str, clocks: Sequence[str] = CLOCKS) -> alt.Concat
     mean = runs.group_by("arm", "iteration").agg(
         pl.col("accuracy").mean(), *(pl.col(clock).mean() for clock in clocks if clock != "iteration")
     )
+    mean = mean.sort("arm", "iteration")  # the same runs, the same bytes
     panels = []
     for clock in clocks:
         axes = (
@@ -151,7 +152,7 @@ def curves(arms: Arms, split: str, clocks: Sequence[str] = CLOCKS) -> alt.Concat
             _by_arm(arms),
         )
         thin = alt.Chart(runs).mark_line(opacity=0.15, strokeWidth=1).encode(*axes, detail="seed:N")
-        thick = alt.Chart(mean.sort("iteration")).mark_line(strokeWidth=3).encode(*axes)
+        thick = alt.Chart(mean).mark_line(strokeWidth=3).encode(*axes)
         panels.append(alt.layer(thin, thick).properties(width=WIDTH / 2 + 40, height=HEIGHT / 1.5))
     return alt.concat(*panels, columns=2, title=f"Accuracy on {split}")
 

@@ -93,8 +93,9 @@ class StudyConfig(Section):
             raise ValueError(f"arms = {list(self.arms)} holds an arm twice; leave one out")
         fewest = fewest_pairs(self.alpha, self.comparisons)
         if self.seeds < fewest:
+            others = f"{self.comparisons} arm{'s' if self.comparisons > 1 else ''}"
             raise ValueError(
-                f"seeds = {self.seeds} gives {self.seeds} pairs; with {self.comparisons} arms beside the expert's the "
+                f"seeds = {self.seeds} gives {self.seeds} pairs; with {others} beside the expert's the "
                 f"adjusted p value cannot fall to {self.alpha:.3g} with fewer than {fewest}: set seeds to at least "
                 f"{fewest}, and to the number that `axiom study --plan` shows for the difference you look for"
             )

@@ -43,14 +43,21 @@ def prove_disjoint(splits: Mapping[str, Sequence[Problem]], most_pairs: int = MO
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The proof in a sentence, from its rows."""
-    tried, pairs = (sum(row.get(key, 0) for row in rows) for key in ("tried", "pairs"))
-    sampled = f", a sample of {pairs:,}," if tried < pairs else ""
-    shared = sum(row["shared"] for row in rows)
-    return (
-        f"reference programs of each split were tried on the problems of every other: {tried:,} pairs{sampled} in "
-        f"{len(rows)} ordered pairs of splits, of which {shared} are shared"
-    )
+    """The proof in a sentence, from its rows: what was compared, how much of it, and how much is shared."""
+    said = []
+    programs = [row for row in rows if row.get("tried")]
+    if programs:
+        tried, pairs = (sum(row[key] for row in programs) for key in ("tried", "pairs"))
+        sampled = f", a sample of {pairs:,}," if tried < pairs else ""
+        said.append(
+            f"reference programs of a split were tried on the problems of another: {tried:,} pairs{sampled} in "
+            f"{len(programs)} ordered pairs of splits"
+        )
+    for what in ("calls", "questions"):
+        if count := sum(row.get(what, 0) for row in rows):
+            said.append(f"{count:,} {what} were looked for in another split")
+    shared = sum(row.get(key, 0) for row in rows for key in ("shared", "questions_shared"))
+    return f"{'; '.join(said)}, of which {shared} are shared" if said else "there was nothing to compare"
 
 
 def _programs(left: Sequence[Subject], right: Sequence[Subject], most: int) -> dict[str, Any]:
