@@ -303,6 +303,20 @@ def test_the_power_is_that_of_the_level_that_decides():
         compare_arms({"expert_iteration": expert[:6]} | others, Reading())
 
 
+@pytest.mark.parametrize("few", [1, 3])
+def test_an_arm_with_few_pairs_takes_no_verdict_from_the_others(few):
+    expert, static = arms(3.0, pairs=9)
+    short = [dataclasses.replace(run, arm="frozen", yoke="") for run in static[:few]]
+    alone = compare_arms({"expert_iteration": expert, "static_rft": static}, Reading())[0]
+    for others in ({"static_rft": static, "frozen": short}, {"frozen": short, "static_rft": static}):
+        found = {one.other: one for one in compare_arms({"expert_iteration": expert} | others, Reading())}
+        assert found["static_rft"].p == alone.p
+        assert found["static_rft"].family_p == min(1.0, 2 * alone.p)
+        assert (found["frozen"].pairs, found["frozen"].family_p > 0.05) == (few, True)
+        assert "So few pairs cannot decide among 2 comparisons" in found["frozen"].paragraph()
+        assert "It does not follow that one arm generalises sooner" in found["frozen"].paragraph()
+
+
 def test_the_confidence_is_that_of_the_interval_of_the_test_and_of_the_text():
     narrow, wide = (compare(*arms(1.1), "iteration", 0.02, confidence=level) for level in (0.8, 0.99))
     assert wide.low < narrow.low < narrow.high < wide.high

@@ -154,16 +154,17 @@ def compare(
     tolerance: float,
     confidence: float = 0.95,
     family: int = 1,
+    few: bool = False,
 ) -> Comparison:
     """The comparison of two arms, one of a `family` of comparisons.
 
-    Raises DataError with fewer pairs than could ever decide.
+    Raises DataError with fewer pairs than could ever decide, unless a `few` will do, since others of the family decide.
     """
     pairs, left_out = pair(expert, other), _left_out(expert, other)
     first, second = pairs[0]
     alpha = 1 - confidence
     fewest = survival.fewest_pairs(alpha, family)
-    if len(pairs) < fewest:
+    if len(pairs) < fewest and not few:
         raise DataError(
             f"{first.arm} and {second.arm} share {len(pairs)} seeds; the sign-flip test needs at least {fewest} "
             f"pairs to reach p <= {alpha:.3g} among {family} comparison{'s' if family > 1 else ''}, so run more seeds."
@@ -307,11 +308,17 @@ def check_arms(arms: Mapping[str, Sequence[Outcome]]) -> None:
 
 
 def compare_arms(arms: Mapping[str, Sequence[Outcome]], reading: Reading) -> list[Comparison]:
-    """The first arm, the expert's where there is one, against each other. Raises DataError for a single arm."""
+    """The first arm, the expert's where there is one, against each other.
+
+    Raises DataError for a single arm, and where no arm has enough pairs to decide.
+    """
     check_arms(arms)
     (_, first), *others = arms.items()
+    fewest = survival.fewest_pairs(1 - reading.confidence, len(others))
+    decides = any(len(pair(first, runs)) >= fewest for _, runs in others)
     found = [
-        compare(first, runs, reading.clock, reading.tolerance, reading.confidence, len(others)) for _, runs in others
+        compare(first, runs, reading.clock, reading.tolerance, reading.confidence, len(others), few=decides)
+        for _, runs in others
     ]
     adjusted = survival.holm([comparison.p for comparison in found])
     return [replace(c, family_p=p) for c, p in zip(found, adjusted, strict=True)]

@@ -163,9 +163,9 @@ def detectable(differences: Sequence[float], wanted: float = 0.8, alpha: float =
 
     Differences that are all alike have no spread that could be taken for that of other runs: nan.
     """
-    spread = float(np.std(differences, ddof=1))
     if len(differences) < fewest_pairs(alpha):
         return float("inf")
+    spread = float(np.std(differences, ddof=1))
     if spread == 0:
         return float("nan")
     low, high = 0.0, 20 * spread
