@@ -292,6 +292,11 @@ class Metric(Record):
     )
     FORMER: ClassVar[Mapping[str, str]] = {"gpu_seconds": "wall_seconds"}
 
+    @property
+    def pooled(self) -> bool:
+        """Whether it is of all families and difficulties together."""
+        return self.family is None and self.difficulty is None
+
 
 def with_interval(metric: Metric) -> str:
     """A share with its interval in percent: `57% [42, 71]`."""

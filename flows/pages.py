@@ -98,7 +98,7 @@ def chart(metrics: Sequence[Metric]) -> str:
     """Pooled greedy accuracy of each split by iteration, as SVG small enough for a database row."""
     from axiom.report import charts
 
-    pooled = [row for row in metrics if row.name == GREEDY and row.family is None and row.difficulty is None]
+    pooled = [row for row in metrics if row.pooled and row.name == GREEDY]
     splits = dict.fromkeys(row.split for row in pooled)
     shown = [row for split in splits for row in thinned([row for row in pooled if row.split == split])]
     return svg(charts.accuracy(shown))

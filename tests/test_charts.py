@@ -2,9 +2,9 @@
 
 import pytest
 
-from axiom.evaluation import GREEDY
-from axiom.records import LossStep, Metric
+from axiom.records import LossStep
 from axiom.report import charts
+from tests.rows import metric_row
 
 
 def steps(iterations, each):
@@ -40,16 +40,13 @@ def test_the_loss_of_a_long_run_is_drawn_in_few_points_of_the_same_mean(iteratio
 
 def test_many_families_over_many_iterations_are_drawn():
     rows = [
-        Metric(
+        metric_row(
             iteration=at,
             optimizer_step=at,
             trained_tokens=at,
             generated_tokens=at,
-            wall_seconds=0.0,
             split=split,
             family=f"family-{number}",
-            difficulty=None,
-            name=GREEDY,
             value=0.5,
             low=0.4,
             high=0.6,

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from axiom.config import ExperimentConfig
-from axiom.evaluation import GREEDY
 from axiom.experiment import Experiment
 from axiom.records import Metric
 from axiom.store import write_parquet
+from tests.rows import metric_row
 
 
 def finish(root, arm, seed, reached):
@@ -17,16 +17,13 @@ def finish(root, arm, seed, reached):
     experiment = Experiment.create(root, config)
     experiment.save()
     rows = [
-        Metric(
+        metric_row(
             iteration=n,
             optimizer_step=n,
             trained_tokens=n,
             generated_tokens=n,
             wall_seconds=float(n),
             split=split,
-            family=None,
-            difficulty=None,
-            name=GREEDY,
             value=float(n >= reached or split == "train"),
             low=0.0,
             high=1.0,

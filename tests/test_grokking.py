@@ -27,7 +27,7 @@ from axiom.grokking import (
     naive,
     read_curve,
 )
-from axiom.records import Metric
+from tests.rows import metric_row
 
 LENGTH = 50
 
@@ -84,19 +84,12 @@ def test_csv_round_trip(tmp_path):
 
 def test_from_metrics_takes_the_slice_asked_for():
     def metric(iteration, split, value, family=None, name=GREEDY):
-        return Metric(
+        return metric_row(
             iteration=iteration,
-            optimizer_step=0,
-            trained_tokens=0,
-            generated_tokens=0,
-            wall_seconds=0.0,
             split=split,
             family=family,
-            difficulty=None,
             name=name,
             value=value,
-            low=None,
-            high=None,
             n=50,
         )
 

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from axiom.bench.curves import FAMILIES, observe, rise
 from axiom.cli.app import main
 from axiom.config import DetectionConfig, load_config
-from axiom.evaluation import GREEDY
 from axiom.experiment import Experiment
 from axiom.grokking import Curve, alarms, detect, read_curve
 from axiom.grokking.alarm import BINS, bin_size
@@ -20,6 +19,7 @@ from axiom.grokking.path import pooled
 from axiom.grokking.phases import HELD_SHARE, HOLD, MAX_FINAL_GAP
 from axiom.records import Metric
 from axiom.store import write_table
+from tests.rows import metric_row
 
 JUMPED = ("grokking", "partial", "transient")
 N = 4000
@@ -249,19 +249,10 @@ def test_another_spacing_after_a_fork_leaves_the_run_readable():
     true = 0.05 + 0.9 * rise(np.arange(90.0), 40, 4)
     iterations = [*range(30), *range(30, 90, 5)]
     rows = [
-        Metric(
+        metric_row(
             iteration=i,
-            optimizer_step=0,
-            trained_tokens=0,
-            generated_tokens=0,
-            wall_seconds=0.0,
             split=split,
-            family=None,
-            difficulty=None,
-            name=GREEDY,
             value=value,
-            low=None,
-            high=None,
             n=400,
         )
         for i in iterations
@@ -327,19 +318,10 @@ def test_an_experiment_is_judged_by_its_own_section_and_drawn(tmp_path, monkeypa
     experiment = Experiment.create(str(tmp_path), load_config(None, ["name=one", "detection.memorised_accuracy=0.75"]))
     experiment.save()
     rows = [
-        Metric(
+        metric_row(
             iteration=i,
-            optimizer_step=0,
-            trained_tokens=0,
-            generated_tokens=0,
-            wall_seconds=0.0,
             split=split,
-            family=None,
-            difficulty=None,
-            name=GREEDY,
             value=value,
-            low=None,
-            high=None,
             n=200,
         )
         for i in range(40)

@@ -2,25 +2,18 @@
 
 import pytest
 
-from axiom.evaluation import GREEDY
 from axiom.grokking import slices, unsolved
-from axiom.records import Evaluation, Metric
+from axiom.records import Evaluation
+from tests.rows import metric_row
 
 
 def metric(iteration, split, value, family=None, difficulty=None):
-    return Metric(
+    return metric_row(
         iteration=iteration,
-        optimizer_step=0,
-        trained_tokens=0,
-        generated_tokens=0,
-        wall_seconds=0.0,
         split=split,
         family=family,
         difficulty=difficulty,
-        name=GREEDY,
         value=value,
-        low=None,
-        high=None,
         n=20,
     )
 

@@ -11,7 +11,6 @@ import pytest
 from test_study import arms
 
 from axiom.config import SandboxConfig, load_config
-from axiom.evaluation import GREEDY
 from axiom.experiment import Experiment
 from axiom.records import Case, Event, Metric, Outcome, Problem, Sample, Verdict
 from axiom.report import study as report
@@ -23,6 +22,7 @@ from axiom.study.config import Reading
 from axiom.values import decode
 from axiom.verification import Candidate, Verifier
 from axiom.visible import one_line, visible, visible_json
+from tests.rows import metric_row
 
 ATTACKS = {
     "terminal": "\x1b]0;title\x07\x1b[2J\x1b[31mred\x9b31m\x08\r\x0b\x0c\x7f\x84\x85",
@@ -194,16 +194,11 @@ def experiment_of(folder: Path, name: str, texts: list[str]) -> Experiment:
     for split in ("train", "val", "test"):
         write_parquet(experiment.folder.join("problems"), split, [problem] if split == "train" else [], Problem)
     rows = [
-        Metric(
+        metric_row(
             iteration=1,
             optimizer_step=1,
-            trained_tokens=0,
-            generated_tokens=0,
-            wall_seconds=0.0,
             split=split,
             family=family,
-            difficulty=None,
-            name=GREEDY,
             value=0.5,
             low=0.4,
             high=0.6,

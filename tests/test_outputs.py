@@ -10,6 +10,7 @@ from axiom.errors import DataError
 from axiom.experiment import Experiment
 from axiom.records import Metric
 from axiom.store import write_parquet
+from tests.rows import metric_row
 
 NO_FOLDER = Path("/proc/axiom")
 """Nobody can write there, not even root."""
@@ -76,15 +77,9 @@ def test_an_input_is_never_overwritten_by_any_of_its_names(tmp_path):
 def test_a_path_with_brackets_is_printed_as_it_is(axiom, tmp_path):
     experiment = Experiment.create(str(tmp_path / "artifacts"), ExperimentConfig(name="old"))
     experiment.save()
-    metric = Metric(
+    metric = metric_row(
         iteration=0,
-        optimizer_step=0,
-        trained_tokens=0,
-        generated_tokens=0,
-        wall_seconds=0.0,
         split="train",
-        family=None,
-        difficulty=None,
         name="greedy_accuracy",
         value=0.5,
         low=0.4,

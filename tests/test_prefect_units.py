@@ -32,6 +32,7 @@ from axiom.flows.workarounds import mistakes, sqlite
 from axiom.flows.workarounds.outage import patiently
 from axiom.records import Metric
 from axiom.tasks import stage
+from tests.rows import metric_row
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -108,15 +109,9 @@ def test_a_mistake_is_one_sentence_in_a_run_s_log_and_a_bug_keeps_its_traceback(
 
 
 def metric(iteration: int, split: str, value: float) -> Metric:
-    return Metric(
+    return metric_row(
         iteration=iteration,
-        optimizer_step=0,
-        trained_tokens=0,
-        generated_tokens=0,
-        wall_seconds=0.0,
         split=split,
-        family=None,
-        difficulty=None,
         name="accuracy",
         value=value,
         low=value - 0.1,
@@ -251,15 +246,10 @@ def test_who_has_had_the_gpu_can_have_it_again(monkeypatch):
 
 def measured(values: list[float], split: str = "val", family: str | None = None) -> list[Metric]:
     return [
-        Metric(
+        metric_row(
             iteration=i,
-            optimizer_step=0,
-            trained_tokens=0,
-            generated_tokens=0,
-            wall_seconds=0.0,
             split=split,
             family=family,
-            difficulty=None,
             name="greedy_accuracy",
             value=value,
             low=0.0,

@@ -7,7 +7,6 @@ import pytest
 from tiny_model import make_tiny_model
 
 from axiom.config import load_config
-from axiom.evaluation import GREEDY
 from axiom.experiment import Experiment
 from axiom.experiment.running import Runtime
 from axiom.problems import prove_disjoint
@@ -16,6 +15,7 @@ from axiom.records import Event, Metric
 from axiom.report.page import page
 from axiom.store import write_table
 from axiom.tasks.generate import generate
+from tests.rows import metric_row
 
 SETTINGS = [
     "sampling.engine=transformers",
@@ -41,16 +41,10 @@ def generated(folder: Path, hidden_cases: int) -> Experiment:
     generate.fn(run)
     run.close()
     rows = [
-        Metric(
+        metric_row(
             iteration=0,
-            optimizer_step=0,
-            trained_tokens=0,
-            generated_tokens=0,
-            wall_seconds=0.0,
             split=split,
             family=family,
-            difficulty=None,
-            name=GREEDY,
             value=0.5,
             low=0.2,
             high=0.8,

@@ -16,7 +16,6 @@ from typer.testing import CliRunner
 from axiom.cli.science import app
 from axiom.config import ExperimentConfig
 from axiom.errors import ConfigError, DataError
-from axiom.evaluation import GREEDY
 from axiom.experiment import Experiment
 from axiom.experiment.ledger import Entry, disagreement
 from axiom.experiment.running import handing_on, running
@@ -46,6 +45,7 @@ from axiom.study import (
 )
 from axiom.study.power import plans, read_figures
 from axiom.training import Example
+from tests.rows import metric_row
 
 PRESET = """
 iterations = 4
@@ -163,16 +163,9 @@ def test_generalised_means_reached_and_kept():
 
 def outcome(arm, seed, time, horizon=40.0, examples=10, unmet=()):
     ledger = (Entry(1, 100, 10, examples, 10, 30, 5, 0.01, 1, 1.0, unmet=unmet),)
-    metric = Metric(
+    metric = metric_row(
         iteration=0,
-        optimizer_step=0,
-        trained_tokens=0,
-        generated_tokens=0,
-        wall_seconds=0.0,
         split="val",
-        family=None,
-        difficulty=None,
-        name=GREEDY,
         value=0.5,
         low=0.0,
         high=1.0,

@@ -221,10 +221,9 @@ def _measured(experiment: "Experiment", iteration: int | None) -> "tuple[int, li
     from axiom.experiment import iteration_folder
     from axiom.records import Evaluation
 
-    folders = experiment.folder.join("iterations").names()
-    there = [int(n) for n in folders if experiment.folder.join("iterations", n).exists("evaluation.parquet")]
+    there = experiment.iterations("evaluation")
     if not there or (iteration is not None and iteration not in there):
-        name, known = experiment.config.name, ", ".join(map(str, sorted(there))) or "none"
+        name, known = experiment.config.name, ", ".join(map(str, there)) or "none"
         raise DataError(
             f"experiment {name!r} has no evaluation of iteration {iteration}; evaluated are {known}"
             if iteration is not None

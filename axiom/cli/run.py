@@ -124,23 +124,19 @@ def _summary(root: str, name: str, report: str) -> None:
 def status(name: Name, root: Root = DEFAULT_ROOT) -> None:
     """Show an experiment's progress and its accuracies so far."""
     from axiom.cli.display import as_table
-    from axiom.experiment import Experiment
+    from axiom.experiment import Experiment, iteration_folder
     from axiom.records import Metric
     from axiom.report.page import accuracy_rows, verdict
 
     experiment = Experiment.open(root, name)
-    folders = experiment.folder.join("iterations").names()
-    done = [f for f in folders if experiment.stages.manifest("iteration", f"iterations/{f}")]
+    done = experiment.finished()
     console.print(
         f"[bold]{name}[/]: {max(0, len(done) - 1)} of {experiment.config.iterations} iterations done", highlight=False
     )
-    for folder in [f for f in folders if f not in done]:
-        stages = [
-            n.removesuffix(".manifest.json")
-            for n in experiment.folder.join("iterations", folder).names()
-            if n.endswith(".manifest.json")
-        ]
-        console.print(f"iteration {int(folder)}: done so far: {', '.join(stages) or 'nothing'}", highlight=False)
+    for number in sorted({*experiment.iterations()} - {*done}):
+        files = experiment.folder.join(iteration_folder(number)).names()
+        stages = [file.removesuffix(".manifest.json") for file in files if file.endswith(".manifest.json")]
+        console.print(f"iteration {number}: done so far: {', '.join(stages) or 'nothing'}", highlight=False)
     if experiment.folder.exists("metrics.parquet"):
         metrics = experiment.stages.read("", "metrics", Metric)
         console.print(as_table("Greedy accuracy", *accuracy_rows(metrics)))
@@ -167,8 +163,7 @@ def list_experiments(root: Root = DEFAULT_ROOT) -> None:
         except UserError as error:
             rows.append([name, "-", "-", "-", str(error)])
             continue
-        folders = experiment.folder.join("iterations").names()
-        done = sum(experiment.stages.manifest("iteration", f"iterations/{f}") is not None for f in folders)
+        done = len(experiment.finished())
         config = experiment.config
         model = config.model.path if config.model.kind == "language" else "modular"
         rows.append([name, config.arm, str(config.seed), f"{max(0, done - 1)}/{config.iterations}", model])

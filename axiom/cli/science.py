@@ -97,14 +97,13 @@ def _detect_slices(root: str, name: str, as_json: bool, out: Path | None) -> Non
 
 def _slices(experiment: "Experiment") -> "dict[str, Curve]":
     from axiom import grokking
+    from axiom.experiment import iteration_folder
     from axiom.records import Evaluation, Metric
 
     metrics = experiment.stages.read("", "metrics", Metric)
-    folders = {int(name): f"iterations/{name}" for name in experiment.folder.join("iterations").names()}
     evaluations = {
-        number: experiment.stages.read(folder, "evaluation", Evaluation)
-        for number, folder in folders.items()
-        if experiment.folder.join(folder).exists("evaluation.parquet")
+        number: experiment.stages.read(iteration_folder(number), "evaluation", Evaluation)
+        for number in experiment.iterations("evaluation")
     }
     return grokking.slices(metrics) | grokking.unsolved(evaluations)
 

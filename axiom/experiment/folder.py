@@ -14,6 +14,7 @@ from axiom.errors import ConfigError, DataError
 from axiom.experiment import lock, tables
 from axiom.experiment.computed_with import Facts, changed, facts
 from axiom.experiment.provenance import code_and_packages, continued, provenance
+from axiom.experiment.tables import iteration_folder
 from axiom.folders import Folder
 from axiom.records import Problem
 from axiom.sampling.prompts import digest
@@ -183,8 +184,15 @@ class Experiment:
 
     def last_done(self) -> int:
         """The last finished iteration: -1 if there is none, 0 after the evaluation of the base model."""
-        names = self.folder.join("iterations").names()
-        return max((int(name) for name in names if self.stages.manifest("iteration", f"iterations/{name}")), default=-1)
+        return max(self.finished(), default=-1)
+
+    def finished(self) -> list[int]:
+        """The finished iterations, in order."""
+        return [number for number in self.iterations() if self.stages.manifest("iteration", iteration_folder(number))]
+
+    def iterations(self, having: str | None = None) -> list[int]:
+        """The iterations that have a folder, and in it the table `having`; in order."""
+        return tables.iterations(self.folder, having)
 
     def sweep(self) -> None:
         """Remove temporary files of killed writers; only under the lock."""
@@ -251,11 +259,6 @@ class Experiment:
     def problems_by_id(self) -> dict[str, Problem]:
         """Every problem of every split."""
         return {problem.problem_id: problem for rows in self.problems.values() for problem in rows}
-
-
-def iteration_folder(iteration: int) -> str:
-    """`iterations/0007`."""
-    return f"iterations/{iteration:04d}"
 
 
 def experiment_names(root: str) -> list[str]:

@@ -103,8 +103,7 @@ class Runtime:
         for number in range(self._measured, last + 1):
             table = self.experiment.stages.arrow(iteration_folder(number), "metrics", Metric)
             self._metrics = pa.concat_tables([self._metrics, table]).combine_chunks()
-            pooled = (row for row in Metric.from_table(table) if row.family is None and row.difficulty is None)
-            self._headlines += [row for row in pooled if row.name in HEADLINES]
+            self._headlines += [row for row in Metric.from_table(table) if row.pooled and row.name in HEADLINES]
             self._measured = number + 1
         return self._metrics
 

@@ -23,12 +23,23 @@ OF_THE_RUN: dict[str, type[Record]] = {"metrics": Metric, "events": Event}
 """Of all iterations together; each iteration's folder has its own metrics as well."""
 
 
+def iteration_folder(iteration: int) -> str:
+    """`iterations/0007`."""
+    return f"iterations/{iteration:04d}"
+
+
+def iterations(root: Folder, having: str | None = None) -> list[int]:
+    """The iterations that have a folder under `root`, and in it the table `having`; in order."""
+    there = sorted(int(name) for name in root.join("iterations").names() if name.isdecimal())
+    return [n for n in there if having is None or root.join(iteration_folder(n)).exists(f"{having}.parquet")]
+
+
 def frame(stages: StageStore, table: str, iteration: int | None) -> "pl.DataFrame":
     """As `Experiment.frame`, of the experiment whose stages these are."""
     import polars as pl
 
     if iteration is not None:
-        return _read(stages, f"iterations/{iteration:04d}", table)
+        return _read(stages, iteration_folder(iteration), table)
     if table in OF_THE_RUN:
         return _read(stages, "", table)
     if table not in OF_AN_ITERATION and table != "problems":
@@ -37,10 +48,10 @@ def frame(stages: StageStore, table: str, iteration: int | None) -> "pl.DataFram
         splits = [name.removesuffix(".parquet") for name in stages.root.join(table).names() if name.endswith("parquet")]
         parts = [_read(stages, table, split) for split in splits]
     else:
-        folders = [f"iterations/{name}" for name in stages.root.join("iterations").names()]
-        there = [folder for folder in folders if stages.root.join(folder).exists(f"{table}.parquet")]
-        number = {folder: pl.lit(int(folder[-4:])).alias("in_iteration") for folder in there}
-        parts = [_read(stages, folder, table).select(number[folder], pl.all()) for folder in there]
+        parts = [
+            _read(stages, iteration_folder(number), table).select(pl.lit(number).alias("in_iteration"), pl.all())
+            for number in iterations(stages.root, table)
+        ]
     return pl.concat(parts) if parts else _read(stages, "", table)
 
 

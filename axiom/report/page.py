@@ -55,7 +55,7 @@ def verdict(experiment: Experiment, metrics: Sequence[Metric]) -> Phases:
 
 def accuracy_rows(metrics: Sequence[Metric], name: str = GREEDY) -> Table:
     """Header and rows of the table of a pooled metric: an iteration a row, a split a column, with intervals."""
-    pooled = [row for row in metrics if row.name == name and row.family is None and row.difficulty is None]
+    pooled = [row for row in metrics if row.name == name and row.pooled]
     splits = list(dict.fromkeys(row.split or "" for row in pooled))
     cells = {(row.iteration, row.split): with_interval(row) for row in pooled}
     counts = {(row.iteration, row.name): f"{row.value:g}" for row in metrics if row.name in ("solved", "gold")}
@@ -73,8 +73,7 @@ def accuracy_rows(metrics: Sequence[Metric], name: str = GREEDY) -> Table:
 
 def _headline(metrics: Sequence[Metric]) -> str:
     """Validation accuracy of the base model and of the last evaluation, with their intervals."""
-    pooled = [row for row in metrics if (row.name, row.split) == (GREEDY, "val")]
-    pooled = [row for row in pooled if row.family is None and row.difficulty is None]
+    pooled = [row for row in metrics if row.pooled and (row.name, row.split) == (GREEDY, "val")]
     if len(pooled) < 2:
         return ""
     first, last = (min(pooled, key=lambda row: row.iteration), max(pooled, key=lambda row: row.iteration))
@@ -98,12 +97,10 @@ def _charts(experiment: Experiment, metrics: Sequence[Metric], events: Sequence[
 
 
 def _losses(experiment: Experiment) -> list[LossStep]:
-    folders = experiment.folder.join("iterations").names()
     return [
         step
-        for folder in folders
-        if experiment.folder.join("iterations", folder).exists("losses.parquet")
-        for step in experiment.stages.read(f"iterations/{folder}", "losses", LossStep)
+        for number in experiment.iterations("losses")
+        for step in experiment.stages.read(iteration_folder(number), "losses", LossStep)
     ]
 
 

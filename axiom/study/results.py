@@ -85,6 +85,6 @@ def measurements(arms: Mapping[str, Sequence[Outcome]]) -> "pl.DataFrame":
             for group in arms.values()
             for run in group
             for row in run.metrics
-            if row.name == GREEDY and row.family is None and row.difficulty is None
+            if row.pooled and row.name == GREEDY
         ]
     )

@@ -9,7 +9,6 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
-    TypeAdapter,
     ValidationError,
     model_validator,
 )
@@ -85,9 +84,6 @@ class Row(BaseModel):
         )
 
 
-_ROW = TypeAdapter(Row)
-
-
 def verify(
     candidates: Iterable[Mapping[str, Any]], config: SandboxConfig | None = None, comparison: Comparison = "exact"
 ) -> list[CandidateVerdict]:
@@ -125,7 +121,7 @@ def unique_rows(rows: Iterable[Any], source: str, strict: bool = True) -> Iterat
                 f"{source}: row {number} is a {kind}; it must be an object with the columns of `axiom verify --help`"
             )
         try:
-            checked = _ROW.validate_python({key: row[key] for key in row if row[key] is not None}, strict=strict)
+            checked = Row.model_validate({key: row[key] for key in row if row[key] is not None}, strict=strict)
         except ValidationError as error:
             raise DataError(f"{source}: row {number} {_sentence(error)}") from None
         first = numbers.setdefault(checked.candidate_id, number)
