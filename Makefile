@@ -1,4 +1,4 @@
-# make run    watch a real model improve itself: sets up everything, 10 to 15 minutes on two cores
+# make run    watch a real model improve itself: sets up everything, about 15 minutes on two cores
 # make test   sets up everything and runs the tests, quick ones first
 PYTHON ?= python3
 PY := .venv/bin/python
