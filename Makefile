@@ -48,11 +48,11 @@ test-slow: venv .venv/.vllm
 
 # A real Prefect server and worker; part of `make test`
 test-server: venv
-	$(PY) -m pytest -m long tests/test_prefect_server.py
+	$(PY) -m pytest -m long tests/flows/test_server.py
 
 # The Prefect UI in Chromium, which the system must have: apt-get install chromium; screenshots in test-output/
 test-browser: venv
-	$(PY) -m pytest -m long tests/test_prefect_browser.py
+	$(PY) -m pytest -m long tests/flows/test_browser.py
 
 # Everything with a Prefect server: beside test-server, which is in `make test`, every fault at every stage (needs root, for
 # a full disk), the browser (needs Chromium) and a long run with figures; half an hour
@@ -61,7 +61,7 @@ test-long: venv
 
 # 300 iterations through a server and a worker, a minute of them without the server: prints memory and times
 soak: venv
-	$(PY) -m pytest -m long -s tests/test_prefect_soak.py
+	$(PY) -m pytest -m long -s tests/flows/test_soak.py
 
 deploy: venv
 	$(PY) -m axiom.cli setup

@@ -1,0 +1,108 @@
+"""`axiom run` with the private server that Prefect starts for it: Ctrl-C, a kill, and a server that does not start."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PRESET = REPOSITORY / "deployments" / "modular.toml"
+
+
+def start(folder: Path, *command: str, **more: str) -> subprocess.Popen[str]:
+    """The command in a session of its own, as a terminal's foreground job."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
+    environment |= {"AXIOM_ROOT": str(folder / "artifacts"), "PREFECT_HOME": str(folder / "prefect"), **more}
+    environment["OMP_NUM_THREADS"] = "1"
+    return subprocess.Popen(
+        [sys.executable, "-m", "axiom.cli", *command],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        cwd=REPOSITORY,
+    )
+
+
+def at_work(folder: Path, process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The processes below a run that has finished its first iteration."""
+    end = time.monotonic() + 150
+    while time.monotonic() < end and process.poll() is None:
+        if list(folder.glob("artifacts/ctrl-c/iterations/0001/iteration.manifest.json")):
+            return psutil.Process(process.pid).children(recursive=True)
+        time.sleep(0.05)
+    raise AssertionError(process.communicate(timeout=10)[0])
+
+
+def gone(processes: list[psutil.Process], seconds: float) -> bool:
+    return not psutil.wait_procs(processes, timeout=seconds)[1]
+
+
+def run_of(iterations: int) -> tuple[str, ...]:
+    return "run", str(PRESET), "--experiment", "ctrl-c", "--iterations", str(iterations)
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_a_run_at_once_and_says_how_to_go_on(tmp_path):
+    process = start(tmp_path, *run_of(5000))
+    below = at_work(tmp_path, process)
+    assert below, "a private server"
+    began = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert time.monotonic() - began < 30
+    assert process.returncode == 130
+    assert "Traceback" not in out
+    last = out.strip().splitlines()[-1]
+    assert last.startswith("interrupted; what is finished is kept, and `")
+    assert last.endswith("axiom resume ctrl-c` goes on from there")
+    assert gone(below, 20)
+    again = start(tmp_path, "resume", "ctrl-c", "--iterations", "3")
+    out, _ = again.communicate(timeout=600)
+    assert again.returncode == 0, out
+    assert "iterations/0001 is done" in out
+
+
+@pytest.mark.slow
+def test_a_killed_run_leaves_no_server_behind(tmp_path):
+    process = start(tmp_path, *run_of(5000))
+    below = at_work(tmp_path, process)
+    assert below, "a private server"
+    process.kill()
+    process.communicate(timeout=30)
+    assert gone(below, 30)
+
+
+@pytest.mark.slow
+def test_a_server_that_cannot_start_is_one_sentence(tmp_path):
+    process = start(tmp_path, *run_of(1), PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="1")
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "Traceback (most" not in out.split("failed:")[-1]
+    assert out.splitlines()[-1].startswith("failed: the run's private Prefect server did not start within 1 s")
+
+
+def test_a_home_of_prefect_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "prefect").write_text("a file where the folder should be")
+    process = start(tmp_path, *run_of(1))
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert out.splitlines()[-1].startswith(f"error: PREFECT_HOME = {tmp_path / 'prefect'} cannot be written")
+
+
+@pytest.mark.parametrize(
+    ("url", "code"), [("http://127.0.0.1:9/api", 1), ("127.0.0.1:4200", 2), ("http://[", 2), ("ftp://x/api", 2)]
+)
+def test_a_server_that_cannot_answer_is_one_sentence(tmp_path, url, code):
+    process = start(tmp_path, *run_of(1), PREFECT_API_URL=url)
+    out, _ = process.communicate(timeout=600)
+    assert process.returncode == code, out
+    assert "Traceback" not in out
+    assert out.count(f"PREFECT_API_URL = {url}") == 1
+    assert out.strip().count("\n") == 1, "what is started, and what is wrong"
