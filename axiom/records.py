@@ -1,6 +1,6 @@
 """One row type per arrow of the pipeline, each with the Arrow schema it has on disk.
 
-    problems ─► samples ─► verdicts ─► gold ─► adapter (+ LossStep) ─► evaluation ─► metrics ─► events
+    problems ─► samples ─► verdicts ─► history ─► gold ─► adapter (+ LossStep) ─► evaluation ─► metrics ─► events
 
 Stages meet only through these. Values inside a row (arguments, results, variants) are `axiom.values` JSON text.
 """
@@ -207,6 +207,56 @@ class Gold(Record):
     )
 
 
+class History(Record):
+    """What is known of one training problem after a round, from all rounds and evaluations up to it.
+
+    A sample that passed counts as a pass if no audit failed it. `recent_draws` and `recent_passes` are discounted, see
+    `axiom.selection.history`. A problem is *solved stably* from the second in a row of its draws (of its evaluations)
+    that solved it: `draws_stable` (`evaluations_stable`) is the first such iteration, and `draws_lost`
+    (`evaluations_lost`) the iteration that failed to solve it since, null again once it is solved stably again.
+    """
+
+    problem_id: str
+    family: str
+    difficulty: int
+    draws: int = 0
+    passes: int = 0
+    last_round: int | None = None
+    last_draws: int = 0
+    last_passes: int = 0
+    recent_draws: float = 0.0
+    recent_passes: float = 0.0
+    first_solved: int | None = None
+    last_solved: int | None = None
+    draws_streak: int = 0
+    draws_stable: int | None = None
+    draws_lost: int | None = None
+    evaluations_streak: int = 0
+    evaluations_stable: int | None = None
+    evaluations_lost: int | None = None
+
+    SCHEMA: ClassVar[pa.Schema] = _schema(
+        problem_id=pa.string(),
+        family=pa.string(),
+        difficulty=pa.int8(),
+        draws=pa.int64(),
+        passes=pa.int64(),
+        last_round_=pa.int32(),
+        last_draws=pa.int32(),
+        last_passes=pa.int32(),
+        recent_draws=pa.float64(),
+        recent_passes=pa.float64(),
+        first_solved_=pa.int32(),
+        last_solved_=pa.int32(),
+        draws_streak=pa.int32(),
+        draws_stable_=pa.int32(),
+        draws_lost_=pa.int32(),
+        evaluations_streak=pa.int32(),
+        evaluations_stable_=pa.int32(),
+        evaluations_lost_=pa.int32(),
+    )
+
+
 class LossStep(Record):
     """One optimizer step. `loss` is the mean over `loss_tokens` completion tokens, in nats."""
 
@@ -328,4 +378,4 @@ class Event(Record):
     )
 
 
-RECORDS: Sequence[type[Record]] = (Problem, Sample, Verdict, Gold, LossStep, Evaluation, Metric, Event)
+RECORDS: Sequence[type[Record]] = (Problem, Sample, Verdict, History, Gold, LossStep, Evaluation, Metric, Event)

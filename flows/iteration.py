@@ -16,6 +16,7 @@ from axiom.selection.arms import ARMS
 from axiom.store import Handle, Writer
 from axiom.tasks.evaluate import evaluate_policy
 from axiom.tasks.measure import measure
+from axiom.tasks.remember import remember
 from axiom.tasks.sample import evaluation_drawn, sample
 from axiom.tasks.select import select_gold
 from axiom.tasks.train import train
@@ -28,6 +29,10 @@ class Round(BaseModel, frozen=True):
     problems: Handle
     adapter: Handle | None = None
     metrics: Handle | None = None
+    history: Handle | None = None
+    """What is known of each training problem."""
+    evaluation: Handle | None = None
+    """The last iteration's, which that history could not know yet."""
     gold: tuple[Handle, ...] = ()
     """Gold of the iterations that replay may reach, newest first."""
     pool: Handle | None = None
@@ -67,9 +72,12 @@ def run_iteration(run: Runtime, number: int, before: Round, evaluated: bool, pau
 def run_stages(run: Runtime, number: int, before: Round, evaluated: bool, paused: bool) -> Round:
     """The stages in their order, then the record that all of them are done."""
     handles: dict[str, Handle] = {}
-    adapter, gold, pool = before.adapter, before.gold, before.pool
+    adapter, gold, pool, history = before.adapter, before.gold, before.pool, before.history
     if number > 0:
-        handles["samples"], handles["verdicts"] = _drawn(run, before.problems, before.adapter, "train", number)
+        drawn = handles["samples"], handles["verdicts"] = _drawn(run, before.problems, adapter, "train", number)
+        history = handles["history"] = remember(
+            run, before.problems, *drawn, before.history, before.evaluation, iteration=number
+        )
         earlier = before.gold[: run.config.selection.replay]
         handles["gold"] = select_gold(
             run, handles["samples"], handles["verdicts"], earlier, pool, adapter, iteration=number
@@ -83,7 +91,15 @@ def run_stages(run: Runtime, number: int, before: Round, evaluated: bool, paused
         handles["eval_samples"], handles["eval_verdicts"] = samples, verdicts
         handles["evaluation"] = evaluate_policy(run, before.problems, samples, verdicts, iteration=number)
     metrics = measure(run, handles, before.metrics, iteration=number)
-    after = Round(problems=before.problems, adapter=adapter, metrics=metrics, gold=gold, pool=pool)
+    after = Round(
+        problems=before.problems,
+        adapter=adapter,
+        metrics=metrics,
+        history=history,
+        evaluation=handles.get("evaluation"),
+        gold=gold,
+        pool=pool,
+    )
     _record(run, number, before, after, handles | {"metrics": metrics}, evaluated, paused)
     return after
 
@@ -140,8 +156,8 @@ def _record(
 
 def _identity(run: Runtime, number: int, before: Round, evaluated: bool, paused: bool) -> dict[str, Any]:
     sections = ("seed", "arm", "yoke", "model", "modular", "sampling", "sandbox", "selection", "training", "evaluation")
-    known = {"problems": before.problems, "adapter": before.adapter, "metrics": before.metrics, "pool": before.pool}
-    inputs = {name: handle for name, handle in known.items() if handle is not None}
+    names = ("problems", "adapter", "metrics", "history", "evaluation", "pool")
+    inputs = {name: handle for name in names if (handle := getattr(before, name)) is not None}
     return {
         "folder": iteration_folder(number),
         "settings": {**run.experiment.settings(*sections), "evaluated": evaluated, "paused": paused},

@@ -1,11 +1,20 @@
 """What an iteration did and how good its policy is, as metrics."""
 
-from axiom.evaluation import Counters, accuracy_metrics, count_metrics, mismatch_metrics, outcome_metrics
+from axiom.evaluation import (
+    Counters,
+    accuracy_metrics,
+    count_metrics,
+    forgetting_metrics,
+    group_metrics,
+    mismatch_metrics,
+    outcome_metrics,
+)
 from axiom.experiment import VERSIONS, iteration_folder
 from axiom.experiment.running import Runtime
-from axiom.records import Evaluation, Metric, Sample, Verdict
+from axiom.records import Evaluation, History, Metric, Sample, Verdict
 from axiom.sampling.mismatch import Mismatch
 from axiom.selection import accepted
+from axiom.selection.history import after_evaluation
 from axiom.store import Handle, Writer
 from axiom.tasks.stage import stage_task
 
@@ -18,6 +27,7 @@ def measure(run: Runtime, handles: dict[str, Handle], before: Handle | None, *, 
     def work(out: Writer) -> None:
         counters = _count(handles, before)
         rows: list[Metric] = []
+        evaluations: list[Evaluation] = []
         if "evaluation" in handles:
             evaluations = stages.read(handles["evaluation"].folder, "evaluation", Evaluation)
             rows += accuracy_metrics(evaluations, iteration, counters, config)
@@ -29,7 +39,10 @@ def measure(run: Runtime, handles: dict[str, Handle], before: Handle | None, *, 
             figures = _figures(handles)
             if samples:
                 figures["solved"] = len({sample.problem_id for sample in accepted(samples, verdicts)})
+                rows += group_metrics(samples, verdicts, iteration, counters)
             rows += count_metrics(figures, iteration, counters)
+            history = after_evaluation(stages.read(folder, "history", History), evaluations, iteration)
+            rows += forgetting_metrics(history, iteration, counters, config.confidence)
         rows += mismatch_metrics(_mismatches(handles), iteration, counters)
         out.table("metrics", rows, Metric)
         out.info["counters"] = vars(counters)

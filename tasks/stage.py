@@ -102,7 +102,13 @@ def _told(name: str, iteration: int, handle: Handle) -> Handle:
     return handle
 
 
-ROWS = {"gold": "examples", "losses": "optimizer steps", "evaluation": "problems", "eval_samples": "samples"}
+ROWS = {
+    "history": "problems",
+    "gold": "examples",
+    "losses": "optimizer steps",
+    "evaluation": "problems",
+    "eval_samples": "samples",
+}
 """What the rows of a table are, where its name does not say so."""
 
 

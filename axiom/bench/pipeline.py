@@ -13,6 +13,7 @@ from axiom.experiment import Experiment, iteration_folder
 PARTS = {
     "samples": "sampling",
     "verdicts": "verification",
+    "history": "selection",
     "gold": "selection",
     "adapter": "training",
     "eval_samples": "evaluation",

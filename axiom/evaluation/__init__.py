@@ -11,6 +11,7 @@ from axiom.evaluation.accuracy import (
     pass_at_k,
     wilson_interval,
 )
+from axiom.evaluation.learning import forgetting_metrics, group_metrics
 
 __all__ = [
     "GREEDY",
@@ -18,6 +19,8 @@ __all__ = [
     "accuracy_metrics",
     "count_metrics",
     "evaluate",
+    "forgetting_metrics",
+    "group_metrics",
     "mismatch_metrics",
     "outcome_metrics",
     "pass_at_k",

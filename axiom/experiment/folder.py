@@ -43,10 +43,11 @@ VERSIONS = {
     "problems": "6",
     "samples": "6",
     "verdicts": "3",
+    "history": "1",
     "gold": "3",
     "adapter": "4",
     "evaluation": "1",
-    "metrics": "3",
+    "metrics": "4",
     "iteration": "1",
 }
 """Version of the code behind each stage. Raise one when the stage would compute something else from the same inputs."""
@@ -248,7 +249,7 @@ class Experiment:
     def frame(self, table: str, iteration: int | None = None) -> "pl.DataFrame":
         """A table as a Polars data frame, with the columns of its record in `axiom.records`.
 
-        `table` is metrics or events; a table of an iteration: samples, verdicts, gold, losses, evaluation,
+        `table` is metrics or events; a table of an iteration: samples, verdicts, history, gold, losses, evaluation,
         eval_samples, eval_verdicts; `problems`, or one split's: train, val, test, ... Without `iteration`, the tables
         of all iterations follow each other, and a first column `in_iteration` says whose folder each row is from.
         Raises DataError, with the tables that there are, for one that is not there.

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from axiom.errors import DataError
 from axiom.folders import Folder
-from axiom.records import Evaluation, Event, Gold, LossStep, Metric, Problem, Record, Sample, Verdict
+from axiom.records import Evaluation, Event, Gold, History, LossStep, Metric, Problem, Record, Sample, Verdict
 from axiom.store import StageStore
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 OF_AN_ITERATION: dict[str, type[Record]] = {
     "samples": Sample,
     "verdicts": Verdict,
+    "history": History,
     "gold": Gold,
     "losses": LossStep,
     "evaluation": Evaluation,

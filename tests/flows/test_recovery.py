@@ -31,6 +31,7 @@ FILES = {
     "problems": "val.parquet",
     "samples": "samples.parquet",
     "verdicts": "verdicts.parquet",
+    "history": "history.parquet",
     "gold": "gold.parquet",
     "adapter": "adapter/network.safetensors",
     "eval_samples": "eval_samples.parquet",

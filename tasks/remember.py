@@ -1,0 +1,51 @@
+"""A round's samples and verdicts to what is known of each training problem."""
+
+from axiom.experiment import VERSIONS, iteration_folder
+from axiom.experiment.running import Runtime
+from axiom.records import Evaluation, History, Sample, Verdict
+from axiom.selection.history import after_evaluation, after_round, begin
+from axiom.store import Handle, Writer
+from axiom.tasks.stage import light_stage
+
+
+@light_stage("remember")
+def remember(
+    run: Runtime,
+    problems: Handle,
+    samples: Handle,
+    verdicts: Handle,
+    before: Handle | None,
+    evaluated: Handle | None,
+    *,
+    iteration: int,
+) -> Handle:
+    """`history.parquet`: one row a training problem, from the one `before`.
+
+    `evaluated` is the evaluation of the iteration before, which that one could not know yet.
+    """
+    stages = run.experiment.stages
+
+    def work(out: Writer) -> None:
+        rows = stages.read(before.folder, "history", History) if before else begin(run.experiment.problems["train"])
+        if evaluated:
+            rows = after_evaluation(rows, stages.read(evaluated.folder, "evaluation", Evaluation), iteration - 1)
+        drawn, judged = (
+            stages.read(samples.folder, "samples", Sample),
+            stages.read(verdicts.folder, "verdicts", Verdict),
+        )
+        out.table("history", after_round(rows, drawn, judged, iteration), History)
+
+    known = {"history": before, "evaluation": evaluated}
+    return stages.run(
+        "history",
+        iteration_folder(iteration),
+        settings=None,
+        version=VERSIONS["history"],
+        inputs={
+            "problems": problems,
+            "samples": samples,
+            "verdicts": verdicts,
+            **{name: handle for name, handle in known.items() if handle},
+        },
+        work=work,
+    )
