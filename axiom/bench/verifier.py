@@ -21,9 +21,9 @@ from axiom.config import DetectionConfig, SandboxConfig
 from axiom.evaluation import wilson_interval
 from axiom.grokking import Curve, detect
 from axiom.problems import GENERATORS, generate
+from axiom.problems.benchmarks.humaneval import humaneval_problems
 from axiom.problems.cases import audit
 from axiom.problems.cases.mutation import edits, guarded
-from axiom.problems.sources.humaneval import humaneval_problems
 from axiom.records import Case, Outcome, Problem
 from axiom.verification import Candidate, Verifier
 

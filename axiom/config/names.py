@@ -6,22 +6,28 @@ from pathlib import Path
 
 
 def names_in(folder: str) -> tuple[str, ...]:
-    """The modules of a folder of axiom, without importing them."""
-    files = (Path(__file__).parents[1] / folder).glob("*.py")
-    return tuple(sorted(file.stem for file in files if not file.stem.startswith("_")))
+    """The modules and packages in a folder of axiom, without importing them."""
+    found = (Path(__file__).parents[1] / folder).iterdir()
+    named = (path for path in found if path.suffix == ".py" or (path / "__init__.py").exists())
+    return tuple(sorted(path.stem for path in named if not path.stem.startswith("_")))
 
 
 ARMS = names_in("selection/arms")
 FAMILIES = names_in("problems/families")
 JOINT = "+"
 """Between the families of a composition."""
-DATASET = "reasoning_gym:"
-"""Before the name of a dataset."""
+SOURCES = names_in("problems/sources")
+FROM = ":"
+"""Between a source of problems and its item."""
+
+
+SOURCED = rf"(?:{'|'.join(SOURCES)}){FROM}[A-Za-z0-9_]+"
+"""An item of a source, as a pattern."""
 
 
 def unknown_family(name: str) -> str | None:
-    """Why `name` is no family, composition or dataset, with the nearest known name; None when it is one."""
-    if re.fullmatch(rf"{DATASET}\w+", name):
+    """Why `name` is no family, composition or item of a source, with the nearest known name; None when it is one."""
+    if re.fullmatch(SOURCED, name):
         return None
     wrong = next((part for part in name.split(JOINT) if part not in FAMILIES), None)
     if wrong is None:

@@ -27,7 +27,7 @@ from pydantic import (
     field_validator,
 )
 
-from axiom.config.names import ARMS, FAMILIES, unknown_family
+from axiom.config.names import ARMS, FAMILIES, SOURCED, unknown_family
 from axiom.config.presets import find_preset, presets
 from axiom.credentials import CREDENTIAL, WITHOUT, plain
 from axiom.errors import ConfigError
@@ -209,9 +209,9 @@ class ProblemsConfig(Section):
 
     @classmethod
     def patterns(cls) -> dict[str, str]:
-        """A family, a composition or a dataset, by name."""
+        """A family, a composition or an item of a source, by name."""
         family = f"(?:{'|'.join(FAMILIES)})"
-        name = rf"(?:{family}(?:\+{family})*|reasoning_gym:[A-Za-z0-9_]+)(?![\s\S])"
+        name = rf"(?:{family}(?:\+{family})*|{SOURCED})(?![\s\S])"
         return {"families": name, "ood_families": name}
 
     @field_validator("difficulty")

@@ -10,7 +10,7 @@ from axiom.errors import ConfigError
 from axiom.problems import families
 from axiom.problems.composition import compose
 from axiom.problems.family import Family
-from axiom.problems.sources.reasoning_gym import check_dataset, is_direct
+from axiom.problems.sources import is_sourced, source_of
 
 
 def _discover() -> dict[str, Family]:
@@ -32,7 +32,7 @@ def family_named(name: str) -> Family:
     if JOINT in name:
         first, _, second = name.partition(JOINT)
         return compose(family_named(first), family_named(second))
-    raise ConfigError(unknown_family(name) or f"{name!r} is a dataset, not a family")
+    raise ConfigError(unknown_family(name) or f"{name!r} is an item of a source, not a family")
 
 
 def check_families(config: ProblemsConfig) -> None:
@@ -57,14 +57,14 @@ def check_families(config: ProblemsConfig) -> None:
     for name in config.difficulty_by_family:
         family_named(name)
     for name in (*config.families, *config.ood_families):
-        if is_direct(name):
-            check_dataset(name)
+        if is_sourced(name):
+            source_of(name).check(name)
         else:
             check_difficulty(family_named(name), config.range_of(name))
     wanted = config.train_size + config.val_size + config.test_size
     share = -(-wanted // len(config.families))
     for name in config.families:
-        if is_direct(name):
+        if is_sourced(name):
             continue  # its questions are not counted in advance
         low, high = config.range_of(name)
         known = sum(family_named(name).space.count(level) for level in range(low, high + 1))

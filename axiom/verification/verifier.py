@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from axiom.config import SandboxConfig
 from axiom.errors import DataError
-from axiom.problems.sources.reasoning_gym import is_direct, scored
+from axiom.problems.sources import is_sourced, source_of
 from axiom.records import Case, Comparison, Outcome, Problem, Sample, Verdict
 from axiom.sandbox.host import Program, Run, Template
 from axiom.sandbox.judge import judge
@@ -283,13 +283,13 @@ def _as_verdict(sample_id: str, seen: _Seen) -> Verdict:
 
 
 def answer_verdict(problem: Problem, sample: Sample, without: tuple[str, ...] = ()) -> Verdict:
-    """Judge a completion that is itself the answer: by its dataset's scorer in the sandbox, else as literal or text.
+    """Judge a completion that is itself the answer: by its source in the sandbox, else as literal or text.
 
     `without` names the isolation layers that the scorer's sandbox goes without.
     """
     text = (sample.code or sample.completion).strip()
-    if is_direct(problem.family):
-        found = scored(problem, text, without)
+    if is_sourced(problem.family):
+        found = source_of(problem.family).judge(problem, text, without)
         outcome, detail = found.outcome, found.detail
     else:
         expected = decode(problem.expected_output)

@@ -6,7 +6,7 @@ import pytest
 from axiom.bench import detector, verifier
 from axiom.bench.curves import EARLY, FAMILIES, MARGIN, PLATEAU, rise, sampled
 from axiom.config import SandboxConfig
-from axiom.problems.sources.humaneval import humaneval_problems
+from axiom.problems.benchmarks.humaneval import humaneval_problems
 from axiom.verification import Verifier
 
 

@@ -11,7 +11,7 @@ from reasoning_gym.factory import DATASETS
 from axiom.errors import ConfigError
 from axiom.problems.cases.building import Plan
 from axiom.problems.sources.reasoning_gym import REFUSED, QuestionSource, check_dataset, score, scored
-from axiom.problems.sources.scoring import SOLVED, scorer
+from axiom.problems.sources.reasoning_gym.scoring import SOLVED, scorer
 from axiom.records import Outcome, Problem, Sample
 from axiom.verification import answer_verdict
 

@@ -6,7 +6,7 @@ from axiom import values
 from axiom.config import ProblemsConfig, SandboxConfig
 from axiom.errors import ConfigError
 from axiom.problems import audit_cases, generate_splits, prove_disjoint
-from axiom.problems.sources.humaneval import humaneval_problems
+from axiom.problems.benchmarks.humaneval import humaneval_problems
 from axiom.problems.sources.reasoning_gym import score
 from axiom.verification import Candidate, Verifier
 

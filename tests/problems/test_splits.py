@@ -19,12 +19,12 @@ from axiom.problems import (
     generate_splits,
     prove_disjoint,
 )
+from axiom.problems.benchmarks import humaneval
+from axiom.problems.benchmarks.humaneval import humaneval_problems
 from axiom.problems.cases import bounded
 from axiom.problems.cases.building import Plan, build
 from axiom.problems.composition import joined
 from axiom.problems.family import load
-from axiom.problems.sources import humaneval
-from axiom.problems.sources.humaneval import humaneval_problems
 from axiom.problems.space import permutation
 from axiom.problems.splits import out_of_distribution
 from axiom.problems.splits.bulk import write

@@ -10,8 +10,8 @@ from pydantic import TypeAdapter
 
 from axiom import values
 from axiom.errors import AxiomError
-from axiom.problems.cases.guidance import Wrong
 from axiom.problems.cases.inputs import CONSTANTS_SHARE, Hints, one_language
+from axiom.problems.cases.schema import Mutants
 from axiom.problems.family import Family
 from axiom.problems.space import Variant
 from axiom.records import Case
@@ -50,7 +50,7 @@ LIKELY_TO_KILL = (
 class _Drawn:
     """A call and its answer.
 
-    `first`: of its stratum; `telling`: it told a wrong program; `spare`: drawn and not chosen.
+    `first`: of its stratum; `kills`: it killed a mutant; `spare`: drawn and not chosen.
     """
 
     packed: str
@@ -59,16 +59,16 @@ class _Drawn:
     value: Any
     stratum: str
     first: bool = False
-    telling: bool = False
+    kills: bool = False
     spare: bool = False
 
     def spared(self, new: "_Drawn") -> bool:
-        """Whether `new` may take its place: it tells nothing, and its stratum does not go without."""
-        return not self.telling and (not self.first or self.stratum == new.stratum)
+        """Whether `new` may take its place: it kills nothing, and its stratum does not go without."""
+        return not self.kills and (not self.first or self.stratum == new.stratum)
 
 
 @dataclass
-class _Hand:
+class _Choice:
     """The calls chosen so far, no answer on more than `often` of them, and calls drawn but not chosen."""
 
     count: int
@@ -109,7 +109,7 @@ class _Hand:
 
     def replace(self, place: int, new: _Drawn) -> None:
         """Put a call in the place of another."""
-        new.first, new.telling = self.chosen[place].first, True
+        new.first, new.kills = self.chosen[place].first, True
         self.tally[self.chosen[place].expected] -= 1
         self.tally[new.expected] = self.tally.get(new.expected, 0) + 1
         self.chosen[place] = new
@@ -140,28 +140,28 @@ class Drawing:
         """Up to `count` cases, no answer on more than half of them, from at most `attempts` draws for each.
 
         An answer may come twice, and more often only once that leaves too few cases: varied answers tell programs
-        apart. If `sharpened`, calls that tell further wrong programs take the place of some that tell none.
+        apart. If `sharpened`, calls that kill further mutants take the place of some that kill none.
         """
-        hand = _Hand(count, max(1, (count + 1) // 2), [], [], {})
+        choice = _Choice(count, max(1, (count + 1) // 2), [], [], {})
         met: set[str] = set()
         easy = count + count // 4
         for attempt in range(count * attempts):
             if attempt == easy:
-                hand.fill()
-                self.scarce = self.scarce or not hand.full
-            if hand.full:
+                choice.fill()
+                self.scarce = self.scarce or not choice.full
+            if choice.full:
                 break
             stratum = strata[attempt % len(strata)]
             one = self._draw(stratum)
             if one is not None:
-                hand.offer(one, min(2, hand.often) if attempt < easy else hand.often)
+                choice.offer(one, min(2, choice.often) if attempt < easy else choice.often)
                 one.first = stratum not in met
                 met.add(stratum)
-        if sharpened and hand.full:
-            self._sharpen(hand)
-        for one in hand.chosen:
+        if sharpened and choice.full:
+            self._sharpen(choice)
+        for one in choice.chosen:
             self._check(one)
-        return _CASES.validate_python([{"args": one.packed, "expected": one.expected} for one in hand.chosen])
+        return _CASES.validate_python([{"args": one.packed, "expected": one.expected} for one in choice.chosen])
 
     def _draw(self, stratum: str, constants: float = CONSTANTS_SHARE) -> _Drawn | None:
         """A call of `stratum` with the printed function's answer, or None if the call is taken."""
@@ -185,21 +185,21 @@ class Drawing:
                 f"function {one.expected} for {chosen}; one of the two is wrong"
             )
 
-    def _sharpen(self, hand: _Hand) -> None:
-        """Choose calls that tell more of the planted wrong programs, among the spare ones and further draws."""
-        first = hand.chosen[0]
-        wrong = Wrong(self.source, self.family.entry_point, self.run, first.args[0], first.value)
-        order = sorted(hand.chosen, key=_slowness)
-        for place in wrong.told_by_all([(one.args, one.value) for one in order]):
-            order[place].telling = True
+    def _sharpen(self, choice: _Choice) -> None:
+        """Choose calls that kill more mutants, among the spare ones and further draws."""
+        first = choice.chosen[0]
+        mutants = Mutants(self.source, self.family.entry_point, self.run, first.args[0], first.value)
+        order = sorted(choice.chosen, key=_slowness)
+        for place in mutants.killed_by_all([(one.args, one.value) for one in order]):
+            order[place].kills = True
         since = 0
-        for new in self._further(hand.spare) if wrong else ():
+        for new in self._further(choice.spare) if mutants else ():
             since += not new.spare
-            spot = hand.place_for(new)
-            if spot is not None and wrong.told_by(new.args, new.value):
+            spot = choice.place_for(new)
+            if spot is not None and mutants.killed_by(new.args, new.value):
                 since = 0
-                hand.replace(spot, new)
-            if since == self.family.patience or not wrong:
+                choice.replace(spot, new)
+            if since == self.family.patience or not mutants:
                 return
 
     def _further(self, spare: list[_Drawn]) -> Iterator[_Drawn]:
@@ -214,7 +214,7 @@ class Drawing:
 
 
 def _slowness(one: _Drawn) -> int:
-    """How far a call is from being quick to answer and still telling much."""
+    """How far a call is from being quick to answer and still killing much."""
     return abs(len(one.packed) - SHORT)
 
 
@@ -222,7 +222,7 @@ _CASES = TypeAdapter(tuple[Case, ...])
 """All cases at once: half the time of one after the other."""
 
 SHORT = 20
-"""Characters of a call that is quick to answer and still tells much: with such calls the telling begins."""
+"""Characters of a call that is quick to answer and still kills much: such calls come first."""
 
 
 def packed(args: list[Any]) -> str:

@@ -10,7 +10,7 @@ from axiom.problems.family import load
 MOST_ROUNDS = 20_000
 """Rounds of its loops and comprehensions that an edited program may run on one call before it counts as endless."""
 
-_COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
+COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE,
     ast.LtE: ast.Lt,
     ast.Gt: ast.GtE,
@@ -20,14 +20,17 @@ _COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.In: ast.NotIn,
     ast.NotIn: ast.In,
 }
-_OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
+OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
     ast.Add: ast.Sub,
     ast.Sub: ast.Add,
     ast.Mult: ast.Add,
     ast.FloorDiv: ast.Mult,
     ast.Mod: ast.FloorDiv,
 }
-_NAMES = {
+DIVISIONS: dict[type[ast.operator], str] = {ast.FloorDiv: "int(a / b)", ast.Mod: "a - int(a / b) * b"}
+"""The wrong division rule: towards zero, and through a float; and the remainder of that division."""
+
+NAMES = {
     "max": "min",
     "min": "max",
     "sorted": "list",
@@ -126,8 +129,8 @@ def _node(tree: ast.AST, place: int) -> ast.AST:
 def _changes(node: ast.AST) -> Iterator[Callable[[Any], None]]:
     """Edits of a copy of `node`, in place."""
     match node:
-        case ast.Compare(ops=[op]) if type(op) in _COMPARISONS:
-            yield lambda n: n.ops.__setitem__(0, _COMPARISONS[type(n.ops[0])]())
+        case ast.Compare(ops=[op]) if type(op) in COMPARISONS:
+            yield lambda n: n.ops.__setitem__(0, COMPARISONS[type(n.ops[0])]())
         case ast.Constant(value=bool()):
             yield lambda n: setattr(n, "value", not n.value)
         case ast.Constant(value=int()):
@@ -137,10 +140,10 @@ def _changes(node: ast.AST) -> Iterator[Callable[[Any], None]]:
             yield from _operator_changes(node)
         case ast.UnaryOp(op=ast.USub()):
             yield lambda n: setattr(n, "op", ast.UAdd())
-        case ast.Name(id=name) if name in _NAMES:
-            yield lambda n: setattr(n, "id", _NAMES[n.id])
-        case ast.Attribute(attr=name) if name in _NAMES:
-            yield lambda n: setattr(n, "attr", _NAMES[n.attr])
+        case ast.Name(id=name) if name in NAMES:
+            yield lambda n: setattr(n, "id", NAMES[n.id])
+        case ast.Attribute(attr=name) if name in NAMES:
+            yield lambda n: setattr(n, "attr", NAMES[n.attr])
         case _:
             yield from _branch_changes(node)
 
@@ -162,14 +165,12 @@ def _branch_changes(node: ast.AST) -> Iterator[Callable[[Any], None]]:
 
 
 def _operator_changes(node: ast.BinOp | ast.AugAssign) -> Iterator[Callable[[Any], None]]:
-    if type(node.op) in _OPERATORS:
-        yield lambda n: setattr(n, "op", _OPERATORS[type(n.op)]())
+    if type(node.op) in OPERATORS:
+        yield lambda n: setattr(n, "op", OPERATORS[type(n.op)]())
     if isinstance(node, ast.BinOp):
         yield lambda n: _swap(n)
-        if isinstance(node.op, ast.FloorDiv):  # the wrong division rule: towards zero, and through a float
-            yield lambda n: _become(n, "int(a / b)")
-        if isinstance(node.op, ast.Mod):  # the remainder of that division
-            yield lambda n: _become(n, "a - int(a / b) * b")
+        if type(node.op) in DIVISIONS:
+            yield lambda n: _become(n, DIVISIONS[type(n.op)])
 
 
 def _swap(node: ast.BinOp) -> None:

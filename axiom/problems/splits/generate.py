@@ -6,7 +6,7 @@ from axiom.problems.cases.building import second_cases
 from axiom.problems.registry import family_named
 from axiom.problems.splits.out_of_distribution import STRETCH, from_train, independent, plan_of
 from axiom.problems.splits.overlap import subject
-from axiom.problems.splits.variants import Admitted, draw, source_of
+from axiom.problems.splits.variants import Admitted, draw, questions_of
 from axiom.records import Case, Problem, Split
 
 
@@ -19,10 +19,10 @@ def generate_splits(config: ProblemsConfig, seed: int) -> dict[str, list[Problem
     Raises ConfigError when a family is unknown or has too few variants.
     """
     admitted = Admitted()
-    sources = [source_of(name, config.range_of(name), seed, admitted) for name in config.families]
+    sources = [questions_of(name, config.range_of(name), seed, admitted) for name in config.families]
     splits: dict[Split, list[Problem]] = {"train": []}
     if config.humaneval:
-        from axiom.problems.sources.humaneval import humaneval_problems  # reads a package that only this needs
+        from axiom.problems.benchmarks.humaneval import humaneval_problems  # reads a package that only this needs
 
         splits["humaneval"] = list(humaneval_problems())
         for problem in splits["humaneval"]:

@@ -8,9 +8,9 @@ from axiom.errors import ConfigError
 from axiom.problems.cases.building import Plan, build
 from axiom.problems.composition import compose, joined
 from axiom.problems.registry import GENERATORS, family_named
-from axiom.problems.sources.reasoning_gym import is_direct
+from axiom.problems.sources import is_sourced
 from axiom.problems.space import parsed
-from axiom.problems.splits.variants import Admitted, VariantSource, draw, source_of
+from axiom.problems.splits.variants import Admitted, VariantSource, draw, questions_of
 from axiom.records import Problem, Split
 
 HARDER = 3
@@ -71,7 +71,7 @@ def unseen_cases(config: ProblemsConfig, seed: int, train: Sequence[Problem], ad
 def longer(config: ProblemsConfig, seed: int, admitted: Admitted) -> list[Problem]:
     """Harder than the trained range where the family goes that far, and on longer inputs."""
     sources = []
-    for name in (name for name in config.families if not is_direct(name)):
+    for name in (name for name in config.families if not is_sourced(name)):
         top, highest = config.range_of(name)[1], family_named(name).difficulties[1]
         bounds = (min(top + 1, highest), min(top + HARDER, highest))
         sources.append(VariantSource(family_named(name), bounds, seed, admitted, "longer"))
@@ -105,5 +105,5 @@ def composed(config: ProblemsConfig, seed: int, train: Sequence[Problem], admitt
 
 def unseen_families(config: ProblemsConfig, seed: int, admitted: Admitted) -> list[Problem]:
     """Problems of families that are not trained on."""
-    sources = [source_of(name, config.range_of(name), seed, admitted) for name in config.ood_families]
+    sources = [questions_of(name, config.range_of(name), seed, admitted) for name in config.ood_families]
     return draw(sources, plan_of(config, "ood_family", seed), config.ood_size) if sources else []

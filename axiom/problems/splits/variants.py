@@ -9,7 +9,7 @@ from axiom.errors import ConfigError
 from axiom.problems.cases.building import Plan, build
 from axiom.problems.family import Family
 from axiom.problems.registry import family_named
-from axiom.problems.sources.reasoning_gym import QuestionSource, is_direct
+from axiom.problems.sources import Questions, is_sourced, source_of
 from axiom.problems.space import Names, permutation
 from axiom.problems.splits.overlap import Groups, Subject, subject
 from axiom.records import Problem
@@ -123,14 +123,14 @@ def first_new(made: Iterable[tuple[Problem, str] | None], count: int) -> Iterato
         yield pair[0]
 
 
-def source_of(family: str, bounds: tuple[int, int], seed: int, admitted: Admitted) -> "VariantSource | QuestionSource":
-    """A family's variants, or a reasoning-gym dataset's questions. Raises ConfigError for an unknown one."""
-    if is_direct(family):
-        return QuestionSource(family, bounds, seed, admitted.marks)
+def questions_of(family: str, bounds: tuple[int, int], seed: int, admitted: Admitted) -> Questions:
+    """A family's variants, or the questions of a source. Raises ConfigError for an unknown one."""
+    if is_sourced(family):
+        return source_of(family).questions(family, bounds, seed, admitted.marks)
     return VariantSource(family_named(family), bounds, seed, admitted)
 
 
-def draw(sources: Sequence["VariantSource | QuestionSource"], plan: Plan, count: int) -> list[Problem]:
+def draw(sources: Sequence[Questions], plan: Plan, count: int) -> list[Problem]:
     """`count` problems, the sources taking turns."""
     turns = itertools.cycle(sources)
     return [next(turns).draw(plan) for _ in range(count)]

@@ -1,6 +1,6 @@
 """Direct answers: problems of the package reasoning-gym, `reasoning_gym:<dataset>`, judged by its own scorers.
 
-The scorers run in the sandbox (`axiom.problems.sources.scoring`): some evaluate the text they are given.
+The scorers run in the sandbox (`axiom.problems.sources.reasoning_gym.scoring`): some evaluate the text they are given.
 
 The package seeds item i of a dataset with seed + i, so that two datasets with near seeds share items. Here every
 problem is the first item of a dataset of its own, whose seed is derived by name.
@@ -13,11 +13,14 @@ import re
 from typing import Any
 
 from axiom import seeds, values
-from axiom.config.names import DATASET
 from axiom.errors import ConfigError
 from axiom.problems.cases.building import Plan
-from axiom.problems.sources.scoring import Scored, portable, scorer
+from axiom.problems.sources import Source
+from axiom.problems.sources.reasoning_gym.scoring import Scored, portable, scorer
 from axiom.records import Case, Outcome, Problem
+
+DATASET = "reasoning_gym:"
+"""What the names of its families begin with."""
 
 MOST_DRAWS = 200
 """Draws for one new question before the dataset counts as exhausted."""
@@ -32,11 +35,6 @@ REFUSED = {
 _NOT_A_NUMBER = re.compile(r"(?<![a-z])nan(?![a-hk-z])", re.IGNORECASE)
 """Scorers that measure a distance take it for none."""
 _TAGGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
-
-
-def is_direct(family: str) -> bool:
-    """Whether `family` names a reasoning-gym dataset."""
-    return family.startswith(DATASET)
 
 
 def check_dataset(family: str) -> None:
@@ -161,3 +159,6 @@ def _datasets() -> dict[str, tuple[Any, Any]]:
         ) from None
     datasets: dict[str, tuple[Any, Any]] = DATASETS
     return datasets
+
+
+SOURCE = Source(check_dataset, QuestionSource, scored)

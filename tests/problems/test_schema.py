@@ -7,8 +7,8 @@ import pytest
 from axiom import values
 from axiom.problems import GENERATORS, generate
 from axiom.problems.cases.drawing import packed
-from axiom.problems.cases.guidance import Wrong
 from axiom.problems.cases.outline import load_shared, outlines
+from axiom.problems.cases.schema import Mutants
 from axiom.problems.family import load
 from axiom.problems.splits.variants import candidates
 
@@ -23,9 +23,9 @@ STEPS = """def steps(n: int) -> int:
 """
 
 
-def wrong(source: str, entry_point: str, *args) -> Wrong:
+def wrong(source: str, entry_point: str, *args) -> Mutants:
     run = load(source, entry_point)
-    return Wrong(source, entry_point, run, args[0], run(*args))
+    return Mutants(source, entry_point, run, args[0], run(*args))
 
 
 def calls(source: str, entry_point: str, *numbers: int):
@@ -63,34 +63,34 @@ def test_variants_that_differ_in_literals_share_an_outline():
     assert load_shared(other, "steps")(9) == 1
 
 
-def test_a_boundary_that_no_call_tries_stays_untold_until_one_does():
+def test_a_boundary_that_no_call_tries_survives_until_one_does():
     mutants = wrong(STEPS, "steps", 10)
-    telling = mutants.told_by_all(calls(STEPS, "steps", 10, 0, 8))
-    assert telling
+    killers = mutants.killed_by_all(calls(STEPS, "steps", 10, 0, 8))
+    assert killers
     assert mutants
-    assert mutants.told_by((3,), 0)
-    assert not mutants.told_by((3,), 0)
+    assert mutants.killed_by((3,), 0)
+    assert not mutants.killed_by((3,), 0)
 
 
 def test_a_program_without_doubtful_places_has_only_wrappers():
     source = "def same(s: str) -> str:\n    return s\n"
     mutants = wrong(source, "same", "abcde")
-    assert mutants.told_by(("abcde",), "abcde")
+    assert mutants.killed_by(("abcde",), "abcde")
     assert not mutants
 
 
 def test_mutants_that_mean_the_same_are_never_told():
     source = "def size(n: int) -> int:\n    return max(n, n) * 1\n"
     mutants = wrong(source, "size", 7)
-    mutants.told_by_all([((n,), n) for n in range(-60, 60)] + [((2**60 + 1,), 2**60 + 1)])
+    mutants.killed_by_all([((n,), n) for n in range(-60, 60)] + [((2**60 + 1,), 2**60 + 1)])
     assert mutants  # max and min of equal numbers
-    assert not any(mutants.told_by((n,), n) for n in (-(10**9), 10**9, 2**80 + 3))
+    assert not any(mutants.killed_by((n,), n) for n in (-(10**9), 10**9, 2**80 + 3))
 
 
 def test_an_endless_mutant_counts_as_told():
     source = STEPS.replace("n -= 2", "n = n - 2")
     mutants = wrong(source, "steps", 10)
-    assert mutants.told_by((10,), 4)
+    assert mutants.killed_by((10,), 4)
 
 
 @pytest.mark.parametrize("args", [["a b"], ["\u00e9\n\"'\\"], [""], [1, "x"], [[1, 2], 3], ["x", "y"], [2**70], [True]])

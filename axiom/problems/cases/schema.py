@@ -1,11 +1,14 @@
-"""Which drawn inputs tell a reference solution from wrong ones: small mutants, all held in one compiled program.
+"""Which drawn inputs kill mutants of a reference solution: its small mutants, all held in one compiled program.
 
 A *mutant schema* (Untch, Offutt and Harrold 1993) is the program with each place that could be wrong looked up by
-name: constants, comparisons, signs, subtraction, products, division, remainders, conditions and a few builtins. A
-mutant is another binding of one name, so dozens of them cost one compilation.
+name. A mutant is another binding of one name, so dozens of them cost one compilation, where each of
+`mutation.edits` costs its own: choosing cases takes about a millisecond of CPU a problem. What may be wrong is that
+module's table; of it the schema holds the comparisons, operators, names, numbers and conditions that most often
+survive.
 """
 
 import ast
+import builtins
 import functools
 import itertools
 import operator
@@ -14,6 +17,7 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
+from axiom.problems.cases.mutation import COMPARISONS, DIVISIONS, NAMES, OPERATORS
 from axiom.problems.cases.outline import MARK, outlines
 
 MOST_ROUNDS = 2_000
@@ -28,27 +32,32 @@ Wrongs = dict[str, Any]
 Call = tuple[Sequence[Any], Any]
 """Arguments and the right answer."""
 
+_FUNCTIONS: dict[type[ast.AST], Run] = {
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Add: operator.add,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+}
 _BOUNDARIES: dict[type[ast.cmpop], tuple[Run, Run]] = {
-    ast.Lt: (operator.lt, operator.le),
-    ast.LtE: (operator.le, operator.lt),
-    ast.Gt: (operator.gt, operator.ge),
-    ast.GtE: (operator.ge, operator.gt),
+    op: (_FUNCTIONS[op], _FUNCTIONS[COMPARISONS[op]]) for op in (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 }
-_OPERATORS: dict[type[ast.operator], tuple[Run, Run]] = {
-    ast.Sub: (operator.sub, operator.add),
-    ast.Mult: (operator.mul, operator.add),
-    ast.FloorDiv: (operator.floordiv, lambda a, b: int(a / b)),
-    ast.Mod: (operator.mod, lambda a, b: a - int(a / b) * b),
-}
-_BUILTINS: dict[str, Any] = {"max": min, "min": max, "set": list}
+_DIFFERENCES = {op: (_FUNCTIONS[op], _FUNCTIONS[OPERATORS[op]]) for op in (ast.Sub, ast.Mult)}
+_DIVISIONS = {op: (_FUNCTIONS[op], eval(f"lambda a, b: {formula}")) for op, formula in DIVISIONS.items()}
+_OPERATORS = _DIFFERENCES | _DIVISIONS
+_BUILTINS: dict[str, Any] = {name: getattr(builtins, NAMES[name]) for name in ("max", "min", "set")}
 _ALWAYS, _NEVER, _same = (lambda _: True), (lambda _: False), (lambda test: test)
 
 
-class Wrong:
-    """Wrong versions of *trusted* `source`, which defines `run`: its mutants, and `run` behind wrappers.
+class Mutants:
+    """Mutants of *trusted* `source`, which defines `run`, and `run` behind wrappers.
 
     The wrappers suit a first argument of the type given; what may go wrong with a result suits the type of `result`.
-    A version that a call has told is forgotten.
+    A mutant that a call has killed is forgotten.
     """
 
     def __init__(self, source: str, entry_point: str, run: Run, argument: Any, result: Any) -> None:
@@ -70,55 +79,55 @@ class Wrong:
         self._beyond = distortions(result)
 
     def __bool__(self) -> bool:
-        """Whether there is a mutant or a wrapper that no call has told."""
+        """Whether there is a mutant or a wrapper that no call has killed."""
         return bool(self._left or self._behind)
 
-    def told_by_all(self, calls: Sequence[Call]) -> set[int]:
-        """Places of the calls that told a version, each tried on a few; what is left was tried on all of them.
+    def killed_by_all(self, calls: Sequence[Call]) -> set[int]:
+        """Places of the calls that killed a mutant, each tried on a few; what is left was tried on all of them.
 
-        What the first few calls have not told mostly means the same as the program. It is tried together from there on:
-        a call that many wrong places together leave as it is tells, but for rare coincidences, none of them.
+        What the first few calls have not killed mostly means the same as the program. It is tried together from there
+        on: a call that many wrong places together leave as it is kills, but for rare coincidences, none of them.
         """
-        telling: set[int] = set()
+        killers: set[int] = set()
         for place, call in enumerate(calls[:ALONE]):
-            self._left, loud = self._parted(self._left, *call)
-            if loud:
-                telling.add(place)
-        untold, self._left = _together(self._left), []
-        telling |= {place for place, call in enumerate(calls[:ALONE]) if self.told_by(*call)}
-        self._left = untold
-        return telling | {place for place, call in enumerate(calls[ALONE:], ALONE) if self and self.told_by(*call)}
+            self._left, killed = self._parted(self._left, *call)
+            if killed:
+                killers.add(place)
+        alive, self._left = _together(self._left), []
+        killers |= {place for place, call in enumerate(calls[:ALONE]) if self.killed_by(*call)}
+        self._left = alive
+        return killers | {place for place, call in enumerate(calls[ALONE:], ALONE) if self and self.killed_by(*call)}
 
-    def told_by(self, args: Sequence[Any], expected: Any) -> bool:
-        """Whether a call tells a version; those that it tells are forgotten."""
-        self._left, loud = self._parted(self._left, args, expected)
-        told = False
-        for wrongs in loud:
+    def killed_by(self, args: Sequence[Any], expected: Any) -> bool:
+        """Whether a call kills a mutant; those that it kills are forgotten."""
+        self._left, killed = self._parted(self._left, args, expected)
+        killed_any = False
+        for wrongs in killed:
             apart: list[Wrongs] = [{name: wrong} for name, wrong in wrongs.items()] if len(wrongs) > 1 else []
-            quiet, differing = self._parted(apart, args, expected)
+            alive, differing = self._parted(apart, args, expected)
             if apart and not differing:
-                self._left += [_joined(quiet[::2]), _joined(quiet[1::2])]  # together they would differ again
+                self._left += [_joined(alive[::2]), _joined(alive[1::2])]  # together they would differ again
             else:
-                self._left += _together(quiet)
-                told = True
+                self._left += _together(alive)
+                killed_any = True
         behind = [wrong for wrong in self._behind if not _answers_otherwise(wrong, args, expected)]
         beyond = [wrong for wrong in self._beyond if not _answers_otherwise(wrong, (expected,), expected)]
-        told = told or len(behind) < len(self._behind) or len(beyond) < len(self._beyond)
+        killed_any = killed_any or len(behind) < len(self._behind) or len(beyond) < len(self._beyond)
         self._behind, self._beyond = behind, beyond
-        return told
+        return killed_any
 
     def _parted(self, versions: list[Wrongs], args: Sequence[Any], expected: Any) -> tuple[list[Wrongs], list[Wrongs]]:
         """The versions with which the program answers a call as expected, and those with which it does not."""
         scope, usual, run = self._scope, self._usual, self._run
-        quiet: list[Wrongs] = []
-        loud: list[Wrongs] = []
+        alive: list[Wrongs] = []
+        killed: list[Wrongs] = []
         for wrongs in versions:
             scope["_rounds"] = itertools.repeat(True, MOST_ROUNDS)
             scope.update(wrongs)
-            (loud if _answers_otherwise(run, args, expected) else quiet).append(wrongs)
+            (killed if _answers_otherwise(run, args, expected) else alive).append(wrongs)
             for name in wrongs:
                 scope[name] = usual[name]
-        return quiet, loud
+        return alive, killed
 
 
 def _joined(wrongs: Sequence[Wrongs]) -> Wrongs:
@@ -310,7 +319,7 @@ class _Rewriting:
         return node
 
 
-_USUAL: dict[str, Any] = {"max": max, "min": min, "set": set}
+_USUAL: dict[str, Any] = {name: getattr(builtins, name) for name in _BUILTINS}
 _REWRITES: dict[type[ast.AST], Callable[[_Rewriting, Any], ast.AST]] = {
     ast.BinOp: _Rewriting._operator,
     ast.UnaryOp: _Rewriting._negative,

@@ -1,0 +1,1 @@
+"""Problems that others wrote, held out as a split of their own."""
