@@ -74,7 +74,7 @@ def run_stages(run: Runtime, number: int, before: Round, evaluated: bool, paused
     handles: dict[str, Handle] = {}
     adapter, gold, pool, history = before.adapter, before.gold, before.pool, before.history
     if number > 0:
-        drawn = handles["samples"], handles["verdicts"] = _drawn(run, before.problems, adapter, "train", number)
+        drawn = handles["samples"], handles["verdicts"] = _drawn(run, before, adapter, "train", number)
         history = handles["history"] = remember(
             run, before.problems, *drawn, before.history, before.evaluation, iteration=number
         )
@@ -87,7 +87,7 @@ def run_stages(run: Runtime, number: int, before: Round, evaluated: bool, paused
         adapter = handles["adapter"] = _policy(run, before, handles["gold"], number, evaluated, paused)
         gold = (handles["gold"], *earlier)[: run.config.selection.replay]
     if evaluated:
-        samples, verdicts = _drawn(run, before.problems, adapter, "eval", number)
+        samples, verdicts = _drawn(run, before, adapter, "eval", number)
         handles["eval_samples"], handles["eval_verdicts"] = samples, verdicts
         handles["evaluation"] = evaluate_policy(run, before.problems, samples, verdicts, iteration=number)
     metrics = measure(run, handles, before.metrics, iteration=number)
@@ -104,13 +104,11 @@ def run_stages(run: Runtime, number: int, before: Round, evaluated: bool, paused
     return after
 
 
-def _drawn(
-    run: Runtime, problems: Handle, policy: Handle | None, purpose: Purpose, number: int
-) -> tuple[Handle, Handle]:
+def _drawn(run: Runtime, before: Round, policy: Handle | None, purpose: Purpose, number: int) -> tuple[Handle, Handle]:
     """Samples and their verdicts: two stages, of which the second begins while the first goes on."""
     with run.streaming(purpose) as stream:
-        samples = sample(run, problems, policy, purpose, stream, iteration=number)
-        return samples, verify(run, problems, samples, purpose, stream, iteration=number)
+        samples = sample(run, before.problems, policy, purpose, stream, before.history, iteration=number)
+        return samples, verify(run, before.problems, samples, purpose, stream, iteration=number)
 
 
 def _policy(run: Runtime, before: Round, gold: Handle, number: int, evaluated: bool, paused: bool) -> Handle:

@@ -15,7 +15,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -25,6 +25,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from axiom.config.names import ARMS, FAMILIES, SOURCED, unknown_family
@@ -36,6 +37,8 @@ LARGEST = 2**53 - 1
 """The largest integer that every JSON reader keeps exact, the browser of a form included."""
 
 Difficulty = Annotated[int, Field(ge=1, le=10)]
+MOST_DRAWS = 1024
+"""Draws of one problem in a round."""
 DifficultyRange = tuple[Difficulty, Difficulty]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 CpuSeconds = Annotated[float, Field(gt=0.0, le=600.0)]
@@ -308,8 +311,14 @@ class SamplingConfig(Section):
 
     engine: Literal["auto", "transformers", "vllm"] = "auto"
     """`auto` is vLLM where it is installed and can run, else transformers."""
-    samples_per_problem: Annotated[int, Field(ge=1, le=1024)] = 4
-    """Completions for each training problem in each iteration."""
+    samples_per_problem: Annotated[int, Field(ge=1, le=MOST_DRAWS)] = 4
+    """Completions for each training problem in each iteration, on average over the problems."""
+    allocation: Literal["uniform", "unsolved_first", "adaptive", "stop_when_solved"] = "uniform"
+    """Which training problems a round's draws go to; their number in all stays the same. `uniform` gives each the same;
+    `unsolved_first` each `min_draws` and the rest to the unsolved; `adaptive` a draw to the problem that most likely
+    gets its first pass of the round by it; `stop_when_solved` none to the solved."""
+    min_draws: Annotated[int, Field(ge=0, le=MOST_DRAWS)] = 1
+    """Fewest draws of a training problem in a round, for `unsolved_first` and `adaptive`."""
     temperature: Annotated[float, Field(gt=0.0, le=4.0)] = 0.8
     """Sampling temperature for training samples and pass@k; the evaluation is greedy."""
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
@@ -323,6 +332,15 @@ class SamplingConfig(Section):
     batch_size: Annotated[int, Field(ge=0, le=65_536)] = 0
     """Sequences decoded together by transformers; 0 chooses by the free memory."""
     vllm: VLLMConfig = VLLMConfig()
+
+    @model_validator(mode="after")
+    def _draws_suffice(self) -> Self:
+        if self.min_draws > self.samples_per_problem:
+            raise ValueError(
+                f"sampling.min_draws = {self.min_draws} is more than sampling.samples_per_problem = "
+                f"{self.samples_per_problem}, which a problem gets on average; set a smaller sampling.min_draws"
+            )
+        return self
 
 
 class SandboxConfig(Section):

@@ -12,6 +12,7 @@ from axiom.errors import ConfigError
 from axiom.experiment import Experiment
 from axiom.experiment.ledger import Schedule
 from axiom.learners import check
+from axiom.selection.checks import check_selection
 
 
 def admit(root: str, config: ExperimentConfig | Mapping[str, Any]) -> Experiment:
@@ -24,6 +25,7 @@ def admit(root: str, config: ExperimentConfig | Mapping[str, Any]) -> Experiment
     experiment = Experiment.create(root, checked(ExperimentConfig, config))
     _check_rounds(experiment)
     _check_yoke(experiment)
+    check_selection(experiment.config)
     check(experiment.config)
     return experiment
 

@@ -1,6 +1,6 @@
 """Problems to sampling requests, and completions to samples: the names, seeds and purposes of both."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from axiom.config import ExperimentConfig
 from axiom.records import Problem, Purpose, Sample
@@ -18,15 +18,19 @@ def requests(
     config: ExperimentConfig,
     purpose: Purpose,
     iteration: int,
-    draws: int,
+    draws: int | Mapping[str, int],
     stop: tuple[str, ...] = (),
 ) -> list[Request]:
-    """`draws` of each problem at the config's temperature, and to evaluate the greedy one besides."""
+    """`draws` of each problem at the config's temperature, and to evaluate the greedy one besides.
+
+    `draws` is one number for all, or one for each problem by its id.
+    """
     sampling = config.sampling
     made = []
     for problem in problems:
         text = prompt(problem)
-        for n, temperature in ((draws, sampling.temperature), (int(purpose == "eval"), 0.0)):
+        drawn = draws if isinstance(draws, int) else draws[problem.problem_id]
+        for n, temperature in ((drawn, sampling.temperature), (int(purpose == "eval"), 0.0)):
             if n:
                 made.append(
                     Request(
