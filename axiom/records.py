@@ -257,6 +257,19 @@ class History(Record):
     )
 
 
+class PassedOver(Record):
+    """An accepted sample that does not train, and `why`: `axiom.selection.passed_over` says which reasons there are."""
+
+    sample_id: str
+    problem_id: str
+    why: str
+    same_as: str | None
+
+    SCHEMA: ClassVar[pa.Schema] = _schema(
+        sample_id=pa.string(), problem_id=pa.string(), why=pa.string(), same_as_=pa.string()
+    )
+
+
 class LossStep(Record):
     """One optimizer step. `loss` is the mean over `loss_tokens` completion tokens, in nats."""
 
@@ -378,4 +391,15 @@ class Event(Record):
     )
 
 
-RECORDS: Sequence[type[Record]] = (Problem, Sample, Verdict, History, Gold, LossStep, Evaluation, Metric, Event)
+RECORDS: Sequence[type[Record]] = (
+    Problem,
+    Sample,
+    Verdict,
+    History,
+    Gold,
+    PassedOver,
+    LossStep,
+    Evaluation,
+    Metric,
+    Event,
+)

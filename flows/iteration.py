@@ -18,7 +18,7 @@ from axiom.tasks.evaluate import evaluate_policy
 from axiom.tasks.measure import measure
 from axiom.tasks.remember import remember
 from axiom.tasks.sample import evaluation_drawn, sample
-from axiom.tasks.select import select_gold
+from axiom.tasks.select import note_passed_over, select_gold
 from axiom.tasks.train import train
 from axiom.tasks.verify import verify
 
@@ -79,9 +79,8 @@ def run_stages(run: Runtime, number: int, before: Round, evaluated: bool, paused
             run, before.problems, *drawn, before.history, before.evaluation, iteration=number
         )
         earlier = before.gold[: run.config.selection.replay]
-        handles["gold"] = select_gold(
-            run, handles["samples"], handles["verdicts"], earlier, pool, adapter, iteration=number
-        )
+        handles["gold"] = select_gold(run, *drawn, history, earlier, pool, adapter, iteration=number)
+        handles["passed_over"] = note_passed_over(run, *drawn, handles["gold"], iteration=number)
         if ARMS[run.config.arm].pool is not None:
             pool = pool or handles["gold"]
         adapter = handles["adapter"] = _policy(run, before, handles["gold"], number, evaluated, paused)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from axiom.evaluation import GREEDY
+from axiom.experiment import iteration_folder
 from axiom.experiment.running import Runtime
 from axiom.grokking import Curve
 from axiom.records import Event, Metric, with_interval
@@ -30,7 +31,7 @@ def _detect(run: Runtime, iteration: int, whole: bool) -> dict[str, Any]:
         "kind": watch.phases.kind,
         "sentence": watch.phases.sentence(),
         "evaluations_without_gain": _without_gain(metrics),
-        "line": _line(metrics, iteration),
+        "line": _line(run.experiment.stages.read(iteration_folder(iteration), "metrics", Metric)),
         "alarms": [event.model_dump() for event in raised],
     }
 
@@ -40,8 +41,10 @@ def _without_gain(metrics: list[Metric]) -> int:
     return len(values) - 1 - values.index(max(values)) if values else 0
 
 
-def _line(metrics: list[Metric], iteration: int) -> str:
-    now = [row for row in metrics if row.iteration == iteration]
+def _line(metrics: list[Metric]) -> str:
+    """An iteration in a line, from its own metrics."""
+    now = [row for row in metrics if row.pooled]
     parts = [f"{r.split} {with_interval(r)}" for r in now if r.name == GREEDY]
     parts += [f"{r.name} {r.value:g}" for r in now if r.name in ("solved", "gold")]
+    parts += [f"not trained: fewer than min_gold = {r.value:g}" for r in now if r.name == "gold_too_few"]
     return ", ".join(parts) or "not evaluated"

@@ -85,4 +85,6 @@ def _figures(handles: dict[str, Handle]) -> dict[str, float]:
         "dropped": adapter["dropped"],
         "sampling_tokens_per_second": samples["tokens"] / max(samples["seconds"], 1e-9),
     }
+    if "too_few" in gold:
+        figures["gold_too_few"] = gold["too_few"]
     return figures | ({"loss": adapter["loss"]} if adapter["examples"] else {})

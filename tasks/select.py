@@ -6,10 +6,14 @@ from dataclasses import replace
 from axiom.experiment import VERSIONS, iteration_folder
 from axiom.experiment.ledger import Schedule
 from axiom.experiment.running import Runtime
-from axiom.records import Gold, Sample, Verdict
+from axiom.records import Gold, History, PassedOver, Sample, Verdict
 from axiom.selection.arms import ARMS, Harvest, Quota
+from axiom.selection.checks import goes_by_history
+from axiom.selection.passed_over import passed_over
+from axiom.selection.weights import weighted
 from axiom.store import Handle, Writer
-from axiom.tasks.stage import stage_task
+from axiom.tasks.stage import light_stage, stage_task
+from axiom.verification.behaviour import behaviour
 
 
 @stage_task("select")
@@ -17,6 +21,7 @@ def select_gold(
     run: Runtime,
     samples: Handle,
     verdicts: Handle,
+    history: Handle,
     earlier: Sequence[Handle],
     pool: Handle | None,
     previous: Handle | None,
@@ -25,8 +30,10 @@ def select_gold(
 ) -> Handle:
     """`gold.parquet`, and `pool.parquet` in the first round of an arm that draws from a pool.
 
-    `earlier` are the gold stages of the iterations to replay, newest first; `pool` that of the first round; `previous`
-    the adapter so far, whose loss tokens count against a yoked arm's budget.
+    `history` is what is known of each training problem, this round included. `earlier` are the gold stages of the
+    iterations to replay, newest first; `pool` that of the first round; `previous` the adapter so far, whose loss tokens
+    count against a yoked arm's budget. Less gold than `selection.min_gold` is noted as too little to train on, unless
+    the run is yoked and trains when its expert did.
     """
     stages, config = run.experiment.stages, run.config
     arm = ARMS[config.arm]
@@ -35,20 +42,25 @@ def select_gold(
     quota = schedule.quota(iteration, spent) if schedule else None
 
     def work(out: Writer) -> None:
-        harvest = _harvest(run, samples, verdicts, earlier, pool, quota, iteration)
+        harvest = _harvest(run, samples, verdicts, history, earlier, pool, quota, iteration)
         if arm.pool is not None and pool is None:
             expert = schedule.final_gold(config.iterations) if schedule else []
             harvest = replace(harvest, pool=arm.pool(harvest, expert))
             out.table("pool", harvest.pool, Gold)
-        gold = arm.select(harvest)
+        gold = weighted(arm.select(harvest), config.selection, harvest.problems, harvest.known.rates)
         out.table("gold", gold, Gold)
         fresh = [row for row in gold if row.reason != "replayed"]
         out.info.update(fresh=len(fresh), problems=len({row.problem_id for row in fresh}))
+        data = bool(harvest.samples or harvest.pool)  # which an arm that never trains has none of
+        if quota is None and data and len(gold) < config.selection.min_gold:
+            out.info.update(too_few=config.selection.min_gold)
         if quota is not None and arm.yoked:
             unmet = quota.unmet(gold)
             out.info.update(unmet=unmet, steps=quota.steps if "examples" in unmet else None)
 
     inputs = {"samples": samples, "verdicts": verdicts, **({"pool": pool} if pool else {})}
+    if goes_by_history(config):
+        inputs["history"] = history
     yoke = {"yoke": schedule.digest, "quota": str(quota)} if schedule else {}
     return stages.run(
         "gold",
@@ -64,6 +76,7 @@ def _harvest(
     run: Runtime,
     samples: Handle,
     verdicts: Handle,
+    history: Handle,
     earlier: Sequence[Handle],
     pool: Handle | None,
     quota: Quota | None,
@@ -80,5 +93,32 @@ def _harvest(
         verdicts=stages.read(verdicts.folder, "verdicts", Verdict),
         earlier=[[row for row in rows if row.reason != "replayed"] for rows in gold],
         pool=stages.read(pool.folder, "pool", Gold) if pool else [],
+        history=stages.read(history.folder, "history", History) if goes_by_history(run.config) else (),
+        behaviour=lambda samples: behaviour(run.experiment.problems_by_id, samples, run.verifier),
         loss_tokens=lambda rows: run.learner.loss_tokens(run.examples(rows)),
+    )
+
+
+@light_stage("passed over")
+def note_passed_over(run: Runtime, samples: Handle, verdicts: Handle, gold: Handle, *, iteration: int) -> Handle:
+    """`passed_over.parquet`: the accepted samples of the round that are no gold, and why."""
+    stages, config = run.experiment.stages, run.config
+
+    def work(out: Writer) -> None:
+        rows = passed_over(
+            stages.read(samples.folder, "samples", Sample),
+            stages.read(verdicts.folder, "verdicts", Verdict),
+            stages.read(gold.folder, "gold", Gold),
+            config.selection,
+            run.experiment.problems_by_id,
+        )
+        out.table("passed_over", rows, PassedOver)
+
+    return stages.run(
+        "passed_over",
+        iteration_folder(iteration),
+        settings=run.experiment.settings("selection"),
+        version=VERSIONS["passed_over"],
+        inputs={"samples": samples, "verdicts": verdicts, "gold": gold},
+        work=work,
     )

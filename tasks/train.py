@@ -23,13 +23,13 @@ def train(
 ) -> Handle:
     """`adapter/` and `losses.parquet`. What of the gold is too long is dropped and counted.
 
-    Without gold, or when `paused`, the policy stays the previous one.
+    Without gold, or with less than `selection.min_gold`, or when `paused`, the policy stays the previous one.
 
     Without `files`, a finished stage will do whose adapter was pruned since.
     """
     experiment = run.experiment
     before: dict[str, Any] = previous.info if previous else {"adapter_folder": None, "step": 0}
-    steps = gold.info.get("steps")
+    steps, paused = gold.info.get("steps"), paused or "too_few" in gold.info
 
     def work(out: Writer) -> None:
         rows = [] if paused else experiment.stages.read(gold.folder, "gold", Gold)

@@ -15,6 +15,7 @@ PARTS = {
     "verdicts": "verification",
     "history": "selection",
     "gold": "selection",
+    "passed_over": "selection",
     "adapter": "training",
     "eval_samples": "evaluation",
     "eval_verdicts": "evaluation",

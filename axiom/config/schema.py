@@ -370,6 +370,16 @@ class SelectionConfig(Section):
 
     max_per_problem: Positive = 4
     """Distinct programs kept for one problem in one iteration."""
+    strategy: Literal["shortest", "diverse", "hardest", "uniform"] = "shortest"
+    """Which are kept: the `shortest`; the most `diverse`, by what they return for calls outside the tests and then by
+    their syntax trees; of the `hardest` problems first; or by lot, `uniform` over problems."""
+    max_rows: Count = 0
+    """Most new programs that train in one iteration, over all problems; 0 sets no limit."""
+    weight: Literal["equal", "difficulty", "inverse_solve_rate"] = "equal"
+    """What a program counts in the loss: the same as every other, or by its problem's difficulty, or by how seldom the
+    problem is solved. Weights have mean 1 over the round and compare the examples of one optimizer step."""
+    min_gold: Count = 0
+    """Fewest rows of gold to train on: a round with fewer keeps its policy. A yoked run trains when its expert did."""
     replay: Count = 0
     """Number of earlier iterations whose gold trains again; 0 trains on the current iteration's gold only."""
 

@@ -11,7 +11,7 @@ from axiom.config import ExperimentConfig, checked
 from axiom.errors import ConfigError
 from axiom.experiment import Experiment
 from axiom.experiment.ledger import Schedule
-from axiom.learners import check
+from axiom.learners import check, training_problems
 from axiom.selection.checks import check_selection
 
 
@@ -25,7 +25,7 @@ def admit(root: str, config: ExperimentConfig | Mapping[str, Any]) -> Experiment
     experiment = Experiment.create(root, checked(ExperimentConfig, config))
     _check_rounds(experiment)
     _check_yoke(experiment)
-    check_selection(experiment.config)
+    check_selection(experiment.config, training_problems(experiment.config))
     check(experiment.config)
     return experiment
 

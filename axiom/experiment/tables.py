@@ -4,7 +4,19 @@ from typing import TYPE_CHECKING
 
 from axiom.errors import DataError
 from axiom.folders import Folder
-from axiom.records import Evaluation, Event, Gold, History, LossStep, Metric, Problem, Record, Sample, Verdict
+from axiom.records import (
+    Evaluation,
+    Event,
+    Gold,
+    History,
+    LossStep,
+    Metric,
+    PassedOver,
+    Problem,
+    Record,
+    Sample,
+    Verdict,
+)
 from axiom.store import StageStore
 
 if TYPE_CHECKING:
@@ -15,6 +27,7 @@ OF_AN_ITERATION: dict[str, type[Record]] = {
     "verdicts": Verdict,
     "history": History,
     "gold": Gold,
+    "passed_over": PassedOver,
     "losses": LossStep,
     "evaluation": Evaluation,
     "eval_samples": Sample,

@@ -1,6 +1,13 @@
 """What learns: a language model or the small modular-addition network, behind one interface."""
 
-from axiom.learners.language import LanguageLearner, Learner, check, make_problems, open_learner
+from axiom.learners.language import (
+    LanguageLearner,
+    Learner,
+    check,
+    make_problems,
+    open_learner,
+    training_problems,
+)
 
 __all__ = [
     "LanguageLearner",
@@ -8,4 +15,5 @@ __all__ = [
     "check",
     "make_problems",
     "open_learner",
+    "training_problems",
 ]

@@ -233,6 +233,15 @@ def make_problems(config: ExperimentConfig) -> dict[str, list[Problem]]:
     return generate_splits(config.problems, config.seed)
 
 
+def training_problems(config: ExperimentConfig) -> int:
+    """How many training problems a run has. Raises ConfigError when the modular network's splits cannot be made."""
+    if config.model.kind == "modular":
+        from axiom.learners.modular import split_sizes
+
+        return split_sizes(config.modular)[0]
+    return config.problems.train_size
+
+
 def check(config: ExperimentConfig) -> None:
     """Raise ConfigError before anything is written when the learner cannot be had or cannot do what is asked."""
     from axiom.problems import check_families

@@ -38,6 +38,7 @@ def page(experiment: Experiment) -> str:
         headline=_headline(metrics),
         verdict=verdict(experiment, metrics).sentence(),
         summary=_summary(experiment, last),
+        notes=_notes(metrics),
         charts=_charts(experiment, metrics, events),
         accuracy=accuracy_rows(metrics),
         mismatch=_mismatch(metrics),
@@ -169,6 +170,16 @@ def _summary(experiment: Experiment, last: int) -> str:
         f"{config.arm} on {config.model.path if config.model.kind == 'language' else 'the modular network'}, "
         f"seed {config.seed}, {last} of {config.iterations} iterations; problems: {sizes}."
     )
+
+
+def _notes(metrics: Sequence[Metric]) -> list[str]:
+    """What else a reader must know of the rounds."""
+    few = {row.iteration: row.value for row in metrics if row.name == "gold_too_few"}
+    if not few:
+        return []
+    least = f"selection.min_gold = {next(iter(few.values())):g}"
+    rounds = ", ".join(map(str, sorted(few)))
+    return [f"{len(few)} of the rounds had less gold than {least} and kept their policy: {rounds}."]
 
 
 def _provenance(experiment: Experiment) -> str:

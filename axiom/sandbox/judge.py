@@ -73,6 +73,15 @@ def answers(run: Run) -> list[bytes]:
     return values if not run.status and _complete(records, len(values), run.answer) else []
 
 
+def observed(run: Run, cases: int) -> tuple[str, ...]:
+    """What became of each case: the canonical text of its value, how it failed, or `-` where it was not reached."""
+    found = ["-"] * cases
+    for tag, index, payload in _records(run.answer):
+        if index < cases and tag in b"VEXU":
+            found[index] = payload.decode("utf-8", "backslashreplace") if tag == b"V" else tag.decode()
+    return tuple(found)
+
+
 Record = tuple[bytes, int, bytes]
 
 

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from axiom.config import ExperimentConfig
-from axiom.records import Gold, Problem, Sample, Verdict
+from axiom.records import Gold, History, Problem, Sample, Verdict
+from axiom.seeds import derive
+from axiom.selection.history import solve_rate
+from axiom.selection.strategies import Behaviour, Known, unknown_behaviour
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,8 @@ class Harvest:
 
     `earlier` is the gold of the rounds that replay reaches, newest first; `pool` what a pool arm draws from;
     `quota` is None where the run is not yoked. `loss_tokens` counts the tokens of each row that have a loss, 0 where
-    the row is too long to be trained.
+    the row is too long to be trained. `history` is what is known of each training problem, this round included, and
+    `behaviour` runs programs on calls outside the tests.
     """
 
     config: ExperimentConfig
@@ -52,6 +56,14 @@ class Harvest:
     pool: Sequence[Gold]
     quota: Quota | None
     loss_tokens: Callable[[Sequence[Gold]], list[int]] = one_token_each
+    history: Sequence[History] = ()
+    behaviour: Behaviour = unknown_behaviour
+
+    @property
+    def known(self) -> Known:
+        """What a selection's strategy goes by."""
+        rates = {row.problem_id: solve_rate(row) for row in self.history}
+        return Known(derive(self.config.seed, "selection", self.iteration), rates, self.behaviour)
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,11 @@ import ast
 import itertools
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from axiom.config import SelectionConfig
 from axiom.records import Gold, Outcome, Problem, Sample, Verdict
+from axiom.selection.strategies import Known, chosen, limited
 
 
 def accepted(samples: Iterable[Sample], verdicts: Iterable[Verdict]) -> list[Sample]:
@@ -21,24 +22,28 @@ def select(
     config: SelectionConfig,
     reason: str = "verified",
     problems: Mapping[str, Problem] | None = None,
+    known: Known | None = None,
 ) -> list[Gold]:
-    """At most `max_per_problem` distinct programs of each problem, the shortest text first.
+    """At most `max_per_problem` distinct programs of each problem and `max_rows` in all, by `config.strategy`.
 
     Two programs are one if their syntax trees agree once docstrings, comments and layout are gone. Of equal programs
-    the shortest text stands for all; of `problems` those of kind `answer` keep their bare text. Problems keep the
-    order they came in, so the result depends on nothing else.
+    the shortest text stands for all; of `problems` those of kind `answer` keep their bare text. `known` is what the
+    strategies go by beside the candidates. Problems keep the order they came in, so the result depends on nothing else.
     """
     bare = {key for key, problem in (problems or {}).items() if problem.kind == "answer"}
     distinct: defaultdict[str, dict[str, Sample]] = defaultdict(dict)
     for sample in sorted(candidates, key=lambda s: (len(s.code), s.code, s.sample_id)):
-        same = sample.code if sample.problem_id in bare else fingerprint(sample.code)
-        distinct[sample.problem_id].setdefault(same, sample)
+        distinct[sample.problem_id].setdefault(identity(sample, bare), sample)
     order = dict.fromkeys(sample.problem_id for sample in candidates)
-    return [
-        to_gold(sample, reason)
-        for problem_id in order
-        for sample in list(distinct[problem_id].values())[: config.max_per_problem]
-    ]
+    programs = {problem_id: list(distinct[problem_id].values()) for problem_id in order}
+    kept = limited(chosen(programs, config, known or Known()), config, known or Known())
+    why = reason if config.strategy == "shortest" else f"{reason}, {config.strategy}"
+    return [to_gold(sample, why) for samples in kept.values() for sample in samples]
+
+
+def identity(sample: Sample, bare: Collection[str] = ()) -> str:
+    """What two samples of one problem share if they are one program; for the problems `bare`, if their texts agree."""
+    return sample.code if sample.problem_id in bare else fingerprint(sample.code)
 
 
 def to_gold(sample: Sample, reason: str) -> Gold:

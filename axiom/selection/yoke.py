@@ -14,6 +14,7 @@ from axiom.records import Gold, Sample
 from axiom.seeds import derive, stream
 from axiom.selection import to_gold, with_replay
 from axiom.selection.arm import Harvest, Quota
+from axiom.selection.strategies import limited
 
 
 def from_pool(harvest: Harvest) -> list[Gold]:
@@ -30,7 +31,7 @@ def from_pool(harvest: Harvest) -> list[Gold]:
 def from_samples(harvest: Harvest, samples: Sequence[Sample], reason: str) -> list[Gold]:
     """The quota's share of these samples of the round and of the arm's gold that replay reaches.
 
-    Where the run is not yoked: at most `selection.max_per_problem` of them for a problem, by lot, and that gold.
+    Where the run is not yoked: as many of them as the selection allows, by lot, and that gold.
     """
     if harvest.quota is None:
         return with_replay(lot(harvest, samples, reason), harvest.earlier, harvest.config.selection)
@@ -43,16 +44,19 @@ def from_samples(harvest: Harvest, samples: Sequence[Sample], reason: str) -> li
 
 
 def lot(harvest: Harvest, samples: Sequence[Sample], reason: str) -> list[Gold]:
-    """At most `selection.max_per_problem` of the samples of each problem, all with the same chance."""
+    """At most `selection.max_per_problem` of the samples of each problem, all with the same chance.
+
+    Of these at most `selection.max_rows` in all.
+    """
+    config = harvest.config.selection
     order = list(samples)
     stream(harvest.config.seed, "arms", reason, harvest.iteration).shuffle(order)
-    taken: Counter[str] = Counter()
-    rows = []
+    taken: defaultdict[str, list[Sample]] = defaultdict(list)
     for sample in order:
-        taken[sample.problem_id] += 1
-        if taken[sample.problem_id] <= harvest.config.selection.max_per_problem:
-            rows.append(to_gold(sample, reason))
-    return rows
+        if len(taken[sample.problem_id]) < config.max_per_problem:
+            taken[sample.problem_id].append(sample)
+    kept = {sample.sample_id for rows in limited(taken, config, harvest.known).values() for sample in rows}
+    return [to_gold(sample, reason) for sample in order if sample.sample_id in kept]
 
 
 def draw(pool: Sequence[Gold], quota: Quota, seed: int, lengths: Sequence[int] | None = None) -> list[Gold]:

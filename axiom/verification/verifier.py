@@ -18,7 +18,7 @@ from axiom.errors import DataError
 from axiom.problems.sources import is_sourced, source_of
 from axiom.records import Case, Comparison, Outcome, Problem, Sample, Verdict
 from axiom.sandbox.host import Program, Run, Template
-from axiom.sandbox.judge import judge
+from axiom.sandbox.judge import judge, observed
 from axiom.sandbox.pool import Pool, Quarantined
 from axiom.values import decode, encode, same
 
@@ -91,6 +91,16 @@ class Verifier:
         for candidate, run in self._pool.run(source):
             yield _verdict(candidate, run)
 
+    def observe(self, candidates: Iterable[Candidate]) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Of each candidate its id and what became of each of its calls, as they fall; nothing is compared.
+
+        One that ended several templates has no calls. Raises as `verify` does.
+        """
+        source = ((candidate, self.program(candidate)) for candidate in candidates)
+        for candidate, run in self._pool.run(source):
+            calls = () if isinstance(run, Quarantined) else observed(run, len(candidate.cases))
+            yield candidate.candidate_id, calls
+
     @property
     def templates(self) -> list[Template]:
         """The templates in service, for the bench and the curious."""
@@ -131,6 +141,11 @@ class AnswersOnly(Verifier):
         for candidate in filter(None, candidates):
             raise DataError(f"candidate {candidate.candidate_id!r} is a program; it needs a Verifier with a sandbox")
         yield from ()
+
+    def observe(self, candidates: Iterable[Candidate]) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """As `verify`."""
+        for verdict in self.verify(candidates):
+            yield verdict.candidate_id, ()
 
 
 @functools.lru_cache(65536)

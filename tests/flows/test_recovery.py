@@ -33,6 +33,7 @@ FILES = {
     "verdicts": "verdicts.parquet",
     "history": "history.parquet",
     "gold": "gold.parquet",
+    "passed_over": "passed_over.parquet",
     "adapter": "adapter/network.safetensors",
     "eval_samples": "eval_samples.parquet",
     "eval_verdicts": "eval_verdicts.parquet",

@@ -148,8 +148,8 @@ def test_requests_ask_for_each_problems_draws_and_for_none_of_a_problem_without(
 def test_what_makes_no_sense_is_refused():
     for rule in RULES[1:]:
         with pytest.raises(ConfigError, match="arm 'static_rft' draws all its samples in round 1"):
-            check_selection(load_config(arm="static_rft", **{"sampling.allocation": rule}))
-        check_selection(load_config(arm="sft_reference", **{"sampling.allocation": rule}))
-    check_selection(load_config(arm="static_rft"))
+            check_selection(load_config(arm="static_rft", **{"sampling.allocation": rule}), 100)
+        check_selection(load_config(arm="sft_reference", **{"sampling.allocation": rule}), 100)
+    check_selection(load_config(arm="static_rft"), 100)
     with pytest.raises(ConfigError, match=r"sampling\.min_draws = 5 is more than"):
         load_config(**{"sampling.min_draws": 5})

@@ -8,7 +8,7 @@ from typing import Any
 
 from axiom import seeds
 from axiom.problems.cases.bounded import bounded, restart
-from axiom.problems.cases.drawing import PATIENT, Drawing, text
+from axiom.problems.cases.drawing import PATIENT, Drawing, packed, text
 from axiom.problems.cases.inputs import STRATA, Quick
 from axiom.problems.cases.outline import load_shared
 from axiom.problems.family import Family
@@ -134,6 +134,20 @@ def probes(family: Family) -> Sequence[list[Any]]:
     count = PROBES if len(variants) == 1 else PROBES_EACH * len(variants)
     each = count // len(variants)
     return [family.sample(variants[place // each], rng, STRATA[place % len(STRATA)], 8) for place in range(count)]
+
+
+MOST_PROBED = 48
+"""Calls on which two programs of a problem are compared."""
+
+
+def probe_calls(problem: Problem) -> tuple[str, ...]:
+    """Encoded calls of the problem's probe set, most of them meant for other variants; none if it has no family."""
+    from axiom.problems.registry import family_named  # which finds the families by importing them
+
+    if problem.kind == "answer" or problem.split == "humaneval":
+        return ()
+    calls = probes(family_named(problem.family))
+    return tuple(packed(args) for args in calls[:: -(-len(calls) // MOST_PROBED)])
 
 
 def _languages(family: Family, rng: Quick) -> Iterator[Variant]:

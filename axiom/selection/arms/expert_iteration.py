@@ -7,7 +7,8 @@ from axiom.selection.arm import Arm, Harvest, every_round
 
 def _select(harvest: Harvest) -> list[Gold]:
     config = harvest.config.selection
-    fresh = select(accepted(harvest.samples, harvest.verdicts), config, problems=harvest.problems)
+    found = accepted(harvest.samples, harvest.verdicts)
+    fresh = select(found, config, problems=harvest.problems, known=harvest.known)
     return with_replay(fresh, harvest.earlier, config)
 
 

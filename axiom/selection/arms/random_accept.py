@@ -11,7 +11,8 @@ def _select(harvest: Harvest) -> list[Gold]:
     if harvest.quota is not None:
         return from_samples(harvest, harvest.samples, "random")
     config = harvest.config.selection
-    verified = select(accepted(harvest.samples, harvest.verdicts), config, problems=harvest.problems)
+    found = accepted(harvest.samples, harvest.verdicts)
+    verified = select(found, config, problems=harvest.problems, known=harvest.known)
     lot = stream(harvest.config.seed, "arms", "random_accept", harvest.iteration)
     drawn = lot.sample(harvest.samples, len(verified))
     fresh = [to_gold(sample, "random") for sample in drawn]

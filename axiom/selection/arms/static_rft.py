@@ -13,7 +13,8 @@ from axiom.selection.yoke import from_pool
 
 def _pool(harvest: Harvest, expert: Sequence[Gold]) -> list[Gold]:
     kept = accepted(harvest.samples, harvest.verdicts)
-    return select(kept, harvest.config.selection, "static", problems=harvest.problems)
+    every = harvest.config.selection.model_copy(update={"max_rows": 0})  # the pool of all rounds
+    return select(kept, every, "static", problems=harvest.problems, known=harvest.known)
 
 
 ARM = Arm("verified samples of the base model", "base", all_at_once, from_pool, yoked=True, pool=_pool)
