@@ -6,8 +6,11 @@ PIP := $(PY) -m pip --disable-pip-version-check
 # pip, not uv: pip takes a CPU build of torch where the machine offers one
 TORCH ?= torch==2.13.0
 PRESET ?= deployments/quickstart.toml
+# Tests run in this many processes, a file's tests in one of them
+WORKERS ?= 2
+PYTEST := $(PY) -m pytest -n $(WORKERS) --dist loadscope
 
-.PHONY: run docs test test-fast test-slow test-server test-browser test-long soak lint venv deploy clean
+.PHONY: run docs test test-fast test-rest test-slow test-server test-browser test-long soak lint venv deploy clean
 
 venv: .venv/.ready
 
@@ -28,7 +31,7 @@ venv: .venv/.ready
 run: venv
 	.venv/bin/axiom run $(PRESET)
 
-test: lint docs test-fast test-slow test-server
+test: lint docs test-fast test-rest
 
 lint: venv
 	.venv/bin/ruff check .
@@ -40,22 +43,26 @@ docs: venv
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 
 test-fast: venv
-	$(PY) -m pytest -m "not slow and not long"
+	$(PYTEST) -m "not slow and not long and not alone"
+	$(PY) -m pytest -m "alone and not slow and not long"
 
-# A real model uses every core; the quick tests' tiny ones do not
+# The slow tests beside those of a Prefect server, which mostly wait
+test-rest: venv .venv/.vllm
+	$(PYTEST) -m "(slow and not long) or server"
+
 test-slow: venv .venv/.vllm
-	OMP_NUM_THREADS=$$(nproc) $(PY) -m pytest -m "slow and not long"
+	$(PYTEST) -m "slow and not long"
 
-# A real Prefect server and worker; part of `make test`
+# A real Prefect server and worker
 test-server: venv
-	$(PY) -m pytest -m long tests/flows/test_server.py
+	$(PY) -m pytest -m server
 
 # The Prefect UI in Chromium, which the system must have: apt-get install chromium; screenshots in test-output/
 test-browser: venv
 	$(PY) -m pytest -m long tests/flows/test_browser.py
 
-# Everything with a Prefect server: beside test-server, which is in `make test`, every fault at every stage (needs root, for
-# a full disk), the browser (needs Chromium) and a long run with figures; half an hour
+# Every fault at every stage (needs root, for a full disk), the browser (needs Chromium), counts and audits of every family,
+# a long run with figures; an hour
 test-long: venv
 	$(PY) -m pytest -m long
 

@@ -1,35 +1,56 @@
 """Arms over paired seeds, each run an experiment of its own: the store makes every one of them resumable."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from prefect import flow
 
+from axiom.config import ExperimentConfig
 from axiom.credentials import Plain
 from axiom.experiment import DEFAULT_ROOT, Experiment, ledger
 from axiom.experiment.running import handing_on
 from axiom.flows.experiment import experiment
+from axiom.flows.operation import OPERATION, gpu
+from axiom.flows.side_by_side import Result, side_by_side
 from axiom.progress import Progress, report
 from axiom.study import load_study, plan
+from axiom.study.parallel import room
 
 
 @flow(name="study", flow_run_name="{path}", persist_result=False)
-def study(path: Plain, root: Plain = DEFAULT_ROOT, shard: int = 0, shards: int = 1) -> list[dict[str, Any]]:
+def study(
+    path: Plain, root: Plain = DEFAULT_ROOT, shard: int = 0, shards: int = 1, parallel: int = 1
+) -> list[dict[str, Any]]:
     """Run every arm of every seed of shard `shard` of `shards`: workers that share a store take a shard each.
 
-    Returns what each experiment returned, and what of its ledger forbids a verdict. Finished runs are reused.
+    `parallel` runs go on beside each other on this machine, 0 for as many as it holds. Returns what each experiment
+    returned, and what of its ledger forbids a verdict. Finished runs are reused.
     """
     config = load_study(Path(path))
     planned = [plan(config, seed) for seed in range(shard, config.seeds, shards)]  # a mistake in any stops before all
-    results = []
+    runs = [run for seed in planned for run in seed]
+    results: list[dict[str, Any]] = []
+    entries: dict[str, list[ledger.Entry]] = {}
+
+    def done(run: ExperimentConfig, result: Result) -> None:
+        entries[run.name] = ledger.write(Experiment.open(root, run.name))
+        found = ledger.disagreement(entries[run.yoke or run.name], entries[run.name], config.ledger_tolerance)
+        results.append(result | {"ledger": found})
+
+    machine = room(runs[0], parallel or None)
+    if machine.runs == 1 or len(runs) == 1:
+        _in_turn(runs, root, done)
+    else:
+        report(Progress(0, "study", 0, 1, "", note=f"{machine.runs} runs beside each other ({machine.why})"))
+        with gpu(runs[0], OPERATION):
+            side_by_side(runs, root, machine, done)
+    order = {run.name: place for place, run in enumerate(runs)}
+    return sorted(results, key=lambda result: order[result["name"]])
+
+
+def _in_turn(runs: Sequence[ExperimentConfig], root: str, done: Callable[[ExperimentConfig, Result], None]) -> None:
     with handing_on():
-        for number, runs in enumerate(planned):
-            entries: dict[str, list[ledger.Entry]] = {}
-            for run in runs:
-                report(Progress(number, run.name, number, len(planned), "seeds"))
-                result = experiment(run, root)
-                entries[run.arm] = ledger.write(Experiment.open(root, run.name))
-                against = entries["expert_iteration"] if run.yoke else entries[run.arm]
-                found = ledger.disagreement(against, entries[run.arm], config.ledger_tolerance)
-                results.append(result | {"ledger": found})
-    return results
+        for number, run in enumerate(runs):
+            report(Progress(0, "study", number, len(runs), "runs", note=f"{run.name}, {number} of {len(runs)} done"))
+            done(run, experiment(run, root))

@@ -17,6 +17,7 @@ from axiom.commands import suggest
 from axiom.config import find_preset
 from axiom.errors import ConfigError, DataError
 from axiom.experiment import DEFAULT_ROOT
+from axiom.progress import Progress, listen
 
 if TYPE_CHECKING:
     from axiom.bench.detector import Trial
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from axiom.grokking import Curve
     from axiom.study import Comparison, Study, StudyConfig
 
+MOST_BESIDE = 64
 OF_THE_FILE = "a study file sets its own"
 Out = Annotated[Path | None, typer.Option(help="Draw the chart into this file: .png, .svg, .html or .json.")]
 
@@ -201,6 +203,10 @@ def study(
     shard: Annotated[
         str, typer.Option(help="I/N: run shard I of N of the seeds, so that several workers can split a study.")
     ] = "1/1",
+    parallel: Annotated[
+        str,
+        typer.Option(help="Runs beside each other on this machine, each in a process of its own: a number, or auto."),
+    ] = "1",
     plan: Annotated[
         bool, typer.Option("--plan", help="Run nothing; print the power for differences of several sizes.")
     ] = False,
@@ -227,12 +233,13 @@ def study(
         _show_plan(config, pilot, root)
         return
     part, parts = _shard(shard)
+    beside = _beside(parallel)
     for seed in {0, config.seeds - 1}:
         runs_of(config, seed)
     Folder(root).check_writable()
     flow = load_flow("axiom.flows.study", "study")
-    with interruptible("the same command"):
-        results = flow(path=str(path), root=root, shard=part - 1, shards=parts)
+    with interruptible("the same command"), listen(_line):
+        results = flow(path=str(path), root=root, shard=part - 1, shards=parts, parallel=beside)
     for result in results:
         console.print(f"[bold]{result['name']}[/]: {result['phases']}", highlight=False)
         if result["ledger"]:
@@ -244,6 +251,22 @@ def study(
         soft_wrap=True,
         markup=False,
     )
+
+
+def _line(progress: Progress) -> None:
+    """A line for each run and each round that is done."""
+    if progress.note and progress.stage in ("study", "done", "stop"):
+        head = "" if progress.stage == "study" else f"iteration {progress.iteration} · "
+        console.print(f"{head}{progress.note}", style="dim", highlight=False, markup=False, soft_wrap=True)
+
+
+def _beside(text: str) -> int:
+    """Runs beside each other; 0 for as many as the machine holds."""
+    if text == "auto":
+        return 0
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_BESIDE:
+        raise ConfigError(f"--parallel {text!r} is not a number of runs from 1 to {MOST_BESIDE}; or write auto")
+    return int(text)
 
 
 def _show_plan(config: "StudyConfig", pilot: Path | None, root: str) -> None:

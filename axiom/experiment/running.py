@@ -143,10 +143,12 @@ class Runtime:
             learner.close()
 
     def hand_on(self) -> None:
-        """Leave the learner to the next run, where runs hand it on; a GPU's memory goes back with its slot."""
+        """Leave the learner to the next run, where runs hand it on."""
         model = self.config.model
         handover = _handover.get()
-        if handover and "learner" in self.__dict__ and model.kind == "language" and resolve_device(model) == "cpu":
+        if handover is None or "learner" not in self.__dict__ or model.kind != "language":
+            return
+        if handover.gpu or resolve_device(model) == "cpu":
             handover.give(self.config, self.__dict__.pop("learner"))
 
     def close(self) -> None:
@@ -159,9 +161,10 @@ class Runtime:
 
 
 class Handover:
-    """The learner that a finished run leaves to the next."""
+    """The learner that a finished run leaves to the next; one on a GPU only where the block holds the GPU itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, gpu: bool = False) -> None:
+        self.gpu = gpu
         self._left: tuple[ExperimentConfig, Learner] | None = None
 
     def take(self, config: ExperimentConfig) -> Learner:
@@ -189,12 +192,13 @@ _handover: ContextVar[Handover | None] = ContextVar("handover", default=None)
 
 
 @contextmanager
-def handing_on() -> Iterator[None]:
+def handing_on(gpu: bool = False) -> Iterator[None]:
     """Runs in the block hand their learner on, so that the model is loaded once. A run that fails closes its own.
 
-    A workflow engine calls the runs and passes them nothing but JSON, so they find it in their context.
+    A workflow engine calls the runs and passes them nothing but JSON, so they find it in their context. `gpu` says that
+    the block holds the GPU for all of them; else a GPU's memory goes back with each run's slot.
     """
-    handover = Handover()
+    handover = Handover(gpu)
     token = _handover.set(handover)
     try:
         yield

@@ -77,6 +77,11 @@ def make_plan(directory: Path, model: ModelConfig, sampling: SamplingConfig) -> 
     return Plan(count, sampling.batch_size or GPU_ROWS, cache, room / total / count, sleeps, left)
 
 
+def engine_bytes(directory: Path) -> int:
+    """GPU memory of one engine with the least cache that it works with."""
+    return 2 * weight_bytes(directory) + ENGINE_OVERHEAD_BYTES + LEAST_CACHE_BYTES
+
+
 def out_of_memory(error: Exception) -> bool:
     """Whether an engine's last words say that memory ran out."""
     return _NO_MEMORY.search(str(error)) is not None

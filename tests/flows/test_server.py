@@ -25,7 +25,7 @@ from axiom.config import load_config
 from axiom.flows.operation import slot
 from tests.flows.operating import Operator, contents, free_port, operating, processes_of, wait_until
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.long, pytest.mark.server, pytest.mark.timeout(420)]
 REPOSITORY = Path(__file__).parents[2]
 MODULAR = "experiment/modular"
 GROKS = (

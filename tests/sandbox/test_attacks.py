@@ -11,6 +11,8 @@ from axiom.records import Case, Outcome
 from axiom.verification import Candidate, Verifier
 from tests.sandbox.attacks import GROUPS
 
+pytestmark = pytest.mark.alone
+
 CANARY = Path("/tmp/axiom_canary")
 NEXT = Candidate("next", "def f(x):\n    return x + 1\n", "f", (Case(args="[1]", expected="2"),))
 NEXT_WRONG = Candidate("next wrong", "def f(x):\n    return x\n", "f", (Case(args="[1]", expected="2"),))

@@ -1,0 +1,244 @@
+"""The runs of a study beside each other, each in a worker process whose model stays loaded from run to run.
+
+A run that replays another's schedule waits for it; runs that others wait for go first. A worker that dies costs its
+round: its run is begun again by another. A run that fails leaves the others alone. When memory runs out, one worker
+fewer goes on.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from axiom.config import ExperimentConfig
+from axiom.environment import prefect_home
+from axiom.errors import InfrastructureError, OutOfMemoryError
+from axiom.progress import Progress, report
+from axiom.study.parallel import Room
+
+ATTEMPTS = 2
+"""Times that a run is begun whose worker died."""
+KILLED_BY_MEMORY = -9
+"""How a process ends that the kernel ends for its memory."""
+PATIENCE_SECONDS = 30.0
+"""How long a worker may take to end."""
+
+Result = dict[str, Any]
+
+
+def side_by_side(
+    planned: Sequence[ExperimentConfig], root: str, room: Room, done: Callable[[ExperimentConfig, Result], None]
+) -> None:
+    """Run all of them, and call `done` after each. Raises InfrastructureError, at the end, with those that failed."""
+    schedule = Schedule(planned, done)
+    with _Workers(min(room.runs, len(planned)), room.cores) as workers:
+        while not schedule.over:
+            _give(schedule, workers, root, room)
+            _take(schedule, workers, *workers.next_message())
+    if schedule.failed:
+        told = "; ".join(f"{name}: {why}" for name, why in schedule.failed.items())
+        raise InfrastructureError(f"{len(schedule.failed)} of {len(planned)} runs failed, the others are done. {told}")
+
+
+class Schedule:
+    """What is to run, what may begin, and what came of it; `done` is called for each run that is."""
+
+    def __init__(self, planned: Sequence[ExperimentConfig], done: Callable[[ExperimentConfig, Result], None]) -> None:
+        self._tell = done
+        replayed = {run.yoke for run in planned}
+        self._waiting = sorted(planned, key=lambda run: run.name not in replayed)
+        self._running: dict[str, ExperimentConfig] = {}
+        self._begun: dict[str, int] = {}
+        self._names = {run.name for run in planned}
+        self._done: set[str] = set()
+        self.failed: dict[str, str] = {}
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing runs or waits."""
+        return not self._waiting and not self._running
+
+    def next(self) -> ExperimentConfig | None:
+        """A run that may begin now, taken from those that wait; None when there is none."""
+        for run in self._waiting:
+            if run.yoke not in self._names or run.yoke in self._done:
+                self._waiting.remove(run)
+                self._running[run.name] = run
+                self._begun[run.name] = self._begun.get(run.name, 0) + 1
+                return run
+        return None
+
+    def done(self, name: str, result: Result) -> None:
+        """A run has its result."""
+        self._tell(self._running.pop(name), result)
+        self._done.add(name)
+
+    def lost(self, name: str, why: str) -> None:
+        """A run's worker is gone: it is begun again, unless that has been tried."""
+        run = self._running.pop(name)
+        if self._begun[name] < ATTEMPTS:
+            self._waiting.insert(0, run)
+        else:
+            self._fail(name, why)
+
+    def fail(self, name: str, why: str) -> None:
+        """A run has failed."""
+        del self._running[name]
+        self._fail(name, why)
+
+    def _fail(self, name: str, why: str) -> None:
+        self.failed[name] = why
+        for run in [run for run in self._waiting if run.yoke == name]:
+            self._waiting.remove(run)
+            self.failed[run.name] = f"it replays {name}, which failed"
+
+    def __str__(self) -> str:
+        return f"{len(self._done)} of {len(self._names)} runs done, {len(self._running)} running"
+
+
+def _give(schedule: Schedule, workers: "_Workers", root: str, room: Room) -> None:
+    while workers.free and (run := schedule.next()):
+        workers.take().begin(run.name, {"config": room.of(run).model_dump(mode="json"), "root": root})
+        _say(f"{run.name} begins; {schedule}")
+
+
+def _take(schedule: Schedule, workers: "_Workers", worker: "_Worker", message: dict[str, Any] | None) -> None:
+    """Act on what a worker said of its run; None says that the worker has ended."""
+    name = worker.run
+    if message is None:
+        status = workers.remove(worker, fewer=worker.process.wait() == KILLED_BY_MEMORY)
+        if name is not None:
+            why = f"its process ended with status {status}; its last words are in {worker.log}"
+            _say(f"{name}: {why}")
+            schedule.lost(name, why)
+    elif "progress" in message:
+        workers.warm = True
+        progress = Progress(**message["progress"])
+        report(Progress(progress.iteration, progress.stage, 1, 1, "", note=f"{name}: {progress.note}"))
+    elif name is not None:
+        worker.run, workers.warm = None, True
+        _conclude(schedule, workers, worker, name, message)
+
+
+def _conclude(schedule: Schedule, workers: "_Workers", worker: "_Worker", name: str, message: dict[str, Any]) -> None:
+    if "result" in message:
+        schedule.done(name, message["result"])
+        _say(f"{name} is done; {schedule}")
+    elif message["error"] == OutOfMemoryError.__name__ and workers.most > 1:
+        workers.remove(worker, fewer=True)
+        schedule.lost(name, message["text"])
+        _say(f"{name}: memory ran out, so {workers.most} runs beside each other go on")
+    else:
+        schedule.fail(name, message["text"])
+        _say(f"{name} failed: {message['text']}")
+
+
+def _say(note: str) -> None:
+    report(Progress(0, "study", 0, 1, "", note=note))
+
+
+@dataclass(eq=False)
+class _Worker:
+    """A process of `axiom.flows.worker`, and the name of the run that it is at."""
+
+    process: "subprocess.Popen[str]"
+    log: Path
+    place: int
+    run: str | None = None
+
+    def begin(self, name: str, asked: dict[str, Any]) -> None:
+        assert self.process.stdin is not None
+        self.run = name
+        with suppress(BrokenPipeError):  # it has ended, which the end of its output tells
+            self.process.stdin.write(json.dumps(asked) + "\n")
+            self.process.stdin.flush()
+
+    def close(self) -> None:
+        """Let it end by itself."""
+        assert self.process.stdin is not None
+        with suppress(BrokenPipeError):
+            self.process.stdin.close()
+
+    def end(self) -> int:
+        """See to it that it ends; its exit status."""
+        self.close()
+        try:
+            return self.process.wait(PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+
+
+class _Workers:
+    """At most `most` workers; the first has the machine for itself until it is `warm`, and compiles for all."""
+
+    def __init__(self, most: int, cores: int) -> None:
+        self.most, self.cores, self.warm = most, cores, False
+        self._all: list[_Worker] = []
+        self._said: SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = SimpleQueue()
+
+    def __enter__(self) -> "_Workers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._all:
+            worker.close()
+        for worker in self._all:
+            worker.end()
+
+    @property
+    def free(self) -> bool:
+        """Whether a run can be taken."""
+        return self._idle is not None or len(self._all) < (self.most if self.warm else 1)
+
+    @property
+    def _idle(self) -> _Worker | None:
+        return next((worker for worker in self._all if worker.run is None), None)
+
+    def take(self) -> _Worker:
+        """A worker without a run, started if need be."""
+        return self._idle or self._start()
+
+    def next_message(self) -> tuple[_Worker, dict[str, Any] | None]:
+        """What a worker says next; None when it has ended."""
+        while (found := self._said.get())[0] not in self._all:
+            pass  # of one that was removed
+        return found
+
+    def remove(self, worker: _Worker, fewer: bool) -> int:
+        """End a worker, in whose place another may start unless `fewer` are to go on; its exit status."""
+        self._all.remove(worker)
+        self.most = max(1, self.most - fewer)
+        return worker.end()
+
+    def _start(self) -> _Worker:
+        taken = {worker.place for worker in self._all}
+        place = next(place for place in range(len(taken) + 1) if place not in taken)
+        home = prefect_home() / "study" / str(place)
+        home.mkdir(parents=True, exist_ok=True)
+        environment = {"OMP_NUM_THREADS": str(self.cores)} | os.environ
+        if not os.environ.get("PREFECT_API_URL"):
+            environment["PREFECT_HOME"] = str(home)  # a private server each: they share no database
+        log = home / "output.log"
+        with log.open("w", encoding="utf-8") as errors:
+            command = [sys.executable, "-m", "axiom.flows.worker"]
+            pipe = subprocess.PIPE
+            process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=errors, env=environment, text=True)
+        worker = _Worker(process, log, place)
+        self._all.append(worker)
+        threading.Thread(target=self._hear, args=(worker,), name=f"worker {place}", daemon=True).start()
+        return worker
+
+    def _hear(self, worker: _Worker) -> None:
+        assert worker.process.stdout is not None
+        for line in worker.process.stdout:
+            if line.endswith("\n"):  # else it died in the middle of it
+                self._said.put((worker, json.loads(line)))
+        self._said.put((worker, None))

@@ -1,0 +1,205 @@
+"""Runs of a study beside each other: what may begin when, what a lost worker costs, and the same tables as in turn."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from axiom.config import ExperimentConfig
+from axiom.errors import InfrastructureError
+from axiom.experiment import Experiment, differences, iteration_folder
+from axiom.flows.side_by_side import ATTEMPTS, Schedule
+from axiom.study.parallel import Room, room
+
+EVENTS = st.lists(st.tuples(st.sampled_from(["begin", "done", "fail", "lost"]), st.integers(0, 7)), max_size=80)
+
+
+def runs(seeds: int) -> list[ExperimentConfig]:
+    """Three arms a seed: the expert's, one that replays it and one that does not."""
+    planned = []
+    for seed in range(seeds):
+        expert = f"expert-{seed}"
+        planned += [ExperimentConfig(name=f"replay-{seed}", yoke=expert), ExperimentConfig(name=f"alone-{seed}")]
+        planned.append(ExperimentConfig(name=expert))
+    return planned
+
+
+@given(seeds=st.integers(1, 4), events=EVENTS)
+def test_nothing_begins_before_what_it_replays_and_everything_ends(seeds: int, events: Sequence[tuple[str, int]]):
+    planned, done = runs(seeds), []
+    schedule = Schedule(planned, lambda run, result: done.append(run.name))
+    running: list[ExperimentConfig] = []
+    begun: list[str] = []
+
+    def begin() -> None:
+        run = schedule.next()
+        if run is not None:
+            assert not run.yoke or run.yoke in done
+            running.append(run)
+            begun.append(run.name)
+
+    for what, which in events:
+        if what == "begin" or not running:
+            begin()
+            continue
+        run = running.pop(which % len(running))
+        getattr(schedule, what)(run.name, {} if what == "done" else "why")
+    while not schedule.over:
+        begin()
+        assert running, "what waits may begin once nothing runs"
+        schedule.done(running.pop().name, {})
+    names = {run.name for run in planned}
+    assert set(done) | schedule.failed.keys() == names
+    assert not set(done) & schedule.failed.keys()
+    assert max(begun.count(name) for name in names) <= ATTEMPTS
+
+
+def test_runs_that_others_wait_for_go_first():
+    schedule = Schedule(runs(3), lambda run, result: None)
+    assert [schedule.next().name for _ in range(3)] == ["expert-0", "expert-1", "expert-2"]
+    assert schedule.next().name == "alone-0"
+
+
+def test_a_run_whose_worker_is_lost_is_begun_again_once():
+    schedule = Schedule(runs(1), lambda run, result: None)
+    for _ in range(ATTEMPTS):
+        assert schedule.next().name == "expert-0"
+        assert not schedule.failed
+        schedule.lost("expert-0", "killed")
+    assert schedule.failed == {"expert-0": "killed", "replay-0": "it replays expert-0, which failed"}
+    assert schedule.next().name == "alone-0"
+
+
+def test_a_part_of_the_machine_changes_no_setting_that_a_result_depends_on():
+    config = ExperimentConfig.model_validate({"name": "a", "model": {"path": "smollm2-135m"}})
+    part = Room(4, "", cores=3, gpu_share=0.2).of(config)
+    assert part.sandbox.workers == 3
+    assert part.sampling.vllm.gpu_memory_utilization == pytest.approx(0.2)
+    assert part.sampling.vllm.replicas == 1
+    assert differences(config, part) == {}
+    given = part.model_copy(update={"sandbox": part.sandbox.model_copy(update={"workers": 5})})
+    assert Room(4, "", cores=3).of(given).sandbox.workers == 5
+
+
+def test_the_cores_of_a_modular_run_set_the_number():
+    modular = ExperimentConfig.model_validate({"model": {"kind": "modular"}})
+    cores = len(os.sched_getaffinity(0))
+    assert room(modular).runs == cores
+    assert room(modular, 3) == Room(3, f"{cores} cores", max(1, cores // 3))
+    assert room(ExperimentConfig.model_validate({"model": {"device": "cpu"}})).runs == 1
+
+
+STUDY = """
+name = "pair"
+preset = "{preset}"
+seeds = 6
+arms = ["expert_iteration", "static_rft"]
+[settings]
+iterations = 3
+"modular.p" = 23
+"modular.steps_per_iteration" = 2
+"""
+PRESET = Path(__file__).parents[2] / "deployments/modular.toml"
+SAME = ("problems", "samples", "gold", "adapter", "losses", "evaluation")
+"""Stages without seconds in their tables."""
+
+
+def study(folder: Path, *options: str) -> "subprocess.Popen[str]":
+    folder.mkdir(exist_ok=True)
+    (folder / "pair.toml").write_text(STUDY.format(preset=PRESET))
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
+    environment |= {"AXIOM_ROOT": str(folder / "artifacts"), "PREFECT_HOME": str(folder / "prefect")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "axiom.cli", "study", "pair.toml", *options],
+        env=environment | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def digests(folder: Path) -> dict[str, str]:
+    found = {}
+    for run in sorted(path.name for path in (folder / "artifacts").glob("pair-*")):
+        experiment = Experiment.open(str(folder / "artifacts"), run)
+        for at in ("problems", *(iteration_folder(number) for number in range(4))):
+            for stage in SAME:
+                manifest = experiment.stages.manifest(stage, at)
+                if manifest is not None:
+                    found[f"{run}/{at}/{stage}"] = manifest.digest
+    return found
+
+
+def workers_of(process: "subprocess.Popen[str]") -> list[psutil.Process]:
+    children = psutil.Process(process.pid).children()
+    return [child for child in children if "axiom.flows.worker" in child.cmdline()]
+
+
+@pytest.mark.slow
+def test_the_tables_are_those_of_runs_in_turn_though_a_worker_is_killed(tmp_path):
+    in_turn = study(tmp_path / "turn")
+    out, _ = in_turn.communicate(timeout=800)
+    assert in_turn.returncode == 0, out
+    beside = study(tmp_path / "beside", "--parallel", "2")
+    end = time.monotonic() + 400
+    killed = False
+    while time.monotonic() < end and beside.poll() is None and not killed:
+        busy = list((tmp_path / "beside").glob("artifacts/pair-*/iterations/0001/*.json"))
+        if busy and len(workers := workers_of(beside)) == 2:
+            os.kill(workers[1].pid, signal.SIGTERM)
+            killed = True
+        time.sleep(0.02)
+    out, _ = beside.communicate(timeout=800)
+    assert killed
+    assert beside.returncode == 0, out
+    assert "2 runs beside each other" in out
+    assert "its process ended with status" in out
+    assert "12 runs of 6 seeds done" in out
+    assert digests(tmp_path / "beside") == digests(tmp_path / "turn")
+    assert len(digests(tmp_path / "turn")) > 12 * len(SAME)
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_workers_and_the_same_command_goes_on(tmp_path):
+    process = study(tmp_path, "--parallel", "2")
+    end = time.monotonic() + 400
+    while time.monotonic() < end and not list(tmp_path.glob("artifacts/pair-*/iterations/0000/*.json")):
+        time.sleep(0.05)
+    workers = workers_of(process)
+    assert workers
+    os.killpg(process.pid, signal.SIGINT)
+    out, _ = process.communicate(timeout=100)
+    assert process.returncode == 130, out
+    assert "Traceback" not in out
+    assert not psutil.wait_procs(workers, timeout=40)[1]
+    again = study(tmp_path, "--parallel", "2")
+    out, _ = again.communicate(timeout=800)
+    assert again.returncode == 0, out
+
+
+def test_a_failed_run_is_named_and_the_others_are_done(monkeypatch, tmp_path):
+    """In the real worker process: an experiment whose folder is a file cannot be written."""
+    from axiom.flows.side_by_side import side_by_side
+
+    (tmp_path / "broken").write_text("")
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    modular = {"model": {"kind": "modular"}, "modular": {"p": 5}, "iterations": 0}
+    planned = [
+        ExperimentConfig.model_validate({"name": "broken"} | modular),
+        ExperimentConfig.model_validate({"name": "replays", "yoke": "broken", "arm": "static_rft"} | modular),
+    ]
+    with pytest.raises(InfrastructureError, match="2 of 2 runs failed") as stop:
+        side_by_side(planned, str(tmp_path), Room(2, "", 1), lambda run, result: None)
+    assert "replays: it replays broken, which failed" in str(stop.value)
+    assert "broken" in str(stop.value).partition("done. ")[2]
