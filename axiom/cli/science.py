@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from axiom.bench.detector import Trial
     from axiom.experiment import Experiment
     from axiom.grokking import Curve
+    from axiom.report.study import Table as Rows
     from axiom.study import Comparison, Study, StudyConfig
 
 MOST_BESIDE = 64
@@ -229,13 +230,13 @@ def study(
     from axiom.study import plan as runs_of
 
     config = load_study(path)
+    for seed in {0, config.seeds - 1}:
+        runs_of(config, seed)
     if plan or pilot:
         _show_plan(config, pilot, root)
         return
     part, parts = _shard(shard)
     beside = _beside(parallel)
-    for seed in {0, config.seeds - 1}:
-        runs_of(config, seed)
     Folder(root).check_writable()
     flow = load_flow("axiom.flows.study", "study")
     with interruptible("the same command"), listen(_line):
@@ -281,16 +282,16 @@ def _show_plan(config: "StudyConfig", pilot: Path | None, root: str) -> None:
     plans = power.plans(config, noise)
     if noise is not None:
         planned = {plan.other for plan in plans} | {"expert_iteration"}
-        for arm in (arm for arm in config.arms if arm not in planned):
+        for arm in (arm for arm in config.groups if arm not in planned):
             why = "has fewer than two pairs or pairs that are all alike" if arm in noise else "has no such arm"
             console.print(f"No power for {arm}: the pilot {why}.", highlight=False, soft_wrap=True)
     for plan in plans:
         title = f"Power to find that {plan.other} differs from expert_iteration; differences in {plan.unit}"
         console.print(as_table(title, *power.rows(plan)))
     console.print(
-        f"The level of each test is {plan.alpha:.4g}, that of Holm's first step over {config.comparisons} "
-        f"comparison{'s' if config.comparisons > 1 else ''}; fewer than {plan.fewest} seeds cannot reach it. The "
-        f"study has {config.seeds} seeds.",
+        f"The study has {config.count()}. The level of each test is {plan.alpha:.4g}, that of Holm's first step over "
+        f"{config.comparisons} comparison{'s' if config.comparisons > 1 else ''}; fewer than {plan.fewest} seeds "
+        f"cannot reach it.",
         highlight=False,
         soft_wrap=True,
     )
@@ -302,12 +303,13 @@ def _pilot_runs(path: Path, root: str) -> list[tuple[str, int, float, float]]:
     from axiom.study import load_study, read
 
     study, found = load_study(path), []
+    names = {name: one.label for name, one in study.condition_of_run().items()}
     for name in sorted(set(study.runs()) & set(experiment_names(root))):
         try:
             run = read(Experiment.open(root, name), study.reading())
         except DataError:  # still running
             continue
-        found.append((run.arm, run.seed, run.time, run.horizon))
+        found.append((names[name], run.seed, run.time, run.horizon))
     return found
 
 
@@ -373,13 +375,31 @@ def compare(
     if as_json:
         print((folder / "figures.json").read_text(encoding="utf-8"))
     else:
-        console.print(as_table("Arms", *reports.arm_rows(arms)))
-        console.print(as_table("Ledger: sums over rounds, means over runs", *reports.ledger_rows(arms)))
-        for comparison in found:
-            console.print(f"\n{comparison.paragraph()}", highlight=False)
+        swept = _swept(study, found)
+        console.print(as_table(*(("Conditions", *swept[0]) if swept else ("Arms", *reports.arm_rows(arms)))))
+        if len(arms) <= reports.MOST_SIDE_BY_SIDE:
+            console.print(as_table("Ledger: sums over rounds, means over runs", *reports.ledger_rows(arms)))
+        for sentence in (*(swept[1] if swept else ()), *_paragraphs(study, found)):
+            console.print(f"\n{sentence}", highlight=False, markup=False)
         console.print(f"\nreport and charts: {folder}/report.html", highlight=False, markup=False, soft_wrap=True)
     if refused is not None:
         raise refused
+
+
+def _swept(study: "Study", found: "Sequence[Comparison]") -> "tuple[Rows, list[str]] | None":
+    """The table of a study with variants or a grid, and what it says."""
+    from axiom.study import sweep
+
+    config = study.config
+    if config is None or not (config.grid or config.variants):
+        return None
+    rows = sweep.rows(config, study.arms, found)
+    return sweep.table(config, rows), sweep.sentences(config, rows)
+
+
+def _paragraphs(study: "Study", found: "Sequence[Comparison]") -> list[str]:
+    """A paragraph for each comparison; of a grid the table has their figures."""
+    return [comparison.paragraph() for comparison in found] if not (study.config and study.config.grid) else []
 
 
 def _draw(study: "Study", found: "Sequence[Comparison]", folder: Path, refused: DataError | None) -> None:
@@ -387,15 +407,20 @@ def _draw(study: "Study", found: "Sequence[Comparison]", folder: Path, refused: 
     from axiom.report import curves as curve_charts
     from axiom.report import study as report
     from axiom.report import study_charts as charts
+    from axiom.report import sweep_charts
+    from axiom.study import sweep
 
     arms, reading = study.arms, study.reading
     made = charts.all_of(arms, found, reading.clock, reading.split, reading.confidence)
+    swept = _swept(study, found)
+    if swept and study.config:
+        made = sweep_charts.charts(study.config, sweep.rows(study.config, arms, found)) | made
     for name, chart in made.items():
         curve_charts.save(chart, folder / f"{name}.svg")
     why = None if refused is None else str(refused)
-    sentences = [comparison.paragraph() for comparison in found] if why is None else [why]
+    sentences = [*(swept[1] if swept else ()), *(_paragraphs(study, found) if why is None else [why])]
     with whole(folder / "report.html") as file:
-        file.write_text(report.page(study.name, arms, sentences, made), encoding="utf-8")
+        file.write_text(report.page(study.name, arms, sentences, made, swept and swept[0]), encoding="utf-8")
     with whole(folder / "figures.json") as file:
         file.write_text(report.figures(arms, found, why), encoding="utf-8")
     with whole(folder / "metrics.parquet") as file:

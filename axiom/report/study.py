@@ -13,6 +13,9 @@ from axiom.study.outcome import Outcome
 from axiom.study.survival import restricted_mean
 
 LEDGER_COLUMNS = ledger.SHOWN
+MOST_SIDE_BY_SIDE = 12
+"""Arms or conditions that a chart and a table of the ledger have room for; the figures hold all of them."""
+Table = tuple[list[str], list[list[str]]]
 
 
 def arm_rows(arms: Mapping[str, Sequence[Outcome]]) -> tuple[list[str], list[list[str]]]:
@@ -39,11 +42,26 @@ def ledger_rows(arms: Mapping[str, Sequence[Outcome]]) -> tuple[list[str], list[
     return ["", *arms], rows
 
 
-def page(title: str, arms: Mapping[str, Sequence[Outcome]], verdicts: Sequence[str], charts: Mapping[str, Any]) -> str:
-    """The page as text: a paragraph a verdict, then tables and charts, drawn, so that it needs no script."""
+def page(
+    title: str,
+    arms: Mapping[str, Sequence[Outcome]],
+    verdicts: Sequence[str],
+    charts: Mapping[str, Any],
+    conditions: Table | None = None,
+) -> str:
+    """The page as text: a paragraph a verdict, then tables and charts, drawn, so that it needs no script.
+
+    `conditions` is the table of a study with variants or a grid, in place of that of the arms.
+    """
     drawings = {name: svg(chart) for name, chart in charts.items()}
     return render(
-        "study.html", title=title, verdicts=verdicts, arms=arm_rows(arms), charts=drawings, ledger=ledger_rows(arms)
+        "study.html",
+        title=title,
+        verdicts=verdicts,
+        heading="Conditions" if conditions else "Arms",
+        arms=conditions or arm_rows(arms),
+        charts=drawings,
+        ledger=ledger_rows(arms) if len(arms) <= MOST_SIDE_BY_SIDE else None,
     )
 
 
@@ -55,7 +73,10 @@ def figures(
     `refused` is why there are no comparisons.
     """
     runs = [
-        {name: getattr(run, name) for name in ("name", "arm", "seed", "yoke", "time", "observed", "horizon", "kind")}
+        {
+            name: getattr(run, name)
+            for name in ("name", "arm", "group", "seed", "yoke", "time", "observed", "horizon", "kind")
+        }
         | {"final_accuracy": run.final_accuracy, "ledger": ledger.totals(run.ledger)}
         for group in arms.values()
         for run in group

@@ -7,6 +7,7 @@ import altair as alt
 import polars as pl
 
 from axiom.evaluation import GREEDY
+from axiom.report.study import MOST_SIDE_BY_SIDE
 from axiom.study.compare import Comparison, pair
 from axiom.study.config import UNITS
 from axiom.study.outcome import Outcome
@@ -118,7 +119,9 @@ def differences(comparisons: Sequence[Comparison]) -> alt.TopLevelMixin:
         {"other": c.other, "difference": c.difference, "low": c.low, "high": c.high, "p": f"p = {c.p:.3g}"}
         for c in comparisons
     ]
-    base = alt.Chart(pl.DataFrame(rows), width=WIDTH, height=40 * len(rows)).encode(alt.Y("other:N", title=None))
+    base = alt.Chart(pl.DataFrame(rows), width=WIDTH, height=40 * len(rows)).encode(
+        alt.Y("other:N", title=None, sort=None, axis=alt.Axis(labelLimit=400))
+    )
     layers: list[alt.Chart | alt.LayerChart] = [
         alt.Chart(pl.DataFrame({"zero": [0.0]})).mark_rule(color="#999").encode(x="zero:Q"),
         base.mark_rule(strokeWidth=2).encode(alt.X("low:Q", title=f"{comparisons[0].clock} later"), alt.X2("high:Q")),
@@ -126,7 +129,8 @@ def differences(comparisons: Sequence[Comparison]) -> alt.TopLevelMixin:
         base.mark_text(dy=-12).encode(x="difference:Q", text="p:N"),
     ]
     first = comparisons[0]
-    title = f"Restricted mean: how much later than {first.expert}, with {100 * first.confidence:.4g} % intervals"
+    than = first.expert if len({c.expert for c in comparisons}) == 1 else "the expert arm beside it"
+    title = f"Restricted mean: how much later than {than}, with {100 * first.confidence:.4g} % intervals"
     return alt.layer(*layers, title=title)
 
 
@@ -160,7 +164,9 @@ def curves(arms: Arms, split: str, clocks: Sequence[str] = CLOCKS) -> alt.Concat
 def all_of(
     arms: Arms, comparisons: Sequence[Comparison], clock: str, split: str, confidence: float = 0.95
 ) -> dict[str, alt.TopLevelMixin]:
-    """Every chart by its name; paired charts only where there are two arms."""
+    """Every chart by its name; paired charts only where there are two arms, and few enough to tell apart."""
+    if len(arms) > MOST_SIDE_BY_SIDE:
+        return {"differences": differences(comparisons)} if comparisons else {}
     made: dict[str, alt.TopLevelMixin] = {
         "survival": survival(arms, clock, confidence),
         "incidence": incidence(arms, clock),

@@ -1,6 +1,6 @@
 """Arms × paired seeds to a verdict: `config` what runs, `outcome` one run observed, `compare` the statistics."""
 
-from axiom.study.compare import Comparison, by_arm, check_arms, compare, compare_arms, gather
+from axiom.study.compare import Comparison, by_arm, check_arms, compare, compare_arms, compare_study, gather
 from axiom.study.config import Reading, StudyConfig, load_study, plan, run_name
 from axiom.study.outcome import Outcome, read, stable_from
 from axiom.study.results import Study, measurements
@@ -15,6 +15,7 @@ __all__ = [
     "check_arms",
     "compare",
     "compare_arms",
+    "compare_study",
     "gather",
     "load_study",
     "measurements",

@@ -1,8 +1,10 @@
 """Runs of two arms, paired by seed, to a comparison: how much later, how surely, and what follows."""
 
+import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +14,8 @@ from axiom.experiment import Experiment, differences
 from axiom.experiment.ledger import disagreement, totals
 from axiom.selection.arms import ARMS
 from axiom.study import survival
-from axiom.study.config import UNITS, Reading
+from axiom.study.conditions import Condition, shown
+from axiom.study.config import UNITS, Reading, StudyConfig
 from axiom.study.outcome import Outcome, read
 
 
@@ -27,7 +30,7 @@ class Comparison:
     of it. `unmet` holds the totals, the expert's first, of counts that gave way to the yoked loss tokens, which differ
     by the share `token_gap` over a whole run at most. `rested` counts rounds for which the other arm had no data, their
     runs, and the loss tokens that the expert trained on in them. `left_out` holds the seeds that make no pair, by the
-    arm that has no run of them.
+    arm that has no run of them. `differ` holds the settings in which the two differ, the expert's value first.
     """
 
     expert: str
@@ -54,6 +57,7 @@ class Comparison:
     rested: tuple[int, int, int] | None
     token_gap: float
     left_out: dict[str, list[int]]
+    differ: dict[str, tuple[Any, Any]] = field(default_factory=dict)
 
     @property
     def observed(self) -> bool:
@@ -115,6 +119,10 @@ class Comparison:
         return f"This holds for this learner, these problems and this horizon, and for no other.{self._caveat()}"
 
     def _caveat(self) -> str:
+        if self.unyoked and self.differ:
+            return (
+                f" They differ in {in_words(self.differ)}, and in all that follows from it, the amount of training too."
+            )
         if self.unyoked:
             return " The arms were not yoked: they differ in the amount of training as well as in its source."
         agreed = f" Optimizer steps and learning rates agree, loss tokens within {_percent_up(self.token_gap)}."
@@ -131,6 +139,11 @@ class Comparison:
             f"{agreed} The programs of {self.other} are fewer or of other lengths, so that over all rounds it trained "
             f"on {counts} of {self.expert}."
         )
+
+
+def in_words(differ: Mapping[str, tuple[Any, Any]]) -> str:
+    """Settings in which two conditions differ, with both values."""
+    return ", ".join(f"{key} ({shown(ours)} against {shown(theirs)})" for key, (ours, theirs) in differ.items())
 
 
 def _without_pair(left_out: Mapping[str, Sequence[int]]) -> str:
@@ -166,7 +179,7 @@ def compare(
     fewest = survival.fewest_pairs(alpha, family)
     if len(pairs) < fewest and not few:
         raise DataError(
-            f"{first.arm} and {second.arm} share {len(pairs)} seeds; the sign-flip test needs at least {fewest} "
+            f"{first.group} and {second.group} share {len(pairs)} seeds; the sign-flip test needs at least {fewest} "
             f"pairs to reach p <= {alpha:.3g} among {family} comparison{'s' if family > 1 else ''}, so run more seeds."
             f"{_without_pair(left_out)}".removesuffix(".")
         )
@@ -178,8 +191,8 @@ def compare(
     p = survival.sign_flip(differences)
     yoked = bool(second.yoke) and ARMS[second.arm].yoked
     return Comparison(
-        first.arm,
-        second.arm,
+        first.group,
+        second.group,
         len(pairs),
         UNITS[clock],
         horizon,
@@ -202,7 +215,22 @@ def compare(
         _rested(pairs) if yoked else None,
         _token_gap(pairs) if yoked else math.nan,
         left_out,
+        _differ(first, second),
     )
+
+
+def _differ(first: Outcome, second: Outcome) -> dict[str, tuple[Any, Any]]:
+    """Settings in which the runs of a pair differ, beside those in which the runs of any study do."""
+    if first.config is None or second.config is None:
+        return {}
+    found = differences(first.config, second.config) | _rounds(first.config, second.config)
+    return {key: both for key, both in found.items() if key not in OF_A_RUN}
+
+
+def _rounds(first: ExperimentConfig, second: ExperimentConfig) -> dict[str, tuple[Any, Any]]:
+    """The number of iterations where it differs: it decides how long a run goes on, not what a round computes."""
+    both = first.iterations, second.iterations
+    return {"iterations": both} if both[0] != both[1] else {}
 
 
 def _unmet(pairs: Sequence[tuple[Outcome, Outcome]]) -> dict[str, tuple[int, int]]:
@@ -247,7 +275,7 @@ def pair(expert: Sequence[Outcome], other: Sequence[Outcome]) -> list[tuple[Outc
 def _left_out(expert: Sequence[Outcome], other: Sequence[Outcome]) -> dict[str, list[int]]:
     """Seeds of one arm alone, by the arm that has no run of them."""
     ours, theirs = ({outcome.seed for outcome in arm} for arm in (expert, other))
-    found = {other[0].arm: sorted(ours - theirs), expert[0].arm: sorted(theirs - ours)}
+    found = {other[0].group: sorted(ours - theirs), expert[0].group: sorted(theirs - ours)}
     return {arm: seeds for arm, seeds in found.items() if seeds}
 
 
@@ -265,11 +293,11 @@ def _refusal(pairs: Sequence[tuple[Outcome, Outcome]], tolerance: float) -> str 
 def by_arm(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
     """Runs grouped by arm, the expert arm first. Raises DataError when a seed stands twice in an arm."""
     groups: dict[str, list[Outcome]] = {}
-    for outcome in sorted(outcomes, key=lambda o: (o.arm != "expert_iteration", o.arm, o.seed)):
-        runs = groups.setdefault(outcome.arm, [])
+    for outcome in sorted(outcomes, key=lambda o: (o.group != "expert_iteration", o.group, o.seed)):
+        runs = groups.setdefault(outcome.group, [])
         if runs and runs[-1].seed == outcome.seed:
             raise DataError(
-                f"runs {runs[-1].name!r} and {outcome.name!r} are both {outcome.arm} with seed {outcome.seed}; "
+                f"runs {runs[-1].name!r} and {outcome.name!r} are both {outcome.group} with seed {outcome.seed}; "
                 f"a pair needs one run of each arm, so leave one out"
             )
         runs.append(outcome)
@@ -286,16 +314,65 @@ def gather(root: str, names: Sequence[str], reading: Reading) -> dict[str, list[
     return by_arm([read(run, reading) for run in runs])
 
 
+def gather_study(root: str, study: StudyConfig) -> dict[str, list[Outcome]]:
+    """The runs of a study by condition, in its order.
+
+    Raises ConfigError for a run that does not exist, and DataError for an unfinished one and for one whose settings are
+    not those that the study gives it.
+    """
+    conditions = study.condition_of_run()
+    runs = {name: Experiment.open(root, name) for name in conditions}
+    _check_conditions(conditions, {name: run.config for name, run in runs.items()})
+    groups: dict[str, list[Outcome]] = {one.label: [] for one in conditions.values()}
+    for name, one in conditions.items():
+        groups[one.label].append(replace(read(runs[name], study.reading()), condition=one.label))
+    return groups
+
+
+def _check_conditions(conditions: Mapping[str, Condition], configs: Mapping[str, ExperimentConfig]) -> None:
+    """Raise DataError for a run that has not the settings of its condition, or that differs in any other."""
+    (first, base), *_ = configs.items()
+    varied = {key for one in conditions.values() for key in one.changes}
+    for name, one in conditions.items():
+        for key, value in one.changes.items():
+            has = setting(configs[name], key)
+            if has != _plain(value):
+                raise DataError(
+                    f"run {name!r} has {key} = {shown(has)} and the study gives it {shown(value)}; the study was "
+                    f"changed since it ran, so give it another name and run it again"
+                )
+        _check_pair(first, base, name, configs[name], varied)
+
+
+def setting(config: ExperimentConfig, key: str) -> Any:
+    """The value of a dotted key, as JSON has it."""
+    found: Any = config.model_dump(mode="json")
+    for part in key.split("."):
+        found = found[part]
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """A value of a study file as JSON has it."""
+    return json.loads(json.dumps(value))
+
+
 def _check_alike(configs: Sequence[ExperimentConfig]) -> None:
     """Raise DataError for runs that compute something else beside what their arms and seeds do."""
     first, *others = configs
     for other in others:
-        for key, (ours, theirs) in differences(first, other).items():
-            if key not in OF_A_RUN:
-                raise DataError(
-                    f"runs {first.name!r} and {other.name!r} differ in {key} ({ours!r} and {theirs!r}), so what "
-                    f"separates their arms may come from that; compare runs that differ in arm and seed alone"
-                )
+        _check_pair(first.name, first, other.name, other, ())
+
+
+def _check_pair(
+    first: str, ours: ExperimentConfig, second: str, theirs: ExperimentConfig, varied: Collection[str]
+) -> None:
+    for key, (mine, other) in differences(ours, theirs).items():
+        if key not in OF_A_RUN and not any(f"{key}.".startswith(f"{one}.") for one in varied):
+            raise DataError(
+                f"runs {first!r} and {second!r} differ in {key} ({mine!r} and {other!r}), so what "
+                f"separates their arms may come from that; compare runs that differ in arm and seed alone"
+            )
 
 
 def check_arms(arms: Mapping[str, Sequence[Outcome]]) -> None:
@@ -314,11 +391,44 @@ def compare_arms(arms: Mapping[str, Sequence[Outcome]], reading: Reading) -> lis
     """
     check_arms(arms)
     (_, first), *others = arms.items()
-    fewest = survival.fewest_pairs(1 - reading.confidence, len(others))
-    decides = any(len(pair(first, runs)) >= fewest for _, runs in others)
+    return compare_pairs([(first, runs) for _, runs in others], reading)
+
+
+def compare_pairs(
+    pairs: Sequence[tuple[Sequence[Outcome], Sequence[Outcome]]], reading: Reading, few: bool = False
+) -> list[Comparison]:
+    """Each first group against its second, all of them looked at together (Holm).
+
+    Raises DataError where none has enough pairs to decide, unless a `few` will do: then nothing is decided.
+    """
+    fewest = survival.fewest_pairs(1 - reading.confidence, len(pairs))
+    decides = few or any(len(pair(*both)) >= fewest for both in pairs)
     found = [
-        compare(first, runs, reading.clock, reading.tolerance, reading.confidence, len(others), few=decides)
-        for _, runs in others
+        compare(*both, reading.clock, reading.tolerance, reading.confidence, len(pairs), few=decides) for both in pairs
     ]
     adjusted = survival.holm([comparison.p for comparison in found])
     return [replace(c, family_p=p) for c, p in zip(found, adjusted, strict=True)]
+
+
+def compare_study(study: StudyConfig, groups: Mapping[str, Sequence[Outcome]]) -> list[Comparison]:
+    """What a study compares: in each cell of its grid the expert arm with every other; of a lone arm, the first cell
+    with every other.
+
+    Raises DataError without a grid where there are too few pairs.
+    """
+    conditions = study.conditions()
+    first = conditions[0]
+    pairs = [
+        (groups[(first if len(study.groups) == 1 else expert).label], groups[one.label])
+        for expert, one in _with_expert(conditions)
+        if one is not (first if len(study.groups) == 1 else expert)
+    ]
+    return compare_pairs(pairs, study.reading(), few=bool(study.grid))
+
+
+def _with_expert(conditions: Sequence[Condition]) -> Iterator[tuple[Condition, Condition]]:
+    """Each condition behind the expert arm of its cell."""
+    expert = conditions[0]
+    for one in conditions:
+        expert = one if one.group == "expert_iteration" else expert
+        yield expert, one

@@ -1,5 +1,7 @@
 """STUDY.toml: which arms, over which seeds, of which experiment; and what counts as having generalised."""
 
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -19,8 +21,13 @@ from axiom.config import (
     presets,
     read_toml,
 )
+from axiom.config.names import ARMS
+from axiom.config.schema import LARGEST
 from axiom.errors import ConfigError
+from axiom.learners.unread import computing, unread
 from axiom.records import Split
+from axiom.store import hash_json
+from axiom.study.conditions import Condition, Settings, cell_name, cells, dotted, label, run_name_of, shown, size
 from axiom.study.survival import fewest_pairs
 
 WINDOW = 3
@@ -59,10 +66,18 @@ class StudyConfig(Section):
     """Preset of every run, relative to the study's file."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Fields changed in every run, by dotted key."""
+    grid: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
+    """Values of settings, by dotted key; every arm and variant runs with every combination of them."""
+    variants: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Named sets of settings, compared like arms. Each is of the expert arm, or of the `arm` that it names."""
+    max_runs: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    """Most runs that the study may have; one with more is refused."""
     arms: tuple[Arm, ...] = ("expert_iteration", "static_rft")
-    """What is compared; the expert arm runs first and every other is compared with it."""
+    """What is compared; the expert arm runs first and every other is compared with it. With a grid or variants the
+    default is the expert arm alone."""
     seeds: Annotated[int, Field(ge=1, le=10_000)] = 10
-    """Pairs: seeds 0, 1, ... of every arm. Six can decide between two arms; each further arm needs more."""
+    """Pairs: seeds 0, 1, ... of every arm. Six can decide between two arms; each further arm needs more. A grid may
+    have fewer: its table and maps then describe, and decide nothing."""
     yoked: bool = True
     """Replay the expert arm's schedule in the arms that can."""
     split: Split = "val"
@@ -85,14 +100,69 @@ class StudyConfig(Section):
             raise ValueError(f"settings.{ours[0]} is not the same in every run: the study sets it; leave it out")
         return value
 
+    @field_validator("grid", mode="before")
+    @classmethod
+    def _lists_of_settings(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            raise ValueError(f"grid = {shown(value)} is not a table; write [grid] and lists of values by dotted key")
+        found = dotted(value, "grid")
+        for key, values in found.items():
+            if not isinstance(values, list | tuple):
+                raise ValueError(f"grid.{key} = {shown(values)} is not a list; write [{shown(values)}, ...]")
+            if not values:
+                raise ValueError(f"grid.{key} = [] has no values; give it some or leave it out")
+            _of_the_study(key, "grid")
+            texts = [shown(_whole(one)) for one in values]
+            twice = next((text for text in texts if texts.count(text) > 1), None)
+            if twice is not None:
+                raise ValueError(f"grid.{key} holds {twice} twice; leave one out")
+        return {key: tuple(map(_whole, values)) for key, values in found.items()}
+
+    @field_validator("variants", mode="before")
+    @classmethod
+    def _named_settings(cls, value: Any) -> Any:
+        found = {}
+        for name, table in value.items() if isinstance(value, Mapping) else [("", value)]:
+            if not isinstance(table, Mapping) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}", str(name)):
+                raise ValueError(
+                    f"variants.{str(name)[:60]} is no named set of settings; write [variants.NAME] with a name of at "
+                    f"most 40 letters, digits, '.', '-' or '_'"
+                )
+            if name in ARMS:
+                raise ValueError(f"variants.{name} has the name of an arm; choose another")
+            found[name] = dotted(table, f"variants.{name}", ("arm",))
+            arm = found[name].get("arm", "expert_iteration")
+            if arm not in ARMS:
+                raise ValueError(f"variants.{name}.arm = {shown(arm)} does not exist; the arms are {', '.join(ARMS)}")
+            for key in found[name].keys() - {"arm"}:
+                _of_the_study(key, f"variants.{name}")
+        return found
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expert_alone(cls, tree: Any) -> Any:
+        """A sweep that names no arms is of the expert arm."""
+        swept = isinstance(tree, Mapping) and (tree.get("grid") or tree.get("variants"))
+        return {"arms": ["expert_iteration"], **tree} if swept else tree
+
     @model_validator(mode="after")
     def _enough(self) -> Self:
-        if "expert_iteration" not in self.arms or len(set(self.arms)) < 2:
-            raise ValueError(f"arms = {list(self.arms)} must hold expert_iteration and one more to compare it with")
+        if "expert_iteration" not in self.arms or not self.comparisons:
+            raise ValueError(
+                f"arms = {list(self.arms)} must hold expert_iteration and one more to compare it with, a variant or a "
+                f"grid of several values"
+            )
         if len(set(self.arms)) < len(self.arms):
             raise ValueError(f"arms = {list(self.arms)} holds an arm twice; leave one out")
+        self._check_keys()
+        runs = len(self.groups) * size(self.grid) * self.seeds
+        if runs > self.max_runs:
+            raise ValueError(
+                f"the study has {self.count()}, more than max_runs = {self.max_runs}; take values or seeds out, or set "
+                f"max_runs"
+            )
         fewest = fewest_pairs(self.alpha, self.comparisons)
-        if self.seeds < fewest:
+        if self.seeds < fewest and not self.grid:
             others = f"{self.comparisons} arm{'s' if self.comparisons > 1 else ''}"
             raise ValueError(
                 f"seeds = {self.seeds} gives {self.seeds} pairs; with {others} beside the expert's the "
@@ -101,10 +171,49 @@ class StudyConfig(Section):
             )
         return self
 
+    def _check_keys(self) -> None:
+        """No setting of the grid is set elsewhere too: one of the two would say nothing."""
+        for key in self.grid:
+            if key in self.settings:
+                raise ValueError(f"{key} is set in [settings] and in [grid]; leave one out")
+            for name, changes in self.variants.items():
+                if key in changes:
+                    raise ValueError(f"{key} is set in [variants.{name}] and in [grid]; leave one out")
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """What is compared, arms and then variants, the expert arm first: its arm by its name."""
+        arms = sorted(self.arms, key=lambda arm: arm != "expert_iteration")
+        variants = {name: changes.get("arm", "expert_iteration") for name, changes in self.variants.items()}
+        return {arm: arm for arm in arms} | variants
+
+    def conditions(self) -> list[Condition]:
+        """Every arm and variant in every cell of the grid, the expert arm of a cell first."""
+        lone = len(self.groups) == 1
+        return [
+            Condition(
+                group,
+                arm,
+                {key: value for key, value in self.variants.get(group, {}).items() if key != "arm"} | cell,
+                cell,
+                label("" if lone else group, cell, self.grid),
+            )
+            for cell in cells(self.grid)
+            for group, arm in self.groups.items()
+        ]
+
+    def count(self) -> str:
+        """How many runs there are and where the number comes from."""
+        parts = [f"{len(self.groups)} arms and variants" if len(self.groups) > 1 else "1 arm"]
+        parts += [f"{size(self.grid)} cells of the grid"] if self.grid else []
+        runs = len(self.groups) * size(self.grid) * self.seeds
+        return f"{runs:,} runs ({' times '.join([*parts, f'{self.seeds} seeds'])})"
+
     @property
     def comparisons(self) -> int:
-        """Arms that are compared with the expert's."""
-        return len(self.arms) - 1
+        """Arms and variants that are compared with the expert's in each cell; of a lone arm, cells with the first."""
+        others, places = len(self.groups) - 1, size(self.grid)
+        return others * places or places - 1
 
     @property
     def alpha(self) -> float:
@@ -117,7 +226,23 @@ class StudyConfig(Section):
 
     def runs(self) -> list[str]:
         """Names of all runs."""
-        return [run_name(self, arm, seed) for arm in self.arms for seed in range(self.seeds)]
+        return list(self.condition_of_run())
+
+    def condition_of_run(self) -> dict[str, Condition]:
+        """What each run is of, by its name."""
+        return {
+            run_name(self, one.group, seed, one.cell): one for one in self.conditions() for seed in range(self.seeds)
+        }
+
+
+def _whole(value: Any) -> Any:
+    """1.0 as 1, as a config reads it, so that a run's name does not depend on how its value was written."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) <= LARGEST else value
+
+
+def _of_the_study(key: str, where: str) -> None:
+    if key in OF_A_RUN:
+        raise ValueError(f"{where}.{key} is what the study itself sets in each run; leave it out")
 
 
 def load_study(path: Path) -> StudyConfig:
@@ -136,34 +261,62 @@ def load_study(path: Path) -> StudyConfig:
     return study.model_copy(update={"preset": str(find_preset(study.preset, path.parent))})
 
 
-def run_name(study: StudyConfig, arm: str, seed: int) -> str:
-    """Folder of one run."""
-    return f"{study.name}-{arm}-s{seed:02d}"
+def run_name(study: StudyConfig, group: str, seed: int, cell: Settings | None = None) -> str:
+    """Folder of one run: of an arm or variant, in a cell of the grid."""
+    return run_name_of(study.name, group, cell_name(cell or {}, study.grid), seed)
 
 
 def plan(study: StudyConfig, seed: int) -> list[ExperimentConfig]:
-    """The runs of one seed in the order they must happen: the expert arm, then those that replay its schedule.
+    """The runs of one seed in the order they must happen: in each cell the expert arm, then those that replay it.
 
-    Raises ConfigError for a mistake in the preset or in the study's settings.
+    Raises ConfigError for a mistake in the preset or in the study's settings, and for two conditions that are one.
     """
     from axiom.problems import check_families
-    from axiom.selection.arms import ARMS
 
-    expert = run_name(study, "expert_iteration", seed)
     configs = []
-    for arm in sorted(study.arms, key=lambda arm: arm != "expert_iteration"):
-        replays = study.yoked and ARMS[arm].yoked
-        changed = study.settings | {
-            "name": run_name(study, arm, seed),
-            "arm": arm,
-            "seed": seed,
-            "yoke": expert if replays else "",
-        }
-        configs.append(load_config(study.preset, (), **changed))
+    for one in study.conditions():
+        configs.append(_config_of(study, one, seed))
         check_families(configs[-1].problems)
         _refuse_resting(study, configs[-1])
         _check_readable(study, configs[-1])
+    _refuse_twins(study, configs)
     return configs
+
+
+def _config_of(study: StudyConfig, one: Condition, seed: int) -> ExperimentConfig:
+    from axiom.selection import arms
+
+    replays = study.yoked and arms.ARMS[one.arm].yoked
+    changed = {**study.settings, **one.changes} | {
+        "name": run_name(study, one.group, seed, one.cell),
+        "arm": one.arm,
+        "seed": seed,
+        "yoke": run_name(study, "expert_iteration", seed, one.cell) if replays else "",
+    }
+    try:
+        return load_config(study.preset, (), **changed)
+    except ConfigError as error:
+        if not one.changes:
+            raise
+        raise ConfigError(f"study {study.name!r}, {one.label}: {error}") from None
+
+
+def _refuse_twins(study: StudyConfig, configs: Sequence[ExperimentConfig]) -> None:
+    """Two conditions that compute the same would be compared with each other as if they differed."""
+    known: dict[str, Condition] = {}
+    for one, config in zip(study.conditions(), configs, strict=True):
+        twin = known.setdefault(hash_json(computing(config)), one)
+        if twin is not one:
+            keys = [key for key in {**twin.changes, **one.changes} if twin.changes.get(key) != one.changes.get(key)]
+            ignored = [key for key in keys if unread(config, key)]
+            hint = (
+                f"a {config.model.kind} model does not read {ignored[0]}" if ignored else "its values are set already"
+            )
+            what = f"grid.{keys[0]}" if twin.group == one.group and keys else f"variants.{one.group}"
+            raise ConfigError(
+                f"study {study.name!r}: {what} changes nothing, so that {one.label} would be {twin.label} again "
+                f"({hint}); give it other values or leave it out"
+            )
 
 
 def _check_readable(study: StudyConfig, config: ExperimentConfig) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from axiom.config import ExperimentConfig
 from axiom.errors import DataError
 from axiom.evaluation import GREEDY
 from axiom.experiment import Experiment, ledger
@@ -18,7 +19,10 @@ SLACK = 0.1
 
 @dataclass(frozen=True)
 class Outcome:
-    """One run. `time` is when it generalised for good, or the horizon if it never did (`observed` is False)."""
+    """One run. `time` is when it generalised for good, or the horizon if it never did (`observed` is False).
+
+    `condition` is what it is compared as where that is not its arm: a variant, a cell of a grid, a fork.
+    """
 
     name: str
     arm: str
@@ -31,6 +35,13 @@ class Outcome:
     final_accuracy: float
     metrics: tuple[Metric, ...]
     ledger: tuple[ledger.Entry, ...]
+    config: ExperimentConfig | None = None
+    condition: str = ""
+
+    @property
+    def group(self) -> str:
+        """What the run is compared as."""
+        return self.condition or self.arm
 
 
 def stable_from(curve: Curve, level: float) -> int | None:
@@ -77,6 +88,7 @@ def read(experiment: Experiment, reading: Reading) -> Outcome:
         float(curve.val_accuracy[-1]),
         tuple(metrics),
         tuple(ledger.read(experiment)),
+        config,
     )
 
 

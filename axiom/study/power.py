@@ -45,7 +45,7 @@ def plans(study: StudyConfig, pilot: dict[str, list[float]] | None = None) -> li
     """
     if pilot is None:
         return [_plan(study, "any arm", "standard deviations of the paired differences", NORMAL)]
-    found = {arm: pilot[arm] for arm in study.arms if arm in pilot}
+    found = {arm: pilot[arm] for arm in study.groups if arm in pilot}
     varying = {arm: rows for arm, rows in found.items() if len(rows) > 1 and np.ptp(rows) > 0}
     if not varying:
         arms = ", ".join(found) or "none of the study's"
@@ -81,7 +81,7 @@ def read_figures(path: Path) -> dict[str, list[float]]:
     file = path / "figures.json" if path.is_dir() else path
     try:
         runs = json.loads(file.read_text(encoding="utf-8"))["runs"]
-        return differences([(run["arm"], run["seed"], run["time"], run["horizon"]) for run in runs])
+        return differences([(run.get("group", run["arm"]), run["seed"], run["time"], run["horizon"]) for run in runs])
     except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ConfigError(
             f"pilot {str(path)!r} cannot be read ({type(error).__name__}); name a study's TOML file or a folder that "

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from axiom.commands import DEFAULT_ROOT
 from axiom.evaluation import GREEDY
-from axiom.study.compare import Comparison, compare_arms, gather
-from axiom.study.config import Reading, load_study
+from axiom.study.compare import Comparison, compare_arms, compare_study, gather, gather_study
+from axiom.study.config import Reading, StudyConfig, load_study
 from axiom.study.outcome import Outcome
 
 if TYPE_CHECKING:
     import polars as pl
 
-_OF_A_RUN = ("name", "arm", "seed", "yoke", "time", "observed", "horizon", "kind", "final_accuracy")
+_OF_A_RUN = ("name", "arm", "group", "seed", "yoke", "time", "observed", "horizon", "kind", "final_accuracy")
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Study:
     runs: tuple[str, ...]
     reading: Reading = field(default_factory=Reading)
     root: str = DEFAULT_ROOT
+    config: StudyConfig | None = None
+    """The study's file, where there is one."""
 
     @classmethod
     def load(cls, path: str | Path, root: str = DEFAULT_ROOT) -> "Study":
@@ -37,15 +39,17 @@ class Study:
         Raises ConfigError with one sentence when the file is missing or breaks a rule. Its runs need not exist yet.
         """
         config = load_study(Path(path))
-        return cls(config.name, tuple(config.runs()), config.reading(), root)
+        return cls(config.name, tuple(config.runs()), config.reading(), root, config)
 
     @cached_property
     def arms(self) -> dict[str, list[Outcome]]:
-        """Each arm's outcomes by seed, the expert arm first.
+        """Each arm's outcomes by seed, the expert arm first; of a study with variants or a grid each condition's.
 
         Raises ConfigError for a run that does not exist, and DataError for one that is unfinished or that differs from
         the others in more than arm and seed.
         """
+        if self.config is not None:
+            return gather_study(self.root, self.config)
         return gather(self.root, self.runs, self.reading)
 
     def compare(self) -> list[Comparison]:
@@ -53,12 +57,15 @@ class Study:
 
         Raises DataError for a single arm, for arms without a common seed, and for too few pairs.
         """
+        if self.config is not None:
+            return compare_study(self.config, self.arms)
         return compare_arms(self.arms, self.reading)
 
     def outcomes(self) -> "pl.DataFrame":
-        """One row a run: name, arm, seed, yoke, time, observed, horizon, kind, final_accuracy.
+        """One row a run: name, arm, group, seed, yoke, time, observed, horizon, kind, final_accuracy.
 
-        `time` is when the run generalised for good, or its horizon where `observed` is false: it never did.
+        `group` is what it is compared as. `time` is when the run generalised for good, or its horizon where `observed`
+        is false: it never did.
         """
         import polars as pl
 
@@ -78,7 +85,7 @@ def measurements(arms: Mapping[str, Sequence[Outcome]]) -> "pl.DataFrame":
         [
             {
                 "run": run.name,
-                "arm": run.arm,
+                "arm": run.group,
                 "seed": run.seed,
                 **row.model_dump(exclude={"family", "difficulty", "name"}),
             }

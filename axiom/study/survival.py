@@ -79,8 +79,8 @@ def restricted_mean(times: Sequence[float], observed: Sequence[bool], horizon: f
 
 
 def log_rank(first: tuple[Sequence[float], Sequence[bool]], second: tuple[Sequence[float], Sequence[bool]]) -> float:
-    """Two-sided p value that both samples have one survival curve. 1 where neither saw an event."""
-    if not (any(first[1]) or any(second[1])):
+    """Two-sided p value that both samples have one survival curve. 1 where neither saw an event, or all at one time."""
+    if not (any(first[1]) or any(second[1])) or len({*first[0], *second[0]}) == 1:
         return 1.0
     return float(stats.logrank(censored(*first), censored(*second)).pvalue)
 

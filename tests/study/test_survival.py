@@ -238,3 +238,8 @@ def test_holm_is_the_textbooks() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])  # R: p.adjust(p, "holm")
     assert holm([0.5]) == [0.5]
     assert holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+def test_events_that_all_fall_at_one_time_tell_nothing_apart():
+    everyone = [5.0] * 4, [True] * 4
+    assert survival.log_rank(everyone, everyone) == 1.0
