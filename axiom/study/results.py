@@ -29,8 +29,8 @@ class Study:
     runs: tuple[str, ...]
     reading: Reading = field(default_factory=Reading)
     root: str = DEFAULT_ROOT
-    config: StudyConfig | None = None
-    """The study's file, where there is one."""
+    config: StudyConfig | None = field(default=None, init=False)
+    """What the study's file says, where `load` read one."""
 
     @classmethod
     def load(cls, path: str | Path, root: str = DEFAULT_ROOT) -> "Study":
@@ -39,7 +39,9 @@ class Study:
         Raises ConfigError with one sentence when the file is missing or breaks a rule. Its runs need not exist yet.
         """
         config = load_study(Path(path))
-        return cls(config.name, tuple(config.runs()), config.reading(), root, config)
+        study = cls(config.name, tuple(config.runs()), config.reading(), root)
+        object.__setattr__(study, "config", config)  # not an argument: runs and reading follow from it
+        return study
 
     @cached_property
     def arms(self) -> dict[str, list[Outcome]]:
