@@ -323,7 +323,10 @@ def _shard(text: str) -> tuple[int, int]:
 @app.command()
 def compare(
     names: Annotated[
-        list[str], typer.Argument(help="A study, by file or name, or the names of finished runs of two arms or more.")
+        list[str],
+        typer.Argument(
+            help="A study, by file or name; the names of finished runs of two arms or more; or runs and forks of them."
+        ),
     ],
     out: Annotated[Path | None, typer.Option(help="Folder for the page and the charts.")] = None,
     split: Annotated[
@@ -345,6 +348,8 @@ def compare(
     root: Root = DEFAULT_ROOT,
 ) -> None:
     """Compare arms over paired seeds: survival analysis, paired test, power, and a verdict in words.
+
+    Forks are compared with the runs they come from, paired by what they share.
 
     Example: axiom compare h1-modular --out artifacts/h1
     """

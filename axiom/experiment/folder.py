@@ -219,6 +219,11 @@ class Experiment:
         """Iterations that a fork took over from its parent, whatever config they were made with; 0 if it is none."""
         return int(self._fork.get("at", 0))
 
+    @property
+    def forked_from(self) -> str | None:
+        """The name of the run that this is a fork of; None if it is none."""
+        return self._fork.get("of")
+
     @cached_property
     def _fork(self) -> dict[str, Any]:
         found: dict[str, Any] = _read_record(self.folder).get("fork", {}) if self.folder.exists(RECORD) else {}

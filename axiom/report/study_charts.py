@@ -19,6 +19,8 @@ WIDTH, HEIGHT = 420, 220
 RISK_COLUMNS = 6
 CLOCKS = tuple(UNITS)
 SOONER = ("expert", "other arm", "neither")
+SHARED = "shared"
+PALETTE = ("#4c78a8", "#e45756", "#54a24b", "#f58518", "#b279a2", "#72b7b2", "#9d755d", "#eeca3b", "#ff9da6")
 Arms = Mapping[str, Sequence[Outcome]]
 _WHO_IS_SOONER = alt.Color(
     "sooner:N", title="sooner", scale=alt.Scale(domain=list(SOONER), range=["#4c78a8", "#e45756", "#999999"])
@@ -161,6 +163,31 @@ def curves(arms: Arms, split: str, clocks: Sequence[str] = CLOCKS) -> alt.Concat
     return alt.concat(*panels, columns=2, title=f"Accuracy on {split}")
 
 
+def branches(arms: Arms, comparisons: Sequence[Comparison], split: str) -> alt.TopLevelMixin:
+    """Accuracy of runs and their forks: one grey line up to where they part, then a line for each of them."""
+    part = max((c.since[1] for c in comparisons if c.since), default=0)
+    rows = [
+        {"branch": branch, "run": outcome.name, "iteration": row.iteration, "accuracy": row.value}
+        for arm, runs in arms.items()
+        for outcome in runs
+        for row in outcome.metrics
+        if (row.name, row.split, row.family, row.difficulty) == (GREEDY, split, None, None)
+        for branch in ([SHARED] if row.iteration < part else []) + ([arm] if row.iteration >= part - 1 else [])
+    ]
+    colours = alt.Scale(domain=[SHARED, *arms], range=["#888888", *PALETTE[: len(arms)]])
+    return (
+        alt.Chart(pl.DataFrame(rows), width=2 * WIDTH, height=HEIGHT)
+        .mark_line(point=True, strokeWidth=2)
+        .encode(
+            alt.X("iteration:Q"),
+            alt.Y("accuracy:Q", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
+            alt.Color("branch:N", title=None, scale=colours, legend=alt.Legend(labelLimit=400, orient="bottom")),
+            detail="run:N",
+        )
+        .properties(title=f"Accuracy on {split}: what the runs share, and where they part")
+    )
+
+
 def all_of(
     arms: Arms, comparisons: Sequence[Comparison], clock: str, split: str, confidence: float = 0.95
 ) -> dict[str, alt.TopLevelMixin]:
@@ -175,4 +202,6 @@ def all_of(
         made["slopes"] = slopes(arms, clock)
     if comparisons:
         made["differences"] = differences(comparisons)
+    if any(c.since for c in comparisons):
+        made = {"branches": branches(arms, comparisons, split)} | made
     return made | {"curves": curves(arms, split)}

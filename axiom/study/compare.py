@@ -30,7 +30,9 @@ class Comparison:
     of it. `unmet` holds the totals, the expert's first, of counts that gave way to the yoked loss tokens, which differ
     by the share `token_gap` over a whole run at most. `rested` counts rounds for which the other arm had no data, their
     runs, and the loss tokens that the expert trained on in them. `left_out` holds the seeds that make no pair, by the
-    arm that has no run of them. `differ` holds the settings in which the two differ, the expert's value first.
+    arm that has no run of them. `differ` holds the settings in which the two differ, the expert's value first. `since`
+    is from which iteration on the two of a pair differ, the first and the last over all pairs, where they have a common
+    stem.
     """
 
     expert: str
@@ -58,6 +60,7 @@ class Comparison:
     token_gap: float
     left_out: dict[str, list[int]]
     differ: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    since: tuple[int, int] | None = None
 
     @property
     def observed(self) -> bool:
@@ -119,6 +122,8 @@ class Comparison:
         return f"This holds for this learner, these problems and this horizon, and for no other.{self._caveat()}"
 
     def _caveat(self) -> str:
+        if self.since is not None:
+            return self._stem()
         if self.unyoked and self.differ:
             return (
                 f" They differ in {in_words(self.differ)}, and in all that follows from it, the amount of training too."
@@ -138,6 +143,15 @@ class Comparison:
         return (
             f"{agreed} The programs of {self.other} are fewer or of other lengths, so that over all rounds it trained "
             f"on {counts} of {self.expert}."
+        )
+
+    def _stem(self) -> str:
+        first, last = self.since or (0, 0)
+        where = f"iteration {first}" if first == last else f"iterations {first} to {last}, each pair from its own,"
+        what = f"in {in_words(self.differ)}" if self.differ else "in nothing that is set"
+        return (
+            f" The runs of a pair have their iterations up to there in common: they differ from {where} on, {what}, "
+            f"and in all that follows from it."
         )
 
 
@@ -189,7 +203,7 @@ def compare(
     differences = [after - before for before, after in zip(ours, theirs, strict=True)]
     low, high = survival.bootstrap_mean(differences, confidence)
     p = survival.sign_flip(differences)
-    yoked = bool(second.yoke) and ARMS[second.arm].yoked
+    yoked = _replays(first, second)
     return Comparison(
         first.group,
         second.group,
@@ -264,9 +278,9 @@ def _token_gap(pairs: Sequence[tuple[Outcome, Outcome]]) -> float:
 
 
 def pair(expert: Sequence[Outcome], other: Sequence[Outcome]) -> list[tuple[Outcome, Outcome]]:
-    """Runs of one seed side by side, by seed. Raises DataError when no seed is in both arms."""
-    by_seed = {outcome.seed: outcome for outcome in other}
-    pairs = [(outcome, by_seed[outcome.seed]) for outcome in expert if outcome.seed in by_seed]
+    """Runs of one seed and stem side by side, by seed. Raises DataError when no seed is in both arms."""
+    by_seed = {(outcome.seed, outcome.stem): outcome for outcome in other}
+    pairs = [(o, by_seed[o.seed, o.stem]) for o in expert if (o.seed, o.stem) in by_seed]
     if not pairs:
         raise DataError("the arms share no seed; runs are paired by seed, so run both arms on the same seeds")
     return sorted(pairs, key=lambda both: both[0].seed)
@@ -279,9 +293,14 @@ def _left_out(expert: Sequence[Outcome], other: Sequence[Outcome]) -> dict[str, 
     return {arm: seeds for arm, seeds in found.items() if seeds}
 
 
+def _replays(first: Outcome, second: Outcome) -> bool:
+    """Whether the second run is to replay the schedule of the first; two of one arm are forks or variants of it."""
+    return bool(second.yoke) and ARMS[second.arm].yoked and second.arm != first.arm
+
+
 def _refusal(pairs: Sequence[tuple[Outcome, Outcome]], tolerance: float) -> str | None:
     for first, second in pairs:
-        if second.yoke and ARMS[second.arm].yoked:
+        if _replays(first, second):
             if second.yoke != first.name:
                 return f"{second.name} replays the schedule of {second.yoke}, not of {first.name}"
             found = disagreement(first.ledger, second.ledger, tolerance)

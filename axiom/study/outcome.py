@@ -21,7 +21,8 @@ SLACK = 0.1
 class Outcome:
     """One run. `time` is when it generalised for good, or the horizon if it never did (`observed` is False).
 
-    `condition` is what it is compared as where that is not its arm: a variant, a cell of a grid, a fork.
+    `condition` is what it is compared as where that is not its arm: a variant, a cell of a grid, a fork. `stem` is the
+    run that its first iterations are from, where forks are compared.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Outcome:
     ledger: tuple[ledger.Entry, ...]
     config: ExperimentConfig | None = None
     condition: str = ""
+    stem: str = ""
 
     @property
     def group(self) -> str:

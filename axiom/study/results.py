@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from axiom.commands import DEFAULT_ROOT
 from axiom.evaluation import GREEDY
-from axiom.study.compare import Comparison, compare_arms, compare_study, gather, gather_study
+from axiom.experiment import Experiment
+from axiom.study.compare import Comparison, check_arms, compare_arms, compare_study, gather, gather_study
 from axiom.study.config import Reading, StudyConfig, load_study
+from axiom.study.forks import compare_forks, gather_forks, has_fork
 from axiom.study.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -52,15 +54,28 @@ class Study:
         """
         if self.config is not None:
             return gather_study(self.root, self.config)
+        if self._forks:
+            return gather_forks(self._forks, self.reading)
         return gather(self.root, self.runs, self.reading)
 
+    @cached_property
+    def _forks(self) -> "list[Experiment]":
+        """The runs, where forks are compared."""
+        if self.config is not None:
+            return []
+        runs = [Experiment.open(self.root, name) for name in dict.fromkeys(self.runs)]
+        return runs if has_fork(runs) else []
+
     def compare(self) -> list[Comparison]:
-        """The expert arm (else the first) compared with each other arm over paired seeds.
+        """The expert arm (else the first) compared with each other arm over paired seeds; forks by their common stem.
 
         Raises DataError for a single arm, for arms without a common seed, and for too few pairs.
         """
         if self.config is not None:
             return compare_study(self.config, self.arms)
+        if self._forks:
+            check_arms(self.arms)
+            return compare_forks(self._forks, self.arms, self.reading)
         return compare_arms(self.arms, self.reading)
 
     def outcomes(self) -> "pl.DataFrame":
