@@ -17,6 +17,7 @@ from axiom.store import Handle, Writer
 from axiom.tasks.evaluate import evaluate_policy
 from axiom.tasks.measure import measure
 from axiom.tasks.remember import remember
+from axiom.tasks.replay import Old, keep_gold
 from axiom.tasks.sample import evaluation_drawn, sample
 from axiom.tasks.select import note_passed_over, select_gold
 from axiom.tasks.train import train
@@ -33,8 +34,8 @@ class Round(BaseModel, frozen=True):
     """What is known of each training problem."""
     evaluation: Handle | None = None
     """The last iteration's, which that history could not know yet."""
-    gold: tuple[Handle, ...] = ()
-    """Gold of the iterations that replay may reach, newest first."""
+    buffer: Handle | None = None
+    """Old gold that may be replayed; none where the run replays nothing."""
     pool: Handle | None = None
     """The first round's gold stage, for an arm that draws from a pool."""
 
@@ -43,7 +44,7 @@ def run_iteration(run: Runtime, number: int, before: Round, evaluated: bool, pau
     """Run or reuse every stage of iteration `number` in a flow run of its own; returns what the next needs.
 
     `evaluated` says whether the policy is measured, `paused` whether training rests. What the iteration begins and ends
-    with stays out of Prefect's database, where the handles of a long replay would add up.
+    with stays out of Prefect's database.
     """
     after = before
 
@@ -72,19 +73,21 @@ def run_iteration(run: Runtime, number: int, before: Round, evaluated: bool, pau
 def run_stages(run: Runtime, number: int, before: Round, evaluated: bool, paused: bool) -> Round:
     """The stages in their order, then the record that all of them are done."""
     handles: dict[str, Handle] = {}
-    adapter, gold, pool, history = before.adapter, before.gold, before.pool, before.history
+    adapter, pool, history, buffer = before.adapter, before.pool, before.history, None
     if number > 0:
         drawn = handles["samples"], handles["verdicts"] = _drawn(run, before, adapter, "train", number)
         history = handles["history"] = remember(
             run, before.problems, *drawn, before.history, before.evaluation, iteration=number
         )
-        earlier = before.gold[: run.config.selection.replay]
-        handles["gold"] = select_gold(run, *drawn, history, earlier, pool, adapter, iteration=number)
+        old = _old_gold(run, number, before)
+        handles["gold"] = select_gold(run, *drawn, history, old, pool, adapter, iteration=number)
         handles["passed_over"] = note_passed_over(run, *drawn, handles["gold"], iteration=number)
+        if _replays(run):
+            kept = Old(old.buffer, (*old.gold, handles["gold"]))
+            buffer = handles["buffer"] = keep_gold(run, history, kept, iteration=number)
         if ARMS[run.config.arm].pool is not None:
             pool = pool or handles["gold"]
         adapter = handles["adapter"] = _policy(run, before, handles["gold"], number, evaluated, paused)
-        gold = (handles["gold"], *earlier)[: run.config.selection.replay]
     if evaluated:
         samples, verdicts = _drawn(run, before, adapter, "eval", number)
         handles["eval_samples"], handles["eval_verdicts"] = samples, verdicts
@@ -96,11 +99,25 @@ def run_stages(run: Runtime, number: int, before: Round, evaluated: bool, paused
         metrics=metrics,
         history=history,
         evaluation=handles.get("evaluation"),
-        gold=gold,
+        buffer=buffer,
         pool=pool,
     )
     _record(run, number, before, after, handles | {"metrics": metrics}, evaluated, paused)
     return after
+
+
+def _replays(run: Runtime) -> bool:
+    """Whether rounds take old gold; an arm with a pool draws from that alone."""
+    return run.config.replay.on and ARMS[run.config.arm].pool is None
+
+
+def _old_gold(run: Runtime, number: int, before: Round) -> Old:
+    """What the round may replay. A fork whose parent kept no buffer begins with the gold of the shared iterations."""
+    if not _replays(run):
+        return Old()
+    if before.buffer is not None:
+        return Old(before.buffer)
+    return Old(None, [recorded(run, earlier)[1]["gold"] for earlier in range(1, number)])
 
 
 def _drawn(run: Runtime, before: Round, policy: Handle | None, purpose: Purpose, number: int) -> tuple[Handle, Handle]:
@@ -152,12 +169,12 @@ def _record(
 
 
 def _identity(run: Runtime, number: int, before: Round, evaluated: bool, paused: bool) -> dict[str, Any]:
-    sections = ("seed", "arm", "yoke", "model", "modular", "sampling", "sandbox", "selection", "training", "evaluation")
-    names = ("problems", "adapter", "metrics", "history", "evaluation", "pool")
+    sections = ("seed", "arm", "yoke", "model", "modular", "sampling", "sandbox", "selection", "replay", "training")
+    names = ("problems", "adapter", "metrics", "history", "evaluation", "buffer", "pool")
     inputs = {name: handle for name in names if (handle := getattr(before, name)) is not None}
     return {
         "folder": iteration_folder(number),
-        "settings": {**run.experiment.settings(*sections), "evaluated": evaluated, "paused": paused},
+        "settings": {**run.experiment.settings(*sections, "evaluation"), "evaluated": evaluated, "paused": paused},
         "version": str(VERSIONS),
-        "inputs": inputs | {f"gold-{handle.folder}": handle for handle in before.gold},
+        "inputs": inputs,
     }

@@ -85,6 +85,9 @@ def _figures(handles: dict[str, Handle]) -> dict[str, float]:
         "dropped": adapter["dropped"],
         "sampling_tokens_per_second": samples["tokens"] / max(samples["seconds"], 1e-9),
     }
+    if gold.get("staleness") is not None:
+        figures["replayed"] = handles["gold"].rows["gold"] - gold["fresh"]
+        figures["replay_staleness"] = gold["staleness"]
     if "too_few" in gold:
         figures["gold_too_few"] = gold["too_few"]
     return figures | ({"loss": adapter["loss"]} if adapter["examples"] else {})

@@ -1,6 +1,5 @@
 """Samples and verdicts to gold, by the rule of the experiment's arm."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from axiom.experiment import VERSIONS, iteration_folder
@@ -12,6 +11,7 @@ from axiom.selection.checks import goes_by_history
 from axiom.selection.passed_over import passed_over
 from axiom.selection.weights import weighted
 from axiom.store import Handle, Writer
+from axiom.tasks.replay import Old
 from axiom.tasks.stage import light_stage, stage_task
 from axiom.verification.behaviour import behaviour
 
@@ -22,7 +22,7 @@ def select_gold(
     samples: Handle,
     verdicts: Handle,
     history: Handle,
-    earlier: Sequence[Handle],
+    old: Old,
     pool: Handle | None,
     previous: Handle | None,
     *,
@@ -30,9 +30,9 @@ def select_gold(
 ) -> Handle:
     """`gold.parquet`, and `pool.parquet` in the first round of an arm that draws from a pool.
 
-    `history` is what is known of each training problem, this round included. `earlier` are the gold stages of the
-    iterations to replay, newest first; `pool` that of the first round; `previous` the adapter so far, whose loss tokens
-    count against a yoked arm's budget. Less gold than `selection.min_gold` is noted as too little to train on, unless
+    `history` is what is known of each training problem, this round included. `old` is what replay may
+    take; `pool` the gold stage of the first round; `previous` the adapter so far, whose loss tokens count against a
+    yoked arm's budget. Less gold than `selection.min_gold` is noted as too little to train on, unless
     the run is yoked and trains when its expert did.
     """
     stages, config = run.experiment.stages, run.config
@@ -42,7 +42,7 @@ def select_gold(
     quota = schedule.quota(iteration, spent) if schedule else None
 
     def work(out: Writer) -> None:
-        harvest = _harvest(run, samples, verdicts, history, earlier, pool, quota, iteration)
+        harvest = _harvest(run, samples, verdicts, history, old, pool, quota, iteration)
         if arm.pool is not None and pool is None:
             expert = schedule.final_gold(config.iterations) if schedule else []
             harvest = replace(harvest, pool=arm.pool(harvest, expert))
@@ -51,6 +51,8 @@ def select_gold(
         out.table("gold", gold, Gold)
         fresh = [row for row in gold if row.reason != "replayed"]
         out.info.update(fresh=len(fresh), problems=len({row.problem_id for row in fresh}))
+        ages = [iteration - row.iteration for row in gold if row.reason == "replayed"]
+        out.info.update(staleness=sum(ages) / len(ages) if ages else None)
         data = bool(harvest.samples or harvest.pool)  # which an arm that never trains has none of
         if quota is None and data and len(gold) < config.selection.min_gold:
             out.info.update(too_few=config.selection.min_gold)
@@ -65,9 +67,9 @@ def select_gold(
     return stages.run(
         "gold",
         iteration_folder(iteration),
-        settings=run.experiment.settings("selection", "arm", "seed") | yoke,
+        settings=run.experiment.settings("selection", "replay", "arm", "seed") | yoke,
         version=VERSIONS["gold"],
-        inputs=inputs | {f"gold-{handle.folder}": handle for handle in earlier},
+        inputs=inputs | old.inputs,
         work=work,
     )
 
@@ -77,13 +79,13 @@ def _harvest(
     samples: Handle,
     verdicts: Handle,
     history: Handle,
-    earlier: Sequence[Handle],
+    old: Old,
     pool: Handle | None,
     quota: Quota | None,
     iteration: int,
 ) -> Harvest:
     stages = run.experiment.stages
-    gold = [stages.read(handle.folder, "gold", Gold) for handle in earlier]
+    known = stages.read(history.folder, "history", History) if goes_by_history(run.config) else []
     return Harvest(
         config=run.config,
         iteration=iteration,
@@ -91,9 +93,9 @@ def _harvest(
         quota=quota,
         samples=stages.read(samples.folder, "samples", Sample),
         verdicts=stages.read(verdicts.folder, "verdicts", Verdict),
-        earlier=[[row for row in rows if row.reason != "replayed"] for rows in gold],
+        buffer=old.rows(run, known),
         pool=stages.read(pool.folder, "pool", Gold) if pool else [],
-        history=stages.read(history.folder, "history", History) if goes_by_history(run.config) else (),
+        history=known,
         behaviour=lambda samples: behaviour(run.experiment.problems_by_id, samples, run.verifier),
         loss_tokens=lambda rows: run.learner.loss_tokens(run.examples(rows)),
     )

@@ -105,6 +105,7 @@ def _told(name: str, iteration: int, handle: Handle) -> Handle:
 ROWS = {
     "history": "problems",
     "gold": "examples",
+    "buffer": "programs to replay",
     "passed_over": "accepted samples",
     "losses": "optimizer steps",
     "evaluation": "problems",

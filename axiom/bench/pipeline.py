@@ -16,6 +16,7 @@ PARTS = {
     "history": "selection",
     "gold": "selection",
     "passed_over": "selection",
+    "buffer": "selection",
     "adapter": "training",
     "eval_samples": "evaluation",
     "eval_verdicts": "evaluation",

@@ -79,7 +79,7 @@ def fork(
 ) -> None:
     """Start a counterfactual: share an experiment's first iterations, then continue with other settings.
 
-    Example: axiom fork quickstart --at 3 --experiment no-replay --set selection.replay=0
+    Example: axiom fork quickstart --at 3 --experiment no-replay --set replay.rounds=0
     """
     from axiom.config import override
     from axiom.experiment import Experiment

@@ -380,8 +380,40 @@ class SelectionConfig(Section):
     problem is solved. Weights have mean 1 over the round and compare the examples of one optimizer step."""
     min_gold: Count = 0
     """Fewest rows of gold to train on: a round with fewer keeps its policy. A yoked run trains when its expert did."""
-    replay: Count = 0
-    """Number of earlier iterations whose gold trains again; 0 trains on the current iteration's gold only."""
+
+
+class ReplayConfig(Section):
+    """Old gold that trains again."""
+
+    share: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Share of old gold among the rows that train in one iteration; 0 replays none."""
+    strategy: Literal["reservoir", "recency", "balanced", "forgetting"] = "reservoir"
+    """Which old gold is kept and replayed: each program with the same chance; the newest; equally many of each family
+    and difficulty; or more of problems that are solved seldom, and most of those that were solved stably and are
+    lost."""
+    capacity: Count = 4096
+    """Most programs that are kept to be replayed by share."""
+    rounds: Count = 0
+    """Instead of a share, all gold of so many earlier iterations trains again."""
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.share and self.rounds:
+            raise ValueError(
+                f"replay.rounds = {self.rounds} replays all gold of those rounds, replay.share = {self.share} only "
+                f"so much of it; set one of them to 0"
+            )
+        if self.share and not self.capacity:
+            raise ValueError(
+                f"replay.share = {self.share} has nothing to replay with replay.capacity = 0; set a larger capacity, "
+                f"or share to 0"
+            )
+        return self
+
+    @property
+    def on(self) -> bool:
+        """Whether any old gold trains again."""
+        return self.share > 0 or self.rounds > 0
 
 
 class TrainingConfig(Section):
@@ -501,6 +533,7 @@ class ExperimentConfig(Section):
     sampling: SamplingConfig = SamplingConfig()
     sandbox: SandboxConfig = SandboxConfig()
     selection: SelectionConfig = SelectionConfig()
+    replay: ReplayConfig = ReplayConfig()
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     detection: DetectionConfig = DetectionConfig()
@@ -522,6 +555,9 @@ class ExperimentConfig(Section):
         return value
 
 
+MOVED = {"selection.replay": "replay.rounds"}
+"""Keys of earlier versions, to those they are now."""
+
 OF_A_RUN = ("name", "arm", "seed", "yoke")
 """Settings in which the runs of one study differ."""
 
@@ -541,7 +577,20 @@ def override(config: ExperimentConfig, overrides: Sequence[str] = (), /, **top: 
     return build_config(_changed(config.model_dump(mode="json"), overrides, top))
 
 
+def _moved(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """The tree with the keys of earlier versions at their place of today."""
+    moved = dict(tree)
+    for old, new in MOVED.items():
+        section, _, key = old.partition(".")
+        values = moved.get(section)
+        if isinstance(values, Mapping) and key in values:
+            moved[section] = {name: value for name, value in values.items() if name != key}
+            _assign(moved, new, values[key])
+    return moved
+
+
 def _changed(tree: dict[str, Any], overrides: Sequence[str], top: Mapping[str, Any]) -> dict[str, Any]:
+    tree = _moved(tree)
     given: dict[str, Any] = {}
     for key, value in map(_setting, overrides):
         if given.setdefault(key, value) != value:
@@ -549,7 +598,7 @@ def _changed(tree: dict[str, Any], overrides: Sequence[str], top: Mapping[str, A
                 f"--set gives {_masked(key)} twice, as {_shown(given[key])} and as {_shown(value)}; leave one out"
             )
     for key, value in {**given, **{key: value for key, value in top.items() if value is not None}}.items():
-        _assign(tree, key, value)
+        _assign(tree, MOVED.get(key, key), value)
     return tree
 
 
@@ -571,6 +620,7 @@ def checked(kind: type[S], tree: S | Mapping[str, Any]) -> S:
         tree = tree.model_dump(mode="json", warnings=False)
     if not isinstance(tree, Mapping):
         raise ConfigError(f"{_shown(tree)} is not a table of settings; write them as [section] key = value")
+    tree = _moved(tree) if kind is ExperimentConfig else tree
     _refuse_unknown(tree, kind, (), all_keys(kind))
     return _validated(kind, tree)
 
@@ -580,7 +630,7 @@ def stored_config(tree: Mapping[str, Any]) -> ExperimentConfig:
 
     So an experiment can be opened whatever has been installed or removed since.
     """
-    known = _known(tree, ExperimentConfig) if isinstance(tree, Mapping) else tree
+    known = _known(_moved(tree), ExperimentConfig) if isinstance(tree, Mapping) else tree
     return _validated(ExperimentConfig, known, STORED)
 
 

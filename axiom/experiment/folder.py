@@ -44,7 +44,8 @@ VERSIONS = {
     "samples": "6",
     "verdicts": "3",
     "history": "1",
-    "gold": "3",
+    "gold": "4",
+    "buffer": "1",
     "passed_over": "1",
     "adapter": "4",
     "evaluation": "1",
@@ -255,10 +256,10 @@ class Experiment:
     def frame(self, table: str, iteration: int | None = None) -> "pl.DataFrame":
         """A table as a Polars data frame, with the columns of its record in `axiom.records`.
 
-        `table` is metrics or events; a table of an iteration: samples, verdicts, history, gold, passed_over, losses,
-        evaluation, eval_samples, eval_verdicts; `problems`, or one split's: train, val, test, ... Without `iteration`,
-        the tables of all iterations follow each other, and a first column `in_iteration` says whose folder each row is
-        from.
+        `table` is metrics or events; a table of an iteration: samples, verdicts, history, gold, passed_over, buffer,
+        losses, evaluation, eval_samples, eval_verdicts; `problems`, or one split's: train, val, test, ... Without
+        `iteration`, the tables of all iterations follow each other, and a first column `in_iteration` says whose folder
+        each row is from.
         Raises DataError, with the tables that there are, for one that is not there.
         """
         return tables.frame(self.stages, table, iteration)

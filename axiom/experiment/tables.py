@@ -27,6 +27,7 @@ OF_AN_ITERATION: dict[str, type[Record]] = {
     "verdicts": Verdict,
     "history": History,
     "gold": Gold,
+    "buffer": Gold,
     "passed_over": PassedOver,
     "losses": LossStep,
     "evaluation": Evaluation,

@@ -1,6 +1,6 @@
 """What trains next: which verified programs, and each arm's source of them."""
 
-from axiom.selection.gold import accepted, fingerprint, select, to_gold, up_to_program, well_formed, with_replay
+from axiom.selection.gold import accepted, fingerprint, select, to_gold, up_to_program, well_formed
 
 __all__ = [
     "accepted",
@@ -9,5 +9,4 @@ __all__ = [
     "to_gold",
     "up_to_program",
     "well_formed",
-    "with_replay",
 ]

@@ -41,7 +41,7 @@ def one_token_each(rows: Sequence[Gold]) -> list[int]:
 class Harvest:
     """All that a round's selection may look at.
 
-    `earlier` is the gold of the rounds that replay reaches, newest first; `pool` what a pool arm draws from;
+    `buffer` is the old gold that replay may take, the newest first; `pool` what a pool arm draws from;
     `quota` is None where the run is not yoked. `loss_tokens` counts the tokens of each row that have a loss, 0 where
     the row is too long to be trained. `history` is what is known of each training problem, this round included, and
     `behaviour` runs programs on calls outside the tests.
@@ -52,7 +52,7 @@ class Harvest:
     problems: Mapping[str, Problem]
     samples: Sequence[Sample]
     verdicts: Sequence[Verdict]
-    earlier: Sequence[Sequence[Gold]]
+    buffer: Sequence[Gold]
     pool: Sequence[Gold]
     quota: Quota | None
     loss_tokens: Callable[[Sequence[Gold]], list[int]] = one_token_each

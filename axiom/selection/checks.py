@@ -19,7 +19,11 @@ def check_selection(config: ExperimentConfig, problems: int) -> None:
 
 def goes_by_history(config: ExperimentConfig) -> bool:
     """Whether what trains depends on the history of the training problems."""
-    return config.selection.strategy == "hardest" or config.selection.weight == "inverse_solve_rate"
+    return (
+        config.selection.strategy == "hardest"
+        or config.selection.weight == "inverse_solve_rate"
+        or (config.replay.share > 0 and config.replay.strategy == "forgetting")
+    )
 
 
 def _check_allocation(config: ExperimentConfig) -> None:
@@ -68,6 +72,8 @@ def _check_min_gold(config: ExperimentConfig, problems: int) -> None:
     most = problems * each
     if arm.draws is every_round and selection.max_rows:
         most = min(most, selection.max_rows)
+    most += min(config.replay.capacity, round(most * config.replay.share / (1.0 - config.replay.share)))
+    most += config.replay.rounds * most
     if selection.min_gold > most:
         raise ConfigError(
             f"selection.min_gold = {selection.min_gold} is more than the {most} rows of gold that a round of "

@@ -1,7 +1,6 @@
 """Which accepted samples train the next policy. Pure: the same rows in give the same rows out."""
 
 import ast
-import itertools
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -90,17 +89,6 @@ def up_to_program(completion: str, code: str) -> str:
     fence = re.match(r"[^\n]*(\n+[ \t>]*(```+|~~~+))?", text[end:])
     assert fence is not None
     return text[: end + fence.end()]
-
-
-def with_replay(fresh: Sequence[Gold], earlier: Sequence[Sequence[Gold]], config: SelectionConfig) -> list[Gold]:
-    """Fresh gold, then that of the last `replay` iterations, newest first, whose target is not yet there."""
-    known = {(row.problem_id, row.target) for row in fresh}
-    kept = list(fresh)
-    for row in itertools.chain.from_iterable(list(earlier)[: config.replay]):
-        if (row.problem_id, row.target) not in known:
-            known.add((row.problem_id, row.target))
-            kept.append(row.model_copy(update={"reason": "replayed"}))
-    return kept
 
 
 def fingerprint(code: str) -> str:

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 
 from axiom.records import Gold, Sample
 from axiom.seeds import derive, stream
-from axiom.selection import to_gold, with_replay
+from axiom.selection import to_gold
 from axiom.selection.arm import Harvest, Quota
+from axiom.selection.replay import with_replay
 from axiom.selection.strategies import limited
 
 
@@ -29,15 +30,14 @@ def from_pool(harvest: Harvest) -> list[Gold]:
 
 
 def from_samples(harvest: Harvest, samples: Sequence[Sample], reason: str) -> list[Gold]:
-    """The quota's share of these samples of the round and of the arm's gold that replay reaches.
+    """The quota's share of these samples of the round and of the arm's old gold that replay may take.
 
-    Where the run is not yoked: as many of them as the selection allows, by lot, and that gold.
+    Where the run is not yoked: as many of them as the selection allows, by lot, and what replay takes.
     """
     if harvest.quota is None:
-        return with_replay(lot(harvest, samples, reason), harvest.earlier, harvest.config.selection)
+        return with_replay(lot(harvest, samples, reason), harvest)
     pool = [to_gold(sample, reason) for sample in samples]
-    earlier = {row.sample_id: row for gold in harvest.earlier for row in gold}
-    pool += [row.model_copy(update={"reason": "replayed"}) for row in earlier.values()]
+    pool += [row.model_copy(update={"reason": "replayed"}) for row in harvest.buffer]
     seed = derive(harvest.config.seed, "arms", reason, harvest.iteration)
     stream(seed, "pool").shuffle(pool)
     return draw(pool, harvest.quota, seed, harvest.loss_tokens(pool))

@@ -35,8 +35,8 @@ engine = "transformers"
 samples_per_problem = 4
 max_new_tokens = 40
 batch_size = 8
-[selection]
-replay = 1
+[replay]
+rounds = 1
 [training]
 batch_size = 4
 gradient_accumulation = 1

@@ -27,7 +27,7 @@ SMALL = (
     "modular.p=11",
     "modular.steps_per_iteration=5",
     "sampling.samples_per_problem=2",
-    "selection.replay=3",
+    "replay.rounds=3",
 )
 MEBIBYTE = 1 << 20
 FEW = 50

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import axiom.selection.arms
-from axiom.config import ExperimentConfig, ModelConfig, ModularConfig, SamplingConfig, SelectionConfig, names
+from axiom.config import ExperimentConfig, ModelConfig, ModularConfig, ReplayConfig, SamplingConfig, names
 from axiom.errors import ConfigError
 from axiom.experiment.ledger import Entry, disagreement, totals
 from axiom.learners.modular import make_modular_problems
@@ -24,7 +24,7 @@ CONFIG = ExperimentConfig(
     modular=ModularConfig(p=5),
     iterations=3,
     sampling=SamplingConfig(samples_per_problem=2),
-    selection=SelectionConfig(replay=10),
+    replay=ReplayConfig(rounds=10),
 )
 SPLITS = make_modular_problems(CONFIG)
 PROBLEMS = {problem.problem_id: problem for rows in SPLITS.values() for problem in rows}
@@ -117,7 +117,7 @@ def test_a_yoked_draw_reaches_the_gold_that_replay_reaches_and_says_so(name):
     """Asked for more problems than the round has samples of, it takes the earlier rounds'."""
     found = programs(*SEVEN[:6]) if name == "wrong_only" else programs(SEVEN[5])
     old = pool([1, 1, 1])
-    gold = gold_of(name, dataclasses.replace(found, earlier=[old[:2], old[1:]], quota=Quota(4, 4, 1)))
+    gold = gold_of(name, dataclasses.replace(found, buffer=old, quota=Quota(4, 4, 1)))
     assert Counter(row.reason for row in gold if row.sample_id in {o.sample_id for o in old}) == {"replayed": 3}
     assert [row.reason for row in gold if row.problem_id == TRAIN[0].problem_id] == [name.partition("_")[0]]
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from axiom.config import SelectionConfig
 from axiom.problems import generate
-from axiom.records import Gold, Sample, Verdict
-from axiom.selection import accepted, fingerprint, select, up_to_program, well_formed, with_replay
+from axiom.records import Sample, Verdict
+from axiom.selection import accepted, fingerprint, select, up_to_program, well_formed
 
 
 def sample(problem: str, code: str, number: int = 0, iteration: int = 1) -> Sample:
@@ -132,22 +132,6 @@ def test_a_program_is_formed_if_it_parses_and_binds_the_function_at_its_top_leve
 @pytest.mark.parametrize(("text", "is_formed"), [("7", True), ("def f(", True), (" \n", False), ("", False)])
 def test_an_answer_is_formed_if_it_has_text(text, is_formed):
     assert well_formed(PROBLEM.model_copy(update={"kind": "answer"}), text) is is_formed
-
-
-def test_replay_reaches_back_as_far_as_asked_and_doubles_nothing():
-    def gold(number: int, target: str) -> Gold:
-        return Gold(
-            sample_id=str(number), problem_id="p", iteration=number, weight=1.0, reason="verified", target=target
-        )
-
-    fresh, earlier = [gold(5, "a")], [[gold(4, "a"), gold(4, "b")], [gold(3, "b"), gold(3, "c")], [gold(2, "d")]]
-    kept = with_replay(fresh, earlier, SelectionConfig(replay=2))
-    assert [(row.iteration, row.target, row.reason) for row in kept] == [
-        (5, "a", "verified"),
-        (4, "b", "replayed"),
-        (3, "c", "replayed"),
-    ]
-    assert with_replay(fresh, earlier, SelectionConfig(replay=0)) == fresh
 
 
 @pytest.mark.parametrize(

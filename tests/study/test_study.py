@@ -59,8 +59,8 @@ steps_per_iteration = 2
 [sampling]
 samples_per_problem = 2
 temperature = 3.0
-[selection]
-replay = 100
+[replay]
+rounds = 100
 """
 STUDY = 'name = "tiny"\npreset = "preset.toml"\nseeds = 6\n'
 
@@ -491,8 +491,9 @@ max_new_tokens = 190
 [sandbox]
 workers = 1
 [selection]
-replay = 3
 max_per_problem = 3
+[replay]
+rounds = 3
 [training]
 batch_size = 2
 gradient_accumulation = 1

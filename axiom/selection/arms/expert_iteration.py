@@ -1,15 +1,15 @@
 """Train on what the current policy got right."""
 
 from axiom.records import Gold
-from axiom.selection import accepted, select, with_replay
+from axiom.selection import accepted, select
 from axiom.selection.arm import Arm, Harvest, every_round
+from axiom.selection.replay import with_replay
 
 
 def _select(harvest: Harvest) -> list[Gold]:
-    config = harvest.config.selection
     found = accepted(harvest.samples, harvest.verdicts)
-    fresh = select(found, config, problems=harvest.problems, known=harvest.known)
-    return with_replay(fresh, harvest.earlier, config)
+    fresh = select(found, harvest.config.selection, problems=harvest.problems, known=harvest.known)
+    return with_replay(fresh, harvest)
 
 
 ARM = Arm("verified samples of the current policy", "current", every_round, _select, yoked=False)
