@@ -2,10 +2,11 @@
 
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from axiom.errors import DataError
+from axiom.errors import ConfigError, DataError
 
 
 def check_file(option: str, path: Path, suffixes: Sequence[str], inputs: Iterable[Path] = ()) -> None:
@@ -38,6 +39,26 @@ def check_folder(option: str, path: Path) -> None:
             pass
     except OSError as error:
         raise _refusal(option, path, error) from None
+
+
+@contextmanager
+def filled(option: str, folder: Path) -> Iterator[None]:
+    """A new or empty folder that the block fills with files; without them again when the block fails.
+
+    Raises ConfigError for one that holds something, and as `check_folder`.
+    """
+    there = folder.exists()
+    if there and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f"{option} {str(folder)!r} is there and not an empty folder; name a new one")
+    check_folder(option, folder)
+    try:
+        yield
+    except BaseException:
+        for file in folder.iterdir():
+            file.unlink()
+        if not there:
+            folder.rmdir()
+        raise
 
 
 def _refusal(option: str, path: Path, error: OSError) -> DataError:

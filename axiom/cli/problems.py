@@ -137,6 +137,7 @@ def splits(
 
     Example: axiom problems splits quickstart --out splits --set problems.train_size=700
     """
+    from axiom.cli.outputs import filled
     from axiom.config import load_config
     from axiom.learners import make_problems
     from axiom.problems import prove_disjoint
@@ -145,15 +146,16 @@ def splits(
     from axiom.records import Problem
     from axiom.store import Folder, write_parquet
 
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"--out {str(out)!r} is there and not an empty folder; name a new one")
-    made = make_problems(load_config(preset, overrides or (), seed=seed))
-    proof, rates, folder = prove_disjoint(made), audit_rates(made), Folder(str(out))
+    config = load_config(preset, overrides or (), seed=seed)
+    with filled("--out", out):
+        made = make_problems(config)
+        proof, rates, folder = prove_disjoint(made), audit_rates(made), Folder(str(out))
+        for split, rows in made.items():
+            write_parquet(folder, split, rows, Problem)
+        for name, content in (("proof", proof), ("audit", rates)):
+            folder.write_bytes(f"{name}.json", f"{json.dumps(content, indent=1)}\n".encode())
     for split, rows in made.items():
-        write_parquet(folder, split, rows, Problem)
         console.print(f"{split}: {len(rows)} problems", highlight=False)
-    for name, content in (("proof", proof), ("audit", rates)):
-        folder.write_bytes(f"{name}.json", f"{json.dumps(content, indent=1)}\n".encode())
     for sentence in (summary(proof), *below_usual(rates)):
         console.print(sentence, highlight=False, markup=False, soft_wrap=True)
 

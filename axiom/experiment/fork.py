@@ -1,5 +1,6 @@
 """A counterfactual: a new experiment that shares another's first iterations and goes on with another config."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from axiom.config import ExperimentConfig
 from axiom.errors import ConfigError, DataError
 from axiom.experiment import Experiment, differences, iteration_folder
 from axiom.experiment.gate import admit
-from axiom.folders import storage_errors
+from axiom.folders import TEMPORARY, storage_errors
 from axiom.grokking import Curve
 
 SHARED = (
@@ -105,4 +106,14 @@ def _shared(parent: Experiment, at: int) -> list[dict[str, Any]]:
 def _copy(source: Path, target: Path, at: int) -> None:
     """Of the parent's files, those that stages wrote. The record comes last, so a fork cut short is no experiment."""
     for folder in ("problems", *(iteration_folder(number) for number in range(at))):
-        shutil.copytree(source / folder, target / folder, ignore=shutil.ignore_patterns(".tmp-*"))
+        for place, folders, files in os.walk(source / folder, onerror=_raise):
+            folders[:] = [name for name in folders if not name.startswith(TEMPORARY)]
+            made = target / Path(place).relative_to(source)
+            made.mkdir(parents=True, exist_ok=True)
+            for name in files:
+                if not name.startswith(TEMPORARY):
+                    shutil.copy2(Path(place) / name, made / name)
+
+
+def _raise(error: OSError) -> None:
+    raise error

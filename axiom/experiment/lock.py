@@ -17,7 +17,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from axiom.errors import LockedError
-from axiom.folders import storage_errors
+from axiom.folders import storage_errors, whole
 
 FILE, NOTE = ".lock", ".lock.json"
 _OLD_NOTE = re.compile(r"process (\d+) on (\S+) since (.*)")
@@ -59,8 +59,7 @@ def held(folder: Path, what: str, next_step: str) -> Iterator[None]:
             who = read_note(folder) or "another process"
             raise LockedError(f"{what} is being written by {who}; {next_step}") from None
     try:
-        with storage_errors(str(folder)):
-            _write_note(note)
+        _write_note(note)
         yield
     finally:
         note.unlink(missing_ok=True)
@@ -89,10 +88,9 @@ def read_note(folder: Path) -> Holder | None:
 def _write_note(note: Path) -> None:
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     ours = Holder(os.getpid(), socket.gethostname(), now, _began(os.getpid()))
-    scratch = note.with_name(f".tmp-{note.name}-{ours.process}")
-    # Spaces around the commas: the process is the second word, for `kill $(awk '{print $2}' .lock.json)`.
-    scratch.write_text(json.dumps(asdict(ours), separators=(" , ", ": ")), encoding="utf-8")
-    os.replace(scratch, note)
+    with whole(note) as scratch:
+        # Spaces around the commas: the process is the second word, for `kill $(awk '{print $2}' .lock.json)`.
+        scratch.write_text(json.dumps(asdict(ours), separators=(" , ", ": ")), encoding="utf-8")
 
 
 def _began(process: int) -> int | None:

@@ -14,7 +14,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from axiom.errors import DataError, StorageError
+from axiom.errors import DataError
+from axiom.folders import whole
 from axiom.records import Comparison
 from axiom.values import parse
 from axiom.verification import Candidate, CandidateVerdict
@@ -142,7 +143,7 @@ def check_names(path: Path, names: Iterable[str]) -> None:
 def write_verdicts(path: Path, verdicts: Sequence[CandidateVerdict], notes: Mapping[str, str]) -> None:
     """Write one row for each verdict: candidate_id, outcome, cases_passed, cases_total, wall_ms, detail.
 
-    `notes` are put behind the detail of their candidate. Raises StorageError.
+    `notes` are put behind the detail of their candidate. The file appears whole or not at all. Raises as `whole`.
     """
     told = [noted(verdict, notes.get(verdict.candidate_id, "")) for verdict in verdicts]
     rows = [{name: getattr(verdict, name) for name in _VERDICTS.names} for verdict in told]
@@ -153,7 +154,5 @@ def write_verdicts(path: Path, verdicts: Sequence[CandidateVerdict], notes: Mapp
     else:
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         content = visible_json(text).encode()
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        raise StorageError(f"--out {path} could not be written: {error.strerror}") from None
+    with whole(path) as file:
+        file.write_bytes(content)

@@ -44,13 +44,17 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_work(axiom, tmp_pat
     assert sorted(tmp_path.rglob("*")) == before, "nothing is left behind"
 
 
-@pytest.mark.parametrize("command", [("control",), ("compare", "one", "two")])
+TOO_MANY = ("--set", "problems.families=['rpn']", "--set", "problems.train_size=1000000")
+"""More than there are: told when they are drawn."""
+
+
+@pytest.mark.parametrize("command", [("control",), ("compare", "one", "two"), ("problems", "splits", *TOO_MANY)])
 def test_a_folder_that_cannot_be_written_is_refused_before_the_work(axiom, tmp_path, command):
     (tmp_path / "file").write_text("x", encoding="utf-8")
     for path in (str(NO_FOLDER), "file", "file/below"):
         code, out, err = axiom(*command, "--out", path)
         assert (code, out, err.strip().count("\n")) == (2, "", 0)
-        assert command[0] == "compare" or f"--out {path} cannot be written" in err
+        assert command[0] == "compare" or f"--out {path} cannot be written" in err or "not an empty folder" in err
 
 
 def test_what_stands_there_stays_until_the_work_is_done(tmp_path):

@@ -103,6 +103,31 @@ def test_a_failing_stage_leaves_nothing(stages, tmp_path):
     assert list((tmp_path / "experiment/iterations/0001").iterdir()) == []
 
 
+THREADS = """
+import os, sys
+from axiom.records import Gold
+from axiom.store import Folder, StageStore, write_parquet
+row = Gold(sample_id="s", problem_id="p", iteration=1, weight=1.0, reason="verified", target="x")
+folder = Folder(sys.argv[1])
+write_parquet(folder, "gold", [row] * 10_000, Gold)
+before = sorted(os.listdir("/proc/self/task"))
+assert StageStore(folder).read("", "gold", Gold) == [row] * 10_000
+print(before == sorted(os.listdir("/proc/self/task")))
+"""
+
+
+def test_reading_a_table_starts_no_thread(tmp_path):
+    """A thread of Arrow that lets go of Python's file while the interpreter ends aborts the process: exit code 134."""
+    found = subprocess.run(
+        [sys.executable, "-c", THREADS, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert found.stdout == "True\n", found.stderr
+
+
 ELSEWHERE = {
     "no right to a model's config": PermissionError(errno.EACCES, "Permission denied", "/models/m/config.json"),
     "a full disk under a cache": OSError(errno.ENOSPC, "No space left on device"),
