@@ -42,7 +42,10 @@ def select_gold(
     quota = schedule.quota(iteration, spent) if schedule else None
 
     def work(out: Writer) -> None:
-        harvest = _harvest(run, samples, verdicts, history, old, pool, quota, iteration)
+        harvest = replace(
+            _harvest(run, samples, verdicts, history, old, pool, quota, iteration),
+            logprobs=lambda rows: run.learner.logprobs(run.examples(rows), run.policy(previous)),
+        )
         if arm.pool is not None and pool is None:
             expert = schedule.final_gold(config.iterations) if schedule else []
             harvest = replace(harvest, pool=arm.pool(harvest, expert))

@@ -4,7 +4,9 @@ A learner owns the prompt, the sampler and the trainer, so that the stages are t
 """
 
 import copy
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +18,7 @@ from axiom.models import Policy
 from axiom.records import Gold, LossStep, Problem
 from axiom.sampling import Sampler, Trace
 from axiom.sampling.mismatch import Mismatch
+from axiom.selection.arms import ARMS
 from axiom.training import Example, Kept
 
 OnStep = Callable[[LossStep], None]
@@ -66,11 +69,26 @@ class Learner(Protocol):
     def loss_tokens(self, examples: Sequence[Example]) -> list[int]:
         """Tokens of each example that have a loss in one pass; 0 for one that is too long to be trained."""
 
+    def logprobs(self, examples: Sequence[Example], policy: Policy) -> list[float]:
+        """What the trainer's model with `policy` in force gives each target and its end, at temperature 1.
+
+        nan where the trained text is not what was drawn, or is too long.
+        """
+
     def under(self, config: ExperimentConfig) -> "Learner":
         """The same learner, engine included, that trains as `config` says."""
 
     def close(self) -> None:
         """Free the engine and the memory."""
+
+
+SCORED_TOGETHER = 8
+"""Texts that the trainer's model scores in one pass."""
+
+
+def _split(scores_T: np.ndarray, traces: Sequence[Trace]) -> list[np.ndarray]:
+    """Scores of the drawn tokens, trace after trace, by trace."""
+    return np.split(scores_T, np.cumsum([len(trace.tokens) for trace in traces])[:-1])
 
 
 class LanguageLearner:
@@ -102,8 +120,9 @@ class LanguageLearner:
         return self._template.render(problem)
 
     def example(self, problem: Problem, gold: Gold) -> Example:
-        """The program in the template's form, or the model's own completion where `training.target` asks for it."""
-        own = gold.completion if self._config.training.target == "completion" else ""
+        """The program in the template's form, or the model's own completion where `training.target` or the arm asks."""
+        whole = self._config.training.target == "completion" or ARMS[self._config.arm].as_drawn
+        own = gold.completion if whole else ""
         target = own or self._template.completion(problem, gold.target)
         return Example(self.prompt(problem), target, gold.weight, self._template.turn_end)
 
@@ -143,20 +162,26 @@ class LanguageLearner:
 
     def mismatch(self, policy: Policy, traces: Sequence[Trace]) -> Mismatch | None:
         """Beside the trainer's model; it is that of `train`, loaded where it is not there yet."""
+        if not traces:
+            return None
+        with self._beside_the_engine():
+            found = self._compared(policy, traces)
+        self._before = policy
+        return found
+
+    @contextmanager
+    def _beside_the_engine(self) -> Iterator[None]:
+        """Room for the trainer's model while the block scores with it."""
         from axiom.models import resolve_model, weight_bytes
         from axiom.training import SCORING_BYTES
 
-        if not traces:
-            return None
         needed = weight_bytes(resolve_model(self._config.model.path)) + SCORING_BYTES
         asleep = not self._kept.held and self.sampler.make_room(needed)
         try:
-            found = self._compared(policy, traces)
+            yield
         finally:
             if asleep:
                 self._kept.release()
-        self._before = policy
-        return found
 
     def _compared(self, policy: Policy, traces: Sequence[Trace]) -> Mismatch | None:
         """Other policies are scored only where the mismatch is more than rounding, and less than it takes to tell."""
@@ -199,6 +224,19 @@ class LanguageLearner:
         from axiom.training.batches import loss_tokens
 
         return loss_tokens(examples, self._tokenizer, self._config.training.max_length)
+
+    def logprobs(self, examples: Sequence[Example], policy: Policy) -> list[float]:
+        """A few texts at a time. A text that a stop text ended was drawn with more behind it."""
+        from axiom.training.batches import encoded
+
+        if self.stop or not examples:
+            return [math.nan] * len(examples)
+        rows = encoded(examples, self._tokenizer)
+        traces = [Trace(tuple(row.tokens[: row.start]), tuple(row.tokens[row.start :]), ()) for row in rows]
+        batches = [traces[start : start + SCORED_TOGETHER] for start in range(0, len(traces), SCORED_TOGETHER)]
+        with self._beside_the_engine():
+            parts = [part for batch in batches for part in _split(self._score(policy, batch), batch)]
+        return [float(part.sum()) for part in parts]
 
     def under(self, config: ExperimentConfig) -> "LanguageLearner":
         """The same model and engine, trained as `config` says."""
@@ -253,11 +291,24 @@ def check(config: ExperimentConfig) -> None:
 
         resolve_device(config.model)
         _check_merged_rank(config)
+        _check_logprobs(config)
         check_model(config)
     else:
         from axiom.learners.modular import check_modular
 
         check_modular(config)
+
+
+def _check_logprobs(config: ExperimentConfig) -> None:
+    """Refuse an arm that corrects for the sampler where the sampler does not say how probable its draws were."""
+    from axiom.sampling import choose_engine
+
+    unknown = not config.sampling.vllm.logprobs and choose_engine(config.model, config.sampling)[0] == "vllm"
+    if ARMS[config.arm].as_drawn and unknown:
+        raise ConfigError(
+            f"arm {config.arm!r} corrects for the sampler's log-probabilities, which vLLM does not record with "
+            f"sampling.vllm.logprobs = false; set it to true, or sampling.engine = 'transformers'"
+        )
 
 
 def _check_merged_rank(config: ExperimentConfig) -> None:

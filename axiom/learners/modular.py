@@ -148,6 +148,16 @@ def logits(network: "Tensors", pairs: "torch.Tensor") -> "torch.Tensor":
     return torch.relu(summed_BD @ network["hidden"]) @ network["output"]
 
 
+def weighted_loss(
+    network: "Tensors", pairs: "torch.Tensor", answer: "torch.Tensor", weight: "torch.Tensor"
+) -> "torch.Tensor":
+    """Weights B times negative log-likelihoods, over the sum of the absolute weights; in nats."""
+    import torch
+
+    losses_B = torch.nn.functional.cross_entropy(logits(network, pairs), answer, reduction="none")
+    return (weight * losses_B).sum() / weight.abs().sum()
+
+
 def accuracy(network: "Tensors", pairs: np.ndarray, p: int) -> float:
     """Share of pairs whose sum modulo p scores highest."""
     import torch
@@ -185,8 +195,7 @@ class Trainer:
         """
         import torch
 
-        losses_B = torch.nn.functional.cross_entropy(logits(self.network, pairs), answer, reduction="none")
-        loss = (weight * losses_B).sum() / weight.sum()
+        loss = weighted_loss(self.network, pairs, answer, weight)
         gradients = torch.autograd.grad(loss, list(self.network.values()))
         self._steps += 1
         rate = self._config.learning_rate * scale
@@ -224,12 +233,12 @@ class ModularSampler:
     name = "modular"
 
     def __init__(self, config: ExperimentConfig) -> None:
-        self._base = new_network(config.modular, config.seed)
-        self.network = self._base
+        self.base = new_network(config.modular, config.seed)
+        self.network = self.base
 
     def use(self, policy: Policy) -> None:
         """Answer with these weights from now on."""
-        self.network = self._base if policy.adapter is None else load(policy.adapter)
+        self.network = self.base if policy.adapter is None else load(policy.adapter)
 
     def sample(self, requests: Sequence[Request], traced: int = 0) -> Iterator[Completion]:
         """Completions of one token, in the order of the requests; none has a trace."""
@@ -343,6 +352,17 @@ class ModularLearner:
     def loss_tokens(self, examples: Sequence[Example]) -> list[int]:
         """The sum is one token."""
         return [1] * len(examples)
+
+    def logprobs(self, examples: Sequence[Example], policy: Policy) -> list[float]:
+        """Those of the answers."""
+        import torch
+
+        network = self.sampler.base if policy.adapter is None else load(policy.adapter)
+        with one_thread(), torch.no_grad():
+            pairs = torch.from_numpy(residues([example.prompt for example in examples]))
+            scores_BP = torch.log_softmax(logits(network, pairs).double(), 1).numpy()
+        found: list[float] = scores_BP[np.arange(len(examples)), answers([e.target for e in examples])].tolist()
+        return found
 
     def under(self, config: ExperimentConfig) -> "ModularLearner":
         """A learner that trains as `config` says."""

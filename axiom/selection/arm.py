@@ -1,5 +1,6 @@
 """What an arm is: where a round's samples come from and which of them train."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -37,13 +38,19 @@ def one_token_each(rows: Sequence[Gold]) -> list[int]:
     return [1] * len(rows)
 
 
+def not_known(rows: Sequence[Gold]) -> list[float]:
+    """Log-probabilities where there is no trainer to ask."""
+    return [math.nan] * len(rows)
+
+
 @dataclass(frozen=True)
 class Harvest:
     """All that a round's selection may look at.
 
     `buffer` is the old gold that replay may take, the newest first; `pool` what a pool arm draws from;
     `quota` is None where the run is not yoked. `loss_tokens` counts the tokens of each row that have a loss, 0 where
-    the row is too long to be trained. `history` is what is known of each training problem, this round included, and
+    the row is too long to be trained, and `logprobs` what the trainer's policy gives each row's text at temperature 1,
+    nan where that is not known. `history` is what is known of each training problem, this round included, and
     `behaviour` runs programs on calls outside the tests.
     """
 
@@ -56,6 +63,7 @@ class Harvest:
     pool: Sequence[Gold]
     quota: Quota | None
     loss_tokens: Callable[[Sequence[Gold]], list[int]] = one_token_each
+    logprobs: Callable[[Sequence[Gold]], list[float]] = not_known
     history: Sequence[History] = ()
     behaviour: Behaviour = unknown_behaviour
 
@@ -64,6 +72,10 @@ class Harvest:
         """What a selection's strategy goes by."""
         rates = {row.problem_id: solve_rate(row) for row in self.history}
         return Known(derive(self.config.seed, "selection", self.iteration), rates, self.behaviour)
+
+
+def without_conditions(config: ExperimentConfig) -> None:
+    """Any settings will do."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +93,10 @@ class Arm:
     yoked: bool
     pool: Callable[[Harvest, Sequence[Gold]], list[Gold]] | None = None
     """From the first round's harvest and the expert run's gold."""
+    as_drawn: bool = False
+    """Whether a row trains as it was drawn, whole, whatever `training.target` says."""
+    check: Callable[[ExperimentConfig], None] = without_conditions
+    """Raises ConfigError for settings with which the arm cannot run."""
 
 
 def every_round(config: ExperimentConfig, iteration: int) -> int:

@@ -15,6 +15,7 @@ def check_selection(config: ExperimentConfig, problems: int) -> None:
     _check_strategy(config)
     _check_weight(config)
     _check_min_gold(config, problems)
+    ARMS[config.arm].check(config)
 
 
 def goes_by_history(config: ExperimentConfig) -> bool:

@@ -9,7 +9,7 @@ from axiom.records import Gold, Problem
 def weighted(
     gold: Sequence[Gold], config: SelectionConfig, problems: Mapping[str, Problem], rates: Mapping[str, float]
 ) -> list[Gold]:
-    """The rows with weights of mean 1: by their problem's difficulty, or by the inverse of its solve rate.
+    """The rows with their weights times others of mean 1: by the problem's difficulty, or its inverse solve rate.
 
     `rates` lie above 0, as posterior means do; a problem without one counts as solved half of the time.
     """
@@ -20,4 +20,6 @@ def weighted(
     else:
         raw = [1.0 / rates.get(row.problem_id, 0.5) for row in gold]
     mean = sum(raw) / len(raw)
-    return [row.model_copy(update={"weight": weight / mean}) for row, weight in zip(gold, raw, strict=True)]
+    return [
+        row.model_copy(update={"weight": row.weight * weight / mean}) for row, weight in zip(gold, raw, strict=True)
+    ]

@@ -43,7 +43,8 @@ class Kept:
 
 @dataclass(frozen=True)
 class Example:
-    """What to answer to a prompt. `weight` multiplies the loss of each of the target's tokens.
+    """What to answer to a prompt. `weight` multiplies the loss of each of the target's tokens; where it is negative,
+    training makes them less probable. A step's loss is divided by the sum of the absolute weights of its tokens.
 
     `end` is the token behind the target, which is learnt as well; None is the tokenizer's end of sequence.
     """

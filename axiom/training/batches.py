@@ -28,8 +28,8 @@ class Encoded:
 
     @property
     def loss_weight(self) -> float:
-        """What they weigh together."""
-        return self.weight * self.loss_tokens
+        """What they weigh together, whatever the sign: a negative weight lowers their probability."""
+        return abs(self.weight) * self.loss_tokens
 
 
 @dataclass(frozen=True)
