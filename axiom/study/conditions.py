@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from axiom.config import all_keys
+from axiom.config.schema import MOVED
 from axiom.store import hash_json
 
 LONGEST_NAME = 100
@@ -65,7 +66,8 @@ def dotted(table: Mapping[str, Any], what: str, beside: Sequence[str] = ()) -> d
     Raises ValueError for a key that is no setting and is not one of those `beside`.
     """
     known, found = all_keys(), {}
-    for key, value in _leaves(table, known):
+    for given, value in _leaves(table, known):
+        key = MOVED.get(given, given)
         if key not in known and key not in beside:
             near = [name for name in known if short(name) == short(key)] or difflib.get_close_matches(
                 key, known, 1, 0.5

@@ -53,15 +53,15 @@ def test_six_parents_and_their_forks_are_paired_by_stem_and_decide(tmp_path, rev
     names = []
     for seed in range(6):
         parent = run(tmp_path, f"p{seed}", seed, late=5)
-        run(tmp_path, f"f{seed}", seed, late=3, fork=(parent, 2), selection__replay=0)
+        run(tmp_path, f"f{seed}", seed, late=3, fork=(parent, 2), replay__rounds=0)
         names += [f"p{seed}", f"f{seed}"]
     study, [found] = compared(tmp_path, *(reversed(names) if reverse else names))
-    label = "selection.replay = 0 from iteration 2 on"
+    label = "replay.rounds = 0 from iteration 2 on"
     assert (found.expert, found.other, found.pairs, found.difference) == ("expert_iteration", label, 6, -2.0)
-    assert found.differ == {"selection.replay": (1000, 0)}
+    assert found.differ == {"replay.rounds": (1000, 0)}
     assert found.since == (2, 2)
     text = found.paragraph()
-    assert "they differ from iteration 2 on, in selection.replay (1000 against 0)" in text
+    assert "they differ from iteration 2 on, in replay.rounds (1000 against 0)" in text
     assert f"It follows that {label} generalises sooner than expert_iteration here" in text
     drawn = charts.all_of(study.arms, [found], "iteration", "val")["branches"].to_dict()
     [rows] = drawn["datasets"].values()

@@ -66,7 +66,7 @@ def test_names_stay_apart_and_short_whatever_the_values_are(study_file, size):
 
 def test_an_arm_and_a_variant_run_in_each_cell_and_replay_the_expert_of_their_cell(study_file):
     text = HEAD + 'arms = ["static_rft", "expert_iteration"]\n' + GRID
-    text += '[variants.lone]\nselection.replay = 3\n[variants.still]\narm = "frozen"\n"selection.replay" = 5\n'
+    text += '[variants.lone]\nreplay.rounds = 3\n[variants.still]\narm = "frozen"\n"selection.replay" = 5\n'
     study = load_study(study_file(text))
     assert list(study.groups) == ["expert_iteration", "static_rft", "lone", "still"]
     assert study.comparisons == 3 * 6
@@ -82,7 +82,7 @@ def test_an_arm_and_a_variant_run_in_each_cell_and_replay_the_expert_of_their_ce
         assert static.yoke == expert.name
         assert (expert.yoke, lone.yoke) == ("", "")
         assert len({(c.modular.weight_decay, c.modular.learning_rate) for c in (expert, static, lone, still)}) == 1
-        assert (expert.selection.replay, lone.selection.replay, still.selection.replay) == (0, 3, 5)
+        assert (expert.replay.rounds, lone.replay.rounds, still.replay.rounds) == (0, 3, 5)
 
 
 LONE = "[variants.x]\n"
@@ -254,7 +254,7 @@ def test_too_few_seeds_describe_and_decide_nothing():
 
 
 def test_arms_are_compared_within_their_cell():
-    study, _, found, rows = swept(9, late, variants={"other": {"selection.replay": 3}})
+    study, _, found, rows = swept(9, late, variants={"other": {"replay.rounds": 3}})
     assert [(one.expert, one.other) for one in found] == [
         (rows[place].condition.label, rows[place + 1].condition.label) for place in range(0, 12, 2)
     ]
@@ -313,7 +313,7 @@ def test_the_map_is_white_where_no_run_generalised_and_has_a_cell_for_each():
     [
         ({}, "finish it"),
         ({"modular.weight_decay": 0.2}, r"has modular.weight_decay = 0.2 and the study gives it 0.1"),
-        ({"selection.replay": 7}, r"differ in selection.replay \(0 and 7\)"),
+        ({"replay.rounds": 7}, r"differ in replay.rounds \(0 and 7\)"),
     ],
 )
 def test_a_run_that_has_not_the_settings_of_its_condition_is_refused(study_file, tmp_path, changes, says):
