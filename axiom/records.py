@@ -214,6 +214,8 @@ class History(Record):
     `axiom.selection.history`. A problem is *solved stably* from the second in a row of its draws (of its evaluations)
     that solved it: `draws_stable` (`evaluations_stable`) is the first such iteration, and `draws_lost`
     (`evaluations_lost`) the iteration that failed to solve it since, null again once it is solved stably again.
+    `level` of the curriculum was in force in the round, and has been since `level_since`, when it followed on
+    `level_before`; the same in all rows, and null without levels.
     """
 
     problem_id: str
@@ -234,6 +236,9 @@ class History(Record):
     evaluations_streak: int = 0
     evaluations_stable: int | None = None
     evaluations_lost: int | None = None
+    level: int | None = None
+    level_since: int | None = None
+    level_before: int | None = None
 
     SCHEMA: ClassVar[pa.Schema] = _schema(
         problem_id=pa.string(),
@@ -254,6 +259,9 @@ class History(Record):
         evaluations_streak=pa.int32(),
         evaluations_stable_=pa.int32(),
         evaluations_lost_=pa.int32(),
+        level_=pa.int32(),
+        level_since_=pa.int32(),
+        level_before_=pa.int32(),
     )
 
 

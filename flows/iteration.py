@@ -13,7 +13,9 @@ from axiom.experiment.running import Runtime
 from axiom.flows.workarounds.numbering import number_anew
 from axiom.records import Purpose
 from axiom.selection.arms import ARMS
+from axiom.selection.curriculum import Course
 from axiom.store import Handle, Writer
+from axiom.tasks.course import course
 from axiom.tasks.evaluate import evaluate_policy
 from axiom.tasks.measure import measure
 from axiom.tasks.remember import remember
@@ -75,13 +77,14 @@ def run_stages(run: Runtime, number: int, before: Round, evaluated: bool, paused
     handles: dict[str, Handle] = {}
     adapter, pool, history, buffer = before.adapter, before.pool, before.history, None
     if number > 0:
-        drawn = handles["samples"], handles["verdicts"] = _drawn(run, before, adapter, "train", number)
+        level = course(run, before.history, number)
+        drawn = handles["samples"], handles["verdicts"] = _drawn(run, before, adapter, "train", number, level)
         history = handles["history"] = remember(
-            run, before.problems, *drawn, before.history, before.evaluation, iteration=number
+            run, before.problems, *drawn, before.history, before.evaluation, level, iteration=number
         )
         old = _old_gold(run, number, before)
-        handles["gold"] = select_gold(run, *drawn, history, old, pool, adapter, iteration=number)
-        handles["passed_over"] = note_passed_over(run, *drawn, handles["gold"], iteration=number)
+        handles["gold"] = select_gold(run, *drawn, history, old, pool, adapter, level, iteration=number)
+        handles["passed_over"] = note_passed_over(run, *drawn, history, handles["gold"], iteration=number)
         if _replays(run):
             kept = Old(old.buffer, (*old.gold, handles["gold"]))
             buffer = handles["buffer"] = keep_gold(run, history, kept, iteration=number)
@@ -120,10 +123,12 @@ def _old_gold(run: Runtime, number: int, before: Round) -> Old:
     return Old(None, [recorded(run, earlier)[1]["gold"] for earlier in range(1, number)])
 
 
-def _drawn(run: Runtime, before: Round, policy: Handle | None, purpose: Purpose, number: int) -> tuple[Handle, Handle]:
+def _drawn(
+    run: Runtime, before: Round, policy: Handle | None, purpose: Purpose, number: int, level: Course | None = None
+) -> tuple[Handle, Handle]:
     """Samples and their verdicts: two stages, of which the second begins while the first goes on."""
     with run.streaming(purpose) as stream:
-        samples = sample(run, before.problems, policy, purpose, stream, before.history, iteration=number)
+        samples = sample(run, before.problems, policy, purpose, stream, before.history, level, iteration=number)
         return samples, verify(run, before.problems, samples, purpose, stream, iteration=number)
 
 
@@ -169,12 +174,13 @@ def _record(
 
 
 def _identity(run: Runtime, number: int, before: Round, evaluated: bool, paused: bool) -> dict[str, Any]:
-    sections = ("seed", "arm", "yoke", "model", "modular", "sampling", "sandbox", "selection", "replay", "training")
+    sections = ["seed", "arm", "yoke", "model", "modular", "sampling", "sandbox", "selection", "replay", "curriculum"]
+    sections += ["training", "evaluation"]
     names = ("problems", "adapter", "metrics", "history", "evaluation", "buffer", "pool")
     inputs = {name: handle for name in names if (handle := getattr(before, name)) is not None}
     return {
         "folder": iteration_folder(number),
-        "settings": {**run.experiment.settings(*sections, "evaluation"), "evaluated": evaluated, "paused": paused},
+        "settings": {**run.experiment.settings(*sections), "evaluated": evaluated, "paused": paused},
         "version": str(VERSIONS),
         "inputs": inputs,
     }

@@ -95,13 +95,13 @@ def as_link(path: str) -> str:
 
 
 def chart(metrics: Sequence[Metric]) -> str:
-    """Pooled greedy accuracy of each split by iteration, as SVG small enough for a database row."""
+    """Pooled greedy accuracy of each split by iteration, as SVG small enough for a database row; and the level."""
     from axiom.report import charts
 
     pooled = [row for row in metrics if row.pooled and row.name == GREEDY]
     splits = dict.fromkeys(row.split for row in pooled)
     shown = [row for split in splits for row in thinned([row for row in pooled if row.split == split])]
-    return svg(charts.accuracy(shown))
+    return svg(charts.accuracy([*shown, *(row for row in metrics if row.name == "level")]))
 
 
 def thinned(rows: Sequence[Metric], most: int = 150) -> list[Metric]:

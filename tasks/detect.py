@@ -45,6 +45,6 @@ def _line(metrics: list[Metric]) -> str:
     """An iteration in a line, from its own metrics."""
     now = [row for row in metrics if row.pooled]
     parts = [f"{r.split} {with_interval(r)}" for r in now if r.name == GREEDY]
-    parts += [f"{r.name} {r.value:g}" for r in now if r.name in ("solved", "gold")]
+    parts += [f"{r.name} {r.value:g}" for r in now if r.name in ("level", "solved", "gold")]
     parts += [f"not trained: fewer than min_gold = {r.value:g}" for r in now if r.name == "gold_too_few"]
     return ", ".join(parts) or "not evaluated"

@@ -88,6 +88,8 @@ def _figures(handles: dict[str, Handle]) -> dict[str, float]:
     if gold.get("staleness") is not None:
         figures["replayed"] = handles["gold"].rows["gold"] - gold["fresh"]
         figures["replay_staleness"] = gold["staleness"]
+    if handles["history"].info.get("level") is not None:
+        figures["level"] = handles["history"].info["level"]
     if "too_few" in gold:
         figures["gold_too_few"] = gold["too_few"]
     return figures | ({"loss": adapter["loss"]} if adapter["examples"] else {})

@@ -3,6 +3,7 @@
 from axiom.experiment import VERSIONS, iteration_folder
 from axiom.experiment.running import Runtime
 from axiom.records import Evaluation, History, Sample, Verdict
+from axiom.selection.curriculum import Course
 from axiom.selection.history import after_evaluation, after_round, begin
 from axiom.store import Handle, Writer
 from axiom.tasks.stage import light_stage
@@ -16,12 +17,14 @@ def remember(
     verdicts: Handle,
     before: Handle | None,
     evaluated: Handle | None,
+    course: Course | None = None,
     *,
     iteration: int,
 ) -> Handle:
     """`history.parquet`: one row a training problem, from the one `before`.
 
-    `evaluated` is the evaluation of the iteration before, which that one could not know yet.
+    `evaluated` is the evaluation of the iteration before, which that one could not know yet, and `course` the level in
+    force.
     """
     stages = run.experiment.stages
 
@@ -33,13 +36,16 @@ def remember(
             stages.read(samples.folder, "samples", Sample),
             stages.read(verdicts.folder, "verdicts", Verdict),
         )
-        out.table("history", after_round(rows, drawn, judged, iteration), History)
+        rows = after_round(rows, drawn, judged, iteration)
+        out.table("history", [row.model_copy(update=level) for row in rows], History)
+        out.info.update(level)
 
+    level = course.columns() if course else {}
     known = {"history": before, "evaluation": evaluated}
     return stages.run(
         "history",
         iteration_folder(iteration),
-        settings=None,
+        settings=level or None,
         version=VERSIONS["history"],
         inputs={
             "problems": problems,

@@ -11,7 +11,9 @@ from axiom.sampling.mismatch import TRACED
 from axiom.sampling.requests import in_order, requests, to_sample
 from axiom.sampling.thinking import draw
 from axiom.selection.allocation import allocate
+from axiom.selection.arm import every_round
 from axiom.selection.arms import ARMS
+from axiom.selection.curriculum import Course, plan_of
 from axiom.selection.history import begin
 from axiom.store import Handle, Writer
 from axiom.tasks.stage import stage_task
@@ -26,22 +28,29 @@ def sample(
     purpose: Purpose,
     stream: VerificationStream,
     history: Handle | None = None,
+    course: Course | None = None,
     *,
     iteration: int,
 ) -> Handle:
     """`samples.parquet`, or `eval_samples.parquet` for the purpose `eval`; `stream` begins to verify them.
 
-    `history` is what was known before the round, by which an allocation of the draws goes.
+    `history` is what was known before the round, by which an allocation of the draws goes, and `course` the level in
+    force, whose problems share the round's draws.
     """
     experiment, arm = run.experiment, ARMS[run.config.arm]
     draws = arm.draws(run.config, iteration) if purpose == "train" else run.config.evaluation.samples_per_problem
     policy = policy if purpose == "eval" or arm.policy == "current" else None
-    allocated = purpose == "train" and draws > 0 and run.config.sampling.allocation != "uniform"
-    identity = _identity(run, problems, policy, purpose, draws, iteration, history if allocated else None, allocated)
+    drawing = purpose == "train" and arm.draws is every_round
+    course = course if drawing else None
+    allocated = drawing and run.config.sampling.allocation != "uniform"
+    identity = _identity(run, problems, policy, purpose, draws, iteration)
+    identity["settings"] |= _planning(run, allocated, course)
+    if allocated and history:
+        identity["inputs"]["history"] = history
 
     def work(out: Writer) -> None:
         chosen = experiment.problems["train"] if purpose == "train" else list(experiment.problems_by_id.values())
-        plan = _allocated(run, history, iteration) if allocated else draws
+        plan = _plan(run, history, course, iteration) if allocated or course else draws
         asked = {
             r.request_id: r
             for r in requests(chosen, run.learner.prompt, run.config, purpose, iteration, plan, run.learner.stop)
@@ -75,33 +84,35 @@ def evaluation_drawn(run: Runtime, problems: Handle, policy: Handle, iteration: 
     return run.experiment.stages.find(**_identity(run, problems, policy, "eval", draws, iteration)) is not None
 
 
-def _allocated(run: Runtime, history: Handle | None, iteration: int) -> dict[str, int]:
+def _plan(run: Runtime, history: Handle | None, course: Course | None, iteration: int) -> dict[str, int]:
     """How often each training problem is drawn in the round."""
-    rows = run.experiment.stages.read(history.folder, "history", History) if history else []
-    known = rows or begin(run.experiment.problems["train"])
-    return allocate(known, run.config.sampling, run.config.seed, iteration)
+    train, config = run.experiment.problems["train"], run.config.sampling
+    rows = run.experiment.stages.read(history.folder, "history", History) if history else begin(train)
+    active = [row for row in rows if course is None or row.problem_id in course.problems]
+    total = config.samples_per_problem * len(train)
+    return plan_of(allocate(active, config, run.config.seed, iteration, total), train)
+
+
+def _planning(run: Runtime, allocated: bool, course: Course | None) -> dict[str, Any]:
+    """Settings that decide who is drawn, where they decide anything."""
+    sampling, curriculum = run.config.sampling, run.config.curriculum
+    by = {"allocation": sampling.allocation, "min_draws": sampling.min_draws} if allocated else {}
+    level = (
+        {"level": course.level, "levels": curriculum.levels, "keep_easier": curriculum.keep_easier} if course else {}
+    )
+    return by | level
 
 
 def _identity(
-    run: Runtime,
-    problems: Handle,
-    policy: Handle | None,
-    purpose: Purpose,
-    draws: int,
-    iteration: int,
-    history: Handle | None = None,
-    allocated: bool = False,
+    run: Runtime, problems: Handle, policy: Handle | None, purpose: Purpose, draws: int, iteration: int
 ) -> dict[str, Any]:
-    """What the samples depend on. An allocation counts only where it decides something."""
     settings = run.experiment.settings("seed", "model", "prompts", "sampling", "evaluation")
-    sampling = dict(settings["sampling"])
-    allocation = {name: sampling.pop(name) for name in ("allocation", "min_draws")}
-    settings |= {"sampling": sampling, "purpose": purpose, "draws": draws}
-    known = {"policy": policy, "history": history}
+    planning = ("allocation", "min_draws")
+    settings["sampling"] = {name: value for name, value in settings["sampling"].items() if name not in planning}
     return {
         "stage": "samples" if purpose == "train" else "eval_samples",
         "folder": iteration_folder(iteration),
-        "settings": settings | (allocation if allocated else {}),
+        "settings": {**settings, "purpose": purpose, "draws": draws},
         "version": VERSIONS["samples"],
-        "inputs": {"problems": problems, **{name: handle for name, handle in known.items() if handle}},
+        "inputs": {"problems": problems, **({"policy": policy} if policy else {})},
     }

@@ -1,6 +1,7 @@
 """Samples and verdicts to gold, by the rule of the experiment's arm."""
 
 from dataclasses import replace
+from typing import Any
 
 from axiom.experiment import VERSIONS, iteration_folder
 from axiom.experiment.ledger import Schedule
@@ -8,9 +9,10 @@ from axiom.experiment.running import Runtime
 from axiom.records import Gold, History, PassedOver, Sample, Verdict
 from axiom.selection.arms import ARMS, Harvest, Quota
 from axiom.selection.checks import goes_by_history
+from axiom.selection.curriculum import Course, out_of_pace, within, without
 from axiom.selection.passed_over import passed_over
 from axiom.selection.weights import weighted
-from axiom.store import Handle, Writer
+from axiom.store import Handle, Writer, hash_json
 from axiom.tasks.replay import Old
 from axiom.tasks.stage import light_stage, stage_task
 from axiom.verification.behaviour import behaviour
@@ -25,15 +27,16 @@ def select_gold(
     old: Old,
     pool: Handle | None,
     previous: Handle | None,
+    course: Course | None = None,
     *,
     iteration: int,
 ) -> Handle:
     """`gold.parquet`, and `pool.parquet` in the first round of an arm that draws from a pool.
 
-    `history` is what is known of each training problem, this round included. `old` is what replay may
-    take; `pool` the gold stage of the first round; `previous` the adapter so far, whose loss tokens count against a
-    yoked arm's budget. Less gold than `selection.min_gold` is noted as too little to train on, unless
-    the run is yoked and trains when its expert did.
+    `history` is what is known of each training problem, this round included. `old` is what replay may take; `pool` the
+    gold stage of the first round; `previous` the adapter so far, whose loss tokens count against a yoked arm's budget;
+    `course` the level in force, whose problems alone a pool arm trains on. Less gold than `selection.min_gold` is noted
+    as too little to train on, unless the run is yoked and trains when its expert did.
     """
     stages, config = run.experiment.stages, run.config
     arm = ARMS[config.arm]
@@ -50,13 +53,14 @@ def select_gold(
             expert = schedule.final_gold(config.iterations) if schedule else []
             harvest = replace(harvest, pool=arm.pool(harvest, expert))
             out.table("pool", harvest.pool, Gold)
+        harvest = replace(harvest, pool=within(harvest.pool, course))
         gold = weighted(arm.select(harvest), config.selection, harvest.problems, harvest.known.rates)
         out.table("gold", gold, Gold)
         fresh = [row for row in gold if row.reason != "replayed"]
         out.info.update(fresh=len(fresh), problems=len({row.problem_id for row in fresh}))
         ages = [iteration - row.iteration for row in gold if row.reason == "replayed"]
         out.info.update(staleness=sum(ages) / len(ages) if ages else None)
-        data = bool(harvest.samples or harvest.pool)  # which an arm that never trains has none of
+        data = bool(samples.rows["samples"] or harvest.pool)  # which an arm that never trains has none of
         if quota is None and data and len(gold) < config.selection.min_gold:
             out.info.update(too_few=config.selection.min_gold)
         if quota is not None and arm.yoked:
@@ -64,13 +68,16 @@ def select_gold(
             out.info.update(unmet=unmet, steps=quota.steps if "examples" in unmet else None)
 
     inputs = {"samples": samples, "verdicts": verdicts, **({"pool": pool} if pool else {})}
+    level: dict[str, Any] = {"level": course.level, "active": hash_json(sorted(course.problems))} if course else {}
+    if config.curriculum.kind == "self_paced":
+        level = run.experiment.settings("curriculum")
     if goes_by_history(config):
         inputs["history"] = history
     yoke = {"yoke": schedule.digest, "quota": str(quota)} if schedule else {}
     return stages.run(
         "gold",
         iteration_folder(iteration),
-        settings=run.experiment.settings("selection", "replay", "arm", "seed") | yoke,
+        settings=run.experiment.settings("selection", "replay", "arm", "seed") | yoke | level,
         version=VERSIONS["gold"],
         inputs=inputs | old.inputs,
         work=work,
@@ -89,12 +96,13 @@ def _harvest(
 ) -> Harvest:
     stages = run.experiment.stages
     known = stages.read(history.folder, "history", History) if goes_by_history(run.config) else []
+    drawn = stages.read(samples.folder, "samples", Sample)
     return Harvest(
         config=run.config,
         iteration=iteration,
         problems=run.experiment.problems_by_id,
         quota=quota,
-        samples=stages.read(samples.folder, "samples", Sample),
+        samples=drawn if quota else without(drawn, out_of_pace(run.config.curriculum, known)),
         verdicts=stages.read(verdicts.folder, "verdicts", Verdict),
         buffer=old.rows(run, known),
         pool=stages.read(pool.folder, "pool", Gold) if pool else [],
@@ -105,25 +113,30 @@ def _harvest(
 
 
 @light_stage("passed over")
-def note_passed_over(run: Runtime, samples: Handle, verdicts: Handle, gold: Handle, *, iteration: int) -> Handle:
+def note_passed_over(
+    run: Runtime, samples: Handle, verdicts: Handle, history: Handle, gold: Handle, *, iteration: int
+) -> Handle:
     """`passed_over.parquet`: the accepted samples of the round that are no gold, and why."""
     stages, config = run.experiment.stages, run.config
+    paced = config.curriculum.kind == "self_paced" and not config.yoke
 
     def work(out: Writer) -> None:
+        known = stages.read(history.folder, "history", History) if paced else []
         rows = passed_over(
             stages.read(samples.folder, "samples", Sample),
             stages.read(verdicts.folder, "verdicts", Verdict),
             stages.read(gold.folder, "gold", Gold),
             config.selection,
             run.experiment.problems_by_id,
+            out_of_pace(config.curriculum, known),
         )
         out.table("passed_over", rows, PassedOver)
 
     return stages.run(
         "passed_over",
         iteration_folder(iteration),
-        settings=run.experiment.settings("selection"),
+        settings=run.experiment.settings("selection", *(["curriculum"] if paced else [])),
         version=VERSIONS["passed_over"],
-        inputs={"samples": samples, "verdicts": verdicts, "gold": gold},
+        inputs={"samples": samples, "verdicts": verdicts, "gold": gold, **({"history": history} if paced else {})},
         work=work,
     )

@@ -416,6 +416,55 @@ class ReplayConfig(Section):
         return self.share > 0 or self.rounds > 0
 
 
+class CurriculumConfig(Section):
+    """Which training problems a round draws and trains on."""
+
+    kind: Literal["none", "linear", "success", "self_paced", "forced"] = "none"
+    """`linear` goes to the next level every `rounds` iterations; `success` up when the level is solved and down when it
+    is not; `forced` up after `rounds` iterations even if it is not solved, a control; `self_paced` draws all problems
+    and trains on those that are solved now and then."""
+    levels: tuple[DifficultyRange, ...] = ()
+    """Levels as ranges of difficulty, the easiest first; empty makes each difficulty a level."""
+    keep_easier: bool = True
+    """Whether the levels below the present one go on training."""
+    rounds: Positive = 10
+    """Iterations at one level: just so many for `linear`, at most for `forced`, and for `success` at least so many
+    after going down."""
+    up: Fraction = 0.8
+    """Share of the draws of the level's own problems that pass, from which on `success` and `forced` go up."""
+    down: Fraction = 0.2
+    """The same share, below which `success` goes down; less than `up`."""
+    low: Fraction = 0.2
+    """Lowest share of a problem's recent draws that pass with which `self_paced` trains on it."""
+    high: Fraction = 0.8
+    """Highest such share."""
+
+    @field_validator("levels")
+    @classmethod
+    def _levels_ascend(cls, value: tuple[DifficultyRange, ...]) -> tuple[DifficultyRange, ...]:
+        for before, level in zip((None, *value), value, strict=False):
+            if level[0] > level[1] or (before is not None and before[1] >= level[0]):
+                raise ValueError(
+                    f"curriculum.levels = {[list(one) for one in value]} must ascend without overlapping; set it like "
+                    f"[[1, 2], [3, 3]]"
+                )
+        return value
+
+    @model_validator(mode="after")
+    def _bounds_are_apart(self) -> Self:
+        if self.down >= self.up:
+            raise ValueError(
+                f"curriculum.down = {self.down} must be less than curriculum.up = {self.up}, else the level would move "
+                f"in every round; set a smaller curriculum.down"
+            )
+        if self.low > self.high:
+            raise ValueError(
+                f"curriculum.low = {self.low} is more than curriculum.high = {self.high}, so nothing could train; set "
+                f"a smaller curriculum.low"
+            )
+        return self
+
+
 class TrainingConfig(Section):
     """LoRA fine-tuning on the gold."""
 
@@ -534,6 +583,7 @@ class ExperimentConfig(Section):
     sandbox: SandboxConfig = SandboxConfig()
     selection: SelectionConfig = SelectionConfig()
     replay: ReplayConfig = ReplayConfig()
+    curriculum: CurriculumConfig = CurriculumConfig()
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     detection: DetectionConfig = DetectionConfig()

@@ -11,8 +11,9 @@ from axiom.config import ExperimentConfig, checked
 from axiom.errors import ConfigError
 from axiom.experiment import Experiment
 from axiom.experiment.ledger import Schedule
-from axiom.learners import check, training_problems
-from axiom.selection.checks import check_selection
+from axiom.learners import check, make_problems, training_problems
+from axiom.records import Problem
+from axiom.selection.checks import check_levels, check_selection
 
 
 def admit(root: str, config: ExperimentConfig | Mapping[str, Any]) -> Experiment:
@@ -27,6 +28,7 @@ def admit(root: str, config: ExperimentConfig | Mapping[str, Any]) -> Experiment
     _check_yoke(experiment)
     check_selection(experiment.config, training_problems(experiment.config))
     check(experiment.config)
+    check_levels(experiment.config, lambda: _training_problems(experiment))
     return experiment
 
 
@@ -39,11 +41,22 @@ def _check_rounds(experiment: Experiment) -> None:
         )
 
 
+def _training_problems(experiment: Experiment) -> list[Problem]:
+    """Those of the run, as they are on the disk where it has begun."""
+    begun = Experiment(experiment.root, experiment.config)  # of its own: what has no problems yet would be remembered
+    return begun.problems.get("train") or make_problems(experiment.config)["train"]
+
+
 def _check_yoke(experiment: Experiment) -> None:
     """The run that a yoked run replays is there and has done as many rounds."""
     config = experiment.config
     if config.yoke and config.yoke == config.name:
         raise ConfigError(f"yoke = {config.yoke!r} is the run itself; set yoke to the expert run that it replays")
+    if config.yoke and Experiment.open(experiment.root, config.yoke).config.curriculum != config.curriculum:
+        raise ConfigError(
+            f"yoke = {config.yoke!r} ran with another [curriculum], whose levels this run would replay; set the same "
+            f"[curriculum] in both"
+        )
     if config.yoke:
         schedule = Schedule(experiment.root, config.yoke)
         if config.iterations:

@@ -156,6 +156,12 @@ class Schedule:
         budget = (info["loss_tokens_so_far"] - spent) / passes
         return Quota(entry.problems, entry.examples, entry.fresh, budget, -(-entry.optimizer_steps // passes))
 
+    def level(self, iteration: int) -> int | None:
+        """The level of the curriculum in that round, None if the run had none."""
+        self._check(iteration)
+        found = self._expert.stages.manifest("history", iteration_folder(iteration))
+        return found.info.get("level") if found else None
+
     def final_gold(self, iterations: int) -> list[Gold]:
         """Every distinct target of every problem that `iterations` rounds found, by problem and target."""
         self._check(iterations)

@@ -23,7 +23,7 @@ from axiom.training import Example
 from axiom.verification import AnswersOnly, Verifier, verify_samples
 from axiom.verification.streaming import VerificationStream
 
-HEADLINES = (GREEDY, "gold", "solved")
+HEADLINES = (GREEDY, "gold", "solved", "level")
 """Metrics that a run shows while it goes on, pooled over families and difficulties."""
 
 

@@ -28,6 +28,8 @@ ONLINE = ("alarm", "revoked")
 WIDTH, HEIGHT = 640, 300
 MOST_POINTS = 60
 """Evaluations that are drawn as points on their line; more run into each other."""
+MOST_LEVELS = 8
+"""Changes of the level in the heading of a chart; more do not fit."""
 MOST_STEPS = 2_000
 """Points of the loss: more cannot be distinguished, and a long run has hundreds of thousands of optimizer steps."""
 
@@ -55,11 +57,42 @@ def accuracy(
         colour,
         tooltip=["split", "iteration", *(alt.Tooltip(f"{c}:Q", format=".3f") for c in ("value", "low", "high")), "n"],
     )
-    layers: list[alt.Chart | alt.LayerChart | alt.FacetChart] = [band, line]
+    layers: list[alt.Chart | alt.LayerChart | alt.FacetChart] = [*_level_bands(metrics, x), band, line]
     verdict = [event for event in events if event.kind not in ONLINE]
     if verdict and x == "iteration":
         layers.append(_event_rules(verdict))
-    return _sized(alt.layer(*layers), f"Accuracy per iteration, bands are {100 * confidence:.4g} % Wilson intervals")
+    title = f"Accuracy per iteration, bands are {100 * confidence:.4g} % Wilson intervals"
+    return _sized(alt.layer(*layers), title, metrics)
+
+
+def levels(metrics: Sequence[Metric]) -> list[tuple[int, int, int]]:
+    """The curriculum's levels as they were in force: the level, and its first and last iteration in a row."""
+    found: list[tuple[int, int, int]] = []
+    for row in sorted((row for row in metrics if row.name == "level"), key=lambda row: row.iteration):
+        if found and found[-1][0] == row.value:
+            found[-1] = (found[-1][0], found[-1][1], row.iteration)
+        else:
+            found.append((int(row.value), row.iteration, row.iteration))
+    return found
+
+
+def level_line(metrics: Sequence[Metric]) -> str:
+    """The levels in words, for the heading of a chart; empty without levels."""
+    parts = [f"{level} in {first}" + (f"-{last}" if last > first else "") for level, first, last in levels(metrics)]
+    shown = parts if len(parts) <= MOST_LEVELS else [*parts[: MOST_LEVELS - 1], "...", parts[-1]]
+    return f"Level of the curriculum by iteration: {', '.join(shown)}" if parts else ""
+
+
+def _level_bands(metrics: Sequence[Metric], x: str = "iteration") -> list[alt.Chart]:
+    """A band of grey for each time a level was in force, the darker the higher the level."""
+    found = levels(metrics) if x == "iteration" else []
+    if not found:
+        return []
+    rows = pl.DataFrame([{"level": level, "from": first - 0.5, "to": last + 0.5} for level, first, last in found])
+    highest = max(level for level, _, _ in found)
+    shade = alt.Opacity("level:Q", scale=alt.Scale(domain=[0, highest], range=[0, 0.25]), legend=None)
+    encoded = alt.Chart(rows).encode(alt.X("from:Q", title=x), alt.X2("to:Q"), shade, tooltip=["level", "from", "to"])
+    return [encoded.mark_rect(color="#888")]
 
 
 def _event_rules(events: Sequence[Event]) -> alt.LayerChart | alt.FacetChart:
@@ -79,14 +112,16 @@ def gold(metrics: Sequence[Metric]) -> alt.LayerChart:
     chart = alt.Chart(rows).mark_line(point=True, strokeWidth=2.5)
     return _sized(
         alt.layer(
+            *_level_bands(metrics),
             chart.encode(
                 alt.X("iteration:Q", axis=_integer_axis(rows["iteration"])),
                 alt.Y("value:Q", title="count"),
                 alt.Color("name:N", title=None, scale=alt.Scale(range=list(OTHER_COLOURS))),
                 tooltip=["name", "iteration", "value"],
-            )
+            ),
         ),
         "Gold",
+        metrics,
     )
 
 
@@ -114,6 +149,7 @@ def outcomes(metrics: Sequence[Metric]) -> alt.LayerChart:
             )
         ),
         "Verdicts on the training samples",
+        metrics,
     )
 
 
@@ -133,12 +169,14 @@ def families(metrics: Sequence[Metric]) -> alt.FacetChart:
             tooltip=["family", "split", "iteration", alt.Tooltip("value:Q", format=".3f"), "n"],
         )
         .facet(alt.Facet("family:N", title=None), columns=3)
-        .properties(title="Greedy accuracy by family")
+        .properties(
+            title=_title("Greedy accuracy by family", metrics) if levels(metrics) else "Greedy accuracy by family"
+        )
         .configure_legend(orient="top")
     )
 
 
-def loss(steps: Sequence[LossStep]) -> alt.LayerChart:
+def loss(steps: Sequence[LossStep], metrics: Sequence[Metric] = ()) -> alt.LayerChart:
     """Training loss of every optimizer step; of a long run the mean of as many in a row as leave MOST_STEPS points."""
     chart = alt.Chart(_thinned(steps)).mark_line(strokeWidth=1.5)
     return _sized(
@@ -152,6 +190,7 @@ def loss(steps: Sequence[LossStep]) -> alt.LayerChart:
             )
         ),
         "Training loss",
+        metrics,
     )
 
 
@@ -178,10 +217,15 @@ def _integer_axis(values: pl.Series) -> alt.Axis:
     return alt.Axis(format="d", tickCount=min(span, 10) or 1)
 
 
-def _sized(chart: alt.LayerChart | alt.FacetChart, title: str) -> alt.LayerChart:
+def _title(text: str, metrics: Sequence[Metric]) -> alt.Title:
+    line = level_line(metrics)
+    return alt.Title(text, anchor="start", subtitle=line) if line else alt.Title(text, anchor="start")
+
+
+def _sized(chart: alt.LayerChart | alt.FacetChart, title: str, metrics: Sequence[Metric] = ()) -> alt.LayerChart:
     sized: alt.LayerChart = (
         chart.resolve_scale(color="independent")
-        .properties(width=WIDTH, height=HEIGHT, title=alt.Title(title, anchor="start"))
+        .properties(width=WIDTH, height=HEIGHT, title=_title(title, metrics))
         .configure_legend(orient="top", symbolOpacity=1, labelLimit=300)
     )
     return sized

@@ -93,7 +93,7 @@ def _charts(experiment: Experiment, metrics: Sequence[Metric], events: Sequence[
     made = [charts.accuracy(metrics, events, confidence=confidence), charts.families(metrics)]
     if any(row.name == "gold" for row in metrics):
         made[1:1] = [charts.gold(metrics), charts.outcomes(metrics)]
-        made.append(charts.loss(_losses(experiment)))
+        made.append(charts.loss(_losses(experiment), metrics))
     return [chart.to_dict() for chart in made]
 
 

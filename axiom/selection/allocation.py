@@ -16,14 +16,16 @@ from axiom.selection.history import is_lost
 K = TypeVar("K", bound=Hashable)
 
 
-def allocate(history: Sequence[History], config: SamplingConfig, seed: int, iteration: int) -> dict[str, int]:
-    """Draws of each problem in the round, `samples_per_problem` times their number in all.
+def allocate(
+    history: Sequence[History], config: SamplingConfig, seed: int, iteration: int, total: int | None = None
+) -> dict[str, int]:
+    """Draws of each problem in the round, `total` in all; without it `samples_per_problem` times their number.
 
     Every problem has `min_draws`, except that `stop_when_solved` draws none of the solved. Problems that are alike
     share the odd draws by lot.
     """
     order = sorted(history, key=lambda row: derive(seed, "allocation", iteration, row.problem_id))
-    total = config.samples_per_problem * len(order)
+    total = config.samples_per_problem * len(order) if total is None else min(total, MOST_DRAWS * len(order))
     if config.allocation == "adaptive":
         return _by_gain(order, total, config.min_draws)
     open_rows = [row for row in order if not is_solved(row)] if config.allocation != "uniform" else order

@@ -1,9 +1,13 @@
 """Settings of selection that make no sense together, refused before anything is written."""
 
+from collections.abc import Callable, Sequence
+
 from axiom.config import ExperimentConfig
 from axiom.errors import ConfigError
+from axiom.records import Problem
 from axiom.selection.arm import all_at_once, every_round
 from axiom.selection.arms import ARMS
+from axiom.selection.curriculum import BY_LEVEL, levels_of
 
 
 def check_selection(config: ExperimentConfig, problems: int) -> None:
@@ -16,6 +20,7 @@ def check_selection(config: ExperimentConfig, problems: int) -> None:
     _check_weight(config)
     _check_min_gold(config, problems)
     ARMS[config.arm].check(config)
+    _check_curriculum(config)
 
 
 def goes_by_history(config: ExperimentConfig) -> bool:
@@ -23,6 +28,7 @@ def goes_by_history(config: ExperimentConfig) -> bool:
     return (
         config.selection.strategy == "hardest"
         or config.selection.weight == "inverse_solve_rate"
+        or config.curriculum.kind == "self_paced"
         or (config.replay.share > 0 and config.replay.strategy == "forgetting")
     )
 
@@ -79,4 +85,48 @@ def _check_min_gold(config: ExperimentConfig, problems: int) -> None:
         raise ConfigError(
             f"selection.min_gold = {selection.min_gold} is more than the {most} rows of gold that a round of "
             f"{problems} training problems can give, so nothing would ever train; set at most {most}"
+        )
+
+
+def _check_curriculum(config: ExperimentConfig) -> None:
+    kind, arm = config.curriculum.kind, ARMS[config.arm]
+    if kind in BY_LEVEL and config.model.kind == "modular":
+        raise ConfigError(
+            f"curriculum.kind = {kind!r} goes by difficulty, which is 1 for all pairs of the modular network; choose "
+            f"'self_paced' or 'none'"
+        )
+    trains = arm.draws is every_round or arm.pool is not None
+    if kind in ("success", "self_paced") and trains and arm.draws is not every_round and not config.yoke:
+        raise ConfigError(
+            f"curriculum.kind = {kind!r} goes by what the rounds' draws solve, and arm {config.arm!r} draws nothing "
+            f"after round 1; set yoke to an expert run, or curriculum.kind = 'linear'"
+        )
+
+
+def check_levels(config: ExperimentConfig, make: Callable[[], Sequence[Problem]]) -> None:
+    """Raise ConfigError for a curriculum of one level, or with a level that has no training problem.
+
+    `make` gives the training problems; it is called only where the settings alone do not tell.
+    """
+    if config.curriculum.kind not in BY_LEVEL:
+        return
+    ranges = [config.problems.range_of(family) for family in config.problems.families]
+    for number, (low, high) in enumerate(config.curriculum.levels, 1):
+        if not any(low <= most and least <= high for least, most in ranges):
+            raise ConfigError(
+                f"level {number} of [curriculum] levels, difficulty {low} to {high}, has no training problem; change "
+                f"levels, or widen [problems] difficulty"
+            )
+    each = config.problems.train_size // max(1, len(ranges))
+    spread = all(most - least < each for least, most in ranges)  # so each family has problems of every difficulty
+    if spread and config.curriculum.levels:
+        count = len(config.curriculum.levels)
+    elif spread:
+        count = len({difficulty for least, most in ranges for difficulty in range(least, most + 1)})
+    else:
+        count = len(levels_of(config.curriculum, make()))
+    if count < 2:
+        raise ConfigError(
+            f"curriculum.kind = {config.curriculum.kind!r} has one level only, so nothing could change; widen "
+            f"[problems] difficulty, or set curriculum.kind = 'none'"
         )

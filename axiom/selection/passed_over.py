@@ -1,6 +1,6 @@
 """Accepted samples that do not train, and why. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from axiom.config import SelectionConfig
 from axiom.records import Gold, PassedOver, Problem, Sample, Verdict
@@ -13,12 +13,13 @@ def passed_over(
     gold: Sequence[Gold],
     config: SelectionConfig,
     problems: Mapping[str, Problem],
+    barred: Collection[str] = (),
 ) -> list[PassedOver]:
     """One row for each accepted sample of the round that is no gold.
 
     A `duplicate` is the same program as the row `same_as`, kept or not. Of the others, `max_per_problem` says that so
-    many programs of the problem train already, `max_rows` that the round may have no more rows, and `arm` that the
-    experiment's arm did not take it.
+    many programs of the problem train already, `max_rows` that the round may have no more rows, `self_paced` that the
+    curriculum does not train on its problem, one of `barred`, and `arm` that the experiment's arm did not take it.
     """
     bare = {key for key, problem in problems.items() if problem.kind == "answer"}
     fresh = {row.sample_id: row for row in gold if row.reason != "replayed"}
@@ -33,11 +34,14 @@ def passed_over(
         if sample.sample_id in fresh:
             kept[sample.problem_id] = kept.get(sample.problem_id, 0) + 1
             continue
-        full = config.max_rows and len(fresh) >= config.max_rows
-        capped = kept.get(sample.problem_id, 0) >= config.max_per_problem
-        why = (
-            "duplicate" if same != sample.sample_id else "max_per_problem" if capped else "max_rows" if full else "arm"
-        )
+        reasons = {
+            "duplicate": same != sample.sample_id,
+            "self_paced": sample.problem_id in barred,
+            "max_per_problem": kept.get(sample.problem_id, 0) >= config.max_per_problem,
+            "max_rows": 0 < config.max_rows <= len(fresh),
+            "arm": True,
+        }
+        why = next(reason for reason, holds in reasons.items() if holds)
         rows[sample.sample_id] = PassedOver(
             sample_id=sample.sample_id,
             problem_id=sample.problem_id,

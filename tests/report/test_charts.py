@@ -57,3 +57,28 @@ def test_many_families_over_many_iterations_are_drawn():
         for number in range(35)
     ]
     assert len(points(charts.families(rows))) == len(rows)
+
+
+def test_the_level_in_force_is_in_every_chart():
+    levels = {1: 1, 2: 1, 3: 2, 4: 1}
+    rows = [metric_row(iteration=n, split="val", value=0.5, low=0.4, high=0.6, n=10) for n in range(5)]
+    rows += [row.model_copy(update={"family": "rpn"}) for row in rows]
+    rows += [metric_row(iteration=n, split="train", name=name, value=1.0, n=None) for n in levels for name in ("gold",)]
+    rows += [metric_row(iteration=n, split="train", name="outcome_passed", value=1.0, n=4) for n in levels]
+    plain = list(rows)
+    rows += [metric_row(iteration=n, split="train", name="level", value=float(v), n=None) for n, v in levels.items()]
+    made = [
+        *(chart(rows) for chart in (charts.accuracy, charts.gold, charts.outcomes, charts.families)),
+        charts.loss(steps(1, 3), rows),
+    ]
+    line = "Level of the curriculum by iteration: 1 in 1-2, 2 in 3, 1 in 4"
+    assert [chart.to_dict()["title"]["subtitle"] for chart in made] == [line] * 5
+    bands = [
+        {"level": 1, "from": 0.5, "to": 2.5},
+        {"level": 2, "from": 2.5, "to": 3.5},
+        {"level": 1, "from": 3.5, "to": 4.5},
+    ]
+    for chart in made[:2]:
+        assert bands in chart.to_dict()["datasets"].values()
+    assert "subtitle" not in charts.accuracy(plain).to_dict()["title"]
+    assert charts.levels(plain) == []
