@@ -38,7 +38,7 @@ def side_by_side(
 ) -> None:
     """Run all of them, and call `done` after each. Raises InfrastructureError, at the end, with those that failed."""
     schedule = Schedule(planned, done)
-    with _Workers(min(room.runs, len(planned)), room.cores) as workers:
+    with _Workers(room) as workers:
         while not schedule.over:
             _give(schedule, workers, root, room)
             _take(schedule, workers, *workers.next_message())
@@ -119,11 +119,13 @@ def _take(schedule: Schedule, workers: "_Workers", worker: "_Worker", message: d
             _say(f"{name}: {why}")
             schedule.lost(name, why)
     elif "progress" in message:
-        workers.warm = True
         progress = Progress(**message["progress"])
+        if progress.iteration > 0:
+            workers.warm_up()
         report(Progress(progress.iteration, progress.stage, 1, 1, "", note=f"{name}: {progress.note}"))
     elif name is not None:
-        worker.run, workers.warm = None, True
+        worker.run = None
+        workers.warm_up()
         _conclude(schedule, workers, worker, name, message)
 
 
@@ -177,10 +179,11 @@ class _Worker:
 
 
 class _Workers:
-    """At most `most` workers; the first has the machine for itself until it is `warm`, and compiles for all."""
+    """At most `most` workers. On a GPU the first has it for itself until it has trained, and compiles for all."""
 
-    def __init__(self, most: int, cores: int) -> None:
-        self.most, self.cores, self.warm = most, cores, False
+    def __init__(self, room: Room) -> None:
+        self.most, self._room = room.runs, room
+        self._warm = room.gpu_share is None
         self._all: list[_Worker] = []
         self._said: SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = SimpleQueue()
 
@@ -193,10 +196,17 @@ class _Workers:
         for worker in self._all:
             worker.end()
 
+    def warm_up(self) -> None:
+        """One has trained: others may start, as many as fit beside what it took."""
+        if not self._warm and self._room.fit is not None:
+            self.most = self._room.fit()
+            _say(f"{self.most} runs beside each other fit, by the memory of the first")
+        self._warm = True
+
     @property
     def free(self) -> bool:
         """Whether a run can be taken."""
-        return self._idle is not None or len(self._all) < (self.most if self.warm else 1)
+        return self._idle is not None or len(self._all) < (self.most if self._warm else 1)
 
     @property
     def _idle(self) -> _Worker | None:
@@ -223,7 +233,7 @@ class _Workers:
         place = next(place for place in range(len(taken) + 1) if place not in taken)
         home = prefect_home() / "study" / str(place)
         home.mkdir(parents=True, exist_ok=True)
-        environment = {"OMP_NUM_THREADS": str(self.cores)} | os.environ
+        environment = {"OMP_NUM_THREADS": str(self._room.cores)} | os.environ
         if not os.environ.get("PREFECT_API_URL"):
             environment["PREFECT_HOME"] = str(home)  # a private server each: they share no database
         log = home / "output.log"

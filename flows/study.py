@@ -42,7 +42,7 @@ def study(
     if machine.runs == 1 or len(runs) == 1:
         _in_turn(runs, root, done)
     else:
-        report(Progress(0, "study", 0, 1, "", note=f"{machine.runs} runs beside each other ({machine.why})"))
+        report(Progress(0, "study", 0, 1, "", note=f"up to {machine.runs} runs beside each other: {machine.why}"))
         with gpu(runs[0], OPERATION):
             side_by_side(runs, root, machine, done)
     order = {run.name: place for place, run in enumerate(runs)}

@@ -77,9 +77,9 @@ def make_plan(directory: Path, model: ModelConfig, sampling: SamplingConfig) -> 
     return Plan(count, sampling.batch_size or GPU_ROWS, cache, room / total / count, sleeps, left)
 
 
-def engine_bytes(directory: Path) -> int:
-    """GPU memory of one engine with the least cache that it works with."""
-    return 2 * weight_bytes(directory) + ENGINE_OVERHEAD_BYTES + LEAST_CACHE_BYTES
+def engine_bytes(directory: Path, cache: int) -> int:
+    """GPU memory of one engine with `cache` bytes of keys and values."""
+    return 2 * weight_bytes(directory) + ENGINE_OVERHEAD_BYTES + cache
 
 
 def out_of_memory(error: Exception) -> bool:

@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from axiom.config import ExperimentConfig
 from axiom.errors import InfrastructureError
 from axiom.experiment import Experiment, differences, iteration_folder
-from axiom.flows.side_by_side import ATTEMPTS, Schedule
+from axiom.flows.side_by_side import ATTEMPTS, Schedule, side_by_side
+from axiom.progress import Progress, listen
 from axiom.study.parallel import Room, room
 
+ROOT = Path(__file__).parents[2]
 EVENTS = st.lists(st.tuples(st.sampled_from(["begin", "done", "fail", "lost"]), st.integers(0, 7)), max_size=80)
 
 
@@ -97,107 +99,97 @@ def test_the_cores_of_a_modular_run_set_the_number():
     assert room(ExperimentConfig.model_validate({"model": {"device": "cpu"}})).runs == 1
 
 
-STUDY = """
-name = "pair"
-preset = "{preset}"
-seeds = 6
-arms = ["expert_iteration", "static_rft"]
-[settings]
-iterations = 3
-"modular.p" = 23
-"modular.steps_per_iteration" = 2
-"""
-PRESET = Path(__file__).parents[2] / "deployments/modular.toml"
-SAME = ("problems", "samples", "gold", "adapter", "losses", "evaluation")
+MODULAR = {"model": {"kind": "modular"}, "modular": {"p": 23, "steps_per_iteration": 2}, "iterations": 2}
+SAME = ("problems", "samples", "gold", "adapter", "evaluation")
 """Stages without seconds in their tables."""
 
 
-def study(folder: Path, *options: str) -> "subprocess.Popen[str]":
-    folder.mkdir(exist_ok=True)
-    (folder / "pair.toml").write_text(STUDY.format(preset=PRESET))
+def small_study() -> list[ExperimentConfig]:
+    """Two seeds of an expert and of one that replays it."""
+    return [
+        ExperimentConfig.model_validate({"name": f"{arm}-{seed}", "arm": arm, "yoke": yoke, "seed": seed} | MODULAR)
+        for seed in (0, 1)
+        for arm, yoke in (("expert_iteration", ""), ("static_rft", f"expert_iteration-{seed}"))
+    ]
+
+
+def digests(root: Path) -> dict[str, str]:
+    found = {}
+    for run in small_study():
+        experiment = Experiment.open(str(root), run.name)
+        for at in ("problems", *(iteration_folder(number) for number in range(3))):
+            for stage in SAME:
+                manifest = experiment.stages.manifest(stage, at)
+                if manifest is not None:
+                    found[f"{run.name}/{at}/{stage}"] = manifest.digest
+    return found
+
+
+@pytest.fixture
+def workers(monkeypatch, tmp_path):
+    """Where Prefect keeps its files in a worker, and which workers there are."""
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    return lambda: [child for child in psutil.Process().children() if "axiom.flows.worker" in child.cmdline()]
+
+
+@pytest.mark.slow
+def test_the_tables_are_those_of_runs_in_turn_though_a_worker_is_killed(tmp_path, workers):
+    side_by_side(small_study(), str(tmp_path / "turn"), Room(1, "", 1), lambda run, result: None)
+    done, said = [], []
+
+    def killing(progress: Progress) -> None:
+        said.append(progress.note)
+        if progress.stage == "done" and len(said) < 100:
+            workers()[0].terminate()
+            said.extend([""] * 100)
+
+    with listen(killing):
+        side_by_side(small_study(), str(tmp_path / "beside"), Room(2, "", 1), lambda run, result: done.append(run.name))
+    assert any("its process ended with status" in note for note in said)
+    assert sorted(done) == sorted(run.name for run in small_study())
+    assert digests(tmp_path / "beside") == digests(tmp_path / "turn")
+    assert len(digests(tmp_path / "turn")) == 4 * (1 + 1 + 2 * 4)
+    assert not workers()
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_workers_and_says_how_to_go_on(tmp_path):
+    preset = ROOT / "deployments/modular.toml"
+    (tmp_path / "pair.toml").write_text(
+        f'name = "pair"\npreset = "{preset}"\nseeds = 6\narms = ["expert_iteration", "static_rft"]\n'
+    )
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
-    environment |= {"AXIOM_ROOT": str(folder / "artifacts"), "PREFECT_HOME": str(folder / "prefect")}
-    return subprocess.Popen(
-        [sys.executable, "-m", "axiom.cli", "study", "pair.toml", *options],
-        env=environment | {"PYTHONPATH": str(Path(__file__).parents[2])},
-        cwd=folder,
+    environment |= {"AXIOM_ROOT": str(tmp_path / "artifacts"), "PREFECT_HOME": str(tmp_path / "prefect")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "axiom.cli", "study", "pair.toml", "--parallel", "2"],
+        env=environment | {"PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
     )
-
-
-def digests(folder: Path) -> dict[str, str]:
-    found = {}
-    for run in sorted(path.name for path in (folder / "artifacts").glob("pair-*")):
-        experiment = Experiment.open(str(folder / "artifacts"), run)
-        for at in ("problems", *(iteration_folder(number) for number in range(4))):
-            for stage in SAME:
-                manifest = experiment.stages.manifest(stage, at)
-                if manifest is not None:
-                    found[f"{run}/{at}/{stage}"] = manifest.digest
-    return found
-
-
-def workers_of(process: "subprocess.Popen[str]") -> list[psutil.Process]:
-    children = psutil.Process(process.pid).children()
-    return [child for child in children if "axiom.flows.worker" in child.cmdline()]
-
-
-@pytest.mark.slow
-def test_the_tables_are_those_of_runs_in_turn_though_a_worker_is_killed(tmp_path):
-    in_turn = study(tmp_path / "turn")
-    out, _ = in_turn.communicate(timeout=800)
-    assert in_turn.returncode == 0, out
-    beside = study(tmp_path / "beside", "--parallel", "2")
-    end = time.monotonic() + 400
-    killed = False
-    while time.monotonic() < end and beside.poll() is None and not killed:
-        busy = list((tmp_path / "beside").glob("artifacts/pair-*/iterations/0001/*.json"))
-        if busy and len(workers := workers_of(beside)) == 2:
-            os.kill(workers[1].pid, signal.SIGTERM)
-            killed = True
-        time.sleep(0.02)
-    out, _ = beside.communicate(timeout=800)
-    assert killed
-    assert beside.returncode == 0, out
-    assert "2 runs beside each other" in out
-    assert "its process ended with status" in out
-    assert "12 runs of 6 seeds done" in out
-    assert digests(tmp_path / "beside") == digests(tmp_path / "turn")
-    assert len(digests(tmp_path / "turn")) > 12 * len(SAME)
-
-
-@pytest.mark.slow
-def test_ctrl_c_ends_the_workers_and_the_same_command_goes_on(tmp_path):
-    process = study(tmp_path, "--parallel", "2")
     end = time.monotonic() + 400
     while time.monotonic() < end and not list(tmp_path.glob("artifacts/pair-*/iterations/0000/*.json")):
         time.sleep(0.05)
-    workers = workers_of(process)
-    assert workers
+    below = psutil.Process(process.pid).children(recursive=True)
+    assert sum("axiom.flows.worker" in child.cmdline() for child in below) == 2
     os.killpg(process.pid, signal.SIGINT)
     out, _ = process.communicate(timeout=100)
     assert process.returncode == 130, out
     assert "Traceback" not in out
-    assert not psutil.wait_procs(workers, timeout=40)[1]
-    again = study(tmp_path, "--parallel", "2")
-    out, _ = again.communicate(timeout=800)
-    assert again.returncode == 0, out
+    assert "the same command goes on from there" in out
+    assert not psutil.wait_procs(below, timeout=40)[1]
 
 
-def test_a_failed_run_is_named_and_the_others_are_done(monkeypatch, tmp_path):
+def test_a_failed_run_is_named_with_those_that_replay_it(tmp_path, workers):
     """In the real worker process: an experiment whose folder is a file cannot be written."""
-    from axiom.flows.side_by_side import side_by_side
-
     (tmp_path / "broken").write_text("")
-    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-    modular = {"model": {"kind": "modular"}, "modular": {"p": 5}, "iterations": 0}
     planned = [
-        ExperimentConfig.model_validate({"name": "broken"} | modular),
-        ExperimentConfig.model_validate({"name": "replays", "yoke": "broken", "arm": "static_rft"} | modular),
+        ExperimentConfig.model_validate({"name": "broken"} | MODULAR),
+        ExperimentConfig.model_validate({"name": "replays", "yoke": "broken", "arm": "static_rft"} | MODULAR),
     ]
     with pytest.raises(InfrastructureError, match="2 of 2 runs failed") as stop:
         side_by_side(planned, str(tmp_path), Room(2, "", 1), lambda run, result: None)
