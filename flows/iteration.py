@@ -14,6 +14,7 @@ from axiom.flows.workarounds.numbering import number_anew
 from axiom.records import Purpose
 from axiom.selection.arms import ARMS
 from axiom.selection.curriculum import Course
+from axiom.selection.foothold import on
 from axiom.store import Handle, Writer
 from axiom.tasks.course import course
 from axiom.tasks.evaluate import evaluate_policy
@@ -175,7 +176,7 @@ def _record(
 
 def _identity(run: Runtime, number: int, before: Round, evaluated: bool, paused: bool) -> dict[str, Any]:
     sections = ["seed", "arm", "yoke", "model", "modular", "sampling", "sandbox", "selection", "replay", "curriculum"]
-    sections += ["training", "evaluation"]
+    sections += ["training", "evaluation", *(["foothold"] if on(run.config.foothold) else [])]
     names = ("problems", "adapter", "metrics", "history", "evaluation", "buffer", "pool")
     inputs = {name: handle for name in names if (handle := getattr(before, name)) is not None}
     return {

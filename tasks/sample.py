@@ -14,6 +14,7 @@ from axiom.selection.allocation import allocate
 from axiom.selection.arm import every_round
 from axiom.selection.arms import ARMS
 from axiom.selection.curriculum import Course, plan_of
+from axiom.selection.foothold import hinted_share, with_hints
 from axiom.selection.history import begin
 from axiom.store import Handle, Writer
 from axiom.tasks.stage import stage_task
@@ -50,10 +51,11 @@ def sample(
 
     def work(out: Writer) -> None:
         chosen = experiment.problems["train"] if purpose == "train" else list(experiment.problems_by_id.values())
+        shown = with_hints(chosen, run.config, iteration) if purpose == "train" else chosen
         plan = _plan(run, history, course, iteration) if allocated or course else draws
         asked = {
             r.request_id: r
-            for r in requests(chosen, run.learner.prompt, run.config, purpose, iteration, plan, run.learner.stop)
+            for r in requests(shown, run.learner.prompt, run.config, purpose, iteration, plan, run.learner.stop)
         }
         weights = run.policy(policy)
         run.learner.sampler.use(weights)
@@ -109,6 +111,8 @@ def _identity(
     settings = run.experiment.settings("seed", "model", "prompts", "sampling", "evaluation")
     planning = ("allocation", "min_draws")
     settings["sampling"] = {name: value for name, value in settings["sampling"].items() if name not in planning}
+    if purpose == "train" and hinted_share(run.config.foothold, iteration):
+        settings |= run.experiment.settings("foothold")
     return {
         "stage": "samples" if purpose == "train" else "eval_samples",
         "folder": iteration_folder(iteration),

@@ -10,6 +10,7 @@ from axiom.records import Gold, History, PassedOver, Sample, Verdict
 from axiom.selection.arms import ARMS, Harvest, Quota
 from axiom.selection.checks import goes_by_history
 from axiom.selection.curriculum import Course, out_of_pace, within, without
+from axiom.selection.foothold import on
 from axiom.selection.passed_over import passed_over
 from axiom.selection.weights import weighted
 from axiom.store import Handle, Writer, hash_json
@@ -48,6 +49,8 @@ def select_gold(
         harvest = replace(
             _harvest(run, samples, verdicts, history, old, pool, quota, iteration),
             logprobs=lambda rows: run.learner.logprobs(run.examples(rows), run.policy(previous)),
+            judge=lambda rows: list(run.judge(rows, "train")),
+            active=course.problems if course else None,
         )
         if arm.pool is not None and pool is None:
             expert = schedule.final_gold(config.iterations) if schedule else []
@@ -73,11 +76,12 @@ def select_gold(
         level = run.experiment.settings("curriculum")
     if goes_by_history(config):
         inputs["history"] = history
+    foothold = ["foothold"] if on(config.foothold) else []
     yoke = {"yoke": schedule.digest, "quota": str(quota)} if schedule else {}
     return stages.run(
         "gold",
         iteration_folder(iteration),
-        settings=run.experiment.settings("selection", "replay", "arm", "seed") | yoke | level,
+        settings=run.experiment.settings("selection", "replay", "arm", "seed", *foothold) | yoke | level,
         version=VERSIONS["gold"],
         inputs=inputs | old.inputs,
         work=work,

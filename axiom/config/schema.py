@@ -465,6 +465,25 @@ class CurriculumConfig(Section):
         return self
 
 
+class FootholdConfig(Section):
+    """What helps expert iteration to begin where the base model solves nothing."""
+
+    references: Count = 0
+    """Training problems of each family whose reference solutions join the gold of the first iteration."""
+    partial: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """Share of the hidden cases from which a wrong program is gold in the first iteration, for problems that no program
+    solves; it rises evenly to all of them, and 1 gives no credit for a part."""
+    partial_until: Positive = 10
+    """Iteration from which a program must pass all hidden cases."""
+    hindsight: Count = 0
+    """Other training problems of its family on which each wrong program is run; it is gold for those that it solves."""
+    hints: Fraction = 0.0
+    """Share of the training problems whose prompt has the first half of a solution in the first iteration; it falls
+    evenly to none. What is found trains without the hint."""
+    hints_until: Positive = 10
+    """Iteration from which no prompt has a hint."""
+
+
 class TrainingConfig(Section):
     """LoRA fine-tuning on the gold."""
 
@@ -584,6 +603,7 @@ class ExperimentConfig(Section):
     selection: SelectionConfig = SelectionConfig()
     replay: ReplayConfig = ReplayConfig()
     curriculum: CurriculumConfig = CurriculumConfig()
+    foothold: FootholdConfig = FootholdConfig()
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     detection: DetectionConfig = DetectionConfig()

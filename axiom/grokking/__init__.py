@@ -10,7 +10,7 @@ from axiom.grokking.alarm import OnlineAlarm, alarms
 from axiom.grokking.curve import MIN_EVALUATIONS, Curve, check_curve
 from axiom.grokking.phases import Phases, Step, detect, events, memorised_at
 from axiom.grokking.rules import literature, naive
-from axiom.grokking.slices import slices, unsolved
+from axiom.grokking.slices import from_nothing, slices, unsolved
 from axiom.grokking.table import is_table, read_curve
 from axiom.grokking.watch import Watch
 
@@ -25,6 +25,7 @@ __all__ = [
     "check_curve",
     "detect",
     "events",
+    "from_nothing",
     "is_table",
     "literature",
     "memorised_at",

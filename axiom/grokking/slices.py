@@ -1,6 +1,8 @@
 """One run, many curves: each split, family and difficulty, and the problems the base model could not solve at all."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from axiom.evaluation import GREEDY
 from axiom.grokking.curve import Curve
@@ -43,6 +45,60 @@ def unsolved(evaluations: Mapping[int, Sequence[Evaluation]]) -> dict[str, Curve
     if "train" not in splits:
         return {}
     return {f"{split} · pass@K = 0": _curve(points, split) for split in splits if split != "train"}
+
+
+@dataclass(frozen=True)
+class FromNothing:
+    """Problems of a split that no draw of the base model solved: how many, and how many are solved at the end.
+
+    Each was drawn `draws` times at least, so with `confidence` its chance of a success was below `bound` a draw.
+    """
+
+    problems: int
+    solved: int
+    draws: int
+    bound: float
+    confidence: float
+
+    def sentence(self, part: str) -> str:
+        """The figures in words."""
+        if not self.draws:
+            return (
+                f"{part}: the base model was not drawn from, so nothing bounds its chance of a success; set "
+                f"evaluation.samples_per_problem"
+            )
+        return (
+            f"{part}: {self.solved} of {self.problems} problems that no draw of the base model solved are solved at "
+            f"the end; with no success in {self.draws} draws the chance of one was below {self.bound:.3g} a draw "
+            f"({100 * self.confidence:.4g} %, each problem by itself)"
+        )
+
+
+def never_solved(draws: int, confidence: float = 0.95) -> float:
+    """The largest chance of a success that no success in so many draws leaves: 1 - (1 - confidence)^(1 / draws).
+
+    The exact one-sided binomial bound (Clopper & Pearson 1934), near 3 / draws at 95 % (Hanley & Lippman-Hand 1983).
+    """
+    return 1.0 if draws < 1 else -math.expm1(math.log1p(-confidence) / draws)
+
+
+def from_nothing(evaluations: Mapping[int, Sequence[Evaluation]], confidence: float = 0.95) -> dict[str, FromNothing]:
+    """By the names of `unsolved`'s curves, and of train: what the base model's failures say, what became of them."""
+    if not evaluations:
+        return {}
+    first, last = evaluations[min(evaluations)], evaluations[max(evaluations)]
+    solved = {row.problem_id for row in last if row.greedy_correct}
+    parts: dict[str, list[Evaluation]] = {}
+    for row in first:
+        if row.correct == 0 and not row.greedy_correct:
+            parts.setdefault(f"{row.split} · pass@K = 0", []).append(row)
+    return {part: _from_nothing(rows, solved, confidence) for part, rows in parts.items()}
+
+
+def _from_nothing(rows: Sequence[Evaluation], solved: set[str], confidence: float) -> FromNothing:
+    draws = min(row.n for row in rows)
+    now = sum(row.problem_id in solved for row in rows)
+    return FromNothing(len(rows), now, draws, never_solved(draws, confidence), confidence)
 
 
 def _accuracies(rows: Sequence[Evaluation], hard: set[str]) -> dict[str, tuple[float, int]]:

@@ -1,7 +1,7 @@
 """What an arm is: where a round's samples come from and which of them train."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,6 +43,11 @@ def not_known(rows: Sequence[Gold]) -> list[float]:
     return [math.nan] * len(rows)
 
 
+def no_verdicts(samples: Sequence[Sample]) -> list[Verdict]:
+    """The verdicts where there is no sandbox."""
+    return []
+
+
 @dataclass(frozen=True)
 class Harvest:
     """All that a round's selection may look at.
@@ -50,8 +55,10 @@ class Harvest:
     `buffer` is the old gold that replay may take, the newest first; `pool` what a pool arm draws from;
     `quota` is None where the run is not yoked. `loss_tokens` counts the tokens of each row that have a loss, 0 where
     the row is too long to be trained, and `logprobs` what the trainer's policy gives each row's text at temperature 1,
-    nan where that is not known. `history` is what is known of each training problem, this round included, and
-    `behaviour` runs programs on calls outside the tests.
+    nan where that is not known. `judge` verifies samples that were not drawn for the problem they name.
+    `active` are the training problems of the curriculum's level, None where there is no curriculum. `history` is
+    what is known of each training problem, this round included, and `behaviour` runs programs on calls outside the
+    tests.
     """
 
     config: ExperimentConfig
@@ -64,6 +71,8 @@ class Harvest:
     quota: Quota | None
     loss_tokens: Callable[[Sequence[Gold]], list[int]] = one_token_each
     logprobs: Callable[[Sequence[Gold]], list[float]] = not_known
+    judge: Callable[[Sequence[Sample]], list[Verdict]] = no_verdicts
+    active: Collection[str] | None = None
     history: Sequence[History] = ()
     behaviour: Behaviour = unknown_behaviour
 

@@ -8,6 +8,7 @@ from axiom.records import Problem
 from axiom.selection.arm import all_at_once, every_round
 from axiom.selection.arms import ARMS
 from axiom.selection.curriculum import BY_LEVEL, levels_of
+from axiom.selection.foothold import check_foothold
 
 
 def check_selection(config: ExperimentConfig, problems: int) -> None:
@@ -21,6 +22,7 @@ def check_selection(config: ExperimentConfig, problems: int) -> None:
     _check_min_gold(config, problems)
     ARMS[config.arm].check(config)
     _check_curriculum(config)
+    check_foothold(config)
 
 
 def goes_by_history(config: ExperimentConfig) -> bool:

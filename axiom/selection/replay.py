@@ -45,9 +45,12 @@ def remembered(
     problems: Mapping[str, Problem],
     history: Sequence[History],
 ) -> list[Gold]:
-    """The buffer with the gold of round `iteration`: that of `replay.rounds` rounds, else at most `capacity` rows."""
+    """The buffer with the gold of round `iteration`: that of `replay.rounds` rounds, else at most `capacity` rows.
+
+    Programs that had credit for a part of the cases are left out.
+    """
     programs: dict[tuple[str, str], Gold] = {}
-    for row in (*(row for row in gold if row.reason != "replayed"), *buffer):
+    for row in (*(row for row in gold if not row.reason.startswith(("replayed", "partial"))), *buffer):
         programs.setdefault((row.problem_id, row.target), row)
     rows = list(programs.values())
     if config.rounds:

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from axiom.cli.science import app
-from axiom.config import ExperimentConfig, override
+from axiom.config import ExperimentConfig, FootholdConfig, override
 from axiom.errors import ConfigError, DataError
 from axiom.experiment import Experiment
 from axiom.learners.modular import ModularLearner, make_modular_problems
@@ -323,6 +323,16 @@ def test_a_run_that_has_not_the_settings_of_its_condition_is_refused(study_file,
         Experiment(root, override(config, (), **changes) if config.name == changed else config).save()
     with pytest.raises(DataError, match=says):
         gather_study(root, study)
+
+
+def test_each_way_to_a_foothold_is_a_variant_beside_plain_expert_iteration():
+    study = load_study(Path("learning-from-nothing"))
+    plain, *others = plan(study, 0)
+    assert plain.foothold == FootholdConfig()
+    assert len({str(config.foothold) for config in others}) == 4 == study.comparisons
+    assert {str(config.model_copy(update={"name": "", "foothold": plain.foothold})) for config in others} == {
+        str(plain.model_copy(update={"name": ""}))
+    }
 
 
 def test_the_list_for_when_nothing_groks_runs_on_both_learners():

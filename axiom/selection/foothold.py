@@ -1,0 +1,178 @@
+"""A foothold where the base model solves nothing: more than whole solutions teaches, less and less of it.
+
+References: solutions of a few problems of each family join the gold of the first round. Partial credit: a program that
+passes a share of the hidden cases is gold, a share that rises to all (DELTA, arXiv:2509.21016).
+Hindsight: a wrong program that solves another variant of its family is gold for that (Andrychowicz et al. 2017,
+arXiv:1707.01495), found by running it. Hints: the prompt begins the solution, and what is found trains without it
+(Zelikman et al. 2022, STaR, arXiv:2203.14465).
+
+All of it is of training problems alone: no program is run on a case of another split, and no other prompt has a hint.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from axiom.config import ExperimentConfig, FootholdConfig
+from axiom.errors import ConfigError
+from axiom.records import Gold, Outcome, Problem, Sample
+from axiom.seeds import derive, stream
+from axiom.selection.arm import Harvest
+from axiom.selection.gold import accepted, identity, to_gold
+
+PARTIAL = "partial"
+"""How the reason of a row begins that solves only a part of the cases."""
+
+
+def on(config: FootholdConfig) -> bool:
+    """Whether anything of it is asked for."""
+    return config != FootholdConfig()
+
+
+def added(harvest: Harvest) -> list[Gold]:
+    """The rows that join the verified gold of the round."""
+    config = harvest.config.foothold
+    return [*_references(harvest, config), *_partial(harvest, config), *_hindsight(harvest, config)]
+
+
+def _references(harvest: Harvest, config: FootholdConfig) -> list[Gold]:
+    if harvest.iteration != 1 or not config.references:
+        return []
+    families: defaultdict[str, list[Problem]] = defaultdict(list)
+    for problem in _training(harvest):
+        families[problem.family].append(problem)
+    rows = []
+    for family, problems in sorted(families.items()):
+        stream(harvest.config.seed, "foothold", "references", family).shuffle(problems)
+        rows += [_reference(problem) for problem in problems[: config.references]]
+    return rows
+
+
+def _reference(problem: Problem) -> Gold:
+    return Gold(
+        sample_id=f"reference:{problem.problem_id}",
+        problem_id=problem.problem_id,
+        iteration=1,
+        weight=1.0,
+        reason="reference",
+        target=problem.reference_solution,
+    )
+
+
+def least_share(config: FootholdConfig, iteration: int) -> float:
+    """Share of the hidden cases that a program must pass in a round: `partial` in the first, all from the last on."""
+    if iteration >= config.partial_until:
+        return 1.0
+    return config.partial + (1.0 - config.partial) * (iteration - 1) / (config.partial_until - 1)
+
+
+def _partial(harvest: Harvest, config: FootholdConfig) -> list[Gold]:
+    """Of problems that no program solved in the round those that come nearest, the shortest first."""
+    least = least_share(config, harvest.iteration)
+    if least >= 1.0:
+        return []
+    solved = {sample.problem_id for sample in accepted(harvest.samples, harvest.verdicts)}
+    shares = {
+        verdict.sample_id: verdict.cases_passed / verdict.cases_total
+        for verdict in harvest.verdicts
+        if verdict.outcome is Outcome.WRONG_ANSWER and verdict.cases_passed
+    }
+    near = [
+        sample
+        for sample in harvest.samples
+        if sample.problem_id not in solved and shares.get(sample.sample_id, 0.0) >= least - 1e-9
+    ]
+    order = sorted(near, key=lambda one: (-shares[one.sample_id], len(one.code), one.code, one.sample_id))
+    kept = _distinct(order, harvest.config.selection.max_per_problem)
+    return [to_gold(sample, f"{PARTIAL} {shares[sample.sample_id]:.2f}") for sample in kept]
+
+
+def _distinct(samples: Iterable[Sample], most: int) -> list[Sample]:
+    """The first `most` different programs of each problem."""
+    known: defaultdict[str, dict[str, Sample]] = defaultdict(dict)
+    for sample in samples:
+        programs = known[sample.problem_id]
+        if len(programs) < most:
+            programs.setdefault(identity(sample), sample)
+    return [sample for programs in known.values() for sample in programs.values()]
+
+
+def _hindsight(harvest: Harvest, config: FootholdConfig) -> list[Gold]:
+    if not config.hindsight:
+        return []
+    tried = list(_tries(harvest, config.hindsight))
+    right = accepted(tried, harvest.judge(tried))
+    order = sorted(right, key=lambda one: (len(one.code), one.code, one.sample_id))
+    kept = _distinct(order, harvest.config.selection.max_per_problem)
+    return [to_gold(sample, "hindsight").model_copy(update={"completion": ""}) for sample in kept]
+
+
+def _tries(harvest: Harvest, most: int) -> Iterable[Sample]:
+    """Each different wrong program as a sample of `most` other training problems of its family, unsolved ones first."""
+    solved = {sample.problem_id for sample in accepted(harvest.samples, harvest.verdicts)}
+    wrong = {v.sample_id for v in harvest.verdicts if v.outcome is Outcome.WRONG_ANSWER}
+    families: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for problem in _training(harvest):
+        families[problem.family, problem.signature].append(problem.problem_id)
+    for place, ids in families.items():
+        stream(harvest.config.seed, "foothold", "hindsight", harvest.iteration, *place).shuffle(ids)
+        ids.sort(key=solved.__contains__)
+    seen = set()
+    for sample in (sample for sample in harvest.samples if sample.sample_id in wrong):
+        problem = harvest.problems[sample.problem_id]
+        program = problem.family, identity(sample)
+        if problem.kind != "program" or program in seen:
+            continue
+        seen.add(program)
+        others = [other for other in families[problem.family, problem.signature] if other != sample.problem_id]
+        for other in others[:most]:
+            yield sample.model_copy(update={"problem_id": other, "sample_id": f"{sample.sample_id}:as:{other}"})
+
+
+def _training(harvest: Harvest) -> list[Problem]:
+    return [
+        problem
+        for problem in harvest.problems.values()
+        if problem.split == "train" and (harvest.active is None or problem.problem_id in harvest.active)
+    ]
+
+
+def hinted_share(config: FootholdConfig, iteration: int) -> float:
+    """Share of the training problems whose prompt has a hint in a round: falls from `hints` to none."""
+    if iteration >= config.hints_until:
+        return 0.0
+    return config.hints * (1.0 - (iteration - 1) / (config.hints_until - 1))
+
+
+def with_hints(problems: Sequence[Problem], config: ExperimentConfig, iteration: int) -> list[Problem]:
+    """The problems, some of whose descriptions begin the solution; a problem that has lost its hint keeps none.
+
+    Problems are ordered by lot once a run, and a round gives hints to its share of them from the front.
+    """
+    order = sorted(problems, key=lambda one: derive(config.seed, "foothold", "hints", one.problem_id))
+    chosen = {one.problem_id for one in order[: round(hinted_share(config.foothold, iteration) * len(order))]}
+    return [_hinted(problem) if problem.problem_id in chosen else problem for problem in problems]
+
+
+def _hinted(problem: Problem) -> Problem:
+    """With the first half of the reference solution in the description, cut between two words."""
+    solution = problem.reference_solution
+    half = solution[: len(solution) // 2]
+    begin = half[: max(half.rfind(" "), half.rfind("\n"), 0)].rstrip()
+    return problem.model_copy(update={"description": f"{problem.description}\n\nA solution begins so:\n\n{begin}"})
+
+
+def check_foothold(config: ExperimentConfig) -> None:
+    """Raise ConfigError with one sentence for a foothold that the learner or the arm has no use for."""
+    foothold = config.foothold
+    programs = {"partial": foothold.partial < 1.0, "hindsight": foothold.hindsight > 0, "hints": foothold.hints > 0}
+    asked = next((name for name, wanted in programs.items() if wanted), None)
+    if asked and config.model.kind == "modular":
+        raise ConfigError(
+            f"foothold.{asked} = {getattr(foothold, asked)} is about programs, and the modular network answers with "
+            f"numbers; leave it out, or set foothold.references"
+        )
+    if foothold.hints and config.arm == "reinforce":
+        raise ConfigError(
+            f"foothold.hints = {foothold.hints} changes the prompts that arm 'reinforce' follows the draws of; leave "
+            f"it out"
+        )
