@@ -432,6 +432,40 @@ def _draw(study: "Study", found: "Sequence[Comparison]", folder: Path, refused: 
         study.measurements().write_parquet(file, compression="zstd")
 
 
+@bench_app.command("study")
+def bench_study(
+    path: Annotated[Path, typer.Argument(help="A study's TOML file, or the name of a study.")] = Path("h1-modular"),
+    parallel: Annotated[str, typer.Option(help="Runs beside each other: a number, or auto.")] = "auto",
+    in_turn: Annotated[int, typer.Option(min=1, help="Seeds whose runs go on in turn, to compare with.")] = 1,
+) -> None:
+    """Time a study's runs beside each other against runs in turn, and say how busy the machine was.
+
+    Example: axiom bench study h1-modular --parallel 2
+    """
+    from axiom.bench.study import measure
+    from axiom.cli.display import as_table
+
+    beside = _beside(parallel)
+    flow = load_flow("axiom.flows.study", "study")
+    with interruptible("the same command"), listen(_line):
+        found = measure(path, beside, in_turn, flow)
+    rows = [
+        [
+            row.way,
+            str(row.runs),
+            f"{row.seconds:.0f} s",
+            f"{row.seconds / row.runs:.1f} s",
+            f"{row.cores:.0%}",
+            "none" if row.gpu is None else f"{row.gpu:.0%}",
+        ]
+        for row in found
+    ]
+    header = ["way", "runs", "in all", "a run", "cores in use", "GPU in use"]
+    console.print(as_table(f"Runs of {path}", header, rows))
+    each = [row.seconds / row.runs for row in found]
+    console.print(f"beside each other the study is {each[1] / each[0]:.1f} times as fast as in turn", highlight=False)
+
+
 @bench_app.command("verifier")
 def bench_verifier(
     problems: Annotated[int, typer.Option(min=1, max=164, help="Problems of each source.")] = 164,

@@ -1,0 +1,96 @@
+"""Runs of a study beside each other against the same runs in turn: seconds a run, and how busy the machine was."""
+
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import psutil
+
+from axiom.study import load_study
+
+EVERY_SECONDS = 1.0
+"""Between two looks at the machine."""
+
+
+@dataclass
+class Load:
+    """Shares of all cores and of the GPU in use, once a second; none of a GPU that is not there."""
+
+    cores: list[float] = field(default_factory=list)
+    gpu: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """`runs` took `seconds` in all; `cores` and `gpu` are mean shares in use, 0 to 1."""
+
+    way: str
+    runs: int
+    seconds: float
+    cores: float
+    gpu: float | None
+
+
+def measure(path: Path, parallel: int, in_turn: int, flow: Callable[..., Any]) -> list[Timing]:
+    """The study with `parallel` runs beside each other, 0 for as many as fit, then `in_turn` of its seeds in turn.
+
+    Each way has a folder of its own, which is removed. Where packages load slowly the first time, this favours the runs
+    in turn, which come second.
+    """
+    seeds = load_study(path).seeds
+    whole = _timed("beside each other", flow, path=str(path), parallel=parallel)
+    parts = [
+        _timed("in turn", flow, path=str(path), shard=shard, shards=seeds, parallel=1)
+        for shard in range(min(in_turn, seeds))
+    ]
+    runs, seconds = sum(part.runs for part in parts), sum(part.seconds for part in parts)
+    gpus = [part.gpu for part in parts if part.gpu is not None]
+    cores, gpu = fmean(part.cores for part in parts), fmean(gpus) if gpus else None
+    return [whole, Timing("in turn", runs, seconds, cores, gpu)]
+
+
+def _timed(way: str, flow: Callable[..., Any], **settings: Any) -> Timing:
+    with tempfile.TemporaryDirectory() as root, watching() as load:
+        start = time.perf_counter()
+        results = flow(root=root, **settings)
+        seconds = time.perf_counter() - start
+    return Timing(way, len(results), seconds, fmean(load.cores or [0.0]), fmean(load.gpu) if load.gpu else None)
+
+
+@contextmanager
+def watching() -> Iterator[Load]:
+    """Look at the machine while the block runs."""
+    load, stop = Load(), threading.Event()
+
+    def look() -> None:
+        psutil.cpu_percent()
+        while not stop.wait(EVERY_SECONDS):
+            load.cores.append(psutil.cpu_percent() / 100)
+            busy = gpu_busy()
+            if busy is not None:
+                load.gpu.append(busy)
+
+    thread = threading.Thread(target=look, name="load", daemon=True)
+    thread.start()
+    try:
+        yield load
+    finally:
+        stop.set()
+        thread.join()
+
+
+def gpu_busy() -> float | None:
+    """Mean share of the last moments in which the GPUs computed, as nvidia-smi says it; None without one."""
+    command = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
+    try:
+        out = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
+        return fmean(float(line) / 100 for line in out.split())
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return None
