@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from axiom.bench.detector import Trial
     from axiom.experiment import Experiment
     from axiom.grokking import Curve
+    from axiom.records import Evaluation
     from axiom.report.study import Table as Rows
     from axiom.study import Comparison, Study, StudyConfig
 
@@ -87,8 +88,12 @@ def _detect_slices(root: str, name: str, as_json: bool, out: Path | None) -> Non
 
         panels = {part: (curves[part], phases) for part, phases in found.items()}
         curve_charts.save(curve_charts.gallery(panels, "iteration"), out)
+    bounds = grokking.from_nothing(_evaluations(experiment), experiment.config.evaluation.confidence)
     if as_json:
-        print(json.dumps({part: dataclasses.asdict(phases) for part, phases in found.items()}, indent=1))
+        figures = {part: dataclasses.asdict(phases) for part, phases in found.items()}
+        for part, bound in bounds.items():
+            figures.setdefault(part, {})["from_nothing"] = dataclasses.asdict(bound)
+        print(json.dumps(figures, indent=1))
         return
     table = Table("slice", "kind", "memorised", "generalised", "delay")
     for part, phases in found.items():
@@ -96,19 +101,26 @@ def _detect_slices(root: str, name: str, as_json: bool, out: Path | None) -> Non
         generalised = _figure(phases.t_generalise) + interval
         table.add_row(part, phases.kind, _figure(phases.t_memorise), generalised, _figure(phases.delay_ratio))
     console.print(table)
+    for part, bound in bounds.items():
+        console.print(bound.sentence(part), highlight=False, soft_wrap=True, markup=False)
 
 
 def _slices(experiment: "Experiment") -> "dict[str, Curve]":
     from axiom import grokking
-    from axiom.experiment import iteration_folder
-    from axiom.records import Evaluation, Metric
+    from axiom.records import Metric
 
     metrics = experiment.stages.read("", "metrics", Metric)
-    evaluations = {
+    return grokking.slices(metrics) | grokking.unsolved(_evaluations(experiment))
+
+
+def _evaluations(experiment: "Experiment") -> "dict[int, list[Evaluation]]":
+    from axiom.experiment import iteration_folder
+    from axiom.records import Evaluation
+
+    return {
         number: experiment.stages.read(iteration_folder(number), "evaluation", Evaluation)
         for number in experiment.iterations("evaluation")
     }
-    return grokking.slices(metrics) | grokking.unsolved(evaluations)
 
 
 def _figure(value: float | None) -> str:
