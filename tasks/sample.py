@@ -16,7 +16,7 @@ from axiom.selection.arms import ARMS
 from axiom.selection.curriculum import Course, plan_of
 from axiom.selection.foothold import hinted_share, with_hints
 from axiom.selection.history import begin
-from axiom.store import Handle, Writer
+from axiom.store import Handle, Writer, hash_json
 from axiom.tasks.stage import stage_task
 from axiom.verification.streaming import VerificationStream
 
@@ -102,7 +102,8 @@ def _planning(run: Runtime, allocated: bool, course: Course | None) -> dict[str,
     level = (
         {"level": course.level, "levels": curriculum.levels, "keep_easier": curriculum.keep_easier} if course else {}
     )
-    return by | level
+    joins = {"active": hash_json(sorted(course.problems))} if course and curriculum.joins else {}
+    return by | level | joins
 
 
 def _identity(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from axiom.records import Evaluation
     from axiom.report.study import Table as Rows
     from axiom.study import Comparison, Study, StudyConfig
+    from axiom.study.transfer import Gain
 
 MOST_BESIDE = 64
 OF_THE_FILE = "a study file sets its own"
@@ -367,7 +368,7 @@ def compare(
     """
     from axiom.cli.display import as_table
     from axiom.report import study as reports
-    from axiom.study import Reading, Study, check_arms
+    from axiom.study import Reading, Study, check_arms, transfer
 
     given = {"split": split, "level": level, "confidence": confidence}
     chosen_here: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
@@ -394,9 +395,12 @@ def compare(
     else:
         swept = _swept(study, found)
         console.print(as_table(*(("Conditions", *swept[0]) if swept else ("Arms", *reports.arm_rows(arms)))))
+        gains = _gains(study)
+        if gains:
+            console.print(as_table("Transfer", *transfer.table(gains)))
         if len(arms) <= reports.MOST_SIDE_BY_SIDE:
             console.print(as_table("Ledger: sums over rounds, means over runs", *reports.ledger_rows(arms)))
-        for sentence in (*(swept[1] if swept else ()), *_paragraphs(study, found)):
+        for sentence in (*(swept[1] if swept else ()), *_paragraphs(study, found), *_transferred(study, gains)):
             console.print(f"\n{sentence}", highlight=False, markup=False)
         console.print(f"\nreport and charts: {folder}/report.html", highlight=False, markup=False, soft_wrap=True)
     if refused is not None:
@@ -414,6 +418,22 @@ def _swept(study: "Study", found: "Sequence[Comparison]") -> "tuple[Rows, list[s
     return sweep.table(config, rows), sweep.sentences(config, rows)
 
 
+def _gains(study: "Study") -> "list[Gain]":
+    """The transfer matrix of a study whose conditions train other families; nothing of any other."""
+    from axiom.study import transfer
+
+    config = study.config
+    if config is None or not transfer.is_about_families(config):
+        return []
+    return transfer.matrix(study.arms, config.confidence)
+
+
+def _transferred(study: "Study", gains: "list[Gain]") -> list[str]:
+    from axiom.study import transfer
+
+    return [transfer.sentence(gains, study.reading.confidence)] if gains else []
+
+
 def _paragraphs(study: "Study", found: "Sequence[Comparison]") -> list[str]:
     """A paragraph for each comparison; of a grid the table has their figures."""
     return [comparison.paragraph() for comparison in found] if not (study.config and study.config.grid) else []
@@ -425,19 +445,24 @@ def _draw(study: "Study", found: "Sequence[Comparison]", folder: Path, refused: 
     from axiom.report import study as report
     from axiom.report import study_charts as charts
     from axiom.report import sweep_charts
-    from axiom.study import sweep
+    from axiom.study import sweep, transfer
 
     arms, reading = study.arms, study.reading
     made = charts.all_of(arms, found, reading.clock, reading.split, reading.confidence)
     swept = _swept(study, found)
     if swept and study.config:
         made = sweep_charts.charts(study.config, sweep.rows(study.config, arms, found)) | made
+    gains = _gains(study)
+    if gains:
+        made = {"transfer": sweep_charts.transfer_map(gains)} | made
     for name, chart in made.items():
         curve_charts.save(chart, folder / f"{name}.svg")
     why = None if refused is None else str(refused)
     sentences = [*(swept[1] if swept else ()), *(_paragraphs(study, found) if why is None else [why])]
+    sentences += _transferred(study, gains)
+    matrix = transfer.table(gains) if gains else None
     with whole(folder / "report.html") as file:
-        file.write_text(report.page(study.name, arms, sentences, made, swept and swept[0]), encoding="utf-8")
+        file.write_text(report.page(study.name, arms, sentences, made, swept and swept[0], matrix), encoding="utf-8")
     with whole(folder / "figures.json") as file:
         file.write_text(report.figures(arms, found, why), encoding="utf-8")
     with whole(folder / "metrics.parquet") as file:

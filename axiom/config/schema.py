@@ -438,6 +438,17 @@ class CurriculumConfig(Section):
     """Lowest share of a problem's recent draws that pass with which `self_paced` trains on it."""
     high: Fraction = 0.8
     """Highest such share."""
+    joins: dict[str, Positive] = Field(default={})
+    """The iteration from which on a family's training problems are drawn and trained; the others are from the first.
+    All of them are measured in every iteration."""
+
+    @field_validator("joins")
+    @classmethod
+    def _families_exist(cls, value: dict[str, int], info: ValidationInfo) -> dict[str, int]:
+        for told in map(unknown_family, value if info.context != STORED else ()):
+            if told:
+                raise ValueError(f"curriculum.joins: {told}")
+        return value
 
     @field_validator("levels")
     @classmethod

@@ -21,6 +21,7 @@ UNREAD = {
         "sampling.thinking_tokens",
         "sampling.batch_size",
         "sampling.vllm",
+        "curriculum.joins",
         "foothold.partial",
         "foothold.partial_until",
         "foothold.hindsight",

@@ -48,10 +48,12 @@ def page(
     verdicts: Sequence[str],
     charts: Mapping[str, Any],
     conditions: Table | None = None,
+    transfer: Table | None = None,
 ) -> str:
     """The page as text: a paragraph a verdict, then tables and charts, drawn, so that it needs no script.
 
-    `conditions` is the table of a study with variants or a grid, in place of that of the arms.
+    `conditions` is the table of a study with variants or a grid, in place of that of the arms; `transfer` that of what
+    families gained.
     """
     drawings = {name: svg(chart) for name, chart in charts.items()}
     return render(
@@ -60,6 +62,7 @@ def page(
         verdicts=verdicts,
         heading="Conditions" if conditions else "Arms",
         arms=conditions or arm_rows(arms),
+        transfer=transfer,
         charts=drawings,
         ledger=ledger_rows(arms) if len(arms) <= MOST_SIDE_BY_SIDE else None,
     )

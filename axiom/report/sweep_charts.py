@@ -12,6 +12,7 @@ from axiom.evaluation import wilson_interval
 from axiom.study.conditions import short
 from axiom.study.config import UNITS, StudyConfig
 from axiom.study.sweep import DATA_SIZE, Row, beside, numeric_axes
+from axiom.study.transfer import Gain
 
 CELL = 58
 """Width and height of one cell of a map, in pixels."""
@@ -120,3 +121,25 @@ def curve(study: StudyConfig, rows: Sequence[Row], key: str) -> alt.TopLevelMixi
         )
     intervals = f"{100 * study.confidence:.4g} % intervals over {rows[0].runs} seeds"
     return alt.hconcat(*panels, title=f"Over {key}: {intervals}")
+
+
+def transfer_map(gains: Sequence[Gain]) -> alt.TopLevelMixin:
+    """Gains of accuracy: conditions down, measured families across; a trained family has a star."""
+    cells = pl.DataFrame(
+        [
+            {
+                "condition": gain.condition,
+                "family": gain.measured,
+                "gain": gain.gain.value,
+                "text": f"{gain.gain.value:+.2f}{' *' if gain.trained else ''}",
+            }
+            for gain in gains
+        ]
+    )
+    base = alt.Chart(cells, width=alt.Step(2 * CELL), height=alt.Step(CELL)).encode(
+        alt.X("family:N", title="measured", sort=None, axis=alt.Axis(labelAngle=0)),
+        alt.Y("condition:N", title="trained on", sort=None),
+    )
+    colour = alt.Color("gain:Q", title="gain of accuracy", scale=alt.Scale(scheme="redblue", domain=[-1, 1]))
+    text = base.mark_text(fontSize=11).encode(text="text:N")
+    return alt.layer(base.mark_rect(stroke="#ddd").encode(colour), text, title="What each family gained (*: trained)")

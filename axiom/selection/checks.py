@@ -23,6 +23,7 @@ def check_selection(config: ExperimentConfig, problems: int) -> None:
     ARMS[config.arm].check(config)
     _check_curriculum(config)
     check_foothold(config)
+    _check_joins(config)
 
 
 def goes_by_history(config: ExperimentConfig) -> bool:
@@ -102,6 +103,30 @@ def _check_curriculum(config: ExperimentConfig) -> None:
         raise ConfigError(
             f"curriculum.kind = {kind!r} goes by what the rounds' draws solve, and arm {config.arm!r} draws nothing "
             f"after round 1; set yoke to an expert run, or curriculum.kind = 'linear'"
+        )
+
+
+def _check_joins(config: ExperimentConfig) -> None:
+    joins, families = config.curriculum.joins, config.problems.families
+    if joins and config.model.kind == "modular":
+        raise ConfigError(
+            "curriculum.joins is about families of problems, and the modular network has one; leave it out"
+        )
+    for family, start in joins.items():
+        if family not in families:
+            raise ConfigError(
+                f"curriculum.joins names {family!r}, which is none of the families that are trained "
+                f"({', '.join(families)}); add it to problems.families, or leave it out"
+            )
+        if start > config.iterations:
+            raise ConfigError(
+                f"curriculum.joins.{family} = {start} is after the last of {config.iterations} iterations, so that it "
+                f"would never join; set at most {config.iterations}"
+            )
+    if families and all(joins.get(family, 1) > 1 for family in families):
+        raise ConfigError(
+            f"curriculum.joins leaves no family to begin with: all of {', '.join(families)} join later; let one of "
+            f"them train from the first iteration"
         )
 
 

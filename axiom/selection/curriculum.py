@@ -5,7 +5,7 @@ two curricula see the same problems at the same level. Pure: the level of a roun
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from axiom.config import CurriculumConfig
 from axiom.errors import ConfigError
@@ -71,6 +71,22 @@ def course_of(
     if last is not None and last.level == number and last.level_since is not None:
         return Course(number, last.level_since, last.level_before, active)
     return Course(number, iteration, last.level if last else None, active)
+
+
+def joined(
+    course: Course | None, joins: Mapping[str, int], problems: Iterable[Problem], iteration: int
+) -> Course | None:
+    """The course without the families that join after round `iteration`.
+
+    Without levels of difficulty the level counts the families that have joined: 1 before the first of them.
+    """
+    if not joins:
+        return course
+    there = frozenset(one.problem_id for one in problems if joins.get(one.family, 1) <= iteration)
+    if course is not None:
+        return replace(course, problems=course.problems & there)
+    past = sorted(start for start in joins.values() if 1 < start <= iteration)
+    return Course(1 + len(past), past[-1] if past else 1, len(past) or None, there)
 
 
 def fell(last: History) -> bool:

@@ -433,7 +433,8 @@ def compare_study(study: StudyConfig, groups: Mapping[str, Sequence[Outcome]]) -
     """What a study compares: in each cell of its grid the expert arm with every other; of a lone arm, the first cell
     with every other.
 
-    Raises DataError without a grid where there are too few pairs.
+    Conditions that measure other problems are not compared, unless one family is read. Raises DataError without a grid
+    where there are too few pairs.
     """
     conditions = study.conditions()
     first = conditions[0]
@@ -442,7 +443,13 @@ def compare_study(study: StudyConfig, groups: Mapping[str, Sequence[Outcome]]) -
         for expert, one in _with_expert(conditions)
         if one is not (first if len(study.groups) == 1 else expert)
     ]
-    return compare_pairs(pairs, study.reading(), few=bool(study.grid))
+    pairs = [both for both in pairs if study.family or _measured_alike(both[0][0], both[1][0])]
+    return compare_pairs(pairs, study.reading(), few=bool(study.grid)) if pairs else []
+
+
+def _measured_alike(first: Outcome, second: Outcome) -> bool:
+    """Whether the same families are measured; times to generalise on others are not comparable."""
+    return not {"problems.families", "modular.p"} & _differ(first, second).keys()
 
 
 def _with_expert(conditions: Sequence[Condition]) -> Iterator[tuple[Condition, Condition]]:

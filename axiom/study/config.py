@@ -47,7 +47,8 @@ UNITS: dict[str, str] = {
 class Reading:
     """How runs are read: on which split, from which accuracy on they count as generalised, by which clock.
 
-    `tolerance` is the largest relative difference between ledgers that are to agree; `confidence` that of intervals.
+    With a `family` its problems alone are read. `tolerance` is the largest relative difference between ledgers that are
+    to agree; `confidence` that of intervals.
     """
 
     split: str = "val"
@@ -55,6 +56,7 @@ class Reading:
     clock: Clock = "iteration"
     tolerance: float = 0.02
     confidence: float = 0.95
+    family: str = ""
 
 
 class StudyConfig(Section):
@@ -82,6 +84,8 @@ class StudyConfig(Section):
     """Replay the expert arm's schedule in the arms that can."""
     split: Split = "val"
     """Where generalisation is read."""
+    family: str = ""
+    """Family whose problems alone are read, to see when that one generalises; empty reads all of the split."""
     generalised_accuracy: Fraction = 0.9
     """Accuracy, pooled over three evaluations, from which a run counts as having generalised if it stays there."""
     clock: Clock = "iteration"
@@ -222,7 +226,9 @@ class StudyConfig(Section):
 
     def reading(self) -> Reading:
         """How its runs are read."""
-        return Reading(self.split, self.generalised_accuracy, self.clock, self.ledger_tolerance, self.confidence)
+        return Reading(
+            self.split, self.generalised_accuracy, self.clock, self.ledger_tolerance, self.confidence, self.family
+        )
 
     def runs(self) -> list[str]:
         """Names of all runs."""
@@ -271,12 +277,15 @@ def plan(study: StudyConfig, seed: int) -> list[ExperimentConfig]:
 
     Raises ConfigError for a mistake in the preset or in the study's settings, and for two conditions that are one.
     """
+    from axiom.learners import training_problems
     from axiom.problems import check_families
+    from axiom.selection.checks import check_selection
 
     configs = []
     for one in study.conditions():
         configs.append(_config_of(study, one, seed))
         check_families(configs[-1].problems)
+        check_selection(configs[-1], training_problems(configs[-1]))
         _refuse_resting(study, configs[-1])
         _check_readable(study, configs[-1])
     _refuse_twins(study, configs)
@@ -332,6 +341,11 @@ def _check_readable(study: StudyConfig, config: ExperimentConfig) -> None:
         raise ConfigError(
             f"study {study.name!r} reads split = {study.split!r}, which its preset has no problems of; set another "
             f"split, or its size in [problems] of {study.preset}"
+        )
+    if study.family and (config.model.kind == "modular" or study.family not in problems.families):
+        raise ConfigError(
+            f"study {study.name!r} reads family = {study.family!r}, which {config.name} does not train; name one of "
+            f"{', '.join(problems.families)}"
         )
     evaluations = 1 + -(-config.iterations // every)
     if evaluations < WINDOW:

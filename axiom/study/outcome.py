@@ -60,10 +60,10 @@ def stable_from(curve: Curve, level: float) -> int | None:
 
 def read(experiment: Experiment, reading: Reading) -> Outcome:
     """The outcome of a run. Raises DataError when it is unfinished or was never evaluated on the split."""
-    split, clock = reading.split, reading.clock
+    split, clock, family = reading.split, reading.clock, reading.family or None
     config = experiment.config
     metrics = experiment.stages.read("", "metrics", Metric) if experiment.folder.exists("metrics.parquet") else []
-    curve = Curve.from_metrics(metrics, split)
+    curve = Curve.from_metrics(metrics, split, family)
     reached = int(curve.iteration[-1]) if len(curve) else 0
     if reached < config.iterations and _ran_out_of_patience(curve, config.training.patience):
         raise DataError(
@@ -71,13 +71,14 @@ def read(experiment: Experiment, reading: Reading) -> Outcome:
             f"{reached} of {config.iterations}, so nobody knows whether it would have generalised later; compare runs "
             f"without patience"
         )
+    of = f" of {family}" if family else ""
     if not len(curve) or reached < config.iterations:
         raise DataError(
-            f"run {config.name!r} has {split} accuracies up to iteration {reached} of {config.iterations}; "
+            f"run {config.name!r} has {split} accuracies{of} up to iteration {reached} of {config.iterations}; "
             f"finish it with `axiom resume {config.name}` before comparing it"
         )
     at = stable_from(curve, reading.level)
-    clocks = clock_readings(metrics, split, clock)
+    clocks = clock_readings(metrics, split, clock, family)
     return Outcome(
         config.name,
         config.arm,
@@ -99,8 +100,8 @@ def _ran_out_of_patience(curve: Curve, patience: int) -> bool:
     return bool(patience) and len(curve) - 1 - int(np.argmax(curve.val_accuracy)) >= patience
 
 
-def clock_readings(metrics: list[Metric], split: str, clock: Clock) -> Floats:
-    """What the clock showed at each evaluation of the split."""
-    wanted = (GREEDY, split, None, None)
+def clock_readings(metrics: list[Metric], split: str, clock: Clock, family: str | None = None) -> Floats:
+    """What the clock showed at each evaluation of the split, or of one family in it."""
+    wanted = (GREEDY, split, family, None)
     rows = [row for row in metrics if (row.name, row.split, row.family, row.difficulty) == wanted]
     return np.array([getattr(row, clock) for row in sorted(rows, key=lambda row: row.iteration)], float)

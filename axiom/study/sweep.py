@@ -58,13 +58,13 @@ def median(values: Sequence[float], confidence: float) -> Estimate:
     return Estimate(value, float(ordered[k - 1]), float(ordered[n - k]), covers[k - 1] if covers else 0.0)
 
 
-def mean(values: Sequence[float], confidence: float) -> Estimate:
-    """The mean of shares with Student's interval, cut to 0..1; a single run has none."""
+def mean(values: Sequence[float], confidence: float, least: float = 0.0) -> Estimate:
+    """The mean of shares with Student's interval, cut to `least`..1; a single run has none."""
     found, n = float(np.mean(values)), len(values)
     if n < 2:
         return Estimate(found, math.nan, math.nan, 0.0)
     reach = float(stats.t.ppf((1 + confidence) / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n))
-    return Estimate(found, max(0.0, found - reach), min(1.0, found + reach), confidence)
+    return Estimate(found, max(least, found - reach), min(1.0, found + reach), confidence)
 
 
 def rows(study: StudyConfig, groups: Mapping[str, Sequence[Outcome]], found: Sequence[Comparison]) -> list[Row]:

@@ -49,6 +49,7 @@ OTHERS = {
     "problems.difficulty_by_family": "{ rpn = [2, 4] }",
     "sandbox.without": '["landlock"]',
     "curriculum.levels": "[[1, 2], [4, 6]]",
+    "curriculum.joins": "{ rpn = 2 }",
     "evaluation.pass_at": "[1, 2]",
     "evaluation.confidence": "0.9",
     "prompts.arguments": "{ enable_thinking = false }",
