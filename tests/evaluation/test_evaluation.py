@@ -76,6 +76,10 @@ PROBLEMS = list(generate("list_sort", None, 3, 0))
 COUNTERS = Counters(optimizer_step=7, trained_tokens=8, generated_tokens=9, wall_seconds=1.5)
 
 
+def test_the_base_model_has_cost_nothing():
+    assert set(vars(Counters()).values()) == {0}
+
+
 def judged(number: int, problem: str, outcome: Outcome, temperature: float = 1.0, **changed) -> tuple[Sample, Verdict]:
     sample = Sample(
         sample_id=str(number),

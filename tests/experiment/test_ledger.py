@@ -57,7 +57,7 @@ ROUNDS = {
     ),
     3: ([], [], {"examples": 0, "problems": 0, "dropped": 0, "longest": 0, "passes": 0, "loss_tokens_so_far": 31}),
 }
-DRAWN = {1: 8, 2: 6, 3: 4}
+DRAWN = {1: 8, 2: 6, 3: 0}
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_a_ledger_holds_each_finished_round(root):
     first, second, third = read(experiment)
     assert first == Entry(1, 8, 2, 2, 2, 16, 2, 0.5, 1, first.seconds, 0, 10, ())
     assert second == Entry(2, 6, 3, 3, 3, 15, 3, 0.75, 0, second.seconds, 1, 12, ("examples",))
-    assert third == Entry(3, 4, 0, 0, 0, 0, 0, 0.0, 0, third.seconds, 0, 0, ())
+    assert third == Entry(3, 0, 0, 0, 0, 0, 0, 0.0, 0, third.seconds, 0, 0, ())
     assert [entry.seconds for entry in (first, second, third)] == [
         pytest.approx(seconds(experiment, number), abs=1e-9) for number in (1, 2, 3)
     ]
@@ -150,7 +150,7 @@ def test_totals_sum_what_can_be_summed(root):
     entries = read(expert(root))
     summed = totals(entries)
     assert summed == {
-        "drawn": 18,
+        "drawn": 14,
         "problems": 5,
         "examples": 5,
         "fresh": 5,
@@ -247,3 +247,24 @@ def test_tokens_that_are_a_little_off_in_each_round_may_not_add_up(off, toleranc
 
 def test_a_ledger_of_fewer_rounds_says_so():
     assert disagreement([ONE, ONE], [ONE], 0.0) == "1 rounds against the expert arm's 2"
+
+
+def test_a_round_for_which_the_arm_had_no_data_is_passed_over_and_no_other():
+    """No examples because there were none: neither the round nor its tokens count against the arm."""
+    after = dataclasses.replace(ONE, iteration=2)
+    nothing = {"problems": 0, "examples": 0, "loss_tokens": 0, "optimizer_steps": 0, "learning_rate": 0.0}
+    rested = dataclasses.replace(ONE, **nothing, unmet=("problems", "examples"))
+    assert rested.rested
+    assert disagreement([ONE, after], [rested, after], 0.0) is None
+    idle = dataclasses.replace(rested, unmet=())
+    assert not idle.rested
+    assert disagreement([ONE, after], [idle, after], 0.0) == "problems of round 1 is 0 against the expert arm's 20"
+    fewer = dataclasses.replace(ONE, examples=10, loss_tokens=100, unmet=("examples",))
+    assert not fewer.rested
+    assert disagreement([ONE], [fewer], 0.0) == "loss_tokens of round 1 is 100 against the expert arm's 300"
+
+
+def test_a_round_of_earlier_versions_dropped_nothing_and_has_no_slack():
+    assert totals([ONE])["dropped"] == 0
+    other = dataclasses.replace(ONE, loss_tokens=301)
+    assert disagreement([ONE], [other], 0.0) == "loss_tokens of round 1 is 301 against the expert arm's 300"

@@ -17,7 +17,7 @@ from axiom.learners.modular import make_modular_problems
 from axiom.records import Gold, Outcome, Sample, Verdict
 from axiom.seeds import stream
 from axiom.selection.arms import ARMS, Harvest, Quota
-from axiom.selection.yoke import _exchange, draw
+from axiom.selection.yoke import _Exchange, _exchange, _resized, draw
 
 CONFIG = ExperimentConfig(
     model=ModelConfig(kind="modular"),
@@ -155,6 +155,57 @@ def test_no_exchange_that_is_left_would_bring_the_tokens_nearer():
             )
             nearer = abs(left + sizes[found[at]] - sizes[new]) < abs(left)
             assert abs(left) < 1 or not (allowed and nearer), (seed, found, at, new)
+
+
+def test_rows_are_added_up_to_the_budget_and_the_last_leaves_where_that_is_nearer():
+    """Rows of 5, 7 and 11 tokens, one drawn and two to come."""
+    for budget, rows in ((5, 1), (12, 2), (14, 2), (17, 2), (18, 3), (23, 3)):
+        assert _resized([0], iter([1, 2]), [5, 7, 11], budget, 0) == [0, 1, 2][:rows], budget
+
+
+def test_the_number_of_examples_stays_while_less_is_left_than_half_of_the_longest_program():
+    for budget, rows in ((40, 2), (48, 2), (49, 3)):
+        assert len(draw(pool([1, 1]), Quota(2, 2, 0, budget, 1), 0, [30, 3])) == rows, budget
+
+
+def test_without_lengths_a_row_is_one_token():
+    assert len(draw(pool([1, 1, 1]), Quota(3, 6, 0, 4, 1), 0)) == 4
+
+
+def test_which_problems_are_drawn_is_a_lot():
+    assert {draw(pool([1] * 4), Quota(1, 1, 0), seed)[0].problem_id for seed in range(40)} == {"p0", "p1", "p2", "p3"}
+
+
+def small_draws():
+    """Rows drawn from three to eight programs of up to three problems: rows, problems and sizes of all programs."""
+    for seed in range(200):
+        rng = stream(seed, "small draws")
+        names = {place: f"p{rng.randrange(3)}" for place in range(rng.randint(3, 8))}
+        sizes = [rng.randint(1, 30) for _ in names]
+        yield [rng.randrange(len(names)) for _ in range(rng.randint(2, 4))], names, sizes, rng.randint(1, 120)
+
+
+def test_programs_are_tried_by_their_distance_and_each_once():
+    """Of two as near as each other the smaller comes first; all of the problem's where no other may take its place."""
+    for rows, owners, sizes, budget in small_draws():
+        exchange = _Exchange(rows, owners, sizes, budget)
+        for old in set(rows):
+            wanted = sizes[old] + exchange.left
+            ours = [place for place in owners if owners[place] == owners[old]]
+            alone = exchange.shares[owners[old]] == 1 and len(exchange.shares) == len(set(owners.values()))
+            tried = list(exchange._from_nearest(old, wanted))
+            assert sorted(tried) == (ours if alone else list(owners))
+            near = [(abs(sizes[place] - wanted), sizes[place]) for place in tried]
+            assert near == sorted(near)
+
+
+def test_an_exchange_keeps_count_of_what_is_drawn():
+    for rows, owners, sizes, budget in small_draws():
+        exchange = _Exchange(rows, owners, sizes, budget)
+        while exchange.sweep():
+            assert +exchange.copies == Counter(exchange.rows)
+            assert exchange.shares == Counter(owners[place] for place in exchange.rows)
+            assert exchange.left == budget - sum(sizes[place] for place in exchange.rows)
 
 
 def test_a_problem_s_programs_are_drawn_in_turn():

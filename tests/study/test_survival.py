@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -71,6 +72,14 @@ def test_log_rank_is_that_of_lifelines(seed):
     assert log_rank((first, seen), (second, seen_too)) == pytest.approx(theirs, abs=1e-9)
 
 
+def test_log_rank_with_events_in_one_sample_alone_is_that_of_lifelines():
+    first, second = ([1.0, 2.0, 3.0, 4.0], [True] * 4), ([5.0] * 4, [False] * 4)
+    for one, other in ((first, second), (second, first)):
+        theirs = logrank_test(one[0], other[0], one[1], other[1]).p_value
+        assert log_rank(one, other) == pytest.approx(theirs, abs=1e-9)
+        assert theirs < 0.05
+
+
 def test_without_events_log_rank_sees_no_difference():
     assert log_rank(([5, 5], [False, False]), ([5, 5], [False, False])) == 1.0
 
@@ -114,10 +123,17 @@ def test_where_every_run_has_had_its_event_the_last_interval_is_as_wide_as_the_o
     assert kaplan_meier([1.0], [False]).at(9.0) == 1.0
 
 
+def test_a_curve_that_ends_at_nobody_warns_of_nothing():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert kaplan_meier([1.0, 2.0], [True, True]).share.tolist() == [0.5, 0.0]
+
+
 def test_five_pairs_can_never_be_significant_and_six_can():
     assert sign_flip([1.0] * 5) == 2 / 32
     assert sign_flip([1.0] * 6) == 2 / 64
     assert fewest_pairs(0.05) == 6
+    assert fewest_pairs(2 / 32) == 5
     assert math.isinf(detectable([1.0, 2.0, 3.0, 1.0, 2.0]))
     assert math.isfinite(detectable([1.0, 2.0, 3.0, 1.0, 2.0, 4.0]))
 
@@ -156,7 +172,7 @@ def test_the_bootstrap_covers_the_true_mean_about_as_often_as_it_says():
         low, high = bootstrap_mean(rng.exponential(1.0, 30))
         inside += low <= 1.0 <= high
     assert 0.86 <= inside / 120 <= 0.99
-    assert bootstrap_mean([2.0, 2.0, 2.0]) == (2.0, 2.0)
+    assert bootstrap_mean([2.0, 2.0, 2.0]) == bootstrap_mean([2.0]) == (2.0, 2.0)
 
 
 def test_power_is_alpha_without_a_shift_and_grows_with_it():
@@ -185,9 +201,10 @@ def test_the_draws_of_a_power_have_the_kernels_law():
 @pytest.mark.parametrize("pairs", [6, 8, 10])
 def test_the_power_of_up_to_ten_pairs_is_that_of_every_sign_pattern(pairs):
     """The smallest p value there is decides at its own level and at none below; random patterns would not reach it."""
-    d = np.random.default_rng(pairs).normal(0, 0.01, 20)
-    assert power(d, 5.0, alpha=2.0 ** (1 - pairs), pairs=pairs) == 1.0
-    assert power(d, 5.0, alpha=0.99 * 2.0 ** (1 - pairs), pairs=pairs) == 0.0
+    for unit in (1.0, 1e12):
+        d = unit * np.random.default_rng(pairs).normal(0, 0.01, 20)
+        assert power(d, 5.0 * unit, alpha=2.0 ** (1 - pairs), pairs=pairs) == 1.0
+        assert power(d, 5.0 * unit, alpha=0.99 * 2.0 ** (1 - pairs), pairs=pairs) == 0.0
 
 
 def test_the_power_of_pairs_that_are_all_alike_is_that_of_their_shift():
