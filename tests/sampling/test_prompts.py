@@ -195,6 +195,31 @@ def test_a_special_token_that_the_tokenizer_lists_only_among_the_added_ones_ends
     assert make_template(PromptsConfig(), words).turn_end == number
 
 
+def test_a_chat_prompt_ends_where_the_assistant_begins():
+    template = make_template(PromptsConfig(), tokenizer(chat_template=CHATML))
+    assert template.render(ONE_OF_EACH[0]).endswith("<|im_end|>\n<|im_start|>assistant\n")
+
+
+def test_a_beginning_token_that_the_tokenizer_adds_is_not_the_end_of_a_turn():
+    words = tokenizer(chat_template=CHATML, bos="<s>")
+    assert words("a")["input_ids"][0] == words.bos_token_id
+    assert make_template(PromptsConfig(), words).turn_end == words.convert_tokens_to_ids("<|im_end|>")
+
+
+def test_a_beginning_token_that_the_tokenizer_does_not_add_is_left_out():
+    words = tokenizer()
+    words.bos_token = "<eos>"
+    assert words.bos_token_id is not None
+    assert bos_text(words) == ""
+
+
+@pytest.mark.parametrize("indent", [" ", "\t"])
+def test_a_body_may_be_indented_by_one_sign(indent):
+    head, body = "def add(x):", f"\n{indent}y = x + 1\n{indent}return y\n"
+    problem = half(signature="def add(x)", entry_point="add")
+    assert read_program(head, f"{body}print(add(1))\n", problem) == head + body
+
+
 def test_a_beginning_token_stands_before_a_plain_prompt_where_the_tokenizer_adds_one():
     with_bos = tokenizer(bos="<|im_start|>")
     assert bos_text(with_bos) == "<|im_start|>"
@@ -289,10 +314,13 @@ def test_a_question_is_asked_and_answered_as_it_is():
 
 
 def test_a_long_description_is_wrapped_and_one_of_lines_is_not():
-    words = " ".join(["word"] * 60)
     template = make_template(PromptsConfig(template="plain"), tokenizer())
+    for word, longest in (("word", 94), ("a", 95)):  # of 96, as words are not broken
+        words = " ".join([word] * 60)
+        lines = template.render(half(description=words)).partition("-> str:\n")[2].splitlines()
+        assert max(len(line.replace('"""', "")) for line in lines) == 4 + longest
+    words = " ".join(["word"] * 60)
     lines = template.render(half(description=words)).partition("-> str:\n")[2].splitlines()
-    assert max(len(line.replace('"""', "")) for line in lines) == 4 + 94, "of 96, as words are not broken"
     assert words in " ".join(line.strip().removeprefix('"""') for line in lines)
     table = f"{words}\na | b"
     assert f"{words}\n    a | b\n" in template.render(half(description=table))
