@@ -1,0 +1,211 @@
+"""Surroundings do not change what a run computes: the hash seed, a clock that jumps, the run of another user."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.flows.operating import contents
+from tests.models.tiny_model import make_tiny_programmer
+
+pytestmark = pytest.mark.slow
+
+MODULAR = """
+name = "run"
+iterations = 4
+[model]
+kind = "modular"
+[modular]
+p = 13
+embedding = 8
+hidden = 16
+steps_per_iteration = 20
+[sampling]
+samples_per_problem = 3
+temperature = 3.0
+"""
+LANGUAGE = """
+name = "run"
+iterations = 1
+[problems]
+families = ["list_filter", "list_sort"]
+difficulty = [1, 1]
+train_size = 6
+val_size = 3
+test_size = 0
+hidden_cases = 6
+[model]
+path = "PATH"
+dtype = "float32"
+device = "cpu"
+[sampling]
+engine = "transformers"
+samples_per_problem = 8
+temperature = 0.6
+max_new_tokens = 190
+[sandbox]
+workers = 1
+"""
+TIMED = ("verdicts.parquet", "eval_verdicts.parquet", "iteration.json")
+"""Files that hold seconds, or handles of such."""
+
+
+@pytest.fixture(scope="module")
+def presets(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("presets")
+    (folder / "modular.toml").write_text(MODULAR)
+    programmer = make_tiny_programmer(tmp_path_factory.mktemp("programmer"))
+    (folder / "language.toml").write_text(LANGUAGE.replace("PATH", str(programmer)))
+    return folder
+
+
+def start(folder: Path, *command: str, around=(), **more: str) -> subprocess.Popen[str]:
+    folder.mkdir(exist_ok=True, parents=True)
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "PYTHON"))}
+    environment |= {"AXIOM_ROOT": str(folder / "artifacts"), "PREFECT_HOME": str(folder / "prefect")}
+    environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2]), **more}
+    return subprocess.Popen(
+        [*around, sys.executable, "-m", "axiom.cli", *command],
+        env=environment,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str], code: int = 0) -> str:
+    out, _ = process.communicate(timeout=600)
+    assert process.returncode == code, out
+    return out
+
+
+def left(folder: Path) -> dict[str, str]:
+    """Digests of what a run left but for what a clock says."""
+    return {name: digest for name, digest in contents(folder).items() if not name.endswith(TIMED)}
+
+
+@pytest.fixture(scope="module")
+def reference(presets, tmp_path_factory):
+    """What an undisturbed run leaves, of each kind."""
+    found = {}
+    for kind in ("modular", "language"):
+        folder = tmp_path_factory.mktemp(kind)
+        finish(start(folder, "run", str(presets / f"{kind}.toml"), PYTHONHASHSEED="0"))
+        found[kind] = left(folder / "artifacts/run")
+    assert {"iterations/0001/gold.parquet", "problems/train.parquet"} <= set(found["language"])
+    assert any("adapter" in name for name in found["language"])
+    return found
+
+
+@pytest.mark.parametrize("seed", ["1", "random"])
+@pytest.mark.parametrize("kind", ["modular", "language"])
+def test_every_hash_seed_gives_the_same_bytes(presets, reference, tmp_path, kind, seed):
+    finish(start(tmp_path, "run", str(presets / f"{kind}.toml"), PYTHONHASHSEED=seed))
+    assert left(tmp_path / "artifacts/run") == reference[kind]
+
+
+JUMPS = """
+import time
+real, real_ns, monotonic = time.time, time.time_ns, time.monotonic
+BY = (0, 3600, -3600, 31_536_000, -31_536_000)  # an hour and a year, there and back
+def jump():
+    return BY[int(4 * monotonic()) % len(BY)]
+time.time = lambda: real() + jump()
+time.time_ns = lambda: real_ns() + 10**9 * jump()
+"""
+
+
+@pytest.mark.parametrize("kind", ["modular", "language"])
+def test_a_clock_that_jumps_by_an_hour_and_a_year_changes_nothing(presets, reference, tmp_path, kind):
+    """In the run and in its private server, four times a second."""
+    (tmp_path / "jumps").mkdir()
+    (tmp_path / "jumps/sitecustomize.py").write_text(JUMPS)
+    paths = f"{tmp_path / 'jumps'}:{Path(__file__).parents[2]}"
+    finish(start(tmp_path, "run", str(presets / f"{kind}.toml"), PYTHONPATH=paths))
+    assert left(tmp_path / "artifacts/run") == reference[kind]
+    again = finish(start(tmp_path, "resume", "run", PYTHONPATH=paths))
+    assert "is done" in again
+    assert left(tmp_path / "artifacts/run") == reference[kind]
+
+
+USERS = (12001, 12002)
+
+
+def as_user(user: int) -> tuple[str, ...]:
+    """Another user, who may read the interpreter wherever it is installed and write only what is theirs or open."""
+    read = (
+        "--inh-caps=-all,+dac_read_search",
+        "--ambient-caps=+dac_read_search",
+        "--bounding-set=-all,+dac_read_search",
+    )
+    return ("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *read)
+
+
+def opened(folder: Path) -> Path:
+    """A folder in which all users may write, as a shared store is."""
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o777)
+    return folder
+
+
+@pytest.fixture
+def shared():
+    """A folder that every user may enter, which those of pytest are not."""
+    with tempfile.TemporaryDirectory(prefix="axiom-users-") as folder:
+        yield opened(Path(folder))
+
+
+@pytest.fixture
+def users(shared, presets):
+    """Two users of this machine: what starts a command of theirs in a store, with homes of their own."""
+    if os.getuid() != 0:
+        pytest.fail("this test needs root, to be two users")
+
+    def user(number: int):
+        home = shared / f"home-{number}"
+        home.mkdir()
+        os.chown(home, number, number)
+
+        def call(store: str, *command: str) -> subprocess.Popen[str]:
+            roads = {"HOME": str(home), "PREFECT_HOME": str(home / ".prefect")}
+            return start(home, *command, "--root", str(opened(shared / store)), around=as_user(number), **roads)
+
+        return call
+
+    return [user(number) for number in USERS]
+
+
+@pytest.mark.parametrize("stores", [("one", "one"), ("one", "other")])
+def test_two_users_start_at_the_same_instant(users, presets, reference, shared, stores):
+    """In one store under two names, in two under the same."""
+    names = ("run", "too") if stores[0] == stores[1] else ("run", "run")
+    preset = str(presets / "modular.toml")
+    runs = [
+        user(store, "run", preset, "--experiment", name) for user, store, name in zip(users, stores, names, strict=True)
+    ]
+    for run in runs:
+        finish(run)
+    for store, name in zip(stores, names, strict=True):
+        assert left(shared / store / name) == reference["modular"]
+
+
+def test_two_users_of_one_name_are_one_run_and_one_sentence(users, presets, shared):
+    preset = str(presets / "modular.toml")
+    runs = [user("one", "run", preset) for user in users]
+    said = {run: run.communicate(timeout=600)[0] for run in runs}
+    first, second = sorted(runs, key=lambda run: run.returncode)
+    assert (first.returncode, second.returncode) == (0, 2), said
+    assert said[second].count("error: ") == 1
+    assert "Traceback" not in said[second]
+    owner = (shared / "one/run").stat().st_uid
+    guest = users[1 - USERS.index(owner)]
+    for command in (("list",), ("status", "run"), ("inspect", "run", "--iteration", "1", "--stage", "samples")):
+        finish(guest("one", *command))
+    for command in (("resume", "run", "--iterations", "6"), ("report", "run"), ("pause", "run")):
+        refusal = finish(guest("one", *command), 2)
+        assert refusal.strip().splitlines()[-1].startswith("error: "), refusal
+        assert "Traceback" not in refusal
