@@ -6,7 +6,7 @@ import typer
 from rich.markup import escape
 
 from axiom.cli.app import app, console
-from axiom.cli.workflow import interruptible, load_flow
+from axiom.cli.workflow import check_surroundings, interruptible, load_flow
 from axiom.commands import DEFAULT_ROOT, suggest
 
 Root = Annotated[
@@ -87,6 +87,7 @@ def fork(
 
     parent = Experiment.open(root, name)
     config = override(parent.config, overrides or (), name=experiment, iterations=iterations)
+    check_surroundings()
     _start(make_fork(parent, config, at).config, root)
 
 

@@ -30,8 +30,8 @@ INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
 
 
-def load_flow(module: str, name: str) -> Callable[..., Any]:
-    """The flow, by name: the command line alone starts flows, and the library itself stays free of Prefect.
+def check_surroundings() -> None:
+    """What a flow needs around it, tried before anything is written.
 
     Raises DataError when Prefect could not keep its files, which it would tell only after minutes, and ConfigError when
     its server's address is none, or where a limit of the process is too low for a run.
@@ -46,6 +46,14 @@ def load_flow(module: str, name: str) -> Callable[..., Any]:
             f"PREFECT_API_URL = {url} is not the address of a server; write it like http://127.0.0.1:4200/api, or "
             f"unset it for a private server"
         )
+
+
+def load_flow(module: str, name: str) -> Callable[..., Any]:
+    """The flow, by name: the command line alone starts flows, and the library itself stays free of Prefect.
+
+    Raises as `check_surroundings`.
+    """
+    check_surroundings()
     for variable, value in SETTINGS.items():
         os.environ.setdefault(variable, value)
     flow: Callable[..., Any] = getattr(importlib.import_module(module), name)

@@ -12,6 +12,7 @@ from axiom import environment
 from axiom.config import ExperimentConfig
 from axiom.errors import ConfigError
 from axiom.experiment import Experiment
+from tests.cli.test_full_disk import finish, with_iterations
 
 REPOSITORY = Path(__file__).parents[2]
 AXIOM = [sys.executable, "-m", "axiom.cli"]
@@ -26,6 +27,19 @@ def call(*command: str, around: tuple[str, ...] = (), folder: Path, **variables:
         [*around, *AXIOM, *command],
         env=KEPT | {"AXIOM_ROOT": str(folder)} | variables,
         cwd=folder,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+
+def elsewhere(folder: Path, *command: str, around: tuple[str, ...] = (), **variables: str):
+    """The same in a folder of its own, with a store that lies somewhere else."""
+    (folder / "here").mkdir()
+    return subprocess.run(
+        [*around, *AXIOM, *command],
+        env=KEPT | {"OMP_NUM_THREADS": "1"} | variables,
+        cwd=folder / "here",
         capture_output=True,
         encoding="utf-8",
         check=False,
@@ -121,6 +135,72 @@ def test_a_read_only_store_is_read_and_a_run_refused_before_it_begins(tmp_path):
     looked = call("doctor", folder=tmp_path / "store", around=around, HOME=str(tmp_path))
     assert looked.returncode == 1
     assert "choose another with --root or AXIOM_ROOT" in " ".join(looked.stdout.split())
+
+
+READS = {
+    "status": ("status", "expert_iteration-0"),
+    "detect": ("detect", "expert_iteration-0"),
+    "plot": ("plot", "expert_iteration-0", "--out", "chart.svg"),
+    "compare": ("compare", *(f"{arm}-{seed}" for arm in ("expert_iteration", "frozen") for seed in range(6))),
+}
+WRITES = {
+    "run": ("run", "--set", "model.kind=modular"),
+    "resume": ("resume", "expert_iteration-0"),
+    "fork": ("fork", "parent", "--at", "1", "--experiment", "child"),
+    "report": ("report", "expert_iteration-0"),
+    "study": ("study", "h1-modular"),
+}
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """A store with two arms over six seeds, and a run whose iterations are there."""
+    for arm in ("expert_iteration", "frozen"):
+        for seed in range(6):
+            finish(str(tmp_path / "store"), f"{arm}-{seed}", seed, arm)
+    with_iterations(finish(str(tmp_path / "store"), "parent"))
+    return tmp_path / "store"
+
+
+def tree(folder: Path) -> dict[Path, bytes | None]:
+    return {path: path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [*READS, *WRITES])
+def test_of_a_read_only_store_what_reads_works_and_what_writes_is_refused_at_once(kept, tmp_path, command):
+    words = READS[command] if command in READS else WRITES[command]
+    before = tree(kept)
+    found = elsewhere(tmp_path, *words, around=read_only(kept), AXIOM_ROOT=str(kept), HOME=str(tmp_path))
+    assert "Traceback" not in found.stderr
+    if command in READS:
+        assert (found.returncode, found.stderr) == (0, "")
+    else:
+        assert (found.returncode, found.stderr.strip().count("\n")) == (2, 0), found.stderr
+        assert f"{kept}" in found.stderr
+        assert "choose another folder with --root" in found.stderr
+    assert tree(kept) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [*READS, *WRITES, "doctor"])
+def test_a_read_only_prefect_home_stops_what_starts_a_flow_and_nothing_else(kept, tmp_path, command):
+    home = tmp_path / "prefect"
+    home.mkdir()
+    words = READS.get(command) or WRITES.get(command) or (command,)
+    roads = {"AXIOM_ROOT": str(kept), "HOME": str(tmp_path), "PREFECT_HOME": str(home)}
+    before = tree(kept)
+    found = elsewhere(tmp_path, *words, around=read_only(home), **roads)
+    assert "Traceback" not in found.stderr
+    if command in WRITES and command != "report":
+        assert (found.returncode, found.stderr.strip().count("\n")) == (2, 0), found.stderr
+        assert f"PREFECT_HOME = {home} cannot be written" in found.stderr
+        assert tree(kept) == before
+    elif command == "doctor":
+        assert found.returncode == 1
+        assert "set PREFECT_HOME" in found.stdout
+    else:
+        assert (found.returncode, found.stderr) == (0, "")
 
 
 def test_a_root_that_cannot_be_a_folder_is_refused(tmp_path):
