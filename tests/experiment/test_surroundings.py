@@ -1,5 +1,6 @@
 """Surroundings do not change what a run computes: the hash seed, a clock that jumps, the run of another user."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -90,22 +91,25 @@ def left(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def reference(presets, tmp_path_factory):
-    """What an undisturbed run leaves, of each kind."""
-    found = {}
-    for kind in ("modular", "language"):
+    """What an undisturbed run of a preset leaves."""
+
+    @functools.cache
+    def of(kind: str) -> dict[str, str]:
         folder = tmp_path_factory.mktemp(kind)
         finish(start(folder, "run", str(presets / f"{kind}.toml"), PYTHONHASHSEED="0"))
-        found[kind] = left(folder / "artifacts/run")
-    assert {"iterations/0001/gold.parquet", "problems/train.parquet"} <= set(found["language"])
-    assert any("adapter" in name for name in found["language"])
-    return found
+        found = left(folder / "artifacts/run")
+        assert {"iterations/0001/gold.parquet", "problems/train.parquet"} <= set(found)
+        assert any("adapter" in name for name in found)
+        return found
+
+    return of
 
 
 @pytest.mark.parametrize("seed", ["1", "random"])
 @pytest.mark.parametrize("kind", ["modular", "language"])
 def test_every_hash_seed_gives_the_same_bytes(presets, reference, tmp_path, kind, seed):
     finish(start(tmp_path, "run", str(presets / f"{kind}.toml"), PYTHONHASHSEED=seed))
-    assert left(tmp_path / "artifacts/run") == reference[kind]
+    assert left(tmp_path / "artifacts/run") == reference(kind)
 
 
 JUMPS = """
@@ -126,10 +130,10 @@ def test_a_clock_that_jumps_by_an_hour_and_a_year_changes_nothing(presets, refer
     (tmp_path / "jumps/sitecustomize.py").write_text(JUMPS)
     paths = f"{tmp_path / 'jumps'}:{Path(__file__).parents[2]}"
     finish(start(tmp_path, "run", str(presets / f"{kind}.toml"), PYTHONPATH=paths))
-    assert left(tmp_path / "artifacts/run") == reference[kind]
+    assert left(tmp_path / "artifacts/run") == reference(kind)
     again = finish(start(tmp_path, "resume", "run", PYTHONPATH=paths))
     assert "is done" in again
-    assert left(tmp_path / "artifacts/run") == reference[kind]
+    assert left(tmp_path / "artifacts/run") == reference(kind)
 
 
 USERS = (12001, 12002)
@@ -190,7 +194,7 @@ def test_two_users_start_at_the_same_instant(users, presets, reference, shared, 
     for run in runs:
         finish(run)
     for store, name in zip(stores, names, strict=True):
-        assert left(shared / store / name) == reference["modular"]
+        assert left(shared / store / name) == reference("modular")
 
 
 def test_two_users_of_one_name_are_one_run_and_one_sentence(users, presets, shared):
