@@ -147,6 +147,7 @@ def test_an_answer_is_formed_if_it_has_text(text, is_formed):
         ("\n    return x\n\ndef g(): pass", "def f(x):\n    return x\n", 2),
         ("def f(x):\n    return x\n\nOnce more:\ndef f(x):\n    return x\n", "def f(x):\n    return x", 2),
         ("> def f(x):\n>     return x\nmore of x", "def f(x):\n    return x", 2),
+        ("f = abs\nThat is all of it.", "f = abs", 1),
         ("nothing of it\nhere", "def f(x):\n    return x", 2),
     ],
 )
