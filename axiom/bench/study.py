@@ -90,7 +90,7 @@ def gpu_busy() -> float | None:
     """Mean share of the last moments in which the GPUs computed, as nvidia-smi says it; None without one."""
     command = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
     try:
-        out = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
+        out = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=10, check=True).stdout
         return fmean(float(line) / 100 for line in out.split())
     except (OSError, subprocess.SubprocessError, ValueError):
         return None
