@@ -133,13 +133,14 @@ def note_passed_over(
             config.selection,
             run.experiment.problems_by_id,
             out_of_pace(config.curriculum, known),
+            ARMS[config.arm].by_selection,
         )
         out.table("passed_over", rows, PassedOver)
 
     return stages.run(
         "passed_over",
         iteration_folder(iteration),
-        settings=run.experiment.settings("selection", *(["curriculum"] if paced else [])),
+        settings=run.experiment.settings("arm", "selection", *(["curriculum"] if paced else [])),
         version=VERSIONS["passed_over"],
         inputs={"samples": samples, "verdicts": verdicts, "gold": gold, **({"history": history} if paced else {})},
         work=work,

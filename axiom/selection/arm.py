@@ -104,6 +104,8 @@ class Arm:
     """From the first round's harvest and the expert run's gold."""
     as_drawn: bool = False
     """Whether a row trains as it was drawn, whole, whatever `training.target` says."""
+    by_selection: bool = False
+    """Whether it keeps the distinct programs that `[selection]` asks for, so that this says why others are left."""
     check: Callable[[ExperimentConfig], None] = without_conditions
     """Raises ConfigError for settings with which the arm cannot run."""
 

@@ -14,12 +14,14 @@ def passed_over(
     config: SelectionConfig,
     problems: Mapping[str, Problem],
     barred: Collection[str] = (),
+    by_selection: bool = True,
 ) -> list[PassedOver]:
     """One row for each accepted sample of the round that is no gold.
 
     A `duplicate` is the same program as the row `same_as`, kept or not. Of the others, `max_per_problem` says that so
     many programs of the problem train already, `max_rows` that the round may have no more rows, `self_paced` that the
-    curriculum does not train on its problem, one of `barred`, and `arm` that the experiment's arm did not take it.
+    curriculum does not train on its problem, one of `barred`, and `arm` that the experiment's arm did not take it. This
+    is all there is to say of an arm that does not go `by_selection`.
     """
     bare = {key for key, problem in problems.items() if problem.kind == "answer"}
     fresh = {row.sample_id: row for row in gold if row.reason != "replayed"}
@@ -41,7 +43,7 @@ def passed_over(
             "max_rows": 0 < config.max_rows <= len(fresh),
             "arm": True,
         }
-        why = next(reason for reason, holds in reasons.items() if holds)
+        why = next(reason for reason, holds in reasons.items() if holds) if by_selection else "arm"
         rows[sample.sample_id] = PassedOver(
             sample_id=sample.sample_id,
             problem_id=sample.problem_id,

@@ -50,8 +50,9 @@ def test_counts_are_those_of_all_rounds_together_whatever_order_samples_fell_in(
         assert row.last_round == (mine[-1][0] if mine else None)
         assert (row.last_draws, row.last_passes) == ((len(mine[-1][1]), sum(mine[-1][1])) if mine else (0, 0))
         weights = [MEMORY**age for age in range(len(mine))]
-        recent = sum(w * sum(outcomes) for w, (_, outcomes) in zip(weights, reversed(mine), strict=True))
-        assert row.recent_passes == pytest.approx(recent)
+        newest_first = list(zip(weights, (outcomes for _, outcomes in reversed(mine)), strict=True))
+        assert row.recent_passes == pytest.approx(sum(weight * sum(outcomes) for weight, outcomes in newest_first))
+        assert row.recent_draws == pytest.approx(sum(weight * len(outcomes) for weight, outcomes in newest_first))
         assert 0 < solve_rate(row) < 1
 
 

@@ -25,6 +25,7 @@ from axiom.problems import generate
 from axiom.problems.cases.building import probe_calls
 from axiom.records import Gold
 from axiom.selection import accepted, select, to_gold
+from axiom.selection.arms import ARMS
 from axiom.selection.checks import check_selection
 from axiom.selection.passed_over import passed_over
 from axiom.selection.strategies import Known, edges, tree_distance
@@ -217,10 +218,11 @@ def test_every_accepted_sample_is_gold_or_passed_over_with_a_reason_that_holds(t
 
 
 def test_what_another_arm_left_is_said_to_be_the_arms():
-    rows = [sample("p", "x = 1", 0), sample("p", "x = 2", 1)]
+    rows = [sample("p", "x = 1", 0), sample("p", "x = 1", 1), sample("p", "x = 2", 2)]
     gold = [to_gold(rows[0], "random")]
-    (left,) = passed_over(rows, [verdict(row) for row in rows], gold, SelectionConfig(), {})
-    assert (left.sample_id, left.why) == (rows[1].sample_id, "arm")
+    left = passed_over(rows, [verdict(row) for row in rows], gold, SelectionConfig(), {}, by_selection=False)
+    assert [(row.sample_id, row.why, row.same_as) for row in left] == [(row.sample_id, "arm", None) for row in rows[1:]]
+    assert [name for name, arm in ARMS.items() if arm.by_selection] == ["expert_iteration"]
 
 
 @pytest.mark.parametrize(

@@ -13,4 +13,4 @@ def _select(harvest: Harvest) -> list[Gold]:
     return with_replay([*fresh, *added(harvest)], harvest)
 
 
-ARM = Arm("verified samples of the current policy", "current", every_round, _select, yoked=False)
+ARM = Arm("verified samples of the current policy", "current", every_round, _select, yoked=False, by_selection=True)
