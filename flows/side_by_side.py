@@ -240,7 +240,9 @@ class _Workers:
         with log.open("w", encoding="utf-8") as errors:
             command = [sys.executable, "-m", "axiom.flows.worker"]
             pipe = subprocess.PIPE
-            process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=errors, env=environment, text=True)
+            process = subprocess.Popen(
+                command, stdin=pipe, stdout=pipe, stderr=errors, env=environment, encoding="utf-8"
+            )
         worker = _Worker(process, log, place)
         self._all.append(worker)
         threading.Thread(target=self._hear, args=(worker,), name=f"worker {place}", daemon=True).start()
