@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import json
 import re
 import shlex
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 import typer.main
+from pydantic import TypeAdapter
 
 from axiom.cli import app as cli
 from axiom.config import ExperimentConfig, all_keys
@@ -177,3 +179,26 @@ def test_documents_help_and_settings_use_no_private_words(root_command):
 
 def test_every_setting_has_a_description():
     assert [text for text in descriptions(ExperimentConfig) if text.endswith(": ")] == []
+
+
+def settings_table(*keys: str) -> str:
+    """Settings as a table of Markdown, from the schema: key, default and description."""
+    lines = ["| setting | default | |", "|---|---|---|"]
+    for key in keys:
+        *sections, last = key.split(".")
+        section: Any = ExperimentConfig
+        for name in sections:
+            section = section.model_fields[name].annotation
+        for name, field in section.model_fields.items() if last == "*" else [(last, section.model_fields[last])]:
+            default = json.dumps(
+                TypeAdapter(Any).dump_python(field.get_default(call_default_factory=True), mode="json")
+            )
+            text = " ".join((field.description or "").split()).replace("|", "\\|")
+            lines.append(f"| `{'.'.join([*sections, name])}` | `{default}` | {text} |")
+    return "\n".join(lines)
+
+
+def test_the_settings_of_the_page_on_selection_are_those_of_the_schema():
+    wanted = settings_table("sampling.allocation", "sampling.min_draws", "selection.*", "replay.*", "curriculum.*")
+    found = (ROOT / "docs/selection.md").read_text().partition("## All settings\n\n")[2].strip()
+    assert found == wanted, f"replace the table by:\n{wanted}"
