@@ -143,6 +143,8 @@ def _compared(found: Comparison | None) -> list[str]:
         return ["", "", ""]
     if found.refusal is not None:
         return ["ledgers disagree", "", ""]
+    if not found.observed:
+        return ["neither generalised", "", ""]
     return [f"{found.difference:+.2f} [{found.low:+.2f}, {found.high:+.2f}]", f"{found.p:.3g}", f"{found.family_p:.3g}"]
 
 
