@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from axiom.config import ExperimentConfig
 from axiom.errors import ConfigError, DataError
 from axiom.experiment import Experiment, iteration_folder
+from axiom.experiment.gate import admit
 from axiom.experiment.ledger import COMPARED, SHOWN, Entry, Schedule, disagreement, read, totals, write
 from axiom.records import Gold, LossStep, Record
 from axiom.selection.arms import Quota
@@ -268,3 +269,13 @@ def test_a_round_of_earlier_versions_dropped_nothing_and_has_no_slack():
     assert totals([ONE])["dropped"] == 0
     other = dataclasses.replace(ONE, loss_tokens=301)
     assert disagreement([ONE], [other], 0.0) == "loss_tokens of round 1 is 301 against the expert arm's 300"
+
+
+def test_a_schedule_has_the_level_of_each_round_and_a_run_with_another_curriculum_does_not_replay_it(root):
+    made = expert(root)
+    stage(made, iteration_folder(2), "history", {}, {"level": 3})
+    schedule = Schedule(root, "expert")
+    assert [schedule.level(number) for number in (1, 2)] == [None, 3]
+    other = ExperimentConfig(name="other", yoke="expert", iterations=3, curriculum={"kind": "linear"})
+    with pytest.raises(ConfigError, match=r"yoke = 'expert' ran with another \[curriculum\]"):
+        admit(root, other)
