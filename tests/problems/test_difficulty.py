@@ -34,6 +34,13 @@ def rows(family: str, chance, per_level: int = 12, n: int = 4, seed: int = 0) ->
     ]
 
 
+def test_a_trend_takes_eight_problems():
+    """Four levels of two, of which the last is never solved."""
+    solved = rows("falls", lambda level: float(level < 4), per_level=2)
+    (enough,), (few,) = trends(solved[:8]), trends(solved[:7])
+    assert (enough.says, few.rho) == ("falls", None)
+
+
 def test_falling_rising_and_flat_rates_are_told_apart():
     mixed = rows("falls", lambda d: 1 - d / 8) + rows("rises", lambda d: d / 8) + rows("flat", lambda d: 0.5)
     found = {trend.family: trend for trend in trends(mixed)}
