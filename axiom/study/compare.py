@@ -73,8 +73,8 @@ class Comparison:
 
     def _figures(self) -> str:
         seen = (
-            f"Over {self.pairs} paired seeds, runs that generalised for good: {self.expert_generalised} of "
-            f"{self.expert}, {self.other_generalised} of {self.other}.{_without_pair(self.left_out)}"
+            f"Over {self.pairs} paired seed{'s' * (self.pairs > 1)}, runs that generalised for good: "
+            f"{self.expert_generalised} of {self.expert}, {self.other_generalised} of {self.other}.{_without_pair(self.left_out)}"
         )
         if not self.observed:
             return f"{seen} No run was seen to generalise within {self.horizon:g} {self.clock}."

@@ -18,7 +18,7 @@ from axiom.learners.unread import UNREAD
 from axiom.models import Policy
 from axiom.report import study as report
 from axiom.report import sweep_charts
-from axiom.study import StudyConfig, compare_study, load_study, plan, run_name, sweep
+from axiom.study import StudyConfig, compare_study, load_study, plan, run_name, survival, sweep
 from axiom.study.compare import gather_study
 from axiom.study.outcome import Outcome
 from axiom.training import Example
@@ -237,6 +237,8 @@ def test_the_multiplicity_is_said_and_holm_decides():
     decided = [one for one in found if one.family_p <= 0.05]
     assert f"{len(decided)} of them decide" in told
     assert decided
+    assert [one.family_p for one in found] == survival.holm([one.p for one in found])
+    assert any(one.family_p > one.p for one in found)
     for one in found:
         assert one.family_p >= one.p
         assert (f"{one.other} is sooner than" in told) == (one in decided)
