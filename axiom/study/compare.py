@@ -74,7 +74,8 @@ class Comparison:
     def _figures(self) -> str:
         seen = (
             f"Over {self.pairs} paired seed{'s' * (self.pairs > 1)}, runs that generalised for good: "
-            f"{self.expert_generalised} of {self.expert}, {self.other_generalised} of {self.other}.{_without_pair(self.left_out)}"
+            f"{self.expert_generalised} of {self.expert}, {self.other_generalised} of {self.other}."
+            f"{_without_pair(self.left_out)}"
         )
         if not self.observed:
             return f"{seen} No run was seen to generalise within {self.horizon:g} {self.clock}."
