@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,8 +28,8 @@ ATTEMPTS = 2
 """Times that a run is begun whose worker died."""
 KILLED_BY_MEMORY = -9
 """How a process ends that the kernel ends for its memory."""
-PATIENCE_SECONDS = 30.0
-"""How long a worker may take to end."""
+PATIENCE_SECONDS = 15.0
+"""How long workers may take to end. What a stage has not finished is lost in any case."""
 
 Result = dict[str, Any]
 
@@ -168,11 +169,11 @@ class _Worker:
         with suppress(BrokenPipeError):
             self.process.stdin.close()
 
-    def end(self) -> int:
-        """See to it that it ends; its exit status."""
+    def end(self, seconds: float = PATIENCE_SECONDS) -> int:
+        """See to it that it ends within `seconds`; its exit status."""
         self.close()
         try:
-            return self.process.wait(PATIENCE_SECONDS)
+            return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.process.kill()
             return self.process.wait()
@@ -193,8 +194,9 @@ class _Workers:
     def __exit__(self, *_: object) -> None:
         for worker in self._all:
             worker.close()
+        end = time.monotonic() + PATIENCE_SECONDS
         for worker in self._all:
-            worker.end()
+            worker.end(max(0.0, end - time.monotonic()))
 
     def warm_up(self) -> None:
         """One has trained: others may start, as many as fit beside what it took."""

@@ -6,8 +6,12 @@ import sys
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # models of the quick tests are tiny: a second thread only waits
 
 import pytest
+from hypothesis import settings
 
 from axiom.cli.app import main
+
+settings.register_profile("axiom", deadline=None)  # no test measures time: a busy machine would fail it
+settings.load_profile("axiom")
 
 
 @pytest.fixture
