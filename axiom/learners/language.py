@@ -290,13 +290,19 @@ def check(config: ExperimentConfig) -> None:
         from axiom.models import resolve_device
 
         resolve_device(config.model)
-        _check_merged_rank(config)
-        _check_logprobs(config)
+        check_engine(config)
         check_model(config)
     else:
         from axiom.learners.modular import check_modular
 
         check_modular(config)
+
+
+def check_engine(config: ExperimentConfig) -> None:
+    """Raise ConfigError for what the engine that is named cannot do. Reads no model."""
+    if config.model.kind == "language":
+        _check_merged_rank(config)
+        _check_logprobs(config)
 
 
 def _check_logprobs(config: ExperimentConfig) -> None:

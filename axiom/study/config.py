@@ -277,7 +277,7 @@ def plan(study: StudyConfig, seed: int) -> list[ExperimentConfig]:
 
     Raises ConfigError for a mistake in the preset or in the study's settings, and for two conditions that are one.
     """
-    from axiom.learners import training_problems
+    from axiom.learners import check_engine, training_problems
     from axiom.problems import check_families
     from axiom.selection.checks import check_selection
 
@@ -286,6 +286,7 @@ def plan(study: StudyConfig, seed: int) -> list[ExperimentConfig]:
         configs.append(_config_of(study, one, seed))
         check_families(configs[-1].problems)
         check_selection(configs[-1], training_problems(configs[-1]))
+        check_engine(configs[-1])
         _refuse_resting(study, configs[-1])
         _check_readable(study, configs[-1])
     _refuse_twins(study, configs)

@@ -345,3 +345,11 @@ def test_the_list_for_when_nothing_groks_runs_on_both_learners():
     configs = plan(language, 8)
     assert {config.model.kind for config in configs} == {"language"}
     assert len({str(config.model_copy(update={"name": "n"})) for config in configs}) == 10
+
+
+def test_an_arm_that_the_engine_cannot_serve_stops_the_study_before_its_first_run(study_file):
+    text = 'name = "tiny"\npreset = "quickstart"\nseeds = 6\narms = ["expert_iteration", "reinforce"]\n[settings]\n'
+    engine = 'sampling.engine = "vllm"\n'
+    with pytest.raises(ConfigError, match=r"sampling\.vllm\.logprobs = false; set it to true"):
+        plan(load_study(study_file(text + engine)), 0)
+    assert len(plan(load_study(study_file(f"{text}{engine}sampling.vllm.logprobs = true\n")), 0)) == 2
