@@ -196,7 +196,11 @@ def _of_comparisons(study: StudyConfig, made: Sequence[Row]) -> str:
     return (
         f"There are {count}. They are looked at together, so the p values are adjusted by Holm's method: without "
         f"it about one in {round(1 / study.alpha)} would be below {study.alpha:.3g} where nothing differs. "
-        + (f"{len(decided)} of them decide: {named}{more}." if decided else "None of them decides.")
+        + (
+            f"{len(decided)} of them decide{'s' if len(decided) == 1 else ''}: {named}{more}."
+            if decided
+            else "None of them decides."
+        )
         + (f" {refused} have no verdict, because the ledgers disagree." if refused else "")
         + " Differences are mean times restricted to the horizon, the second less the first."
     )

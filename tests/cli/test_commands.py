@@ -183,7 +183,7 @@ def test_list_and_status_of_a_fresh_experiment(root, monkeypatch, capsys):
     code, out, _ = axiom(monkeypatch, capsys, "list")
     assert code == 0
     assert "quickstart" in out
-    assert "is damaged" in out
+    assert "damaged" in out
     code, out, _ = axiom(monkeypatch, capsys, "status", "quickstart")
     assert "0 of" in out
     assert "axiom resume quickstart" in out

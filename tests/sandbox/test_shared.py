@@ -27,8 +27,6 @@ WITNESS = (
     REACH
     + """
 import builtins, colorsys, gc, graphlib, heapq, json, math, os, re, signal, string, textwrap
-
-pytestmark = pytest.mark.alone
 def f(x):
     old, limits = Buffer(bytes(16)), []
     for kind in range(16):
