@@ -232,6 +232,10 @@ def test_a_download_is_made_once_a_content_and_removed(tmp_path, monkeypatch):
         kept = [path.read_bytes()[0] for path in tmp_path.rglob("weights.bin")]
         assert sorted(kept) == [number - 1, number][-number - 1 :], "this one's and the one before"
         assert not list(tmp_path.rglob("*.parquet")), "the sub-folder alone"
+    for number in (2, 1):
+        downloads.get(stages.root, stages.manifest("adapter", f"iterations/{number}"), "adapter")
+    kept = [path.read_bytes()[0] for path in tmp_path.rglob("weights.bin")]
+    assert sorted(kept) == [1, 2], "the one that was not asked for again goes first"
     downloads.close()
     assert list(tmp_path.iterdir()) == []
 

@@ -210,6 +210,12 @@ def test_a_sample_holds_its_share_of_the_pairs_and_one_for_each_program():
     assert [row["tried"] for row in prove_disjoint({"train": left, "val": right}, most_pairs=600)] == [600, 600]
 
 
+def test_a_proof_that_tries_every_pair_names_the_first_that_is_shared():
+    right = [TWOS.model_copy(update={"problem_id": f"r{n}", "split": "val"}) for n in range(30)]
+    with pytest.raises(DataError, match=r"problem square of train .* problem r0 of val .*: 1\)"):
+        prove_disjoint({"train": [SQUARE], "val": right})
+
+
 def test_splits_come_in_one_order_and_rings_only_where_they_are_asked_for():
     small = ProblemsConfig(
         families=("list_sort", "list_aggregate"), difficulty=(1, 2), train_size=6, val_size=2, test_size=2

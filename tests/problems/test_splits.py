@@ -22,14 +22,14 @@ from axiom.problems import (
 from axiom.problems.benchmarks import humaneval
 from axiom.problems.benchmarks.humaneval import humaneval_problems
 from axiom.problems.cases import bounded
-from axiom.problems.cases.building import Plan, build
+from axiom.problems.cases.building import Plan, build, fingerprint
 from axiom.problems.composition import joined
 from axiom.problems.family import load
 from axiom.problems.space import permutation
-from axiom.problems.splits import out_of_distribution
+from axiom.problems.splits import counting, out_of_distribution
 from axiom.problems.splits.bulk import write
 from axiom.problems.splits.overlap import first_solved, first_solving, solves, subject
-from axiom.problems.splits.variants import Admitted, candidates
+from axiom.problems.splits.variants import Admitted, VariantSource, candidates, first_new
 from axiom.records import Case, Problem, Split
 from axiom.seeds import stream
 
@@ -301,6 +301,91 @@ def test_composed_problems_are_made_of_trained_variants(splits):
         assert problem.entry_point == "combined"
 
 
+def test_longer_problems_take_the_three_levels_above_the_trained_ones_as_far_as_the_family_goes():
+    for difficulty, levels in (((1, 2), {3, 4, 5}), ((1, 8), {9, 10}), ((9, 10), {10})):
+        settings = config(families=("list_sort",), difficulty=difficulty, ood_size=4)
+        assert {p.difficulty for p in out_of_distribution.longer(settings, 0, Admitted())} == levels
+
+
+def test_only_the_split_of_longer_inputs_is_stretched(splits):
+    plan = out_of_distribution.plan_of(config(shown_cases=2, hidden_cases=8), "val", 3)
+    assert plan == Plan("val", 3, shown=2, hidden=8, stretch=1)
+    for name in ("train", "ood_longer"):
+        first, second = (
+            sum(len(case.args) for problem in splits[name] for case in cases(problem))
+            for cases in (lambda problem: problem.cases, audit_cases)
+        )
+        assert 0.8 < second / first < 1.25, name
+
+
+def test_composed_problems_join_two_families_where_there_are_two(splits):
+    for problem in splits["ood_composed"]:
+        first, second = problem.family.split("+")
+        assert first != second
+    assert out_of_distribution.composed(config(ood_size=2), 0, [], Admitted()) == []
+
+
+def test_no_composed_problem_is_made_twice_and_too_few_are_refused():
+    settings, train = config(ood_size=2), [problem_of("list_sort", SORTED)]
+    (one,) = out_of_distribution.composed(config(ood_size=1), 0, train, Admitted())
+    assert one.family == "list_sort+list_sort"
+    with pytest.raises(ConfigError, match="only 1 of 2 composed problems could be made"):
+        out_of_distribution.composed(settings, 0, train, Admitted())
+
+
+def test_a_source_holds_each_behaviour_once_and_says_how_many_it_had():
+    family, found = family_named("anagram"), []
+    source = VariantSource(family, (1, 2), 0, Admitted())
+    with pytest.raises(ConfigError, match="has no more than") as failure:
+        found.extend(iter(lambda: source.draw(Plan("train", 0)), None))
+    assert f"has no more than {len(found)} distinct" in str(failure.value)
+    assert len({fingerprint(family, problem.reference_solution) for problem in found}) == len(found)
+    assert len(found) < family.space.count(1) + family.space.count(2)
+
+
+@pytest.mark.parametrize("bounds", [(1, 1), (2, 4), (1, 3)])
+def test_candidates_are_all_variants_of_the_range_once_the_difficulties_in_turn(bounds):
+    family = family_named("anagram")
+    levels = [family.space.difficulty(names) for names in candidates(family, bounds, 0)]
+    span = range(bounds[0], bounds[1] + 1)
+    assert {level: levels.count(level) for level in span} == {level: family.space.count(level) for level in span}
+    assert len(levels) == sum(family.space.count(level) for level in span)
+    present = [level for level in span if family.space.count(level)]
+    assert levels[: len(present)] == present
+
+
+def test_the_first_of_each_fingerprint_are_taken_up_to_the_count():
+    made = [("a", "1"), None, ("b", "1"), ("c", "2"), ("d", "3")]
+    for count, expected in enumerate(([], ["a"], ["a", "c"], ["a", "c", "d"], ["a", "c", "d"])):
+        assert list(first_new(made, count)) == expected
+
+
+def test_the_count_of_distinct_variants_is_that_of_their_fingerprints(monkeypatch):
+    monkeypatch.setattr(counting, "MOST_TRIED", 60)
+    monkeypatch.setattr(counting, "MOST_OF_DEFAULT", 80)
+    for name, most in (("coin_change", 60), ("rpn", 80)):
+        family = family_named(name)
+        some = list(itertools.islice(candidates(family, family.difficulties, 5), most))
+        first = {}
+        for names in some:
+            first.setdefault(fingerprint(family, family.reference(names)), names)
+        made = [build(family, names, Plan("train", 5)) for names in first.values()]
+        kept = sum(one is not None for one in made)
+        assert counting.distinct(family) == (most, kept)
+        assert kept < most
+        monkeypatch.setattr(counting, "BUILT", 9)
+        sample = made[:: len(made) // 9]
+        share = sum(one is not None for one in sample) / len(sample)
+        assert counting.distinct(family) == (most, int(len(first) * share))
+        monkeypatch.setattr(counting, "BUILT", 100)
+
+
+def test_a_problem_with_too_few_further_calls_says_so():
+    problem = next(iter(generate("coin_change", (3, 3), 1, 0)))
+    with pytest.raises(DataError, match=rf"{problem.problem_id} of coin_change has no 160 further cases; lower"):
+        audit_cases(problem.model_copy(update={"cases": problem.cases * 10}))
+
+
 def test_a_larger_train_set_leaves_validation_and_test_as_they_were():
     small, large = (generate_splits(config(train_size=size), 5) for size in (10, 60))
     assert small["val"] == large["val"]
@@ -402,6 +487,18 @@ def test_bulk_files_hold_what_generate_gives_whatever_the_number_of_processes(tm
         path = tmp_path / f"{workers}.parquet"
         assert write(path, ["list_sort"], (1, 10), 300, 9, workers) == 300
         assert Problem.from_table(pq.read_table(path)) == expected
+
+
+def test_bulk_files_that_cannot_be_filled_are_refused_and_not_left_behind(tmp_path):
+    path, family = tmp_path / "p.parquet", family_named("anagram")
+    with pytest.raises(ConfigError, match="count 100 is more than the 3 variants of family 'rpn'"):
+        write(path, ["rpn"], (1, 1), 100, 0, 1)
+    with pytest.raises(ConfigError, match="has no more than") as failure:
+        write(path, ["anagram"], (1, 2), family.space.count(1) + family.space.count(2), 0, 1)
+    with pytest.raises(ConfigError) as plain:
+        list(generate("anagram", (1, 2), family.space.count(1) + family.space.count(2), 0))
+    assert str(failure.value) == str(plain.value)
+    assert not path.exists()
 
 
 def test_bulk_files_share_the_count_between_families(tmp_path):

@@ -311,7 +311,9 @@ def test_an_arm_is_one_file(tmp_path, monkeypatch):
 
 
 def test_reference_solutions_cover_every_training_problem():
-    assert {row.problem_id for row in gold_of("sft_reference", harvest())} == {p.problem_id for p in TRAIN}
+    rows = gold_of("sft_reference", harvest())
+    assert {row.problem_id for row in rows} == {p.problem_id for p in TRAIN}
+    assert {row.iteration for row in rows} == {0}, "they come from no round"
 
 
 def test_shuffled_replay_needs_an_expert_run():

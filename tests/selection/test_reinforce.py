@@ -225,7 +225,7 @@ def test_weights_of_problems_multiply_advantages():
     [
         ({"sampling.samples_per_problem": 1}, "leaves none to compare with; set 2 or more"),
         ({"sampling.thinking_tokens": 5}, "set sampling.thinking_tokens = 0"),
-        ({"sampling.top_p": 0.9}, "set sampling.top_p = 1"),
+        ({"model.kind": "language", "sampling.top_p": 0.9}, "a part of them; set sampling.top_p = 1"),
         ({"model.kind": "language", "training.gradient_accumulation": 1}, "puts one into each; set more"),
     ],
 )
@@ -234,3 +234,17 @@ def test_settings_that_the_arm_cannot_run_with_are_refused_before_anything_is_wr
         admit(str(tmp_path / "runs"), override(CONFIG, (), **changes))
     assert "\n" not in str(error.value)
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sampling.samples_per_problem": 2, "sampling.top_p": 1.0},
+        {"model.kind": "modular", "training.batch_size": 1, "training.gradient_accumulation": 1},
+        {"model.kind": "language", "training.batch_size": 2, "training.gradient_accumulation": 1},
+        {"model.kind": "language", "training.batch_size": 1, "training.gradient_accumulation": 2},
+        {"model.kind": "language", "training.batch_size": 2, "training.gradient_accumulation": 2},
+    ],
+)
+def test_settings_at_the_edge_of_what_the_arm_can_run_with_are_taken(changes):
+    ARMS["reinforce"].check(override(CONFIG, (), **changes))
