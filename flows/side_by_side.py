@@ -107,17 +107,19 @@ class Schedule:
 def _give(schedule: Schedule, workers: "_Workers", root: str, room: Room) -> None:
     while workers.free and (run := schedule.next()):
         workers.take().begin(run.name, {"config": room.of(run).model_dump(mode="json"), "root": root})
-        _say(f"{run.name} begins; {schedule}")
+        say(f"{run.name} begins; {schedule}")
 
 
 def _take(schedule: Schedule, workers: "_Workers", worker: "_Worker", message: dict[str, Any] | None) -> None:
     """Act on what a worker said of its run; None says that the worker has ended."""
     name = worker.run
     if message is None:
-        status = workers.remove(worker, fewer=worker.process.wait() == KILLED_BY_MEMORY)
+        status = workers.remove(worker)
+        if status == KILLED_BY_MEMORY:
+            workers.fewer()
         if name is not None:
             why = f"its process ended with status {status}; its last words are in {worker.log}"
-            _say(f"{name}: {why}")
+            say(f"{name}: {why}")
             schedule.lost(name, why)
     elif "progress" in message:
         progress = Progress(**message["progress"])
@@ -133,17 +135,19 @@ def _take(schedule: Schedule, workers: "_Workers", worker: "_Worker", message: d
 def _conclude(schedule: Schedule, workers: "_Workers", worker: "_Worker", name: str, message: dict[str, Any]) -> None:
     if "result" in message:
         schedule.done(name, message["result"])
-        _say(f"{name} is done; {schedule}")
+        say(f"{name} is done; {schedule}")
     elif message["error"] == OutOfMemoryError.__name__ and workers.most > 1:
-        workers.remove(worker, fewer=True)
+        workers.remove(worker)
+        workers.fewer()
         schedule.lost(name, message["text"])
-        _say(f"{name}: memory ran out, so {workers.most} runs beside each other go on")
+        say(f"{name}: memory ran out, so {workers.most} runs beside each other go on")
     else:
         schedule.fail(name, message["text"])
-        _say(f"{name} failed: {message['text']}")
+        say(f"{name} failed: {message['text']}")
 
 
-def _say(note: str) -> None:
+def say(note: str) -> None:
+    """Tell of the study as a whole."""
     report(Progress(0, "study", 0, 1, "", note=note))
 
 
@@ -202,7 +206,7 @@ class _Workers:
         """One has trained: others may start, as many as fit beside what it took."""
         if not self._warm and self._room.fit is not None:
             self.most = self._room.fit()
-            _say(f"{self.most} runs beside each other fit, by the memory of the first")
+            say(f"{self.most} runs beside each other fit, by the memory of the first")
         self._warm = True
 
     @property
@@ -224,11 +228,14 @@ class _Workers:
             pass  # of one that was removed
         return found
 
-    def remove(self, worker: _Worker, fewer: bool) -> int:
-        """End a worker, in whose place another may start unless `fewer` are to go on; its exit status."""
+    def remove(self, worker: _Worker) -> int:
+        """End a worker, in whose place another may start; its exit status."""
         self._all.remove(worker)
-        self.most = max(1, self.most - fewer)
         return worker.end()
+
+    def fewer(self) -> None:
+        """From now on one fewer, but for the last."""
+        self.most = max(1, self.most - 1)
 
     def _start(self) -> _Worker:
         taken = {worker.place for worker in self._all}

@@ -12,8 +12,7 @@ from axiom.experiment import DEFAULT_ROOT, Experiment, ledger
 from axiom.experiment.running import handing_on
 from axiom.flows.experiment import experiment
 from axiom.flows.operation import OPERATION, gpu
-from axiom.flows.side_by_side import Result, side_by_side
-from axiom.progress import Progress, report
+from axiom.flows.side_by_side import Result, say, side_by_side
 from axiom.study import load_study, plan
 from axiom.study.parallel import room
 
@@ -38,11 +37,12 @@ def study(
         found = ledger.disagreement(entries[run.yoke or run.name], entries[run.name], config.ledger_tolerance)
         results.append(result | {"ledger": found})
 
-    machine = room(runs[0], parallel or None)
-    if machine.runs == 1 or len(runs) == 1:
+    # Runs in turn need no look at the machine, which would take a part of the GPU.
+    machine = room(runs[0], parallel or None) if parallel != 1 and len(runs) > 1 else None
+    if machine is None or machine.runs == 1:
         _in_turn(runs, root, done)
     else:
-        report(Progress(0, "study", 0, 1, "", note=f"up to {machine.runs} runs beside each other: {machine.why}"))
+        say(f"up to {machine.runs} runs beside each other: {machine.why}")
         with gpu(runs[0], OPERATION):
             side_by_side(runs, root, machine, done)
     order = {run.name: place for place, run in enumerate(runs)}
@@ -52,5 +52,5 @@ def study(
 def _in_turn(runs: Sequence[ExperimentConfig], root: str, done: Callable[[ExperimentConfig, Result], None]) -> None:
     with handing_on():
         for number, run in enumerate(runs):
-            report(Progress(0, "study", number, len(runs), "runs", note=f"{run.name}, {number} of {len(runs)} done"))
+            say(f"{run.name}, {number} of {len(runs)} done")
             done(run, experiment(run, root))

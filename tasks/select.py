@@ -46,12 +46,7 @@ def select_gold(
     quota = schedule.quota(iteration, spent) if schedule else None
 
     def work(out: Writer) -> None:
-        harvest = replace(
-            _harvest(run, samples, verdicts, history, old, pool, quota, iteration),
-            logprobs=lambda rows: run.learner.logprobs(run.examples(rows), run.policy(previous)),
-            judge=lambda rows: list(run.judge(rows, "train")),
-            active=course.problems if course else None,
-        )
+        harvest = _harvest(run, samples, verdicts, history, old, pool, previous, course, quota, iteration)
         if arm.pool is not None and pool is None:
             expert = schedule.final_gold(config.iterations) if schedule else []
             harvest = replace(harvest, pool=arm.pool(harvest, expert))
@@ -95,6 +90,8 @@ def _harvest(
     history: Handle,
     old: Old,
     pool: Handle | None,
+    previous: Handle | None,
+    course: Course | None,
     quota: Quota | None,
     iteration: int,
 ) -> Harvest:
@@ -113,6 +110,9 @@ def _harvest(
         history=known,
         behaviour=lambda samples: behaviour(run.experiment.problems_by_id, samples, run.verifier),
         loss_tokens=lambda rows: run.learner.loss_tokens(run.examples(rows)),
+        logprobs=lambda rows: run.learner.logprobs(run.examples(rows), run.policy(previous)),
+        judge=lambda rows: list(run.judge(rows, "train")),
+        active=course.problems if course else None,
     )
 
 

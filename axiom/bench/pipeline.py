@@ -1,12 +1,12 @@
 """Where an iteration's wall time goes, and the memory it takes: an experiment is run for real and its records read."""
 
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from axiom.bench.watching import watching
 from axiom.config import ExperimentConfig
 from axiom.experiment import Experiment, iteration_folder
 
@@ -48,7 +48,8 @@ def measure(config: ExperimentConfig, flow: Callable[..., Any]) -> tuple[list[Br
         if progress.stage == "done":
             ends[progress.iteration] = time.perf_counter()
 
-    with tempfile.TemporaryDirectory() as root, listen(note), Memory() as memory:
+    memory = Memory()
+    with tempfile.TemporaryDirectory() as root, listen(note), watching(memory.look):
         flow(config=config, root=root)
         experiment = Experiment(root, config)
         found = [
@@ -70,30 +71,20 @@ def _breakdown(experiment: Experiment, number: int, wall: float) -> Breakdown:
 
 
 class Memory:
-    """Watches the resident memory of this process and all below it, once a second; shared pages count in each."""
+    """The peak resident memory of this process and all below it at each `look`; shared pages count in each."""
 
     def __init__(self) -> None:
         self.peak_mib = 0.0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self) -> "Memory":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
+    def look(self) -> None:
+        """Take the memory of this moment into the peak."""
         import psutil
 
         me = psutil.Process()
-        while not self._stop.wait(1.0):
-            total = 0
-            for process in (me, *me.children(recursive=True)):
-                try:
-                    total += process.memory_info().rss
-                except psutil.NoSuchProcess:
-                    continue
-            self.peak_mib = max(self.peak_mib, total / 2**20)
+        total = 0
+        for process in (me, *me.children(recursive=True)):
+            try:
+                total += process.memory_info().rss
+            except psutil.NoSuchProcess:
+                continue
+        self.peak_mib = max(self.peak_mib, total / 2**20)

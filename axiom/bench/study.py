@@ -2,29 +2,33 @@
 
 import subprocess
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import psutil
 
+from axiom.bench.watching import watching
 from axiom.study import load_study
 
-EVERY_SECONDS = 1.0
-"""Between two looks at the machine."""
 
-
-@dataclass
 class Load:
-    """Shares of all cores and of the GPU in use, once a second; none of a GPU that is not there."""
+    """Shares of all cores and of the GPU in use, as often as `look` is called; none of a GPU that is not there."""
 
-    cores: list[float] = field(default_factory=list)
-    gpu: list[float] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.cores: list[float] = []
+        self.gpu: list[float] = []
+        psutil.cpu_percent()  # the next call tells of the time since this one
+
+    def look(self) -> None:
+        """Note how busy the machine was since the last look."""
+        self.cores.append(psutil.cpu_percent() / 100)
+        busy = gpu_busy()
+        if busy is not None:
+            self.gpu.append(busy)
 
 
 @dataclass(frozen=True)
@@ -57,33 +61,12 @@ def measure(path: Path, parallel: int, in_turn: int, flow: Callable[..., Any]) -
 
 
 def _timed(way: str, flow: Callable[..., Any], **settings: Any) -> Timing:
-    with tempfile.TemporaryDirectory() as root, watching() as load:
+    load = Load()
+    with tempfile.TemporaryDirectory() as root, watching(load.look):
         start = time.perf_counter()
         results = flow(root=root, **settings)
         seconds = time.perf_counter() - start
     return Timing(way, len(results), seconds, fmean(load.cores or [0.0]), fmean(load.gpu) if load.gpu else None)
-
-
-@contextmanager
-def watching() -> Iterator[Load]:
-    """Look at the machine while the block runs."""
-    load, stop = Load(), threading.Event()
-
-    def look() -> None:
-        psutil.cpu_percent()
-        while not stop.wait(EVERY_SECONDS):
-            load.cores.append(psutil.cpu_percent() / 100)
-            busy = gpu_busy()
-            if busy is not None:
-                load.gpu.append(busy)
-
-    thread = threading.Thread(target=look, name="load", daemon=True)
-    thread.start()
-    try:
-        yield load
-    finally:
-        stop.set()
-        thread.join()
 
 
 def gpu_busy() -> float | None:

@@ -2,7 +2,8 @@
 
 import time
 
-from axiom.bench.study import measure, watching
+from axiom.bench.study import Load, measure
+from axiom.bench.watching import watching
 
 STUDY = """
 name = "small"
@@ -29,7 +30,8 @@ def test_the_whole_study_beside_each_other_then_some_of_its_seeds(tmp_path):
 
 
 def test_a_busy_core_is_seen():
-    with watching() as load:
+    load = Load()
+    with watching(load.look):
         end = time.monotonic() + 2.5
         while time.monotonic() < end:
             pass

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from axiom.experiment import Experiment
 from axiom.records import Evaluation, Gold, LossStep, Metric, Outcome, Sample, Verdict
 from axiom.selection import accepted, select
 from axiom.store import StageStore
+from tests.processes import finish, start
 
 pytestmark = pytest.mark.slow
 
@@ -49,25 +48,6 @@ pass_at = [1, 2]
 
 TIMED = ("verdicts", "eval_verdicts", "metrics", "iteration")
 """Stages whose tables hold seconds, or handles of such; every other one has the same bytes whenever it is computed."""
-
-
-def start(folder: Path, *command: str) -> subprocess.Popen[str]:
-    environment = os.environ | {"PREFECT_HOME": str(folder / "prefect"), "AXIOM_ROOT": str(folder / "artifacts")}
-    environment["OMP_NUM_THREADS"] = "1"  # on a busy machine two threads wait for each other
-    return subprocess.Popen(
-        [sys.executable, "-m", "axiom.cli", *command],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> str:
-    out, _ = process.communicate(timeout=800)
-    assert process.returncode == 0, out
-    return out
 
 
 @pytest.fixture(scope="module")

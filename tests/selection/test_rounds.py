@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from axiom.experiment import Experiment, iteration_folder
 from axiom.experiment.ledger import disagreement, read
 from axiom.records import Gold, History, Metric, PassedOver, Sample
 from tests.models.tiny_model import make_tiny_programmer
+from tests.processes import finish, start
 
 pytestmark = pytest.mark.slow
 
@@ -84,24 +83,6 @@ EXACT = ("samples", "history", "gold", "passed_over", "buffer", "adapter", "eval
 """Stages whose bytes do not depend on the clock."""
 
 
-def start(folder: Path, *command: str) -> subprocess.Popen[str]:
-    environment = os.environ | {"PREFECT_HOME": str(folder / "prefect"), "AXIOM_ROOT": str(folder / "runs")}
-    return subprocess.Popen(
-        [sys.executable, "-m", "axiom.cli", *command],
-        env=environment | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> str:
-    out, _ = process.communicate(timeout=800)
-    assert process.returncode == 0, out
-    return out
-
-
 @pytest.fixture(scope="module")
 def preset(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("preset") / "counting.toml"
@@ -113,7 +94,7 @@ def preset(tmp_path_factory) -> Path:
 def whole(tmp_path_factory, preset) -> Experiment:
     folder = tmp_path_factory.mktemp("whole")
     finish(start(folder, "run", str(preset), "--experiment", "whole"))
-    return Experiment.open(str(folder / "runs"), "whole")
+    return Experiment.open(str(folder / "artifacts"), "whole")
 
 
 def digests(experiment: Experiment) -> dict[tuple[int, str], str]:
@@ -130,7 +111,7 @@ def test_each_round_of_programs_does_what_its_settings_say(tmp_path):
     preset = tmp_path / "writing.toml"
     preset.write_text(WRITING.format(model=make_tiny_programmer(tmp_path / "model")))
     out = finish(start(tmp_path, "run", str(preset), "--experiment", "writing"))
-    experiment = Experiment.open(str(tmp_path / "runs"), "writing")
+    experiment = Experiment.open(str(tmp_path / "artifacts"), "writing")
     problems, drawn = experiment.problems_by_id, {}
     for number in range(1, 4):
         folder = iteration_folder(number)
@@ -173,7 +154,7 @@ def test_each_round_of_numbers_does_what_its_settings_say(whole):
 
 
 def test_killed_at_many_moments_it_resumes_to_the_same_bytes(tmp_path, preset, whole):
-    folder, seen, kills = tmp_path / "runs/whole", 0, 0
+    folder, seen, kills = tmp_path / "artifacts/whole", 0, 0
     process = start(tmp_path, "run", str(preset), "--experiment", "whole")
     for _ in range(4):
         deadline = time.monotonic() + 400
@@ -191,7 +172,7 @@ def test_killed_at_many_moments_it_resumes_to_the_same_bytes(tmp_path, preset, w
         process = start(tmp_path, "resume", "whole")
     finish(process)
     assert kills >= 2
-    assert digests(Experiment.open(str(tmp_path / "runs"), "whole")) == digests(whole)
+    assert digests(Experiment.open(str(tmp_path / "artifacts"), "whole")) == digests(whole)
 
 
 @pytest.mark.parametrize("arm", ["random_accept", "sft_reference"])
