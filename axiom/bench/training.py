@@ -93,7 +93,7 @@ def _one_by_one(adapted: Any, tokenizer: Any, examples: Sequence[Example], confi
 
     optimizer = torch.optim.AdamW([p for p in adapted.parameters() if p.requires_grad], lr=config.learning_rate)
     longest = max(len(ids) for ids in tokenizer([e.prompt + e.target for e in examples])["input_ids"])
-    accumulation = config.batch_size * config.gradient_accumulation
+    accumulation = config.examples_per_step
     for number, example in enumerate(examples, 1):
         batch = tokenizer(
             example.prompt + example.target, return_tensors="pt", padding="max_length", max_length=longest
@@ -109,7 +109,7 @@ def _one_by_one(adapted: Any, tokenizer: Any, examples: Sequence[Example], confi
 
 def _trl(model: ModelConfig, examples: Sequence[Example], config: TrainingConfig) -> Run:
     loaded, tokenizer = load_model(model), load_tokenizer(model)
-    step_tokens = config.batch_size * config.gradient_accumulation * _tokens(model, examples) / len(examples)
+    step_tokens = config.examples_per_step * _tokens(model, examples) / len(examples)
     rows = max(1, round(step_tokens / config.max_length))
     return lambda: _sft(loaded, tokenizer, examples, config, rows)
 

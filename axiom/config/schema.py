@@ -539,6 +539,11 @@ class TrainingConfig(Section):
     """Stop after this many evaluations without a rise in validation accuracy; 0 never stops.
     Warning: a short patience stops the run on the plateau, before grokking."""
 
+    @property
+    def examples_per_step(self) -> int:
+        """Examples in one optimizer step."""
+        return self.batch_size * self.gradient_accumulation
+
 
 class EvaluationConfig(Section):
     """What is measured, and how often."""

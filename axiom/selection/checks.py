@@ -66,7 +66,7 @@ def _check_weight(config: ExperimentConfig) -> None:
             "selection.weight = 'difficulty' weighs all pairs of the modular network alike, as their difficulty is 1; "
             "choose another selection.weight"
         )
-    single = training.batch_size * training.gradient_accumulation == 1
+    single = training.examples_per_step == 1
     if weight != "equal" and single and config.model.kind == "language":
         raise ConfigError(
             f"selection.weight = {weight!r} compares the examples of one optimizer step, and "

@@ -50,7 +50,7 @@ def run(
     trainer = _Trainer(trainable, config, longest=max((len(e.tokens) for e in encoded), default=0))
     if config.optimizer == "kept" and config.mode == "continue" and previous.adapter is not None:
         trainer.optimizer.go_on(previous.adapter)
-    size = config.batch_size * config.gradient_accumulation
+    size = config.examples_per_step
     total = steps_in_all(len(encoded), size, config.epochs, steps)
     batches = optimizer_steps(encoded, size, config.epochs, seed, iteration, steps)
     taken = (

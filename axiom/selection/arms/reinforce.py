@@ -83,7 +83,7 @@ def _check(config: ExperimentConfig) -> None:
             f"arm 'reinforce' trains on what was drawn, and sampling.thinking_tokens = {sampling.thinking_tokens} puts "
             f"the end of the reasoning there itself; set sampling.thinking_tokens = 0"
         )
-    if config.model.kind == "language" and training.batch_size * training.gradient_accumulation == 1:
+    if config.model.kind == "language" and training.examples_per_step == 1:
         raise ConfigError(
             "arm 'reinforce' weighs draws against each other within an optimizer step, and training.batch_size * "
             "gradient_accumulation = 1 puts one into each; set more"
