@@ -13,6 +13,7 @@ from pathlib import Path
 from axiom.bench.workload import as_json
 from axiom.config import ModelConfig, SamplingConfig, TrainingConfig, VLLMConfig
 from axiom.errors import EngineError
+from axiom.learners.proof import decode_way
 from axiom.models import Policy, resolve_device
 from axiom.sampling import Request, Sampler, open_sampler
 from axiom.sampling.availability import vllm_obstacle
@@ -92,7 +93,8 @@ def _own(
     name: str, settings: SamplingConfig, model: ModelConfig, requests: Sequence[Request], policy: Policy
 ) -> Measured:
     began = time.perf_counter()
-    sampler, _ = open_sampler(model, settings)
+    way = "recompute" if settings.engine == "vllm" else decode_way(model, settings)
+    sampler, _ = open_sampler(model, settings, way=way)
     try:
         sampler.use(Policy("base", None))
         started = time.perf_counter() - began

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from axiom.config import ModelConfig, TrainingConfig
+from axiom.learners.proof import train_path
 from axiom.models import Policy, load_model, load_tokenizer
 from axiom.training import Example, Kept, train
 
@@ -63,7 +64,7 @@ def _seconds(run: Run) -> float:
 
 
 def _axiom(model: ModelConfig, examples: Sequence[Example], config: TrainingConfig) -> Run:
-    kept = Kept()
+    kept, path = Kept(), train_path(model, config)
 
     def run() -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -77,6 +78,7 @@ def _axiom(model: ModelConfig, examples: Sequence[Example], config: TrainingConf
                 iteration=1,
                 first_step=0,
                 kept=kept,
+                path=path,
             )
 
     return run

@@ -63,8 +63,8 @@ def _probe(path: str) -> Iterator[Finding]:
     """What a run of this model would use, in bfloat16 on a GPU and in float32 on a CPU."""
     from axiom.config import ModelConfig, SamplingConfig, TrainingConfig
     from axiom.learners.checks import check_folder
+    from axiom.learners.proof import prove
     from axiom.models import resolve_device
-    from axiom.models.proof import prove
 
     model = ModelConfig(path=path)
     check_folder(model)

@@ -8,6 +8,7 @@ from typing import Any
 from axiom.config import ExperimentConfig, ModelConfig, TrainingConfig
 from axiom.errors import ConfigError
 from axiom.learners.engine import check_engine
+from axiom.learners.proof import prove
 from axiom.models import (
     auto_class,
     check_adapter,
@@ -18,7 +19,7 @@ from axiom.models import (
     stop_tokens,
     weight_files,
 )
-from axiom.models.proof import Proof, prove
+from axiom.models.ways import Proof
 from axiom.sampling import choose_engine
 from axiom.sampling.prompts import Template, make_template
 

@@ -15,6 +15,7 @@ import numpy as np
 from axiom.config import ExperimentConfig
 from axiom.errors import ConfigError, EngineError
 from axiom.models import Policy
+from axiom.models.ways import OWN
 from axiom.records import Gold, LossStep, Problem
 from axiom.sampling import Sampler, Trace
 from axiom.sampling.mismatch import Mismatch
@@ -105,9 +106,12 @@ class LanguageLearner:
         self._tokenizer = load_tokenizer(config.model)
         self._template = make_template(config.prompts, self._tokenizer)
         self.stop = config.sampling.stop or self._template.stops
-        self.sampler, engine = open_sampler(config.model, config.sampling, self._template.turn_end)
+        found = [proof.checked() for proof in proofs(config)]
+        self._path = found[0].path or OWN
+        way = found[-1].way or "recompute"
+        self.sampler, engine = open_sampler(config.model, config.sampling, self._template.turn_end, way)
         self.description = f"{engine}\n{self._template.description}"
-        self.description += "".join(f"\n{note}" for proof in proofs(config) for note in proof.without)
+        self.description += "".join(f"\n{note}" for proof in found for note in proof.without)
         if config.training.mode == "merge" and config.iterations > 1:
             self.description += (
                 f"; training.mode = 'merge' adds {config.training.lora_r} to the adapter's rank in each iteration, up "
@@ -155,6 +159,7 @@ class LanguageLearner:
                 on_step=on_step,
                 steps=steps,
                 kept=self._kept,
+                path=self._path,
             )
         finally:
             if asleep:
@@ -217,7 +222,7 @@ class LanguageLearner:
         from axiom.training import score
 
         model, config = self._config.model, self._config.training
-        return score(traces, model=model, config=config, policy=policy, kept=self._kept, merged=merged)
+        return score(traces, model=model, config=config, policy=policy, kept=self._kept, merged=merged, path=self._path)
 
     def loss_tokens(self, examples: Sequence[Example]) -> list[int]:
         """Those of the target and its end."""

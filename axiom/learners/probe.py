@@ -22,7 +22,7 @@ from axiom.errors import AxiomError
 from axiom.models import load_model, resolve_dtype
 from axiom.models.attention import Segments, layout, reset_rotary, rotary_limit
 from axiom.models.merging import Merger, originals, put_in_force
-from axiom.models.proof import OWN, QUICK, Proof, TrainPath, Way, longest
+from axiom.models.ways import OWN, QUICK, Proof, TrainPath, Way, longest
 from axiom.sampling import Request
 from axiom.sampling.transformers import Draft, Ending, decode
 from axiom.training.batches import Encoded, Pack, pack

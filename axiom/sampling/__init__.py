@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 
 from axiom.config import ModelConfig, SamplingConfig
 from axiom.models import Policy
+from axiom.models.ways import Way
 
 
 @dataclass(frozen=True)
@@ -93,11 +94,13 @@ class Sampler(Protocol):
         """Give back memory and processes; the sampler cannot be used afterwards."""
 
 
-def open_sampler(model: ModelConfig, sampling: SamplingConfig, turn_end: int | None = None) -> tuple[Sampler, str]:
+def open_sampler(
+    model: ModelConfig, sampling: SamplingConfig, turn_end: int | None = None, way: Way = "recompute"
+) -> tuple[Sampler, str]:
     """The sampler that `sampling.engine` asks for, and one sentence on what was chosen and why.
 
     `turn_end` is the token by which the prompts' template ends a turn: it stops a completion beside those that the
-    model's settings name.
+    model's settings name. `way` is how transformers may decode this model.
     """
     engine, why = choose_engine(model, sampling)
     if engine == "vllm":
@@ -107,7 +110,7 @@ def open_sampler(model: ModelConfig, sampling: SamplingConfig, turn_end: int | N
         return sampler, f"{why}: {sampler.plan}"
     from axiom.sampling.transformers import TransformersSampler
 
-    return TransformersSampler(model, sampling, turn_end), why
+    return TransformersSampler(model, sampling, way, turn_end), why
 
 
 def choose_engine(model: ModelConfig, sampling: SamplingConfig) -> tuple[Literal["transformers", "vllm"], str]:

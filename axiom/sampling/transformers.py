@@ -25,7 +25,7 @@ from transformers import (
 from axiom.config import ModelConfig, SamplingConfig
 from axiom.models import Policy, attention, check_adapter, load_model, load_tokenizer, resolve_model, stop_tokens
 from axiom.models.merging import Merger, originals, put_in_force
-from axiom.models.proof import Way, prove
+from axiom.models.ways import Way
 from axiom.sampling import Completion, Request, Trace, spread, stopped_at
 from axiom.sampling.choice import choose, uniforms
 from axiom.sampling.slots import PromptCache, SlotCache
@@ -92,16 +92,20 @@ class Ending:
 
 
 class TransformersSampler:
-    """Completions from a model in this process."""
+    """Completions from a model in this process.
+
+    `way` is what a probe has shown for this model (`axiom.learners.proof`); without one each token takes a pass over
+    the whole text.
+    """
 
     name = "transformers"
 
-    def __init__(self, model: ModelConfig, sampling: SamplingConfig, turn_end: int | None = None) -> None:
+    def __init__(
+        self, model: ModelConfig, sampling: SamplingConfig, way: Way = "recompute", turn_end: int | None = None
+    ) -> None:
         self.config = model
         self.batch_size = sampling.batch_size
-        (proof,) = prove(model, None, sampling)
-        assert proof.checked().way is not None
-        self.way: Way = proof.way or "recompute"
+        self.way = way
         self.tokenizer = load_tokenizer(model)
         self.model = load_model(model)
         self.ending = Ending(stop_tokens(resolve_model(model.path), self.tokenizer, turn_end), self.tokenizer)

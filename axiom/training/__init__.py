@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from axiom.config import ModelConfig, TrainingConfig
 from axiom.models import Policy
+from axiom.models.ways import OWN, TrainPath
 from axiom.records import LossStep
 from axiom.sampling import Trace
 
@@ -68,6 +69,7 @@ def train(
     on_step: Callable[[LossStep], None] | None = None,
     steps: int | None = None,
     kept: Kept | None = None,
+    path: TrainPath = OWN,
 ) -> list[LossStep]:
     """Train an adapter on `examples` and write it into the directory `out`; one LossStep for each optimizer step.
 
@@ -75,7 +77,8 @@ def train(
     the examples and of dropout. `first_step` optimizer steps have been taken before; the first one here has the next
     number. `steps` shares the examples of a pass out evenly to so many optimizer steps, instead of the batches that the
     config asks for. The prompt has no loss; the end-of-turn token does. `kept` is the caller's and spares
-    the next call loading.
+    the next call loading. `path` is what a probe has shown for this model (`axiom.learners.proof.prove`); without one
+    the model's own code runs, which is slower.
     Raises ConfigError when nothing fits into `config.max_length` or `previous` belongs to another base model, and
     OutOfMemoryError when not even one example fits into memory.
     """
@@ -93,6 +96,7 @@ def train(
         on_step=on_step,
         steps=steps,
         kept=kept,
+        path=path,
     )
 
 
@@ -104,12 +108,14 @@ def score(
     policy: Policy,
     kept: Kept,
     merged: bool = False,
+    path: TrainPath = OWN,
 ) -> "np.ndarray":
     """Log-probabilities that the trainer's model with `policy` in force gives the drawn tokens, trace after trace.
 
     They are of temperature 1. Tokens beyond `config.max_length`, or where positions depend on the length of the whole
-    text, have nan. `merged` adds the adapter to the weights, which rounds the sum. `kept` serves `train` afterwards.
+    text, have nan. `merged` adds the adapter to the weights, which rounds the sum. `kept` serves `train` afterwards,
+    with the same `path`.
     """
     from axiom.training.scoring import run
 
-    return run(traces, model=model, config=config, policy=policy, kept=kept, merged=merged)
+    return run(traces, model=model, config=config, policy=policy, kept=kept, merged=merged, path=path)

@@ -12,6 +12,7 @@ import torch
 from axiom.config import ModelConfig, TrainingConfig
 from axiom.errors import OutOfMemoryError
 from axiom.models import Policy, load_tokenizer
+from axiom.models.ways import TrainPath
 from axiom.records import LossStep
 from axiom.seeds import derive
 from axiom.training import Example, Kept
@@ -41,11 +42,12 @@ def run(
     first_step: int,
     on_step: Callable[[LossStep], None] | None,
     steps: int | None,
-    kept: Kept | None = None,
+    kept: Kept | None,
+    path: TrainPath,
 ) -> list[LossStep]:
     """See `axiom.training.train`."""
     kept = kept or Kept()
-    trainable = prepare(model, config, previous, seed, kept)
+    trainable = prepare(model, config, previous, seed, path, kept)
     encoded = encode(examples, _tokenizer(model, kept), config.max_length)
     trainer = _Trainer(trainable, config, longest=max((len(e.tokens) for e in encoded), default=0))
     if config.optimizer == "kept" and config.mode == "continue" and previous.adapter is not None:

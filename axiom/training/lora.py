@@ -28,7 +28,7 @@ from axiom.models import (
     resolve_model,
 )
 from axiom.models.merging import Merger, originals
-from axiom.models.proof import TrainPath, prove
+from axiom.models.ways import TrainPath
 from axiom.seeds import derive
 from axiom.training import Kept
 from axiom.training.lowrank import ADAPTER, Factors, fuse_norms
@@ -54,14 +54,14 @@ class Trainable:
 
 
 def prepare(
-    model: ModelConfig, config: TrainingConfig, previous: Policy, seed: int, kept: Kept | None = None
+    model: ModelConfig, config: TrainingConfig, previous: Policy, seed: int, path: TrainPath, kept: Kept | None = None
 ) -> Trainable:
     """The base model with the adapter to be trained in its starting state.
 
     That is the previous adapter in the mode `continue`, else a fresh one; `merge` adds the previous one to the base.
     What `kept` holds is used again.
     """
-    trainable = opened(model, config, kept or Kept())
+    trainable = opened(model, config, path, kept or Kept())
     trainable.factors.gradient_P.zero_()
     if previous.adapter is not None:
         check_adapter(model, previous.adapter)
@@ -105,14 +105,11 @@ def merge(trainable: Trainable, adapter: Path | None) -> None:
             _base_weight(trainable.model, name).copy_(weight)
 
 
-def opened(model: ModelConfig, config: TrainingConfig, kept: Kept) -> Trainable:
+def opened(model: ModelConfig, config: TrainingConfig, path: TrainPath, kept: Kept) -> Trainable:
     """The model with an adapter in any state, from `kept` if it is there.
 
     Loading and capturing again would cost as much as a small round of training.
     """
-    (proof,) = prove(model, config, None)
-    path = proof.checked().path
-    assert path is not None
     key = (model, path, config.lora_r, config.lora_alpha, config.lora_dropout, config.target_modules)
     if key not in kept.held:
         kept.release()

@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from axiom.models.attention import Segments, layout, reset_rotary
-from axiom.models.proof import QUICK, TrainPath
+from axiom.models.ways import QUICK, TrainPath
 from axiom.training.batches import Pack
 from axiom.training.loss import logprobs, weighted_cross_entropy
 from axiom.training.lowrank import Factors

@@ -15,7 +15,7 @@ from axiom.config import ModelConfig, TrainingConfig
 from axiom.models import Policy, load_model
 from axiom.models.attention import rotary_limit
 from axiom.models.merging import read_by_peft, special_settings
-from axiom.models.proof import OWN, TrainPath
+from axiom.models.ways import OWN, TrainPath
 from axiom.sampling import Trace
 from axiom.training import Kept
 from axiom.training.batches import Encoded, pack
@@ -24,14 +24,21 @@ from axiom.training.passes import scores, to_device
 
 
 def run(
-    traces: Sequence[Trace], *, model: ModelConfig, config: TrainingConfig, policy: Policy, kept: Kept, merged: bool
+    traces: Sequence[Trace],
+    *,
+    model: ModelConfig,
+    config: TrainingConfig,
+    policy: Policy,
+    kept: Kept,
+    merged: bool,
+    path: TrainPath,
 ) -> np.ndarray:
     """See `axiom.training.score`."""
     if policy.adapter is not None and special_settings(policy.adapter):
         adapted: Any = read_by_peft(load_model(model), policy.adapter).eval()
         adapted.set_attn_implementation("eager")
         return _scored(adapted.get_base_model(), OWN, traces, config.max_length)
-    trainable = opened(model, config, kept)
+    trainable = opened(model, config, path, kept)
     _hold(trainable, policy.adapter, config, merged)
     with _without_dropout(trainable):
         trainable.factors.before_pass()

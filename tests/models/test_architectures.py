@@ -21,7 +21,7 @@ from axiom.learners.probe import _open, _shortened, probe
 from axiom.models import auto_class
 from axiom.models.attention import Segments, Unsupported, attend, layout, mask, reset_rotary
 from axiom.models.merging import Merger, originals, put_in_force
-from axiom.models.proof import QUICK
+from axiom.models.ways import QUICK
 from axiom.sampling import Request
 from axiom.sampling.transformers import Draft, Ending, decode
 from axiom.training.batches import Encoded, pack

@@ -15,8 +15,8 @@ from transformers import AutoModelForCausalLM
 from axiom.config import load_config
 from axiom.errors import ConfigError
 from axiom.learners import check
+from axiom.learners.proof import prove
 from axiom.models import load_tokenizer, stop_tokens
-from axiom.models.proof import prove
 from tests.models.tiny_model import make_tiny_model
 
 
@@ -129,7 +129,7 @@ def test_foreign_adapters_that_can_be_merged_are_merged_as_by_peft(folder, tmp_p
     adapter = foreign_adapter(folder, tmp_path / "adapter", **settings)
     chosen = config(folder, **{"model.adapter": adapter, "model.dtype": "float32", "training.mode": "restart"})
     check(chosen)
-    sampler = TransformersSampler(chosen.model, SamplingConfig())
+    sampler = TransformersSampler(chosen.model, SamplingConfig(), "slots")
     ids = torch.tensor([[5, 6, 7, 8]])
     with torch.no_grad():
         before = sampler.model(ids).logits
@@ -158,12 +158,12 @@ def test_a_proof_is_made_once_for_a_model_and_again_for_another(folder, tmp_path
         with pytest.raises(pytest.fail.Exception, match="probed again"):
             prove(chosen.model, chosen.training, chosen.sampling)
         other.undo()
-        other.setattr("axiom.models.proof._code", lambda: "other code")
+        other.setattr("axiom.learners.proof._code", lambda: "other code")
         with pytest.raises(pytest.fail.Exception, match="probed again"):
             prove(chosen.model, chosen.training, chosen.sampling)
     elsewhere = (
         "import sys; sys.modules['axiom.learners.probe'] = None; from axiom.config import *; "
-        "from axiom.models.proof import prove; "
+        "from axiom.learners.proof import prove; "
         f"model = ModelConfig.model_validate_json({chosen.model.model_dump_json()!r}); "
         "prove(model, TrainingConfig(), SamplingConfig())"
     )

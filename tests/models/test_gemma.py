@@ -13,7 +13,7 @@ from axiom.experiment import Experiment
 from axiom.experiment.running import running
 from axiom.models import check_adapter, fingerprint, load_model, load_tokenizer, resolve_model, stop_tokens
 from axiom.models.merging import Merger, originals, put_in_force
-from axiom.models.proof import OWN, QUICK
+from axiom.models.ways import OWN, QUICK
 from axiom.records import Evaluation, Outcome, Verdict
 from axiom.sampling import Request
 from axiom.sampling.prompts import make_template, read_program

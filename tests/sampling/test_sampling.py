@@ -9,6 +9,7 @@ import torch
 
 from axiom.config import ModelConfig, SamplingConfig, TrainingConfig
 from axiom.errors import ConfigError
+from axiom.learners.proof import decode_way
 from axiom.models import Policy, load_model, load_tokenizer
 from axiom.sampling import Request, choose_engine, open_sampler
 from axiom.sampling.choice import choose, uniforms
@@ -50,7 +51,7 @@ def adapter(model, tmp_path_factory):
 
 
 def sampler(model, batch_size=0):
-    return TransformersSampler(model, SamplingConfig(batch_size=batch_size))
+    return TransformersSampler(model, SamplingConfig(batch_size=batch_size), decode_way(model, SamplingConfig()))
 
 
 def ask(prompts=PROMPTS, n=1, temperature=0.0, top_p=1.0, limit=24):

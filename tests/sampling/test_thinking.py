@@ -3,6 +3,7 @@
 import pytest
 
 from axiom.config import ModelConfig, SamplingConfig
+from axiom.learners.proof import decode_way
 from axiom.sampling import Request
 from axiom.sampling.thinking import END, draw
 from axiom.sampling.transformers import TransformersSampler
@@ -14,7 +15,7 @@ PROMPTS = ["def f(x):", "a", "The quick brown fox", "def g("]
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory):
     model = ModelConfig(path=str(make_tiny_model(tmp_path_factory.mktemp("model"))), dtype="float32", device="cpu")
-    return TransformersSampler(model, SamplingConfig())
+    return TransformersSampler(model, SamplingConfig(), decode_way(model, SamplingConfig()))
 
 
 def ask(n=3, temperature=0.9, limit=30, stop=()):

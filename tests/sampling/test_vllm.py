@@ -95,7 +95,7 @@ def texts(sampler, requests):
 def test_greedy_agrees_with_transformers(engine, prompts):
     engine.use(BASE)
     ours = texts(engine, ask(prompts))
-    theirs = texts(TransformersSampler(MODEL, SamplingConfig()), ask(prompts))
+    theirs = texts(TransformersSampler(MODEL, SamplingConfig(), "slots"), ask(prompts))
     agreed = sum(ours[key] == theirs[key] for key in ours)
     assert agreed >= 0.95 * len(ours)
 
@@ -135,7 +135,7 @@ def test_solve_rates_of_both_engines_agree_within_noise(engine, problems, prompt
     with Verifier(SandboxConfig(workers=2)) as verifier:
         solved = [
             _solved(verifier, problems, texts(sampler, requests))
-            for sampler in (engine, TransformersSampler(MODEL, SamplingConfig()))
+            for sampler in (engine, TransformersSampler(MODEL, SamplingConfig(), "slots"))
         ]
     total = draws * len(problems)
     rate = sum(solved) / (2 * total)

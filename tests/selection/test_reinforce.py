@@ -18,6 +18,7 @@ from axiom.experiment.gate import admit
 from axiom.learners.language import LanguageLearner
 from axiom.learners.modular import ModularLearner, logits, make_modular_problems, new_network, weighted_loss
 from axiom.models import Policy, load_model, load_tokenizer
+from axiom.models.ways import QUICK
 from axiom.records import Gold, Outcome, Sample, Verdict
 from axiom.sampling import Request
 from axiom.selection.arms import ARMS, Harvest
@@ -127,7 +128,7 @@ def test_the_gradient_of_a_language_model_is_that_of_a_plain_loop(model, tmp_pat
     weights = (4 / 3, -4 / 3, 2.0, -0.5)
     examples = [Example("ab" * n, "xyz"[: n + 1], weight) for n, weight in enumerate(weights, 1)]
     encoded = encode(examples, load_tokenizer(model), 512)
-    trainable = prepare(model, TrainingConfig(), BASE, 3)
+    trainable = prepare(model, TrainingConfig(), BASE, 3, QUICK)
     torch.manual_seed(0)
     with torch.no_grad():
         for parameter in trainable.factors.parameters:

@@ -18,7 +18,9 @@ from transformers import AutoModelForCausalLM
 
 from axiom.config import ModelConfig, TrainingConfig
 from axiom.errors import ConfigError, OutOfMemoryError
+from axiom.learners.proof import train_path
 from axiom.models import Policy, load_model, load_tokenizer
+from axiom.models.ways import QUICK
 from axiom.training import Example, loop, train
 from axiom.training.batches import Encoded, encode, optimizer_steps, pack, packs
 from axiom.training.lora import prepare
@@ -39,7 +41,15 @@ def model(tmp_path_factory):
 def fit(model, out, config=None, previous=BASE, examples=EXAMPLES, seed=1, iteration=1):
     config = config or TrainingConfig(learning_rate=1e-2)
     return train(
-        examples, model=model, config=config, previous=previous, out=out, seed=seed, iteration=iteration, first_step=5
+        examples,
+        model=model,
+        config=config,
+        previous=previous,
+        out=out,
+        seed=seed,
+        iteration=iteration,
+        first_step=5,
+        path=train_path(model, config),
     )
 
 
@@ -54,7 +64,7 @@ def trained(model, adapter):
 
 def gradients(model, passes):
     """Loss and gradients of `passes` from the same start, with an update that is not zero."""
-    trainable = prepare(model, TrainingConfig(), BASE, 3)
+    trainable = prepare(model, TrainingConfig(), BASE, 3, QUICK)
     torch.manual_seed(0)
     with torch.no_grad():
         for parameter in trainable.factors.parameters:
@@ -81,7 +91,7 @@ def test_the_loss_is_that_of_transformers_over_targets_alone(model):
         with torch.inference_mode():
             total += float(reference(torch.tensor([example.tokens]), labels=labels).loss) * example.loss_tokens
         count += example.loss_tokens
-    trainable = prepare(model, TrainingConfig(), BASE, 3)
+    trainable = prepare(model, TrainingConfig(), BASE, 3, QUICK)
     loss = sum(float(run_pass(trainable.model, trainable.factors, item)) for item in packs(encoded, 100))
     assert loss == pytest.approx(total / count, rel=1e-5)
 
@@ -91,7 +101,7 @@ def test_one_vector_trains_as_its_parameters_apart(model):
     encoded = encode(EXAMPLES, load_tokenizer(model), 512)
 
     def after(chosen):
-        trainable = prepare(model, TrainingConfig(), BASE, 3)
+        trainable = prepare(model, TrainingConfig(), BASE, 3, QUICK)
         trained = chosen(trainable.factors)
         optimizer = torch.optim.AdamW(trained, lr=1e-2, weight_decay=0.1)
         for _ in range(3):
@@ -185,7 +195,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(model, tmp_path
 
 def test_dropout_draws_from_the_seed_alone_and_leaves_other_streams_as_they_were(model, tmp_path):
     config = TrainingConfig(learning_rate=1e-2, lora_dropout=0.5, epochs=2)
-    prepare(model, config, BASE, 0)  # peft draws weights, which are then replaced, when it makes the model
+    prepare(model, config, BASE, 0, QUICK)  # peft draws weights, which are then replaced, when it makes the model
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         torch.manual_seed(len(list(tmp_path.iterdir())))
         before = torch.random.get_rng_state()
@@ -353,7 +363,7 @@ def test_the_packed_trainer_follows_an_unpacked_reference(tmp_path):
     config = TrainingConfig(learning_rate=5e-4, lora_r=8, lora_alpha=16)
     steps = fit(model, tmp_path / "float32", config, examples=examples)
     rounded = fit(ModelConfig(path="smollm2-135m", device="cpu"), tmp_path / "bfloat16", config, examples=examples)
-    trainable = prepare(ModelConfig(path="smollm2-135m", dtype="float32", device="cpu"), config, BASE, 1)
+    trainable = prepare(ModelConfig(path="smollm2-135m", dtype="float32", device="cpu"), config, BASE, 1, QUICK)
     optimizer = torch.optim.AdamW(trainable.factors.parameters, lr=5e-4, weight_decay=0.0)
     reference = []
     encoded = encode(examples, load_tokenizer(model), 2048)
@@ -369,7 +379,7 @@ def test_the_packed_trainer_follows_an_unpacked_reference(tmp_path):
 def test_the_base_model_in_memory_is_never_trained(model, tmp_path):
     fit(model, tmp_path)
     fresh = AutoModelForCausalLM.from_pretrained(model.path).state_dict()
-    inside = prepare(model, TrainingConfig(), BASE, 0).model.state_dict()
+    inside = prepare(model, TrainingConfig(), BASE, 0, QUICK).model.state_dict()
     for name, tensor in inside.items():
         plain = name.replace(".base_layer", "")
         assert "lora_" in name or torch.equal(tensor, fresh[plain])

@@ -1,34 +1,25 @@
 """Which of axiom's quick parts a run may put in the place of a model's own, as a probe has found.
 
-The trainer packs sequences, fuses norms and adapted layers and takes the loss from hidden states; the sampler keeps the
-cache in slots. A part is used where it was just shown to compute what the model's own code computes; where it was not,
-the model's own code runs. What no way computes is refused before a run writes anything.
+A part is used where it was just shown to compute what the model's own code computes; where it was not, the model's own
+code runs. What no way computes is refused before a run writes anything.
 """
 
 import hashlib
 import importlib.metadata
 import json
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
-
-from pydantic import BaseModel
 
 from axiom.config import ModelConfig, SamplingConfig, TrainingConfig
 from axiom.content import write_whole
-from axiom.errors import ConfigError
 from axiom.models import cache_dir, fingerprint, resolve_device, resolve_model
+from axiom.models.ways import OWN, Proof, TrainPath, Way, longest
 
-Way = Literal["slots", "cache", "recompute"]
-"""Where the sampler has the keys and values of earlier tokens: in its own cache, in the model's, or nowhere."""
-LONGEST_PROMPT = 1024
-"""Tokens of a prompt that the probe reckons with; with `sampling.max_new_tokens` they bound a sampled sequence."""
 CODE = (
     "models/attention.py",
     "models/weights.py",
     "learners/probe.py",
-    "models/proof.py",
+    "models/ways.py",
     "models/merging.py",
     "sampling/transformers.py",
     "sampling/slots.py",
@@ -40,45 +31,6 @@ CODE = (
     "training/batches.py",
 )
 """What a proof is a proof of; a change of any of these files makes every proof void."""
-
-
-@dataclass(frozen=True)
-class TrainPath:
-    """How a pass is computed."""
-
-    packed: bool = True
-    """Several sequences in one pass, with axiom's attention; else each by itself with the model's own."""
-    own_head: bool = False
-    """The model's own logits; else the loss comes from hidden states and the output weights."""
-    fused: bool = True
-    """Adapted layers and norms as axiom computes them, each where it is of the kind that is known."""
-    captured: bool = True
-    """Passes on a GPU are captured and replayed."""
-    longest: int = 0
-    """Attention must hold for sequences of this many tokens, whatever a pass contains."""
-
-
-QUICK = TrainPath()
-OWN = TrainPath(packed=False, own_head=True, fused=False, captured=False)
-
-
-class Proof(BaseModel, frozen=True):
-    """What the probe of a model has found, for its trainer or for its sampler."""
-
-    path: TrainPath | None = None
-    """How the trainer computes its passes."""
-    way: Way | None = None
-    """How the sampler decodes."""
-    without: tuple[str, ...] = ()
-    """What the run goes without, why, and what that costs; one sentence each."""
-    refused: str | None = None
-    """Why no way is right, with the next step."""
-
-    def checked(self) -> "Proof":
-        """The proof itself. Raises ConfigError where the model is refused."""
-        if self.refused:
-            raise ConfigError(self.refused)
-        return self
 
 
 def prove(model: ModelConfig, training: TrainingConfig | None, sampling: SamplingConfig | None) -> list[Proof]:
@@ -98,9 +50,16 @@ def prove(model: ModelConfig, training: TrainingConfig | None, sampling: Samplin
     return found
 
 
-def longest(section: TrainingConfig | SamplingConfig) -> int:
-    """Tokens of the longest sequence that may come."""
-    return section.max_length if isinstance(section, TrainingConfig) else LONGEST_PROMPT + section.max_new_tokens
+def train_path(model: ModelConfig, training: TrainingConfig) -> TrainPath:
+    """How passes of this model may be computed. Raises ConfigError where no way is right."""
+    (proof,) = prove(model, training, None)
+    return proof.checked().path or OWN
+
+
+def decode_way(model: ModelConfig, sampling: SamplingConfig) -> Way:
+    """How transformers may decode this model. Raises ConfigError where no way is right."""
+    (proof,) = prove(model, None, sampling)
+    return proof.checked().way or "recompute"
 
 
 def _key(model: ModelConfig, section: TrainingConfig | SamplingConfig) -> str:
