@@ -177,6 +177,26 @@ def test_a_proof_is_made_once_for_a_model_and_again_for_another(folder, tmp_path
     assert len(list((tmp_path / "cache" / "proofs").iterdir())) == 4
 
 
+def test_a_run_goes_the_ways_that_were_shown_and_no_other(folder, tmp_path, monkeypatch):
+    from axiom.learners import LanguageLearner
+    from axiom.models import Policy
+    from axiom.models.ways import OWN, QUICK, Proof
+    from axiom.training import Example, lora
+
+    taken = []
+    monkeypatch.setattr(lora, "quickened", lambda *given, was=lora.quickened: taken.append(given[1]) or was(*given))
+    for path, way in ((QUICK, "slots"), (OWN, "recompute")):
+        found = [Proof(path=path), Proof(way=way)]
+        monkeypatch.setattr("axiom.learners.checks.prove", lambda *_, found=found: found)
+        learner = LanguageLearner(config(folder))
+        example, base = Example("a", "b", 1.0), Policy("base", None)
+        learner.train([example], base, tmp_path / way, seed=0, iteration=1, first_step=0, on_step=lambda _: None)
+        assert (taken.pop(), learner.sampler.way) == (path, way)
+    monkeypatch.setattr("axiom.learners.checks.prove", lambda *_: [Proof(refused="no way is right")])
+    with pytest.raises(ConfigError, match="no way is right"):
+        LanguageLearner(config(folder))
+
+
 def test_doctor_says_what_a_model_goes_without(folder):
     from typer.testing import CliRunner
 
