@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from prefect import get_run_logger, suspend_flow_run
-from prefect import runtime as prefect_runtime
+from prefect import get_run_logger, runtime as prefect_runtime, suspend_flow_run
 from prefect.client.orchestration import get_client
 from prefect.concurrency.sync import concurrency
 from prefect.events import emit_event

@@ -239,8 +239,7 @@ def study(
     Example: axiom study h1-modular --shard 2/4
     """
     from axiom.folders import Folder
-    from axiom.study import load_study
-    from axiom.study import plan as runs_of
+    from axiom.study import load_study, plan as runs_of
 
     config = load_study(path)
     for seed in {0, config.seeds - 1}:
@@ -441,10 +440,7 @@ def _paragraphs(study: "Study", found: "Sequence[Comparison]") -> list[str]:
 
 def _draw(study: "Study", found: "Sequence[Comparison]", folder: Path, refused: DataError | None) -> None:
     from axiom.folders import whole
-    from axiom.report import curves as curve_charts
-    from axiom.report import study as report
-    from axiom.report import study_charts as charts
-    from axiom.report import sweep_charts
+    from axiom.report import curves as curve_charts, study as report, study_charts as charts, sweep_charts
     from axiom.study import sweep, transfer
 
     arms, reading = study.arms, study.reading

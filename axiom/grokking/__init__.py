@@ -6,31 +6,16 @@ posterior, `path` a curve as a chain of them; `jump` says what a jump is; `phase
 and the literature's, for comparison.
 """
 
-from axiom.grokking.alarm import OnlineAlarm, alarms
-from axiom.grokking.curve import MIN_EVALUATIONS, Curve, check_curve
-from axiom.grokking.phases import Phases, Step, detect, events, memorised_at
-from axiom.grokking.rules import literature, naive
-from axiom.grokking.slices import from_nothing, slices, unsolved
-from axiom.grokking.table import is_table, read_curve
-from axiom.grokking.watch import Watch
-
-__all__ = [
-    "MIN_EVALUATIONS",
-    "Curve",
-    "OnlineAlarm",
-    "Phases",
-    "Step",
-    "Watch",
-    "alarms",
-    "check_curve",
-    "detect",
-    "events",
-    "from_nothing",
-    "is_table",
-    "literature",
-    "memorised_at",
-    "naive",
-    "read_curve",
-    "slices",
-    "unsolved",
-]
+from axiom.grokking.alarm import OnlineAlarm as OnlineAlarm, alarms as alarms
+from axiom.grokking.curve import MIN_EVALUATIONS as MIN_EVALUATIONS, Curve as Curve, check_curve as check_curve
+from axiom.grokking.phases import (
+    Phases as Phases,
+    Step as Step,
+    detect as detect,
+    events as events,
+    memorised_at as memorised_at,
+)
+from axiom.grokking.rules import literature as literature, naive as naive
+from axiom.grokking.slices import from_nothing as from_nothing, slices as slices, unsolved as unsolved
+from axiom.grokking.table import is_table as is_table, read_curve as read_curve
+from axiom.grokking.watch import Watch as Watch

@@ -1,21 +1,11 @@
 """What learns: a language model or the small modular-addition network, behind one interface."""
 
 from axiom.learners.language import (
-    LanguageLearner,
-    Learner,
-    check,
-    check_engine,
-    make_problems,
-    open_learner,
-    training_problems,
+    LanguageLearner as LanguageLearner,
+    Learner as Learner,
+    check as check,
+    check_engine as check_engine,
+    make_problems as make_problems,
+    open_learner as open_learner,
+    training_problems as training_problems,
 )
-
-__all__ = [
-    "LanguageLearner",
-    "Learner",
-    "check",
-    "check_engine",
-    "make_problems",
-    "open_learner",
-    "training_problems",
-]

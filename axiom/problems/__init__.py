@@ -7,17 +7,11 @@ prove_disjoint    the proof that they are, as rows to store
 audit_cases       a second hidden set for one problem
 """
 
-from axiom.problems.registry import GENERATORS, check_families, family_named
-from axiom.problems.splits.bulk import generate
-from axiom.problems.splits.generate import audit_cases, generate_splits
-from axiom.problems.splits.proof import prove_disjoint
-
-__all__ = [
-    "GENERATORS",
-    "audit_cases",
-    "check_families",
-    "family_named",
-    "generate",
-    "generate_splits",
-    "prove_disjoint",
-]
+from axiom.problems.registry import (
+    GENERATORS as GENERATORS,
+    check_families as check_families,
+    family_named as family_named,
+)
+from axiom.problems.splits.bulk import generate as generate
+from axiom.problems.splits.generate import audit_cases as audit_cases, generate_splits as generate_splits
+from axiom.problems.splits.proof import prove_disjoint as prove_disjoint

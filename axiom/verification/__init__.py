@@ -1,21 +1,11 @@
 """Samples to verdicts: each program on its problem's hidden cases, in the sandbox."""
 
-from axiom.verification.rows import verify
+from axiom.verification.rows import verify as verify
 from axiom.verification.verifier import (
-    AnswersOnly,
-    Candidate,
-    CandidateVerdict,
-    Verifier,
-    answer_verdict,
-    verify_samples,
+    AnswersOnly as AnswersOnly,
+    Candidate as Candidate,
+    CandidateVerdict as CandidateVerdict,
+    Verifier as Verifier,
+    answer_verdict as answer_verdict,
+    verify_samples as verify_samples,
 )
-
-__all__ = [
-    "AnswersOnly",
-    "Candidate",
-    "CandidateVerdict",
-    "Verifier",
-    "answer_verdict",
-    "verify",
-    "verify_samples",
-]

@@ -5,8 +5,7 @@ import functools
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from axiom.config import ExperimentConfig
 from axiom.errors import ConfigError, DataError

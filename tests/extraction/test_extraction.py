@@ -7,12 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from axiom.config import SandboxConfig
-from axiom.extraction import by_all_rules, extract_code, parsing
-from axiom.extraction import given as given_names
+from axiom.extraction import by_all_rules, extract_code, given as given_names, parsing
 from axiom.extraction.definitions import definition, may_define
 from axiom.extraction.shortcut import one_block
 from axiom.sampling.prompts import fenced

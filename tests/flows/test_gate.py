@@ -15,8 +15,7 @@ from typing import Any
 
 import pytest
 import typer.main
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from jsonschema import Draft202012Validator
 from prefect.utilities.callables import parameter_schema
 

@@ -5,8 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from axiom.bench.curves import FAMILIES, observe, rise
 from axiom.cli.app import main
@@ -14,8 +13,7 @@ from axiom.config import DetectionConfig, load_config
 from axiom.experiment import Experiment
 from axiom.grokking import Curve, alarms, detect, read_curve
 from axiom.grokking.alarm import BINS, bin_size
-from axiom.grokking.path import BINS as PATH_BINS
-from axiom.grokking.path import pooled
+from axiom.grokking.path import BINS as PATH_BINS, pooled
 from axiom.grokking.phases import HELD_SHARE, HOLD, MAX_FINAL_GAP
 from axiom.records import Metric
 from axiom.store import write_table

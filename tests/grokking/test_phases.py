@@ -5,8 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 from scipy.stats import binom
 
 from axiom.bench.curves import FAMILIES, observe, rise

@@ -1,7 +1,6 @@
 """Streams are named: no two names share one, and adjacent roots do not leak."""
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from axiom.seeds import derive, stream
 

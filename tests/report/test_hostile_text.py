@@ -12,8 +12,7 @@ import pytest
 from axiom.config import SandboxConfig, load_config
 from axiom.experiment import Experiment
 from axiom.records import Case, Event, Metric, Outcome, Problem, Sample, Verdict
-from axiom.report import study as report
-from axiom.report import study_charts as charts
+from axiom.report import study as report, study_charts as charts
 from axiom.report.page import page
 from axiom.store import write_parquet
 from axiom.study.compare import by_arm, compare_arms

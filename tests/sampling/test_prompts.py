@@ -3,8 +3,7 @@
 import ast
 
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from axiom import values
 from axiom.config import ProblemsConfig, PromptsConfig

@@ -4,8 +4,7 @@ import itertools
 import random
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from axiom.config import SamplingConfig, load_config
 from axiom.config.schema import MOST_DRAWS

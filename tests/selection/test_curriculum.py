@@ -4,8 +4,7 @@ import itertools
 from collections import Counter
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from axiom.config import CurriculumConfig, SamplingConfig, load_config
 from axiom.errors import ConfigError

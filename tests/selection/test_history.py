@@ -3,8 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from axiom.records import Evaluation, History
 from axiom.selection.history import MEMORY, after_evaluation, after_round, begin, is_lost, solve_rate, was_stable

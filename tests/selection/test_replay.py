@@ -6,8 +6,7 @@ import random
 from collections import Counter
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from axiom.config import ExperimentConfig, ReplayConfig, load_config, override, stored_config
 from axiom.errors import ConfigError

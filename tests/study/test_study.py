@@ -21,8 +21,7 @@ from axiom.experiment.running import handing_on, running
 from axiom.grokking import Curve
 from axiom.models import Policy
 from axiom.records import Gold, LossStep, Metric, Sample, Verdict
-from axiom.report import study as report
-from axiom.report import study_charts as charts
+from axiom.report import study as report, study_charts as charts
 from axiom.sampling import Request
 from axiom.selection import accepted
 from axiom.selection.arms import ARMS

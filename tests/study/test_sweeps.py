@@ -16,8 +16,7 @@ from axiom.experiment import Experiment
 from axiom.learners.modular import ModularLearner, make_modular_problems
 from axiom.learners.unread import UNREAD
 from axiom.models import Policy
-from axiom.report import study as report
-from axiom.report import sweep_charts
+from axiom.report import study as report, sweep_charts
 from axiom.study import StudyConfig, compare_study, load_study, plan, run_name, survival, sweep
 from axiom.study.compare import gather_study
 from axiom.study.outcome import Outcome

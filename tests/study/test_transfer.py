@@ -13,8 +13,7 @@ from axiom.experiment import Experiment
 from axiom.experiment.gate import admit
 from axiom.problems import generate_splits
 from axiom.records import Metric
-from axiom.report import study as report
-from axiom.report import sweep_charts
+from axiom.report import study as report, sweep_charts
 from axiom.selection.curriculum import Course, joined
 from axiom.store import write_parquet
 from axiom.study import Study, StudyConfig, compare_study, load_study, plan, run_name, transfer

@@ -10,8 +10,7 @@ import sys
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
