@@ -10,7 +10,8 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -69,6 +70,16 @@ class Folder:
         """Whether there is such a file."""
         return bool(self._fs.exists(self.at(name)))
 
+    def stamp(self, name: str) -> tuple[int, int, int] | None:
+        """What changes whenever the file is replaced or written; None where that cannot be told without reading it."""
+        if not self.local:
+            return None
+        try:
+            found = os.stat(self.at(name))
+        except OSError:
+            return None
+        return found.st_ino, found.st_size, found.st_mtime_ns
+
     def read_bytes(self, name: str) -> bytes:
         """The whole file. Raises DataError when it is missing."""
         with storage_errors(self.at(name), "read"):
@@ -79,22 +90,27 @@ class Folder:
 
     def write_bytes(self, name: str, data: bytes) -> None:
         """Replace the file in one step; the data is on disk when this returns."""
-        with storage_errors(self.at(name)), self.scratch() as scratch:
-            path = scratch / "file"
-            path.write_bytes(data)
-            self.put(name, path)
+        with storage_errors(self.at(name)):
+            path = Path(self._nearby() or tempfile.gettempdir(), f"{TEMPORARY}{uuid.uuid4().hex}")
+            try:
+                path.write_bytes(data)
+                self.put({name: path})
+            finally:
+                path.unlink(missing_ok=True)
 
-    def put(self, name: str, source: Path) -> None:
-        """Move a local file to `name`: by sync and rename on a local disk, by one upload elsewhere."""
-        target = self.at(name)
-        if not self.local:
-            self._fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
-            self._fs.put_file(str(source), target)
-            return
-        Path(target).parent.mkdir(parents=True, exist_ok=True)
-        _sync(source)
-        os.replace(source, target)
-        _sync(Path(target).parent)
+    def put(self, files: Mapping[str, Path]) -> None:
+        """Move local files to their names: by sync and rename on a local disk, by an upload each elsewhere."""
+        for name, source in files.items():
+            target = self.at(name)
+            if not self.local:
+                self._fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+                self._fs.put_file(str(source), target)
+                continue
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+            _sync(source)
+            os.replace(source, target)
+        for folder in {Path(self.at(name)).parent for name in files} if self.local else ():
+            _sync(folder)
 
     def remove(self, name: str) -> None:
         """Delete the file if it is there."""
@@ -134,7 +150,8 @@ class Folder:
         """Remove what killed writers left behind. Only the holder of the experiment's lock may call this."""
         for name in self.names() if self.local else []:
             if name.startswith(TEMPORARY):
-                shutil.rmtree(self.at(name), ignore_errors=True)
+                path = Path(self.at(name))
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
     def _nearby(self) -> str | None:
         if not self.local:

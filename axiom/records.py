@@ -7,10 +7,11 @@ Stages meet only through these. Values inside a row (arguments, results, variant
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from functools import cache
 from typing import Any, ClassVar, Literal, Self
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 Split = Literal["train", "val", "test", "ood_cases", "ood_longer", "ood_composed", "ood_family", "humaneval"]
 ProblemKind = Literal["program", "answer"]
@@ -49,8 +50,14 @@ class Record(BaseModel):
 
     @classmethod
     def from_table(cls, table: pa.Table) -> list[Self]:
-        """The rows of `table`, validated."""
-        return [cls.model_validate(row) for row in table.to_pylist()]
+        """The rows of `table`, validated; all in one call, which is twice as quick as row by row."""
+        rows: list[Self] = _rows_of(cls).validate_python(table.to_pylist())
+        return rows
+
+
+@cache
+def _rows_of(record: type[Record]) -> TypeAdapter[Any]:
+    return TypeAdapter(list[record])  # type: ignore[valid-type]
 
 
 def _plain(value: Any) -> Any:

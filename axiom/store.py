@@ -31,6 +31,8 @@ from axiom.folders import Folder, errors_below, storage_errors
 from axiom.records import Record
 
 R = TypeVar("R", bound=Record)
+KEPT_ROWS = 30_000
+"""Rows of tables that are kept in memory once they were read: a few tens of megabytes."""
 
 
 class FileEntry(BaseModel, frozen=True):
@@ -120,11 +122,10 @@ class Writer:
         """Move every file to its place. Called by the store."""
         start = time.perf_counter()
         with storage_errors(self._folder.path):
-            for path in sorted(p for p in self._scratch.rglob("*") if p.is_file()):
-                name = path.relative_to(self._scratch).as_posix()
-                if name not in self.files:
-                    self._add(name, path, None)
-                self._folder.put(name, path)
+            paths = {p.relative_to(self._scratch).as_posix(): p for p in self._scratch.rglob("*") if p.is_file()}
+            for name in sorted(paths.keys() - self.files.keys()):
+                self._add(name, paths[name], None)
+            self._folder.put(paths)
         self.storage_seconds += time.perf_counter() - start
         return self.files
 
@@ -139,6 +140,7 @@ class StageStore:
         self.root = root
         self._made = made
         self._verified: dict[str, str] = {}
+        self._kept = _Kept()
 
     def manifest(self, stage: str, folder: str) -> Manifest | None:
         """The manifest of a finished stage, or None if there is none that can be read."""
@@ -226,13 +228,48 @@ class StageStore:
             place.remove(name)
 
     def read(self, folder: str, name: str, record: type[R]) -> list[R]:
-        """The rows of `<folder>/<name>.parquet`. Raises DataError when a column is missing or of another type."""
-        return record.from_table(self.arrow(folder, name, record))
+        """The rows of `<folder>/<name>.parquet`. Raises DataError when a column is missing or of another type.
+
+        A table of a round is read by several stages, so the rows that were read last are kept.
+        """
+        place = self._place(folder)
+        stamp = place.stamp(f"{name}.parquet")
+        kept: list[R] | None = self._kept.get((folder, name, record), stamp)
+        if kept is None:
+            kept = record.from_table(self.arrow(folder, name, record))
+            self._kept.put((folder, name, record), stamp, kept)
+        return list(kept)
 
     def arrow(self, folder: str, name: str, record: type[Record]) -> pa.Table:
         """The same as an Arrow table, its schema checked."""
-        place = self.root.join(folder) if folder else self.root
+        place = self._place(folder)
         return read_parquet(place.read_bytes(f"{name}.parquet"), record, place.at(f"{name}.parquet"))
+
+    def _place(self, folder: str) -> Folder:
+        return self.root.join(folder) if folder else self.root
+
+
+class _Kept:
+    """Rows that were read last, at most `KEPT_ROWS`, each table's as long as its file is the same."""
+
+    def __init__(self) -> None:
+        self._tables: OrderedDict[Any, tuple[Any, list[Any]]] = OrderedDict()
+
+    def get(self, key: Any, stamp: Any) -> list[Any] | None:
+        """The rows that `put` was given for this file, None if they are gone or the file is another."""
+        found = self._tables.get(key)
+        if found is None or found[0] != stamp:
+            return None
+        self._tables.move_to_end(key)
+        return found[1]
+
+    def put(self, key: Any, stamp: Any, rows: list[Any]) -> None:
+        """Keep `rows` of a file whose stamp is known, in place of those used longest ago."""
+        self._tables.pop(key, None)
+        if stamp is not None:
+            self._tables[key] = stamp, rows
+        while sum(len(rows) for _, rows in self._tables.values()) > KEPT_ROWS:
+            self._tables.popitem(last=False)
 
 
 def read_parquet(data: bytes, record: type[Record], path: str) -> pa.Table:

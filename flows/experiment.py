@@ -49,22 +49,38 @@ def experiment(
     """
     admitted, behaviour = admit(root, config), checked(Operation, operation)
     with witnessed(), following(admitted.config), holding(admitted, behaviour) as run:
-        seen, last = _loop(run)
+        return _complete(run, Pages(run.experiment))
+
+
+def without_server(config: ExperimentConfig, root: str, operation: Operation) -> dict[str, Any]:
+    """The same outside Prefect, for a process that is given no server: one of its own would be seen by nobody.
+
+    Stages are plain calls with a task's retries. The store holds the same as after `experiment`.
+    """
+    with holding(admit(root, config), operation) as run:
+        return _complete(run, None)
+
+
+def _complete(run: Runtime, pages: Pages | None) -> dict[str, Any]:
+    seen, last = _loop(run, pages)
+    if pages is None:
+        path = write_report.fn(run, iteration=last)
+    else:
         path = write_report(run, iteration=last)
-        patiently(lambda: Pages(run.experiment).finish(path))
+        patiently(lambda: pages.finish(path))
     return {"name": run.config.name, "phases": seen["sentence"], "kind": seen["kind"], "report": path}
 
 
-def _loop(run: Runtime) -> tuple[dict[str, Any], int]:
+def _loop(run: Runtime, pages: Pages | None) -> tuple[dict[str, Any], int]:
     """Every iteration; what was seen in the last one, and its number."""
-    config, pages = run.config, Pages(run.experiment)
+    config = run.config
     state, seen = Round(problems=generate(run)), dict[str, Any]()
     for number in range(config.iterations + 1):
         state, reused = _advance(run, number, state, evaluated=_due(config, number), paused=_paused(config, seen))
         seen = detect_phases(run, iteration=number, whole=number == config.iterations)
         report(Progress(number, "done", 1, 1, "", note=seen["line"]))
-        patiently(reclaim)
-        _show(run, pages, number, seen, reused)
+        if pages is not None:
+            _show(run, pages, number, seen, reused)
         _prune(run, number - 2, state.adapter)
         if config.training.patience and seen["evaluations_without_gain"] >= config.training.patience:
             report(Progress(number, "stop", 1, 1, "", note=f"no gain for {config.training.patience} evaluations"))
@@ -87,6 +103,7 @@ def _advance(run: Runtime, number: int, before: Round, evaluated: bool, paused: 
 
 
 def _show(run: Runtime, pages: Pages, number: int, seen: dict[str, Any], reused: bool) -> None:
+    patiently(reclaim)
     metrics = run.headlines(number)
     patiently(lambda: pages.show(number, metrics, seen["sentence"], reused))
     for alarm in seen["alarms"] if not reused else ():

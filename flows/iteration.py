@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from prefect import flow, tags
-from prefect.context import TagsContext
+from prefect.context import FlowRunContext, TagsContext
 from pydantic import BaseModel
 
 from axiom.errors import DataError
@@ -47,8 +47,10 @@ def run_iteration(run: Runtime, number: int, before: Round, evaluated: bool, pau
     """Run or reuse every stage of iteration `number` in a flow run of its own; returns what the next needs.
 
     `evaluated` says whether the policy is measured, `paused` whether training rests. What the iteration begins and ends
-    with stays out of Prefect's database.
+    with stays out of Prefect's database. Outside a flow there is no flow run to make.
     """
+    if FlowRunContext.get() is None:
+        return run_stages(run, number, before, evaluated, paused)
     after = before
 
     # Asynchronous only because Prefect ends a synchronous subflow by waiting up to a second for its heartbeat's thread.

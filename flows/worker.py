@@ -17,7 +17,7 @@ from typing import Any, TextIO
 from axiom.config import build_config
 from axiom.errors import classified
 from axiom.experiment.running import handing_on
-from axiom.flows.experiment import experiment
+from axiom.flows.experiment import experiment, without_server
 from axiom.flows.operation import Operation
 from axiom.progress import Progress, listen
 
@@ -45,9 +45,9 @@ def main() -> None:
 
 
 def _run(config: dict[str, Any], root: str) -> dict[str, Any]:
-    # The study holds the GPU for all of its processes.
+    run = experiment if os.environ.get("PREFECT_API_URL") else without_server
     try:
-        return {"result": experiment(build_config(config), root, Operation(gpu="never"))}
+        return {"result": run(build_config(config), root, Operation(gpu="never"))}  # the study holds the GPU for all
     except Exception as error:  # noqa: BLE001 (the process that asked decides what follows)
         found = classified(error)
         if found is None:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from prefect import Task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
-from prefect.context import TaskRunContext
+from prefect.context import FlowRunContext, TaskRunContext
 from prefect.states import Completed
 
 from axiom.errors import classified
@@ -30,7 +30,10 @@ def _may_succeed_later(error: BaseException) -> bool:
 
 
 def stage_task(name: str) -> Callable[[Callable[..., Handle]], Callable[..., Handle]]:
-    """Make a stage a Prefect task: it is called in the main thread and gives back its handle."""
+    """Make a stage a Prefect task: it is called in the main thread and gives back its handle.
+
+    Outside a flow it is a plain call with the same retries.
+    """
 
     def wrap(function: Callable[..., Handle]) -> Callable[..., Handle]:
         def shown(run: Runtime, *args: Any, **kwargs: Any) -> State[dict[str, Any]]:
@@ -52,6 +55,8 @@ def stage_task(name: str) -> Callable[[Callable[..., Handle]], Callable[..., Han
         )
 
         def call(run: Runtime, *args: Any, iteration: int = 0, **kwargs: Any) -> Handle:
+            if FlowRunContext.get() is None:
+                return _told(name, iteration, retried(lambda: function(run, *args, iteration=iteration, **kwargs)))
             purpose = " eval" if "eval" in args else ""
             title = f"{run.config.name} · iteration {iteration} · {name}{purpose}"
             named = prefect_task.with_options(task_run_name=title)

@@ -30,6 +30,7 @@ def _environment() -> "Environment":
     )
 
 
+@cache
 def script() -> str:
     """Vega, Vega-Lite and vegaEmbed as one script, so that a page needs no network."""
     import vl_convert
