@@ -18,7 +18,7 @@ import json
 import tempfile
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -134,10 +134,15 @@ class Writer:
 
 
 class StageStore:
-    """The stages of one experiment. `made` gives the code and packages that compute a stage now."""
+    """The stages of one experiment. `made` gives the code and packages that compute a stage now.
+
+    `others` are stores of other experiments. A stage that one of them holds under the same key is copied from there,
+    files and manifest, instead of being computed.
+    """
 
     def __init__(self, root: Folder, made: Callable[[], dict[str, Any]] = dict) -> None:
         self.root = root
+        self.others: Sequence[StageStore] = ()
         self._made = made
         self._verified: dict[str, str] = {}
         self._kept = _Kept()
@@ -168,7 +173,7 @@ class StageStore:
         `need_files=False` accepts a stage whose files were pruned after it was done.
         """
         key, digests = _key(stage, folder, settings, version, inputs)
-        done = self.done(stage, folder, key, need_files)
+        done = self.done(stage, folder, key, need_files) or self._taken(stage, folder, key)
         if done is not None:
             return done
         place = self.root.join(folder)
@@ -185,6 +190,29 @@ class StageStore:
         )
         place.write_bytes(f"{stage}.manifest.json", manifest.model_dump_json(indent=1).encode())
         return _handle(manifest, reused=False)
+
+    def _taken(self, stage: str, folder: str, key: str) -> Handle | None:
+        """The stage as a copy of another store's, None where no other has it whole."""
+        for other in self.others:
+            manifest = other.manifest(stage, folder)
+            if manifest is not None and manifest.key == key and not manifest.pruned and self._copied(other, manifest):
+                return _handle(manifest, reused=True)
+        return None
+
+    def _copied(self, other: "StageStore", manifest: Manifest) -> bool:
+        """Whether every file of the stage could be copied with the digest that `manifest` says; it comes last."""
+        source, place = other.root.join(manifest.folder), self.root.join(manifest.folder)
+        with place.scratch() as scratch:
+            paths = {name: scratch / name for name in manifest.files}
+            for name, path in paths.items():
+                if not source.exists(name):  # pruned or removed meanwhile
+                    return False
+                source.download(name, path)
+            if any(_digest_file(path) != manifest.files[name].sha256 for name, path in paths.items()):
+                return False
+            place.put(paths)
+        place.write_bytes(f"{manifest.stage}.manifest.json", manifest.model_dump_json(indent=1).encode())
+        return True
 
     def find(
         self, stage: str, folder: str, *, settings: Any, version: str, inputs: Mapping[str, Handle]

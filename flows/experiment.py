@@ -82,6 +82,8 @@ def _loop(run: Runtime, pages: Pages | None) -> tuple[dict[str, Any], int]:
         if pages is not None:
             _show(run, pages, number, seen, reused)
         _prune(run, number - 2, state.adapter)
+        if number == 1:  # runs that differ in anything have other policies from here on
+            run.experiment.take_from(())
         if config.training.patience and seen["evaluations_without_gain"] >= config.training.patience:
             report(Progress(number, "stop", 1, 1, "", note=f"no gain for {config.training.patience} evaluations"))
             break

@@ -38,6 +38,9 @@ class Operation(Section):
     """Hold the machine's GPU slot for the whole experiment; `auto` does when the model runs on a GPU."""
     overlap: Literal["refuse", "queue"] = "refuse"
     """When another process writes this experiment: `refuse` fails at once and says who, `queue` waits for it."""
+    beside: tuple[str, ...] = ()
+    """Experiments of the same root. What one of them has computed from the same settings and inputs is taken from it:
+    problems, the base model's evaluation and samples."""
 
 
 OPERATION = Operation()
@@ -55,6 +58,7 @@ def holding(experiment: Experiment, operation: Operation) -> Iterator[Runtime]:
     """The experiment's lock first, then the GPU: whoever waits for the GPU keeps no other experiment waiting."""
     with ExitStack() as stack:
         run = _lock(stack, experiment, operation)
+        experiment.take_from(operation.beside)
         experiment.folder.remove(PAUSE)  # asked of an earlier run that ended before it could pause
         stack.enter_context(gpu(experiment.config, operation))
         yield run

@@ -52,7 +52,7 @@ class Schedule:
     """What is to run, what may begin, and what came of it; `done` is called for each run that is."""
 
     def __init__(self, planned: Sequence[ExperimentConfig], done: Callable[[ExperimentConfig, Result], None]) -> None:
-        self._tell = done
+        self._tell, self._planned = done, planned
         replayed = {run.yoke for run in planned}
         self._waiting = sorted(planned, key=lambda run: run.name not in replayed)
         self._running: dict[str, ExperimentConfig] = {}
@@ -75,6 +75,10 @@ class Schedule:
                 self._begun[run.name] = self._begun.get(run.name, 0) + 1
                 return run
         return None
+
+    def siblings(self, run: ExperimentConfig) -> tuple[str, ...]:
+        """The other runs of its seed."""
+        return siblings(self._planned, run)
 
     def done(self, name: str, result: Result) -> None:
         """A run has its result."""
@@ -106,7 +110,8 @@ class Schedule:
 
 def _give(schedule: Schedule, workers: "_Workers", root: str, room: Room) -> None:
     while workers.free and (run := schedule.next()):
-        workers.take().begin(run.name, {"config": room.of(run).model_dump(mode="json"), "root": root})
+        asked = {"config": room.of(run).model_dump(mode="json"), "root": root, "beside": schedule.siblings(run)}
+        workers.take().begin(run.name, asked)
         say(f"{run.name} begins; {schedule}")
 
 
@@ -144,6 +149,11 @@ def _conclude(schedule: Schedule, workers: "_Workers", worker: "_Worker", name: 
     else:
         schedule.fail(name, message["text"])
         say(f"{name} failed: {message['text']}")
+
+
+def siblings(planned: Sequence[ExperimentConfig], run: ExperimentConfig) -> tuple[str, ...]:
+    """The other runs of the same seed, which begin alike."""
+    return tuple(other.name for other in planned if other.seed == run.seed and other.name != run.name)
 
 
 def say(note: str) -> None:

@@ -11,8 +11,8 @@ from axiom.credentials import Plain
 from axiom.experiment import DEFAULT_ROOT, Experiment, ledger
 from axiom.experiment.running import handing_on
 from axiom.flows.experiment import experiment
-from axiom.flows.operation import OPERATION, gpu
-from axiom.flows.side_by_side import Result, say, side_by_side
+from axiom.flows.operation import OPERATION, Operation, gpu
+from axiom.flows.side_by_side import Result, say, siblings, side_by_side
 from axiom.study import load_study, plan
 from axiom.study.parallel import room
 
@@ -53,4 +53,4 @@ def _in_turn(runs: Sequence[ExperimentConfig], root: str, done: Callable[[Experi
     with handing_on():
         for number, run in enumerate(runs):
             say(f"{run.name}, {number} of {len(runs)} done")
-            done(run, experiment(run, root))
+            done(run, experiment(run, root, Operation(beside=siblings(runs, run))))

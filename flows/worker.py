@@ -44,10 +44,11 @@ def main() -> None:
             busy.clear()
 
 
-def _run(config: dict[str, Any], root: str) -> dict[str, Any]:
+def _run(config: dict[str, Any], root: str, beside: list[str]) -> dict[str, Any]:
+    operation = Operation(gpu="never", beside=tuple(beside))  # the study holds the GPU for all
     run = experiment if os.environ.get("PREFECT_API_URL") else without_server
     try:
-        return {"result": run(build_config(config), root, Operation(gpu="never"))}  # the study holds the GPU for all
+        return {"result": run(build_config(config), root, operation)}
     except Exception as error:  # noqa: BLE001 (the process that asked decides what follows)
         found = classified(error)
         if found is None:

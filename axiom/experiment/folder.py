@@ -1,7 +1,7 @@
 """One experiment on disk: its config, its lock, its stages, and what it holds in memory while it runs."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
@@ -180,6 +180,11 @@ class Experiment:
         ):
             self.sweep()
             yield
+
+    def take_from(self, names: Iterable[str]) -> None:
+        """Take stages that these experiments of the same root hold under the same key, instead of computing them."""
+        root = Folder(self.root)
+        self.stages.others = [StageStore(root.join(name)) for name in names if name != self.config.name]
 
     def is_locked(self) -> bool:
         """Whether some process is writing the experiment now."""

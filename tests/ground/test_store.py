@@ -19,7 +19,7 @@ from axiom.errors import DataError, StorageError
 from axiom.experiment import Experiment
 from axiom.experiment.running import Runtime
 from axiom.records import RECORDS, Gold, Problem, Record
-from axiom.store import Downloads, Folder, Handle, StageStore, Writer, hash_json, read_parquet, write_parquet
+from axiom.store import KEPT_ROWS, Downloads, Folder, Handle, StageStore, Writer, hash_json, read_parquet, write_parquet
 
 
 def gold(number: int) -> Gold:
@@ -53,6 +53,68 @@ def test_a_second_run_reuses_and_reads_the_same_rows(stages):
     assert (work.calls, first.reused, second.reused) == (1, False, True)
     assert first.digest == second.digest
     assert stages.read("iterations/0001", "gold", Gold) == [gold(i) for i in range(3)]
+
+
+def test_rows_are_read_anew_once_their_file_is_another(stages, tmp_path):
+    run(stages, Counter())
+    first = stages.read("iterations/0001", "gold", Gold)
+    first.clear()  # what a caller does with its list is its own affair
+    assert len(stages.read("iterations/0001", "gold", Gold)) == 3
+    run(stages, Counter(rows=5), settings=2)
+    assert len(stages.read("iterations/0001", "gold", Gold)) == 5
+    path = tmp_path / "experiment/iterations/0001/gold.parquet"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(DataError, match="is not a readable Parquet file"):
+        stages.read("iterations/0001", "gold", Gold)
+
+
+def test_few_rows_are_kept(stages):
+    run(stages, Counter(rows=KEPT_ROWS + 1))
+    run_again = StageStore(stages.root)
+    before = run_again.read("iterations/0001", "gold", Gold)
+    assert run_again.read("iterations/0001", "gold", Gold)[0] is not before[0]
+    small = StageStore(Folder(stages.root.at("small")))
+    run(small, Counter())
+    before = small.read("iterations/0001", "gold", Gold)
+    assert small.read("iterations/0001", "gold", Gold)[0] is before[0]
+
+
+def beside(stages: StageStore, tmp_path: Path, name: str = "second") -> StageStore:
+    second = StageStore(Folder(str(tmp_path / name)))
+    second.others = [stages]
+    return second
+
+
+def test_a_stage_of_the_same_key_is_taken_from_another_store(stages, tmp_path):
+    work = Counter()
+    first = run(stages, work)
+    second = beside(stages, tmp_path)
+    taken = run(second, work)
+    assert (work.calls, taken.reused, taken.digest) == (1, True, first.digest)
+    assert second.manifest("gold", "iterations/0001") == stages.manifest("gold", "iterations/0001")
+    assert second.read("iterations/0001", "gold", Gold) == [gold(i) for i in range(3)]
+    assert (tmp_path / "second/iterations/0001/adapter/weights.bin").read_bytes() == b"w" * 100
+    for key in ({"settings": 2}, {"version": "2"}, {"before": first}):
+        other = beside(stages, tmp_path, name="-".join(key))
+        assert not run(other, work, **key).reused
+    assert work.calls == 4
+
+
+@pytest.mark.parametrize("damage", ["removed", "changed", "pruned"])
+def test_a_damaged_stage_of_another_store_is_not_taken(stages, tmp_path, damage):
+    work = Counter()
+    run(stages, work)
+    weights = tmp_path / "experiment/iterations/0001/adapter/weights.bin"
+    if damage == "removed":
+        weights.unlink()
+    elif damage == "changed":
+        weights.write_bytes(b"v" * 100)
+    else:
+        stages.prune("gold", "iterations/0001", "adapter/")
+    second = beside(stages, tmp_path)
+    assert not run(second, work).reused
+    assert work.calls == 2
+    assert second.intact(second.manifest("gold", "iterations/0001"))
 
 
 def test_other_settings_code_or_inputs_compute_again(stages, tmp_path):

@@ -15,6 +15,8 @@ from hypothesis import given, strategies as st
 from axiom.config import ExperimentConfig
 from axiom.errors import InfrastructureError
 from axiom.experiment import Experiment, differences, iteration_folder
+from axiom.flows.experiment import without_server
+from axiom.flows.operation import Operation
 from axiom.flows.side_by_side import ATTEMPTS, Schedule, side_by_side
 from axiom.progress import Progress, listen
 from axiom.study.parallel import Room, room
@@ -181,6 +183,55 @@ def test_ctrl_c_ends_the_workers_and_says_how_to_go_on(tmp_path):
     assert "Traceback" not in out
     assert "the same command goes on from there" in out
     assert not psutil.wait_procs(below, timeout=40)[1]
+
+
+def manifests(root: Path, name: str) -> dict[str, dict]:
+    """The manifests of a run's problems, base evaluation and first samples, whole."""
+    stages = Experiment.open(str(root), name).stages
+    places = [("problems", "problems")]
+    places += [(stage, iteration_folder(0)) for stage in ("eval_samples", "eval_verdicts", "evaluation", "metrics")]
+    places += [(stage, iteration_folder(1)) for stage in ("samples", "verdicts", "history")]
+    return {stage: stages.manifest(stage, at).model_dump() for stage, at in places}
+
+
+def of_arm(name: str, **changes) -> ExperimentConfig:
+    return ExperimentConfig.model_validate({"name": name, "arm": name.partition("-")[0]} | MODULAR | changes)
+
+
+def test_what_is_the_same_for_a_seed_is_computed_once_and_has_the_bytes_of_a_run_alone(tmp_path):
+    first, second = of_arm("expert_iteration"), of_arm("unverified")
+    without_server(second, str(tmp_path / "alone"), Operation(gpu="never"))
+    for run in (first, second):
+        beside = ("expert_iteration", "unverified", "missing")
+        without_server(run, str(tmp_path / "study"), Operation(gpu="never", beside=beside))
+    theirs, taken, alone = (
+        manifests(tmp_path / place, name)
+        for place, name in (("study", first.name), ("study", second.name), ("alone", second.name))
+    )
+    assert taken == theirs, "the manifests too, seconds included"
+    timed = ("eval_verdicts", "metrics", "verdicts")
+    for stage in taken.keys() - set(timed):
+        assert taken[stage]["files"] == alone[stage]["files"]
+        assert taken[stage]["key"] == alone[stage]["key"]
+    for number in (1, 2):
+        for stage in ("gold", "adapter", "evaluation", "samples"):
+            in_study, by_itself = (
+                Experiment.open(str(tmp_path / place), second.name).stages.manifest(stage, iteration_folder(number))
+                for place in ("study", "alone")
+            )
+            assert in_study.digest == by_itself.digest
+
+
+def test_another_setting_shares_only_what_does_not_depend_on_it(tmp_path):
+    first, hotter = of_arm("expert_iteration"), of_arm("expert_iteration-hot", sampling={"temperature": 2.0})
+    other = of_arm("expert_iteration-seed", seed=1)
+    for run in (first, hotter, other):
+        without_server(run, str(tmp_path), Operation(gpu="never", beside=(first.name,)))
+    ours, hot, seed = (manifests(tmp_path, run.name) for run in (first, hotter, other))
+    assert hot["problems"] == ours["problems"]
+    assert not [stage for stage in ("eval_samples", "samples", "verdicts", "history") if hot[stage] == ours[stage]]
+    assert hot["evaluation"] == ours["evaluation"], "greedy answers do not depend on the temperature"
+    assert not [stage for stage in ours if seed[stage] == ours[stage]]
 
 
 def test_a_failed_run_is_named_with_those_that_replay_it(tmp_path, workers):
