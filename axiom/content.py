@@ -7,7 +7,11 @@ import hashlib
 import os
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock
 
 from axiom.environment import cache_dir
 
@@ -41,3 +45,16 @@ def write_whole(file: Path, text: str) -> None:
         os.replace(stream.name, file)
     except OSError:
         return
+
+
+@contextmanager
+def alone(file: Path) -> Iterator[None]:
+    """Hold the lock `file` of a cache while the block fills it; the system frees it when its holder dies.
+
+    Where the cache cannot be written there is no lock: each process does the work.
+    """
+    with ExitStack() as stack:
+        with suppress(OSError):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(FileLock(file))
+        yield

@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
-from axiom.config import OF_A_RUN, ExperimentConfig
+from axiom.config import ExperimentConfig
 from axiom.errors import classified
 from axiom.evaluation import GREEDY
 from axiom.experiment import Experiment, iteration_folder
@@ -46,7 +47,8 @@ class Runtime:
     @cached_property
     def learner(self) -> Learner:
         """The model, its sampler and trainer."""
-        learner = (_handover.get() or Handover()).take(self.config)
+        left = (_handover.get() or Handover()).take("learner", self._opened_with)
+        learner: Learner = left.under(self.config) if left else open_learner(self.config)
         print(learner.description, file=sys.stderr, flush=True)
         return learner
 
@@ -70,7 +72,9 @@ class Runtime:
     @cached_property
     def verifier(self) -> Verifier:
         """The sandbox templates; for direct answers, which are only compared, none."""
-        return AnswersOnly() if self.config.model.kind == "modular" else Verifier(self.config.sandbox)
+        if self.config.model.kind == "modular":
+            return AnswersOnly()
+        return (_handover.get() or Handover()).take("verifier", self.config.sandbox) or Verifier(self.config.sandbox)
 
     def examples(self, rows: Iterable[Gold]) -> list[Example]:
         """Gold as the trainer takes it, with the prompts of sampling."""
@@ -143,13 +147,22 @@ class Runtime:
             learner.close()
 
     def hand_on(self) -> None:
-        """Leave the learner to the next run, where runs hand it on."""
-        model = self.config.model
-        handover = _handover.get()
-        if handover is None or "learner" not in self.__dict__ or model.kind != "language":
+        """Leave the learner and the sandbox to the next run, where runs hand them on."""
+        model, handover = self.config.model, _handover.get()
+        if handover is None or model.kind != "language":
             return
-        if handover.gpu or resolve_device(model) == "cpu":
-            handover.give(self.config, self.__dict__.pop("learner"))
+        if "learner" in self.__dict__ and (handover.gpu or resolve_device(model) == "cpu"):
+            handover.give("learner", self._opened_with, self.__dict__.pop("learner"))
+        if "verifier" in self.__dict__:
+            handover.give("verifier", self.config.sandbox, self.__dict__.pop("verifier"))
+
+    @property
+    def _opened_with(self) -> tuple[Any, ...]:
+        """Settings that a learner is opened with. All others may change from run to run of one engine.
+
+        The trainer's model stays as well, unless the adapter's shape changes.
+        """
+        return self.config.model, self.config.prompts, self.config.sampling
 
     def close(self) -> None:
         """End every process of ours."""
@@ -161,31 +174,29 @@ class Runtime:
 
 
 class Handover:
-    """The learner that a finished run leaves to the next; one on a GPU only where the block holds the GPU itself."""
+    """What a finished run leaves to the next, by kind; what is on a GPU only where `gpu` is set."""
 
     def __init__(self, gpu: bool = False) -> None:
         self.gpu = gpu
-        self._left: tuple[ExperimentConfig, Learner] | None = None
+        self._left: dict[str, tuple[Any, Any]] = {}
 
-    def take(self, config: ExperimentConfig) -> Learner:
-        """The learner that was left if its run differs as those of a study do, else a new one."""
-        left, self._left = self._left, None
-        if left is not None:
-            if left[0] == config.model_copy(update={name: getattr(left[0], name) for name in OF_A_RUN}):
-                return left[1].under(config)
-            left[1].close()
-        return open_learner(config)
+    def take(self, kind: str, settings: Any) -> Any:
+        """What was left if it was opened with the same settings; else that is closed, and there is None."""
+        before, left = self._left.pop(kind, (None, None))
+        if left is not None and before != settings:
+            left.close()
+            return None
+        return left
 
-    def give(self, config: ExperimentConfig, learner: Learner) -> None:
-        """Leave the learner of the run of `config`."""
-        self.close()
-        self._left = config, learner
+    def give(self, kind: str, settings: Any, left: "Learner | Verifier") -> None:
+        """Leave something that was opened with `settings` and has a method `close`."""
+        self.take(kind, object())
+        self._left[kind] = settings, left
 
     def close(self) -> None:
         """Close what nobody took."""
-        left, self._left = self._left, None
-        if left is not None:
-            left[1].close()
+        for kind in list(self._left):
+            self.take(kind, object())
 
 
 _handover: ContextVar[Handover | None] = ContextVar("handover", default=None)
@@ -193,7 +204,7 @@ _handover: ContextVar[Handover | None] = ContextVar("handover", default=None)
 
 @contextmanager
 def handing_on(gpu: bool = False) -> Iterator[None]:
-    """Runs in the block hand their learner on, so that the model is loaded once. A run that fails closes its own.
+    """Runs in the block hand on their learner and sandbox, so a model is loaded once. One that fails closes them.
 
     A workflow engine calls the runs and passes them nothing but JSON, so they find it in their context. `gpu` says that
     the block holds the GPU for all of them; else a GPU's memory goes back with each run's slot.

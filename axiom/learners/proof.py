@@ -7,11 +7,12 @@ code runs. What no way computes is refused before a run writes anything.
 import hashlib
 import importlib.metadata
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
 from axiom.config import ModelConfig, SamplingConfig, TrainingConfig
-from axiom.content import write_whole
+from axiom.content import alone, write_whole
 from axiom.models import cache_dir, fingerprint, resolve_device, resolve_model
 from axiom.models.ways import OWN, Proof, TrainPath, Way, longest
 
@@ -36,18 +37,30 @@ CODE = (
 def prove(model: ModelConfig, training: TrainingConfig | None, sampling: SamplingConfig | None) -> list[Proof]:
     """The proofs for training and for sampling with these settings, those that are asked for.
 
-    They come from the cache, else from a probe, which opens the model once for both.
+    They come from the cache, else from a probe, which opens the model once for both. Of processes that start together
+    one probes, and the others wait for what it finds.
     """
     wanted: list[TrainingConfig | SamplingConfig] = [section for section in (training, sampling) if section is not None]
     files = [cache_dir() / "proofs" / f"{_key(model, section)}.json" for section in wanted]
-    if all(file.is_file() for file in files):
-        return [Proof.model_validate_json(file.read_bytes()) for file in files]
-    from axiom.learners.probe import probe
+    known = _known(files)
+    if known is not None:
+        return known
+    with alone(files[0].with_suffix(".lock")):
+        known = _known(files)
+        if known is not None:
+            return known
+        from axiom.learners.probe import probe
 
-    found = probe(model, training, sampling)
-    for file, proof in zip(files, found, strict=True):
-        write_whole(file, proof.model_dump_json(indent=1))
-    return found
+        found = probe(model, training, sampling)
+        for file, proof in zip(files, found, strict=True):
+            write_whole(file, proof.model_dump_json(indent=1))
+        return found
+
+
+def _known(files: Sequence[Path]) -> list[Proof] | None:
+    if not all(file.is_file() for file in files):
+        return None
+    return [Proof.model_validate_json(file.read_bytes()) for file in files]
 
 
 def train_path(model: ModelConfig, training: TrainingConfig) -> TrainPath:

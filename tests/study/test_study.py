@@ -392,37 +392,43 @@ def test_charts_and_page_hold_every_arm(tmp_path):
 
 
 def test_a_learner_that_is_handed_on_computes_what_a_new_one_does(tmp_path):
-    """Its next run has another seed; a run that failed and a run of other settings leave it to nobody."""
+    """Its next runs have another seed, learning rate or rank. A run that failed and one of another engine's settings
+    leave it to nobody."""
     base = {"path": str(make_tiny_model(tmp_path / "model")), "device": "cpu", "dtype": "float32"}
 
-    def learn(root, seed, rate=1e-2, fail=False):
+    def learn(root, seed, rate=1e-2, rank=16, top_p=1.0, fail=False):
         config = ExperimentConfig(
             name=f"seed-{seed}",
             seed=seed,
             model=base,
-            training={"learning_rate": rate},
+            training={"learning_rate": rate, "lora_r": rank},
             prompts={"template": "plain"},
-            sampling={"engine": "transformers"},
+            sampling={"engine": "transformers", "top_p": top_p},
         )
         with running(Experiment(str(tmp_path / root), config)) as run:
-            learner, out = run.learner, tmp_path / root / f"adapter-{seed}"
+            learner, out = run.learner, tmp_path / root / f"adapter-{seed}-{rate}-{rank}-{top_p}"
+            verifier = run.verifier
             learner.train([Example("ab", "cd", 1.0)] * 4, Policy("base", None), out, seed, 1, 0, lambda step: None)
             learner.sampler.use(Policy("trained", out))
             drawn = list(learner.sampler.sample([Request("r", "ab", 4, 1.0, 1.0, 8, seed)]))
             if fail:
                 raise ValueError("a run that fails")
-        return learner.sampler, drawn, (out / "adapter_model.safetensors").read_bytes()
+        return learner.sampler, verifier, drawn, (out / "adapter_model.safetensors").read_bytes()
 
+    changes = ({}, {"rate": 1e-3}, {"rate": 1e-3, "rank": 8})
     with handing_on():
-        first, second = learn("study", 0), learn("study", 1)
-        other = learn("other", 1, rate=1e-3)
+        first, *others = learn("study", 0), *(learn(f"study-{n}", 1, **change) for n, change in enumerate(changes))
+        assert {(id(sampler), id(verifier)) for sampler, verifier, *_ in [first, *others]} == {
+            (id(first[0]), id(first[1]))
+        }
+        cut = learn("cut", 1, top_p=0.5)
+        assert cut[0] is not first[0]
+        assert cut[1] is first[1]
         with pytest.raises(ValueError, match="fails"):
-            learn("study", 2, rate=1e-3, fail=True)
-        last = learn("study", 3, rate=1e-3)
-    alone = learn("alone", 1)
-    assert second[0] is first[0]
-    assert second[1:] == alone[1:] != first[1:]
-    assert len({id(found[0]) for found in (second, other, last, alone)}) == 4
+            learn("failing", 2, top_p=0.5, fail=True)
+        assert learn("last", 3, top_p=0.5)[0] is not cut[0]
+    for change, found in zip(changes, others, strict=True):
+        assert found[2:] == learn(f"alone-{len(change)}", 1, **change)[2:] != first[2:]
 
 
 def axiom(folder, *command):
