@@ -8,6 +8,7 @@ import getpass
 import os
 import resource
 import stat
+import sys
 import tempfile
 from pathlib import Path
 
@@ -146,3 +147,13 @@ def _name_the_user() -> None:
         getpass.getuser()
     except (KeyError, OSError):
         os.environ["USER"] = f"uid-{os.getuid()}"
+
+
+def peak_memory() -> dict[str, float]:
+    """MiB that this process has taken at its peak, and of a GPU's memory what torch has allocated, if it is loaded."""
+    kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found = {"peak_memory_mib": round(kibibytes / 1024, 1)}
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        found["peak_gpu_mib"] = round(torch.cuda.max_memory_allocated() / 2**20, 1)
+    return found

@@ -26,6 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from axiom.environment import peak_memory
 from axiom.errors import DataError
 from axiom.folders import Folder, errors_below, storage_errors
 from axiom.records import Record
@@ -185,6 +186,7 @@ class StageStore:
             files = writer.publish()
             writer.info["seconds"] = round(time.perf_counter() - start, 3)
             writer.info["storage_seconds"] = round(writer.storage_seconds, 3)
+            writer.info.update(peak_memory())
         manifest = Manifest(
             stage=stage, folder=folder, key=key, inputs=digests, files=files, info=writer.info, made=self._made()
         )

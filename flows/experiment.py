@@ -16,7 +16,7 @@ from axiom.flows.operation import OPERATION, Operation, announce, following, hol
 from axiom.flows.pages import Pages
 from axiom.flows.workarounds.alive import reclaim, witnessed
 from axiom.flows.workarounds.outage import patiently
-from axiom.progress import Progress, report
+from axiom.progress import Pace, Progress, report
 from axiom.store import Handle
 from axiom.tasks.detect import detect_phases
 from axiom.tasks.generate import generate
@@ -74,11 +74,11 @@ def _complete(run: Runtime, pages: Pages | None) -> dict[str, Any]:
 def _loop(run: Runtime, pages: Pages | None) -> tuple[dict[str, Any], int]:
     """Every iteration; what was seen in the last one, and its number."""
     config = run.config
-    state, seen = Round(problems=generate(run)), dict[str, Any]()
+    state, seen, pace = Round(problems=generate(run)), dict[str, Any](), Pace(config.iterations)
     for number in range(config.iterations + 1):
         state, reused = _advance(run, number, state, evaluated=_due(config, number), paused=_paused(config, seen))
         seen = detect_phases(run, iteration=number, whole=number == config.iterations)
-        report(Progress(number, "done", 1, 1, "", note=seen["line"]))
+        _tell(number, seen["parts"], reused, pace)
         if pages is not None:
             _show(run, pages, number, seen, reused)
         _prune(run, number - 2, state.adapter)
@@ -97,11 +97,19 @@ def _advance(run: Runtime, number: int, before: Round, evaluated: bool, paused: 
     """The iteration's result, from the store if it is all there, else computed in a flow of its own; and which."""
     done = finished(run, number, before, evaluated, paused)
     if done is not None:
-        report(Progress(number, "iteration", 1, 1, "", reused=True, note=f"{iteration_folder(number)} is done"))
         return done, True
     restored = restore(run, before.adapter)
     before = before.model_copy(update={"adapter": restored})
     return patiently(lambda: run_iteration(run, number, before, evaluated, paused)), False
+
+
+def _tell(number: int, parts: list[tuple[str, str]], reused: bool, pace: Pace) -> None:
+    """One line for the iteration, wherever the run is followed."""
+    seconds, left = pace.done(number, reused)
+    took = "" if seconds is None else f", {seconds:.3g} s"
+    line = f"{'reused: ' * reused}{', '.join(whole for _, whole in parts)}{took}"
+    told = Progress(number, "done", 1, 1, "", reused=reused, note=line, parts=tuple(parts), seconds=seconds, left=left)
+    report(told)
 
 
 def _show(run: Runtime, pages: Pages, number: int, seen: dict[str, Any], reused: bool) -> None:

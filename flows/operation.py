@@ -1,5 +1,6 @@
 """How a run behaves beside others: the GPU it holds, a second run of the same name, a pause between iterations."""
 
+import logging
 import os
 import socket
 import time
@@ -27,7 +28,7 @@ from axiom.progress import Progress, listen, report
 LEASE_SECONDS = 60.0
 """A killed run's slot is free after this and the server's next look, 15 s later at most."""
 POLL_SECONDS = 5.0
-LOGGED = ("done", "stop", "server", "queue", "pause")
+LOGGED = ("done", "stop", "server", "queue", "pause", "engine", "warning")
 """Progress that stands in the run's log; the tasks say the rest."""
 
 
@@ -141,7 +142,9 @@ def following(config: ExperimentConfig) -> Iterator[None]:
 
     def log(progress: Progress) -> None:
         if progress.note and progress.stage in LOGGED:
-            logger.info("iteration %d: %s", progress.iteration, progress.note)
+            level = logging.WARNING if progress.stage == "warning" else logging.INFO
+            where = f"iteration {progress.iteration}: " if progress.stage in ("done", "stop", "pause") else ""
+            logger.log(level, "%s%s", where, progress.note)
 
     with listen(log), outliving_the_worker():
         yield

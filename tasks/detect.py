@@ -31,7 +31,7 @@ def _detect(run: Runtime, iteration: int, whole: bool) -> dict[str, Any]:
         "kind": watch.phases.kind,
         "sentence": watch.phases.sentence(),
         "evaluations_without_gain": _without_gain(metrics),
-        "line": _line(run.experiment.stages.read(iteration_folder(iteration), "metrics", Metric)),
+        "parts": _parts(run.experiment.stages.read(iteration_folder(iteration), "metrics", Metric)),
         "alarms": [event.model_dump() for event in raised],
     }
 
@@ -41,10 +41,10 @@ def _without_gain(metrics: list[Metric]) -> int:
     return len(values) - 1 - values.index(max(values)) if values else 0
 
 
-def _line(metrics: list[Metric]) -> str:
-    """An iteration in a line, from its own metrics."""
+def _parts(metrics: list[Metric]) -> list[tuple[str, str]]:
+    """An iteration's figures, from its own metrics: each short, and with its interval; the first matter most."""
     now = [row for row in metrics if row.pooled]
-    parts = [f"{r.split} {with_interval(r)}" for r in now if r.name == GREEDY]
-    parts += [f"{r.name} {r.value:g}" for r in now if r.name in ("level", "solved", "gold")]
-    parts += [f"not trained: fewer than min_gold = {r.value:g}" for r in now if r.name == "gold_too_few"]
-    return ", ".join(parts) or "not evaluated"
+    measured = [(f"{r.split} {r.value:.0%}", f"{r.split} {with_interval(r)}") for r in now if r.name == GREEDY]
+    counts = [f"{r.name} {r.value:g}" for r in now if r.name in ("level", "solved", "gold")]
+    parts = [*measured[:3], *((text, text) for text in counts), *measured[3:]]
+    return parts or [("not evaluated", "not evaluated")]

@@ -1,13 +1,12 @@
 """Config to problems, with the proof that no two splits share one."""
 
-import sys
-
 from axiom.errors import DataError
 from axiom.experiment import VERSIONS
 from axiom.experiment.running import Runtime
 from axiom.learners import make_problems
 from axiom.problems import prove_disjoint
 from axiom.problems.cases.audit import audit_rates, below_usual
+from axiom.progress import Progress, doing, report
 from axiom.records import Problem
 from axiom.store import Handle, Writer
 from axiom.tasks.stage import stage_task
@@ -21,12 +20,15 @@ def generate(run: Runtime, *, iteration: int = 0) -> Handle:
 
     def work(out: Writer) -> None:
         run.prepare()  # engines start in processes of their own, meanwhile
+        doing("making the problems")
         splits = make_problems(run.config)
+        doing("proving that no two splits share a problem")
         out.json("proof", prove_disjoint(splits))
+        doing("trying wrong programs on the hidden cases")
         rates = audit_rates(splits)
         out.json("audit", rates)
         for sentence in below_usual(rates):
-            print(sentence, file=sys.stderr, flush=True)
+            report(Progress(iteration, "warning", 1, 1, "", note=sentence))
         for split, problems in splits.items():
             out.table(split, problems, Problem)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from axiom.experiment import VERSIONS, iteration_folder
 from axiom.experiment.running import Runtime
-from axiom.progress import Meter
+from axiom.progress import Meter, doing
 from axiom.records import History, Purpose, Sample
 from axiom.sampling import Trace
 from axiom.sampling.mismatch import TRACED
@@ -58,6 +58,7 @@ def sample(
             for r in requests(shown, run.learner.prompt, run.config, purpose, iteration, plan, run.learner.stop)
         }
         weights = run.policy(policy)
+        doing(f"putting the policy in force in {run.learner.sampler.name}")
         run.learner.sampler.use(weights)
         meter = Meter(iteration, f"sample {purpose}", sum(r.n for r in asked.values()), "completions")
         rows: list[Sample] = []
@@ -71,6 +72,7 @@ def sample(
                 drawn(rows[-1])
                 traces += completion.traces
                 meter.step(tokens=completion.token_count)
+        doing("comparing the engine with the trainer's model")
         mismatch = run.learner.mismatch(weights, traces)  # while the sandbox is still at the last samples
         out.table(identity["stage"], in_order(rows, chosen), Sample)
         out.info.update(tokens=meter.tokens, engine=run.learner.sampler.name, policy=weights.version)

@@ -4,9 +4,11 @@ from typing import Any
 
 from axiom.experiment import VERSIONS, iteration_folder
 from axiom.experiment.running import Runtime
-from axiom.progress import Meter
+from axiom.progress import Meter, Progress, doing, report
 from axiom.records import Gold, LossStep
 from axiom.seeds import derive
+from axiom.selection.arm import never
+from axiom.selection.arms import ARMS
 from axiom.store import Handle, Writer
 from axiom.tasks.stage import stage_task
 
@@ -39,6 +41,7 @@ def train(
         trained = {row.problem_id for row, length in zip(rows, lengths, strict=True) if length}
         losses: list[LossStep] = []
         if examples:
+            doing("loading the model to train")
             meter = Meter(iteration, "train", len(fitting) * run.config.training.epochs, "examples")
             losses = run.learner.train(
                 fitting or examples,
@@ -67,7 +70,7 @@ def train(
 
     inputs = {"gold": gold, **({"previous": previous} if previous else {})}
     with run.fresh_engine_on_failure():
-        return experiment.stages.run(
+        handle = experiment.stages.run(
             "adapter",
             iteration_folder(iteration),
             settings=experiment.settings("seed", "model", "prompts", "training", "modular")
@@ -77,3 +80,23 @@ def train(
             work=work,
             need_files=files,
         )
+    why = _untrained(run, gold, handle, paused)
+    if why:
+        note = f"iteration {iteration} trained on nothing: {why}; the policy stays as it was"
+        report(Progress(iteration, "warning", 1, 1, "", note=note))
+    return handle
+
+
+def _untrained(run: Runtime, gold: Handle, adapter: Handle, paused: bool) -> str | None:
+    """Why a round trained on nothing; None where it trained, or belongs to an arm that never does."""
+    config, rows = run.config, gold.rows["gold"]
+    arm = ARMS[config.arm]
+    if adapter.info["examples"] or (arm.draws is never and arm.pool is None):
+        return None
+    if "too_few" in gold.info:
+        return f"{rows} programs are fewer than selection.min_gold = {gold.info['too_few']}"
+    if paused:
+        return "validation accuracy did not rise, and training.only_if_improved is set"
+    if rows:
+        return f"all {rows} programs are longer than training.max_length = {config.training.max_length} tokens"
+    return "no program was accepted"

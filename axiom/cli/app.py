@@ -2,7 +2,7 @@
 
 import importlib
 import sys
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.markup import escape
@@ -20,6 +20,26 @@ app = typer.Typer(
 )
 bench_app = typer.Typer(no_args_is_help=True, help="Benchmark axiom against the usual alternatives on this machine.")
 problems_app = typer.Typer(help="Print, write, list, split and audit procedural problems.")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        import axiom
+
+        print(f"axiom {axiom.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version),
+    ] = False,
+) -> None:
+    """Controlled experiments on verified self-improvement of code models."""
+
+
 app.add_typer(bench_app, name="bench")
 app.add_typer(problems_app, name="problems")
 
@@ -28,6 +48,8 @@ errors = Output(stderr=True, soft_wrap=True)
 
 COMMAND_MODULES: tuple[str, ...] = (
     "run",
+    "listing",
+    "housekeeping",
     "presets",
     "inspect",
     "verify",

@@ -12,8 +12,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from axiom.cli import tables
 from axiom.cli.app import app, console
 from axiom.cli.run import Root
+from axiom.cli.tables import AsJson
 from axiom.errors import ConfigError
 from axiom.experiment import DEFAULT_ROOT
 from axiom.experiment.provenance import versions as installed
@@ -40,21 +42,25 @@ def doctor(
     model: Annotated[
         str, typer.Option(help="Probe this model instead: a folder, a hub name or an embedded model.")
     ] = "",
+    as_json: AsJson = False,
 ) -> None:
     """Check GPU, models, vLLM, sandbox, Prefect and store; exits with 1 if something required is missing."""
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     found = (
         [*_probe(model)]
         if model
         else [*_machine(root), *_surroundings(), *_models(), *_engines(), *_sandbox(), *_prefect()]
     )
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     for finding in found:
         remedy = f"\n→ {finding.remedy}" if finding.remedy else ""
         table.add_row(MARKS[finding.state], finding.part, escape(finding.detail + remedy))
-    console.print(table)
+    if as_json:
+        tables.as_json(found)
+    else:
+        console.print(table)
     if any(finding.state == "missing" for finding in found):
         raise typer.Exit(1)
 

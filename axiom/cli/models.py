@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-from axiom.cli.app import bench_app, console
+from axiom.cli import tables
+from axiom.cli.app import bench_app, console, errors
+from axiom.cli.tables import AsJson
 
 ModelPath = Annotated[str, typer.Option("--model", help="A model folder, a hub name, or smollm2-135m.")]
 Shape = Annotated[str | None, typer.Option(help="Random weights of a published shape instead: qwen2.5-coder-1.5b.")]
@@ -20,27 +22,31 @@ def sampling(
     samples: Annotated[int, typer.Option(min=1, help="Completions of each problem.")] = 4,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest completion.")] = 128,
     only: Annotated[list[str] | None, typer.Option(help="Variants to run, by a part of their name.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Measure tokens per second of every way to sample on this machine, with a trained adapter."""
     from axiom.bench.sampling import measure, variants
     from axiom.bench.workload import make_requests
-    from axiom.cli.display import as_table
     from axiom.config import ModelConfig
 
     config = ModelConfig(path=_path(model, shape))
     chosen = {name: value for name, value in variants(config).items() if not only or any(part in name for part in only)}
     requests = make_requests(config, problems, samples, 0.8, max_new_tokens)
-    rows = []
+    rows, measured = [], []
     for found in measure(config, requests, chosen):
+        measured.append(found)
         swap = "" if found.swap_seconds is None else f"{found.swap_seconds:.2f} s"
         speed = f"{found.tokens_per_second:,.0f}"
-        console.print(
+        (errors if as_json else console).print(
             f"{found.name}: start {found.start_seconds:.1f} s, swap {swap or '-'}, {speed} tokens/s, runs {found.runs}",
             highlight=False,
         )
         rows.append([found.name, f"{found.start_seconds:.1f} s", swap, f"{found.runs[-1][0]:,}", speed])
     title = f"{config.path}: {problems} problems × {samples} samples, at most {max_new_tokens} tokens"
-    console.print(as_table(title, ["variant", "start", "swap and first token", "tokens", "tokens/s"], rows))
+    if as_json:
+        tables.as_json(measured)
+        return
+    tables.show(console, title, ["variant", "start", "swap and first token", "tokens", "tokens/s"], rows)
 
 
 @bench_app.command()
@@ -50,25 +56,30 @@ def training(
     problems: Problems = 64,
     copies: Annotated[int, typer.Option(min=1, help="Examples of each problem.")] = 1,
     batch_size: Annotated[int, typer.Option(min=1, help="Examples in one optimizer step.")] = 8,
+    as_json: AsJson = False,
 ) -> None:
     """Measure tokens per second of axiom's trainer, the original's loop, and TRL where it is installed."""
     from axiom.bench.training import measure
     from axiom.bench.workload import make_examples
-    from axiom.cli.display import as_table
     from axiom.config import ModelConfig, TrainingConfig
 
     config = ModelConfig(path=_path(model, shape))
     settings = TrainingConfig(batch_size=1, gradient_accumulation=batch_size)
-    rows = []
+    rows, measured = [], []
     for found in measure(config, make_examples(config, problems, copies), settings):
+        measured.append(found)
         speed, peak = f"{found.tokens_per_second:,.0f}", f"{found.peak_gib:.1f} GiB"
         first, again = f"{found.first_seconds:.1f} s", f"{found.seconds:.1f} s"
-        console.print(f"{found.name}: {speed} tokens/s, {first}, again {again}, peak {peak}", highlight=False)
+        (errors if as_json else console).print(
+            f"{found.name}: {speed} tokens/s, {first}, again {again}, peak {peak}", highlight=False
+        )
         rows.append([found.name, f"{found.tokens:,}", first, again, speed, peak])
     title = f"{config.path}: {problems * copies} examples, {batch_size} in a step"
-    console.print(
-        as_table(title, ["trainer", "tokens", "first run", "second run", "tokens/s then", "peak memory"], rows)
-    )
+    if as_json:
+        tables.as_json(measured)
+        return
+    header = ["trainer", "tokens", "first run", "second run", "tokens/s then", "peak memory"]
+    tables.show(console, title, header, rows)
 
 
 def _path(model: str, shape: str | None) -> str:

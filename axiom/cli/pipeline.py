@@ -4,8 +4,10 @@ from typing import Annotated
 
 import typer
 
+from axiom.cli import tables
 from axiom.cli.app import bench_app, console
 from axiom.cli.run import Overrides
+from axiom.cli.tables import AsJson
 from axiom.cli.workflow import load_flow
 
 
@@ -14,19 +16,22 @@ def pipeline(
     preset: Annotated[str, typer.Argument(help="A TOML file, or the name of a preset.")] = "quickstart",
     iterations: Annotated[int, typer.Option(min=1, help="Iterations to measure, after the base model's.")] = 2,
     overrides: Overrides = None,
+    as_json: AsJson = False,
 ) -> None:
     """Measure where an iteration's wall time goes: sampling, verification, training, evaluation and the rest."""
     from axiom.bench.pipeline import measure
-    from axiom.cli.display import as_table
     from axiom.config import load_config
 
     flow = load_flow("axiom.flows.experiment", "experiment")
     found, peak = measure(load_config(preset, overrides or (), iterations=iterations), flow)
+    if as_json:
+        tables.as_json({"iterations": found, "peak_memory_mib": peak})
+        return
     parts = list(found[0].seconds)
     rows = [[part, *(f"{row.seconds[part]:.2f} s {row.share(part):6.1%}" for row in found)] for part in parts] + [
         ["wall", *(f"{row.wall_seconds:.2f} s" for row in found)]
     ]
-    console.print(as_table(f"Wall time of {preset}", ["part", *(f"iteration {row.iteration}" for row in found)], rows))
+    tables.show(console, f"Wall time of {preset}", ["part", *(f"iteration {row.iteration}" for row in found)], rows)
     shares = ", ".join(f"{row.share('orchestration', 'storage'):.1%}" for row in found)
     console.print(f"orchestration and storage together: {shares} of an iteration", highlight=False)
     console.print(f"peak memory of all processes: {peak / 1024:.2f} GiB", highlight=False)

@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
+from axiom.cli import tables
 from axiom.cli.app import app, console
 from axiom.cli.outputs import check_folder
+from axiom.cli.tables import AsJson
 from axiom.config.presets import presets
 from axiom.errors import ConfigError
 
@@ -16,12 +18,16 @@ app.add_typer(presets_app, name="presets")
 
 
 @presets_app.callback(invoke_without_command=True)
-def list_presets(context: typer.Context) -> None:
+def list_presets(context: typer.Context, as_json: AsJson = False) -> None:
     """List the presets, studies and server files that come with axiom. `axiom run NAME` runs a preset.
 
     Example: axiom presets copy quickstart --to my-presets
     """
-    if context.invoked_subcommand is None:
+    if context.invoked_subcommand is not None:
+        return
+    if as_json:
+        tables.as_json([vars(one) | {"file": str(one.file)} for one in presets()])
+    else:
         for one in presets():
             console.print(f"{one.name:24}{one.kind:10}{one.summary}", highlight=False, markup=False, soft_wrap=True)
 

@@ -4,12 +4,15 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from axiom.cli import tables
 from axiom.cli.app import console, problems_app
 from axiom.cli.run import PRESET, Name, Overrides, Root
+from axiom.cli.tables import AsJson
+from axiom.commands import suggest
 from axiom.errors import ConfigError, DataError
 from axiom.experiment import DEFAULT_ROOT
 
@@ -36,6 +39,7 @@ def problems(
     out: Annotated[Path | None, typer.Option(help="Write to this .parquet or .jsonl file.")] = None,
     show: Annotated[bool, typer.Option("--show", help="Print prompts, hidden cases and reference solutions.")] = False,
     listing: Annotated[bool, typer.Option("--list", help="List the families.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --list, print the families as JSON.")] = False,
 ) -> None:
     """Print or write problems.
 
@@ -44,8 +48,10 @@ def problems(
     if context.invoked_subcommand is not None:
         return
     if listing:
-        _list_families()
+        _list_families(as_json)
         return
+    if as_json:
+        raise ConfigError("--json goes with --list; --out FILE.jsonl writes problems as JSON")
     names = _named(family)
     bounds = None if difficulty is None else _bounds(difficulty)
     if out is not None:
@@ -101,7 +107,7 @@ def _print_one(problem: "Problem", show: bool) -> None:
         console.print(Syntax(problem.reference_solution, "python", background_color="default"))
 
 
-def _list_families() -> None:
+def _list_families(as_json: bool) -> None:
     from rich.markup import escape
     from rich.padding import Padding
     from rich.text import Text
@@ -109,6 +115,9 @@ def _list_families() -> None:
     from axiom.problems import GENERATORS, generate
     from axiom.problems.measured import MEASURED
 
+    if as_json:
+        tables.as_json([_described(name, family, MEASURED.get(name)) for name, family in GENERATORS.items()])
+        return
     for name, family in GENERATORS.items():
         low, high = family.difficulties
         example = next(generate(name, None, 1, 0)).description
@@ -116,6 +125,12 @@ def _list_families() -> None:
         facts = f"{_counted(family, MEASURED.get(name))}, difficulty {low} to {high}"
         for line, style in ((facts, ""), (family.signature, "cyan"), (example, "dim")):
             console.print(Padding(Text(line, style), (0, 0, 0, 2)))
+
+
+def _described(name: str, family: "Kind", known: "Measured | None") -> dict[str, Any]:
+    low, high = family.difficulties
+    facts = {"name": name, "title": family.title, "signature": family.signature, "difficulty": [low, high]}
+    return facts | {"combinations": family.variants, "distinct": known.distinct if known else None}
 
 
 def _counted(family: "Kind", known: "Measured | None") -> str:
@@ -171,6 +186,7 @@ def audit(
     show: Annotated[
         bool, typer.Option("--show", help="Print every wrong program that passed and every valid form that failed.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run planted wrong programs and valid forms; count how many the hidden cases reject.
 
@@ -182,6 +198,9 @@ def audit(
     with _judge(sandbox) as judge:
         for name in _named(family or ["all"]):
             rates.append(plant(name, count, seed, judge))
+    if as_json:
+        tables.as_json(rates)
+        return
     _print_rates(rates)
     for rate in rates if show else ():
         for text in (*rate.survivors, *rate.refused):
@@ -194,6 +213,7 @@ def difficulty(
     iteration: Annotated[
         int | None, typer.Option(help="Iteration to read; by default the last that was evaluated.")
     ] = None,
+    as_json: AsJson = False,
     root: Root = DEFAULT_ROOT,
 ) -> None:
     """Hold the difficulty of problems against a model's solve rates, and name families where the rate rises with it.
@@ -205,6 +225,9 @@ def difficulty(
 
     at, rows = _measured(Experiment.open(root, name), iteration)
     found = trends(row for row in rows if row.split in ("train", "val", "test"))
+    if as_json:
+        tables.as_json(found)
+        return
     _print_trends(found, f"{name}, iteration {at}")
     rising = [trend for trend in found if trend.says == "rises"]
     for trend in rising:
@@ -226,26 +249,26 @@ def _measured(experiment: "Experiment", iteration: int | None) -> "tuple[int, li
     there = experiment.iterations("evaluation")
     if not there or (iteration is not None and iteration not in there):
         name, known = experiment.config.name, ", ".join(map(str, there)) or "none"
+        again = suggest("resume", name, root=experiment.root)
         raise DataError(
             f"experiment {name!r} has no evaluation of iteration {iteration}; evaluated are {known}"
             if iteration is not None
-            else f"experiment {name!r} has no evaluation yet; `axiom resume {name}` continues it"
+            else f"experiment {name!r} has no evaluation yet; `{again}` continues it"
         )
     at = max(there) if iteration is None else iteration
     return at, experiment.stages.read(iteration_folder(at), "evaluation", Evaluation)
 
 
 def _print_trends(found: "Sequence[Trend]", title: str) -> None:
-    from rich.table import Table
-
     levels = sorted({level for trend in found for level in trend.cells})
-    table = Table("Family", *map(str, levels), "Spearman", "p", "Rate", title=f"Solve rate by difficulty: {title}")
+    rows = []
     for trend in found:
         cells = (trend.cells.get(level) for level in levels)
         shown = [f"{c.rate:.2f} [{c.low:.2f}, {c.high:.2f}] of {c.n}" if c else "-" for c in cells]
         rho = "-" if trend.rho is None else f"{trend.rho:.2f}"
-        table.add_row(trend.family, *shown, rho, f"{trend.p:.2g}", trend.says)
-    console.print(table)
+        rows.append([trend.family, *shown, rho, f"{trend.p:.2g}", trend.says])
+    header = ["family", *map(str, levels), "Spearman", "p", "rate"]
+    tables.show(console, f"Solve rate by difficulty: {title}", header, rows)
 
 
 @contextmanager
@@ -267,11 +290,8 @@ def _judge(sandbox: bool) -> Iterator["Run | None"]:
 
 
 def _print_rates(rates: "Sequence[Rates]") -> None:
-    from rich.table import Table
-
-    table = Table("Family", "n", "Constant", "Table", "Mutant", "Rejected", "Valid", "Accepted")
-    for rate in rates:
-        table.add_row(
+    rows = [
+        [
             rate.family,
             str(rate.problems),
             str(rate.constants),
@@ -280,20 +300,14 @@ def _print_rates(rates: "Sequence[Rates]") -> None:
             f"{rate.rejection:.2%}",
             str(rate.valid_forms),
             f"{rate.acceptance:.1%}",
-        )
+        ]
+        for rate in rates
+    ]
     planted = sum(rate.planted for rate in rates)
     rejected = sum(rate.rejected for rate in rates) / max(1, planted)
     forms = sum(rate.valid_forms for rate in rates)
     accepted = sum(rate.accepted for rate in rates) / max(1, forms)
-    table.add_section()
-    table.add_row(
-        "all",
-        str(sum(rate.problems for rate in rates)),
-        "",
-        "",
-        str(planted),
-        f"{rejected:.2%}",
-        str(forms),
-        f"{accepted:.1%}",
-    )
-    console.print(table)
+    number = str(sum(rate.problems for rate in rates))
+    rows.append(["all", number, "", "", str(planted), f"{rejected:.2%}", str(forms), f"{accepted:.1%}"])
+    header = ["family", "n", "constant", "table", "mutant", "rejected", "valid", "accepted"]
+    tables.show(console, "", header, rows)

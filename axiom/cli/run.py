@@ -1,29 +1,60 @@
-"""`axiom run`, `resume`, `fork`, `status`, `list`: start experiments and see their progress."""
+"""`axiom run`, `resume`, `fork`: start experiments and follow them."""
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from axiom.cli.app import app, console
+from axiom.cli.app import app, console, errors
+from axiom.cli.complete import experiments, presets
+from axiom.cli.tables import AsJson
 from axiom.cli.workflow import check_surroundings, interruptible, load_flow
 from axiom.commands import DEFAULT_ROOT, suggest
+
+if TYPE_CHECKING:
+    from axiom.records import Metric
 
 Root = Annotated[
     str, typer.Option("--root", envvar="AXIOM_ROOT", help="Folder or fsspec URL that holds the experiments.")
 ]
-Name = Annotated[str, typer.Argument(help="Name of an experiment; `axiom list` shows them.", show_default=False)]
+Name = Annotated[
+    str,
+    typer.Argument(
+        help="Name of an experiment; `axiom list` shows them.", show_default=False, autocompletion=experiments
+    ),
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change one setting; may be given several times."),
 ]
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings alone.")]
+Dry = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Run nothing; print the settings, what would be computed and reused, and the time and memory to expect.",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a command that runs an experiment prints."""
+
+    quiet: bool = False
+    json: bool = False
+    dry: bool = False
+
 
 PRESET = "A TOML file, or the name of a preset that `axiom presets` lists; without one, the original experiment."
 
 
 @app.command()
 def run(
-    preset: Annotated[str | None, typer.Argument(help=PRESET)] = None,
+    preset: Annotated[str | None, typer.Argument(help=PRESET, autocompletion=presets)] = None,
     overrides: Overrides = None,
     experiment: Annotated[str | None, typer.Option(help="Name of the experiment and of its folder.")] = None,
     train_size: Annotated[int | None, typer.Option(help="Number of training problems.")] = None,
@@ -32,6 +63,9 @@ def run(
     iterations: Annotated[int | None, typer.Option(help="Number of iterations.")] = None,
     eval_every: Annotated[int | None, typer.Option(help="Iterations between evaluations.")] = None,
     seed: Annotated[int | None, typer.Option(help="Root seed of every random stream.")] = None,
+    dry_run: Dry = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
     root: Root = DEFAULT_ROOT,
 ) -> None:
     """Run an experiment; a second call with the same config continues it where it stopped.
@@ -49,7 +83,7 @@ def run(
         "evaluation.every": eval_every,
         "seed": seed,
     }
-    _start(load_config(preset, overrides or (), **named), root)
+    _start(load_config(preset, overrides or (), **named), root, Shown(quiet, as_json, dry_run))
 
 
 @app.command()
@@ -59,13 +93,19 @@ def resume(
         int | None,
         typer.Option(help="Iterations in all; a higher number extends the run."),
     ] = None,
+    dry_run: Dry = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
     root: Root = DEFAULT_ROOT,
 ) -> None:
-    """Continue an experiment from its first stage that is not done."""
+    """Continue an experiment from its first stage that is not done.
+
+    Example: axiom resume quickstart --iterations 20
+    """
     from axiom.config import override
     from axiom.experiment import Experiment
 
-    _start(override(Experiment.open(root, name).config, iterations=iterations), root)
+    _start(override(Experiment.open(root, name).config, iterations=iterations), root, Shown(quiet, as_json, dry_run))
 
 
 @app.command()
@@ -75,6 +115,8 @@ def fork(
     experiment: Annotated[str, typer.Option(help="Name of the new experiment.")],
     overrides: Overrides = None,
     iterations: Annotated[int | None, typer.Option(help="Iterations in all.")] = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
     root: Root = DEFAULT_ROOT,
 ) -> None:
     """Start a counterfactual: share an experiment's first iterations, then continue with other settings.
@@ -88,90 +130,63 @@ def fork(
     parent = Experiment.open(root, name)
     config = override(parent.config, overrides or (), name=experiment, iterations=iterations)
     check_surroundings()
-    _start(make_fork(parent, config, at).config, root)
+    _start(make_fork(parent, config, at).config, root, Shown(quiet, as_json))
 
 
-def _start(config: Any, root: str) -> None:
+def _start(config: Any, root: str, how: Shown) -> None:
     from axiom.cli.display import Display
     from axiom.experiment.gate import admit
-    from axiom.progress import listen
+    from axiom.progress import doing, listen
 
-    admit(root, config)
-    console.print(f"experiment [bold]{config.name}[/]: starting Prefect", highlight=False)
-    flow = load_flow("axiom.flows.experiment", "experiment")
+    if how.dry:
+        from axiom.cli.plan import show_plan
+
+        show_plan(config, root, how.json)
+        return
+    out = errors if how.json else console
     going_on = interruptible(f"`{suggest('resume', config.name, root=root)}`")
-    with going_on, Display(console, config.iterations) as display, listen(display):
+    with going_on, Display(out, config.iterations, how.quiet) as display, listen(display):
+        doing("checking the settings and the model")
+        admit(root, config)
+        if not how.quiet:
+            out.print(f"experiment [bold]{config.name}[/]: starting Prefect", highlight=False, soft_wrap=True)
+        doing("starting Prefect")
+        flow = load_flow("axiom.flows.experiment", "experiment")
         result = flow(config=config, root=root)
-    _summary(root, config.name, result["report"])
+    if how.json or not how.quiet:
+        _conclude(root, config.name, result, how.json)
 
 
-def _summary(root: str, name: str, report: str) -> None:
-    from axiom.cli.display import as_table
+def _conclude(root: str, name: str, result: dict[str, Any], as_json: bool) -> None:
+    """What came of a run: each split at the beginning, in the middle and at the end, and the phases."""
+    from axiom.cli import tables
+    from axiom.evaluation import GREEDY
     from axiom.experiment import Experiment
     from axiom.records import Metric
-    from axiom.report.page import accuracy_rows, verdict
 
     experiment = Experiment.open(root, name)
     metrics = experiment.stages.read("", "metrics", Metric)
+    if as_json:
+        pooled = [row for row in metrics if row.pooled and row.name == GREEDY]
+        tables.as_json(result | {"accuracy": pooled})
+        return
     confidence = f"{experiment.config.evaluation.confidence:.0%}"
-    console.print(as_table(f"Greedy accuracy with {confidence} Wilson intervals", *accuracy_rows(metrics)))
-    console.print(f"[bold]Phases:[/] {verdict(experiment, metrics).sentence()}", highlight=False)
-    console.print(f"[bold]Report:[/] {escape(report)}", highlight=False, soft_wrap=True)
-    look = suggest("inspect", name, "--iteration", "1", "--stage", "samples", root=root)
+    tables.show(console, f"Greedy accuracy with {confidence} Wilson intervals", *closing(metrics))
+    console.print(f"[bold]Phases:[/] {escape(result['phases'])}", highlight=False)
+    console.print(f"[bold]Report:[/] {escape(result['report'])}", highlight=False, soft_wrap=True)
+    look = suggest("inspect", name, "--iteration", "1" if experiment.last_done() else "0", root=root)
     console.print(f"Look inside: {look}", highlight=False, soft_wrap=True, markup=False)
 
 
-@app.command()
-def status(name: Name, root: Root = DEFAULT_ROOT) -> None:
-    """Show an experiment's progress and its accuracies so far."""
-    from axiom.cli.display import as_table
-    from axiom.experiment import Experiment, iteration_folder
-    from axiom.records import Metric
-    from axiom.report.page import accuracy_rows, verdict
+def closing(metrics: "Sequence[Metric]") -> tuple[list[str], list[list[str]]]:
+    """A split a row, and the first, the middle and the last evaluation a column."""
+    from axiom.evaluation import GREEDY
+    from axiom.records import with_interval
 
-    experiment = Experiment.open(root, name)
-    done = experiment.finished()
-    console.print(
-        f"[bold]{name}[/]: {max(0, len(done) - 1)} of {experiment.config.iterations} iterations done", highlight=False
-    )
-    for number in sorted({*experiment.iterations()} - {*done}):
-        files = experiment.folder.join(iteration_folder(number)).names()
-        stages = [file.removesuffix(".manifest.json") for file in files if file.endswith(".manifest.json")]
-        console.print(f"iteration {number}: done so far: {', '.join(stages) or 'nothing'}", highlight=False)
-    if experiment.folder.exists("metrics.parquet"):
-        metrics = experiment.stages.read("", "metrics", Metric)
-        console.print(as_table("Greedy accuracy", *accuracy_rows(metrics)))
-        console.print(verdict(experiment, metrics).sentence(), highlight=False)
-    if experiment.is_locked():
-        console.print("It is running now.", highlight=False)
-    elif len(done) <= experiment.config.iterations:
-        console.print(
-            f"continue it with: {suggest('resume', name, root=root)}", highlight=False, soft_wrap=True, markup=False
-        )
-
-
-@app.command("list")
-def list_experiments(root: Root = DEFAULT_ROOT) -> None:
-    """List the experiments under the root folder."""
-    from axiom.cli.display import as_table
-    from axiom.errors import UserError
-    from axiom.experiment import Experiment, experiment_names
-
-    rows = []
-    for name in experiment_names(root):
-        try:
-            experiment = Experiment.open(root, name)
-        except UserError as error:
-            rows.append([name, "-", "-", "-", str(error)])
-            continue
-        done = len(experiment.finished())
-        config = experiment.config
-        model = config.model.path if config.model.kind == "language" else "modular"
-        rows.append([name, config.arm, str(config.seed), f"{max(0, done - 1)}/{config.iterations}", model])
-    if not rows:
-        start = suggest("run", "quickstart", root=root)
-        console.print(
-            f"no experiments under {root!r} yet; start one with: {start}", highlight=False, soft_wrap=True, markup=False
-        )
-        return
-    console.print(as_table(f"Experiments under {root}", ["name", "arm", "seed", "iterations", "model"], rows))
+    pooled = [row for row in metrics if row.pooled and row.name == GREEDY]
+    cells = {(row.split, row.iteration): with_interval(row) for row in pooled}
+    measured = sorted({row.iteration for row in pooled})
+    shown = sorted({measured[0], measured[len(measured) // 2], measured[-1]}) if measured else []
+    splits = dict.fromkeys(row.split or "" for row in pooled)
+    rows = [[split, *(cells.get((split, number), "-") for number in shown)] for split in splits]
+    return ["split", *(f"iteration {number}" for number in shown)], rows

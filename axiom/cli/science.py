@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
-from axiom.cli.app import app, bench_app, console
+from axiom.cli import tables
+from axiom.cli.app import app, bench_app, console, errors
+from axiom.cli.complete import studies
 from axiom.cli.outputs import check_file, check_folder
-from axiom.cli.run import Root
+from axiom.cli.run import Dry, Quiet, Root
+from axiom.cli.tables import AsJson
 from axiom.cli.workflow import interruptible, load_flow
 from axiom.commands import suggest
 from axiom.config import find_preset
@@ -96,12 +98,12 @@ def _detect_slices(root: str, name: str, as_json: bool, out: Path | None) -> Non
             figures.setdefault(part, {})["from_nothing"] = dataclasses.asdict(bound)
         print(json.dumps(figures, indent=1))
         return
-    table = Table("slice", "kind", "memorised", "generalised", "delay")
+    rows = []
     for part, phases in found.items():
         interval = f" [{phases.t_generalise_low:.1f}, {phases.t_generalise_high:.1f}]" if phases.t_generalise else ""
         generalised = _figure(phases.t_generalise) + interval
-        table.add_row(part, phases.kind, _figure(phases.t_memorise), generalised, _figure(phases.delay_ratio))
-    console.print(table)
+        rows.append([part, phases.kind, _figure(phases.t_memorise), generalised, _figure(phases.delay_ratio)])
+    tables.show(console, "", ["slice", "kind", "memorised", "generalised", "delay"], rows)
     for part, bound in bounds.items():
         console.print(bound.sentence(part), highlight=False, soft_wrap=True, markup=False)
 
@@ -132,6 +134,7 @@ def _figure(value: float | None) -> str:
 def control(
     out: Annotated[Path, typer.Option(help="Folder for the charts (PNG, SVG and HTML).")] = Path("artifacts/control"),
     seed: Annotated[int, typer.Option(min=0, help="Root of the split and the network's first weights.")] = 0,
+    as_json: AsJson = False,
 ) -> None:
     """Run the controls: two modular-addition recipes that grok, two that cannot.
 
@@ -141,27 +144,32 @@ def control(
     from axiom.report import curves as curve_charts
 
     check_folder("--out", out)
-    table = Table("control", "recipe", "steps", "seconds", "should grok", "detector", "verdict")
     outcomes = controls.run(seed=seed)
-    for outcome in outcomes:
-        mark = "[green]as expected[/]" if outcome.as_expected else "[bold red]wrong[/]"
-        table.add_row(
-            outcome.control.name,
-            outcome.control.description,
-            str(outcome.control.steps),
-            f"{outcome.seconds:.1f}",
-            "yes" if outcome.control.groks else "no",
-            outcome.phases.kind,
-            mark,
-        )
-    console.print(table)
-    for outcome in outcomes:
-        console.print(f"[bold]{outcome.control.name}[/]: {outcome.phases.sentence()}", highlight=False)
+    rows = [
+        [
+            one.control.name,
+            "as expected" if one.as_expected else "wrong",
+            one.phases.kind,
+            "yes" if one.control.groks else "no",
+            f"{one.seconds:.1f}",
+            str(one.control.steps),
+            one.control.description,
+        ]
+        for one in outcomes
+    ]
+    if as_json:
+        names = ("control", "phases", "seconds", "as_expected")
+        tables.as_json([{name: getattr(one, name) for name in names} for one in outcomes])
+    else:
+        tables.show(console, "", ["control", "verdict", "detector", "should grok", "seconds", "steps", "recipe"], rows)
+        for one in outcomes:
+            console.print(f"[bold]{one.control.name}[/]: {one.phases.sentence()}", highlight=False)
     panels = {f"{o.control.name}: {o.control.description}": (o.curve, o.phases) for o in outcomes}
     chart = curve_charts.gallery(panels, "optimizer step")
     for suffix in ("png", "svg", "html"):
         curve_charts.save(chart, out / f"control.{suffix}")
-    console.print(f"charts: {out}/control.png, .svg, .html", markup=False)
+    if not as_json:
+        console.print(f"charts: {out}/control.png, .svg, .html", markup=False)
     if not all(outcome.as_expected for outcome in outcomes):
         raise typer.Exit(1)
 
@@ -171,13 +179,16 @@ def bench_detector(
     curves: Annotated[int, typer.Option(min=1, help="Simulated curves of each family at each length.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Root of the simulation.")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    as_json: AsJson = False,
 ) -> None:
     """Calibrate the detector on simulated curves, beside the original rule and the literature's."""
     from axiom.bench import detector
-    from axiom.cli.display import as_table
 
     trials = detector.simulate(curves, seed=seed, workers=workers)
-    console.print(_by_family(trials))
+    if as_json:
+        tables.as_json({rule: detector.figures(trials, rule) for rule in detector.RULES} | {"trials": trials})
+        return
+    tables.show(console, "Share of curves in which each rule sees a lasting jump", *_by_family(trials))
     rows = []
     for rule in detector.RULES:
         for length in (*detector.LENGTHS, None):
@@ -188,13 +199,12 @@ def bench_detector(
             found = f"{figures.detections:.1%} of {figures.real}"
             rows.append([rule, str(length or "all"), alarms, found, f"{figures.timing_error:.2f}", covered])
     header = ["rule", "length", "false alarms", "detections", "timing error", "covered"]
-    console.print(as_table("All families; the timing error is in evaluations, 95 % intervals", header, rows))
+    tables.show(console, "All families; the timing error is in evaluations, 95 % intervals", header, rows)
     console.print(detector.online_sentence(trials), highlight=False)
 
 
-def _by_family(trials: "list[Trial]") -> Table:
+def _by_family(trials: "list[Trial]") -> "Rows":
     from axiom.bench import detector
-    from axiom.cli.display import as_table
 
     table = []
     for family in detector.FAMILIES:
@@ -206,13 +216,16 @@ def _by_family(trials: "list[Trial]") -> Table:
             online = f"{sum(t.alarm for t in rows) / len(rows):.0%}"
             table.append([family, str(length), jumps, *fired, online, kind])
     header = ["curves", "length", "jump", "naive", "lit.", "axiom", "online", "kind"]
-    return as_table("Share of curves in which each rule sees a lasting jump", header, table)
+    return header, table
 
 
 @app.command()
 def study(
     path: Annotated[
-        Path, typer.Argument(help="A TOML file with name, preset, arms and seeds; or the name of a study.")
+        Path,
+        typer.Argument(
+            help="A TOML file with name, preset, arms and seeds; or the name of a study.", autocompletion=studies
+        ),
     ],
     shard: Annotated[
         str, typer.Option(help="I/N: run shard I of N of the seeds, so that several workers can split a study.")
@@ -232,6 +245,9 @@ def study(
             "scatter of pairs is estimated.",
         ),
     ] = None,
+    dry_run: Dry = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
     root: Root = DEFAULT_ROOT,
 ) -> None:
     """Run every arm over every seed; a second call continues where the first stopped.
@@ -245,18 +261,29 @@ def study(
     for seed in {0, config.seeds - 1}:
         runs_of(config, seed)
     if plan or pilot:
-        _show_plan(config, pilot, root)
+        _show_plan(config, pilot, root, as_json)
         return
     part, parts = _shard(shard)
     beside = _beside(parallel)
+    if dry_run:
+        from axiom.cli.plan import show_study
+
+        show_study(
+            [one for seed in range(part - 1, config.seeds, parts) for one in runs_of(config, seed)], root, as_json
+        )
+        return
     Folder(root).check_writable()
     flow = load_flow("axiom.flows.study", "study")
-    with interruptible("the same command"), listen(_line):
+    with interruptible("the same command"), listen(_silent if quiet or as_json else _line):
         results = flow(path=str(path), root=root, shard=part - 1, shards=parts, parallel=beside)
-    for result in results:
+    if as_json:
+        tables.as_json(results)
+    for result in results if not as_json and not quiet else ():
         console.print(f"[bold]{result['name']}[/]: {result['phases']}", highlight=False)
         if result["ledger"]:
             console.print(f"[bold red]{result['name']}[/]: no verdict, {result['ledger']}", highlight=False)
+    if quiet or as_json:
+        return
     following = suggest("compare", str(path), root=root)
     console.print(
         f"{len(results)} runs of {config.seeds} seeds done; next: {following}",
@@ -268,9 +295,15 @@ def study(
 
 def _line(progress: Progress) -> None:
     """A line for each run and each round that is done."""
-    if progress.note and progress.stage in ("study", "done", "stop"):
-        head = "" if progress.stage == "study" else f"iteration {progress.iteration} · "
+    if progress.note and progress.stage in ("study", "done", "stop", "warning"):
+        head = f"iteration {progress.iteration} · " if progress.stage in ("done", "stop") else ""
         console.print(f"{head}{progress.note}", style="dim", highlight=False, markup=False, soft_wrap=True)
+
+
+def _silent(progress: Progress) -> None:
+    """Warnings alone."""
+    if progress.stage == "warning":
+        errors.print(progress.note, style="yellow", highlight=False, markup=False)
 
 
 def _beside(text: str) -> int:
@@ -282,8 +315,7 @@ def _beside(text: str) -> int:
     return int(text)
 
 
-def _show_plan(config: "StudyConfig", pilot: Path | None, root: str) -> None:
-    from axiom.cli.display import as_table
+def _show_plan(config: "StudyConfig", pilot: Path | None, root: str, as_json: bool) -> None:
     from axiom.study import power
 
     noise = None
@@ -292,6 +324,9 @@ def _show_plan(config: "StudyConfig", pilot: Path | None, root: str) -> None:
     elif pilot is not None:
         noise = power.read_figures(pilot)
     plans = power.plans(config, noise)
+    if as_json:
+        tables.as_json({"study": config.count(), "comparisons": config.comparisons, "plans": plans})
+        return
     if noise is not None:
         planned = {plan.other for plan in plans} | {"expert_iteration"}
         for arm in (arm for arm in config.groups if arm not in planned):
@@ -299,7 +334,7 @@ def _show_plan(config: "StudyConfig", pilot: Path | None, root: str) -> None:
             console.print(f"No power for {arm}: the pilot {why}.", highlight=False, soft_wrap=True)
     for plan in plans:
         title = f"Power to find that {plan.other} differs from expert_iteration; differences in {plan.unit}"
-        console.print(as_table(title, *power.rows(plan)))
+        tables.show(console, title, *power.rows(plan))
     console.print(
         f"The study has {config.count()}. The level of each test is {plan.alpha:.4g}, that of Holm's first step over "
         f"{config.comparisons} comparison{'s' if config.comparisons > 1 else ''}; fewer than {plan.fewest} seeds "
@@ -365,7 +400,6 @@ def compare(
 
     Example: axiom compare h1-modular --out artifacts/h1
     """
-    from axiom.cli.display import as_table
     from axiom.report import study as reports
     from axiom.study import Reading, Study, check_arms, transfer
 
@@ -393,12 +427,12 @@ def compare(
         print((folder / "figures.json").read_text(encoding="utf-8"))
     else:
         swept = _swept(study, found)
-        console.print(as_table(*(("Conditions", *swept[0]) if swept else ("Arms", *reports.arm_rows(arms)))))
+        tables.show(console, *(("Conditions", *swept[0]) if swept else ("Arms", *reports.arm_rows(arms))))
         gains = _gains(study)
         if gains:
-            console.print(as_table("Transfer", *transfer.table(gains)))
+            tables.show(console, "Transfer", *transfer.table(gains))
         if len(arms) <= reports.MOST_SIDE_BY_SIDE:
-            console.print(as_table("Ledger: sums over rounds, means over runs", *reports.ledger_rows(arms)))
+            tables.show(console, "Ledger: sums over rounds, means over runs", *reports.ledger_rows(arms))
         for sentence in (*(swept[1] if swept else ()), *_paragraphs(study, found), *_transferred(study, gains)):
             console.print(f"\n{sentence}", highlight=False, markup=False)
         console.print(f"\nreport and charts: {folder}/report.html", highlight=False, markup=False, soft_wrap=True)
@@ -470,18 +504,21 @@ def bench_study(
     path: Annotated[Path, typer.Argument(help="A study's TOML file, or the name of a study.")] = Path("h1-modular"),
     parallel: Annotated[str, typer.Option(help="Runs beside each other: a number, or auto.")] = "auto",
     in_turn: Annotated[int, typer.Option(min=1, help="Seeds whose runs go on in turn, to compare with.")] = 1,
+    as_json: AsJson = False,
 ) -> None:
     """Time a study's runs beside each other against runs in turn, and say how busy the machine was.
 
     Example: axiom bench study h1-modular --parallel 2
     """
     from axiom.bench.study import measure
-    from axiom.cli.display import as_table
 
     beside = _beside(parallel)
     flow = load_flow("axiom.flows.study", "study")
-    with interruptible("the same command"), listen(_line):
+    with interruptible("the same command"), listen(_silent if as_json else _line):
         found = measure(path, beside, in_turn, flow)
+    if as_json:
+        tables.as_json(found)
+        return
     rows = [
         [
             row.way,
@@ -494,7 +531,7 @@ def bench_study(
         for row in found
     ]
     header = ["way", "runs", "in all", "a run", "cores in use", "GPU in use"]
-    console.print(as_table(f"Runs of {path}", header, rows))
+    tables.show(console, f"Runs of {path}", header, rows)
     each = [row.seconds / row.runs for row in found]
     console.print(f"beside each other the study is {each[1] / each[0]:.1f} times as fast as in turn", highlight=False)
 
@@ -504,10 +541,10 @@ def bench_verifier(
     problems: Annotated[int, typer.Option(min=1, max=164, help="Problems of each source.")] = 164,
     curves: Annotated[int, typer.Option(min=1, help="Simulated jumps of each kind.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Root of every choice.")] = 0,
+    as_json: AsJson = False,
 ) -> None:
     """H2: verifier error and detector precision on procedural problems beside HumanEval."""
     from axiom.bench import verifier
-    from axiom.cli.display import as_table
 
     found = verifier.sources(problems, seed)
     rows = [
@@ -523,21 +560,24 @@ def bench_verifier(
         for row in found
     ]
     header = ["source", "problems", "cases each", "wrong programs", "accepted", "error", "95 %"]
-    console.print(as_table("Verifier error", header, rows))
+    if not as_json:
+        tables.show(console, "Verifier error", header, rows)
     sizes = (("procedural", 1000), ("procedural", 200), ("HumanEval", verifier.HUMANEVAL_SIZE))
-    errors = {row.source: row.error for row in found}
-    rows = []
-    for source, size in sizes:
-        seen = verifier.detecting(source, size, errors[source], curves, seed=seed)
-        rows.append(
-            [
-                source,
-                str(size),
-                f"{seen.error:.2%}",
-                f"{seen.detections:.1%}",
-                f"{seen.timing_error:.3f}",
-                f"{seen.interval_width:.2f}",
-            ]
-        )
+    wrong = {row.source: row.error for row in found}
+    detected = [verifier.detecting(source, size, wrong[source], curves, seed=seed) for source, size in sizes]
+    if as_json:
+        tables.as_json({"verifier": found, "detector": detected})
+        return
+    rows = [
+        [
+            source,
+            str(size),
+            f"{seen.error:.2%}",
+            f"{seen.detections:.1%}",
+            f"{seen.timing_error:.3f}",
+            f"{seen.interval_width:.2f}",
+        ]
+        for (source, size), seen in zip(sizes, detected, strict=True)
+    ]
     header = ["source", "problems an evaluation", "error", "detections", "timing error", "interval"]
-    console.print(as_table("Detector on simulated jumps", header, rows))
+    tables.show(console, "Detector on simulated jumps", header, rows)

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from axiom.cli import tables
 from axiom.cli.app import app, bench_app, console
+from axiom.cli.tables import AsJson
 from axiom.config import SandboxConfig
 from axiom.records import Comparison
 
@@ -110,6 +112,7 @@ def sandbox(
         int, typer.Option(help="Instead: run this many candidates, a third of them hostile, and look for leaks.")
     ] = 0,
     stream: Annotated[int, typer.Option(help="Instead: stream this many candidates and print the peak memory.")] = 0,
+    as_json: AsJson = False,
 ) -> None:
     """Measure candidates per second, beside the usual alternatives. Eight cases each.
 
@@ -118,7 +121,11 @@ def sandbox(
     from axiom.bench import sandbox as bench
 
     if soak or stream:
-        console.print(bench.soak(soak) if soak else bench.stream(stream))
+        found = [bench.soak(soak) if soak else bench.stream(stream)]
+    else:
+        found = list(bench.compare(count, repeats))
+    if as_json:
+        tables.as_json([tables.cells(table) for table in found])
         return
-    for table in bench.compare(count, repeats):
+    for table in found:
         console.print(table)

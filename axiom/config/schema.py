@@ -10,7 +10,6 @@ depends on the machine and the store is checked by `axiom.experiment.gate`.
 import difflib
 import json
 import re
-import shlex
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
@@ -28,6 +27,7 @@ from pydantic import (
     model_validator,
 )
 
+from axiom.commands import suggest
 from axiom.config.names import ARMS, FAMILIES, SOURCED, unknown_family
 from axiom.config.presets import find_preset, presets
 from axiom.credentials import CREDENTIAL, WITHOUT, plain
@@ -754,7 +754,7 @@ def _read_preset(path: Path) -> dict[str, Any]:
     beside = ", ".join(sorted(str(p) for p in path.parent.glob("*.toml"))) if "\0" not in str(path) else ""
     tree = read_toml(path, "preset", f"presets in that folder: {beside or 'none'}; with axiom come {names}")
     if "preset" in tree and "preset" not in ExperimentConfig.model_fields:
-        raise ConfigError(f"{str(path)!r} is a study, not a preset; run it with `axiom study {shlex.quote(str(path))}`")
+        raise ConfigError(f"{str(path)!r} is a study, not a preset; run it with `{suggest('study', str(path))}`")
     return tree
 
 

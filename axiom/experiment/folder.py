@@ -226,6 +226,11 @@ class Experiment:
         return int(self._fork.get("at", 0))
 
     @property
+    def created(self) -> str | None:
+        """When the experiment was begun, as ISO 8601 in UTC; None where nothing of it is on disk."""
+        return _read_record(self.folder).get("created") if self.folder.exists(RECORD) else None
+
+    @property
     def forked_from(self) -> str | None:
         """The name of the run that this is a fork of; None if it is none."""
         return self._fork.get("of")

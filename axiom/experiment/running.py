@@ -1,6 +1,5 @@
 """What an experiment holds in memory while it runs: the learner and the sandbox, opened when first needed."""
 
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,6 +17,7 @@ from axiom.grokking import Watch
 from axiom.learners import Learner, open_learner
 from axiom.models import Policy, resolve_device
 from axiom.problems import audit_cases
+from axiom.progress import Progress, doing, report
 from axiom.records import Case, Gold, Metric, Problem, Purpose, Sample, Verdict
 from axiom.store import Downloads, Handle
 from axiom.training import Example
@@ -48,8 +48,10 @@ class Runtime:
     def learner(self) -> Learner:
         """The model, its sampler and trainer."""
         left = (_handover.get() or Handover()).take("learner", self._opened_with)
+        if left is None:
+            doing("loading the model" if self.config.model.kind == "language" else "making the network")
         learner: Learner = left.under(self.config) if left else open_learner(self.config)
-        print(learner.description, file=sys.stderr, flush=True)
+        report(Progress(0, "engine", 1, 1, "", note=learner.description))
         return learner
 
     def as_made(self, iteration: int) -> "Runtime":
@@ -74,6 +76,7 @@ class Runtime:
         """The sandbox templates; for direct answers, which are only compared, none."""
         if self.config.model.kind == "modular":
             return AnswersOnly()
+        doing("starting the sandbox")
         return (_handover.get() or Handover()).take("verifier", self.config.sandbox) or Verifier(self.config.sandbox)
 
     def examples(self, rows: Iterable[Gold]) -> list[Example]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from axiom.commands import suggest
 from axiom.config import ExperimentConfig
 from axiom.errors import DataError
 from axiom.evaluation import GREEDY
@@ -75,7 +76,7 @@ def read(experiment: Experiment, reading: Reading) -> Outcome:
     if not len(curve) or reached < config.iterations:
         raise DataError(
             f"run {config.name!r} has {split} accuracies{of} up to iteration {reached} of {config.iterations}; "
-            f"finish it with `axiom resume {config.name}` before comparing it"
+            f"finish it with `{suggest('resume', config.name, root=experiment.root)}` before comparing it"
         )
     at = stable_from(curve, reading.level)
     clocks = clock_readings(metrics, split, clock, family)

@@ -1,0 +1,148 @@
+"""`axiom delete` and `axiom prune`: free the disk that experiments take."""
+
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from axiom.cli.app import app, console
+from axiom.cli.complete import experiments
+from axiom.cli.run import Root
+from axiom.commands import DEFAULT_ROOT
+from axiom.errors import ConfigError, UserError
+
+if TYPE_CHECKING:
+    from axiom.experiment import Experiment
+
+Names = Annotated[
+    list[str],
+    typer.Argument(help="Names of experiments; `axiom list` shows them.", autocompletion=experiments),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+@app.command()
+def delete(names: Names, yes: Yes = False, root: Root = DEFAULT_ROOT) -> None:
+    """Delete experiments with all their files. Forks of them stay whole, as they have copies of what they share.
+
+    A run that is going on is refused, and so is one whose schedule a yoked run replays.
+
+    Example: axiom delete mine no-replay
+    """
+    from axiom.experiment import experiment_names
+    from axiom.folders import Folder
+
+    known = experiment_names(root)
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"no experiment {name!r} under {root!r}; there: {', '.join(known) or 'none yet'}")
+    _check_replayed(names, known, root)
+    places = {name: Folder(root).join(name) for name in dict.fromkeys(names)}
+    with ExitStack() as held:
+        for name in places:
+            _hold(held, root, name)
+        size = sum(place.size() for place in places.values())
+        _ask(f"Delete {', '.join(places)} with {_mebibytes(size)}?", yes)
+        for place in places.values():
+            place.remove_all()
+    console.print(f"deleted {', '.join(places)}: {_mebibytes(size)}", highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
+def prune(
+    names: Names,
+    every: Annotated[
+        int, typer.Option(min=0, help="Keep the adapter of every N-th iteration as well; 0 keeps the last alone.")
+    ] = 0,
+    yes: Yes = False,
+    root: Root = DEFAULT_ROOT,
+) -> None:
+    """Delete the adapters of earlier iterations. Tables, metrics and reports stay.
+
+    What needs such an adapter later, a fork at that iteration for instance, trains it again from the gold, which stays.
+
+    Example: axiom prune mine --every 10
+    """
+    from axiom.experiment import Experiment
+
+    found = [Experiment.open(root, name) for name in dict.fromkeys(names)]
+    with ExitStack() as held:
+        for experiment in found:
+            held.enter_context(experiment.locked())
+        spare = [(experiment, number) for experiment in found for number in _spare(experiment, every)]
+        size = sum(_adapter_bytes(experiment, number) for experiment, number in spare)
+        if not spare:
+            console.print("nothing to prune", highlight=False)
+            return
+        _ask(f"Delete {len(spare)} adapters with {_mebibytes(size)}?", yes)
+        for experiment, number in spare:
+            experiment.stages.prune("adapter", _folder(number), "adapter/")
+    console.print(f"pruned {len(spare)} adapters: {_mebibytes(size)}", highlight=False)
+
+
+def _check_replayed(names: Sequence[str], known: Sequence[str], root: str) -> None:
+    from axiom.experiment import Experiment
+
+    for other in set(known) - set(names):
+        try:
+            yoke = Experiment.open(root, other).config.yoke
+        except UserError:  # a damaged record needs nobody
+            continue
+        if yoke in names:
+            raise ConfigError(
+                f"experiment {yoke!r} cannot be deleted: {other!r} replays its schedule; name both to delete both"
+            )
+
+
+def _hold(held: ExitStack, root: str, name: str) -> None:
+    """Hold the lock of an experiment; one with a damaged record has nobody to write it."""
+    from axiom.errors import DataError
+    from axiom.experiment import Experiment
+
+    try:
+        experiment = Experiment.open(root, name)
+    except DataError:
+        return
+    held.enter_context(experiment.locked())
+
+
+def _spare(experiment: "Experiment", every: int) -> list[int]:
+    """Iterations whose adapter may go: not the one in force at the end, and none that is asked to stay."""
+    done = experiment.finished()
+    manifest = experiment.stages.manifest("iteration", _folder(done[-1])) if done else None
+    if manifest is None:
+        return []
+    last = manifest.info["after"]["adapter"]
+    in_force = last["info"]["adapter_folder"] if last else None
+    return [
+        number
+        for number in done
+        if _folder(number) != in_force and not (every and number % every == 0) and _adapter_bytes(experiment, number)
+    ]
+
+
+def _adapter_bytes(experiment: "Experiment", number: int) -> int:
+    manifest = experiment.stages.manifest("adapter", _folder(number))
+    files = manifest.files.items() if manifest else ()
+    gone = manifest.pruned if manifest else ()
+    return sum(entry.size for name, entry in files if name.startswith("adapter/") and name not in gone)
+
+
+def _folder(number: int) -> str:
+    from axiom.experiment import iteration_folder
+
+    return iteration_folder(number)
+
+
+def _ask(question: str, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise ConfigError(f"{question[:-1]} is asked for, and nobody can answer here; give --yes")
+    typer.confirm(question, abort=True)
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size / 2**20:.1f} MiB"

@@ -1,0 +1,165 @@
+"""`axiom list` and `axiom status`: what there is, how far it is, and in which settings runs differ."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from axiom.cli.app import app, console
+from axiom.cli.run import Name, Root
+from axiom.cli.tables import AsJson
+from axiom.commands import DEFAULT_ROOT, suggest
+
+if TYPE_CHECKING:
+    from axiom.experiment import Experiment
+
+OF_EACH = ("name", "iterations")
+"""Settings that are columns of their own."""
+
+
+@app.command()
+def status(name: Name, as_json: AsJson = False, root: Root = DEFAULT_ROOT) -> None:
+    """Show an experiment's progress and its accuracies so far.
+
+    Example: axiom status quickstart
+    """
+    from axiom.cli import tables
+    from axiom.evaluation import GREEDY
+    from axiom.experiment import Experiment, iteration_folder
+    from axiom.records import Metric
+    from axiom.report.page import accuracy_rows, verdict
+
+    experiment = Experiment.open(root, name)
+    done, state = experiment.finished(), state_of(experiment)
+    measured = experiment.folder.exists("metrics.parquet")
+    metrics = experiment.stages.read("", "metrics", Metric) if measured else []
+    sentence = verdict(experiment, metrics).sentence() if measured else ""
+    begun = {
+        number: experiment.folder.join(iteration_folder(number)).names()
+        for number in sorted({*experiment.iterations()} - {*done})
+    }
+    parts = {
+        number: [file.removesuffix(".manifest.json") for file in files if file.endswith(".manifest.json")]
+        for number, files in begun.items()
+    }
+    if as_json:
+        pooled = [row for row in metrics if row.pooled and row.name == GREEDY]
+        told = {"name": name, "state": state, "done": done, "iterations": experiment.config.iterations}
+        tables.as_json(told | {"begun": parts, "phases": sentence, "accuracy": pooled})
+        return
+    console.print(
+        f"[bold]{name}[/]: {state}, {max(0, len(done) - 1)} of {experiment.config.iterations} iterations done",
+        highlight=False,
+    )
+    for number, stages in parts.items():
+        console.print(f"iteration {number}: done so far: {', '.join(stages) or 'nothing'}", highlight=False)
+    if measured:
+        tables.show(console, "Greedy accuracy", *accuracy_rows(metrics))
+        console.print(sentence, highlight=False)
+    if state not in ("running", "pausing") and len(done) <= experiment.config.iterations:
+        again = suggest("resume", name, root=root)
+        console.print(f"continue it with: {again}", highlight=False, soft_wrap=True, markup=False)
+
+
+@app.command("list")
+def list_experiments(
+    like: Annotated[str, typer.Argument(help="Names that have this text in them.", metavar="TEXT")] = "",
+    as_json: AsJson = False,
+    root: Root = DEFAULT_ROOT,
+) -> None:
+    """List experiments with state, start, accuracy, and the settings in which each differs from most of the others.
+
+    Example: axiom list h1-modular
+    """
+    from axiom.cli import tables
+    from axiom.experiment import experiment_names
+
+    found = [_described(root, name) for name in experiment_names(root) if like in name]
+    usual = _most_common([one["settings"] for one in found if one["settings"]])
+    for one in found:
+        one["settings"] = {key: value for key, value in one["settings"].items() if value != usual.get(key)}
+    if as_json:
+        tables.as_json(found)
+        return
+    if not found:
+        start = suggest("run", "quickstart", root=root)
+        there = f"no experiments{' named like ' + repr(like) if like else ''} under {root!r} yet"
+        console.print(f"{there}; start one with: {start}", highlight=False, soft_wrap=True, markup=False)
+        return
+    rows = [
+        [
+            one["name"],
+            one["state"],
+            (one["started"] or "-")[:16].replace("T", " "),
+            "-" if one["iterations"] is None else f"{one['done']}/{one['iterations']}",
+            "-" if one["val"] is None else f"{one['val']:.0%}",
+            one["why"] or _told(one["settings"]),
+        ]
+        for one in found
+    ]
+    tables.show(console, f"Experiments under {root}", ["name", "state", "started", "done", "val", "settings"], rows)
+
+
+def state_of(experiment: "Experiment") -> str:
+    """`running`, `pausing`, `finished`, `stopped`, or `new` for one that has done nothing."""
+    from axiom.experiment import PAUSE
+
+    if experiment.is_locked():
+        return "pausing" if experiment.folder.exists(PAUSE) else "running"
+    done = experiment.last_done()
+    return "new" if done < 0 else "finished" if done >= experiment.config.iterations else "stopped"
+
+
+def _described(root: str, name: str) -> dict[str, Any]:
+    """One experiment; of a damaged one the reason."""
+    from axiom.errors import UserError
+    from axiom.experiment import Experiment
+
+    empty: dict[str, Any] = {"started": None, "done": None, "iterations": None, "val": None, "settings": {}}
+    try:
+        experiment = Experiment.open(root, name)
+        return {
+            "name": name,
+            "state": state_of(experiment),
+            "started": experiment.created,
+            "done": max(0, experiment.last_done()),
+            "iterations": experiment.config.iterations,
+            "val": _last_accuracy(experiment),
+            "settings": _flat(experiment.config.model_dump(mode="json", exclude=set(OF_EACH))),
+            "why": "",
+        }
+    except UserError as error:
+        return {"name": name, "state": "damaged", **empty, "why": str(error)}
+
+
+def _last_accuracy(experiment: "Experiment") -> float | None:
+    from axiom.evaluation import GREEDY
+    from axiom.records import Metric
+
+    if not experiment.folder.exists("metrics.parquet"):
+        return None
+    rows = experiment.stages.read("", "metrics", Metric)
+    values = [row.value for row in rows if row.pooled and (row.name, row.split) == (GREEDY, "val")]
+    return values[-1] if values else None
+
+
+def _flat(tree: dict[str, Any], above: str = "") -> dict[str, Any]:
+    flat = dict[str, Any]()
+    for key, value in tree.items():
+        flat |= _flat(value, f"{above}{key}.") if isinstance(value, dict) else {above + key: value}
+    return flat
+
+
+def _most_common(settings: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The value that most runs have, by setting."""
+    keys = dict.fromkeys(key for one in settings for key in one)
+    counted = {key: Counter(json.dumps(one.get(key)) for one in settings) for key in keys}
+    return {key: json.loads(count.most_common(1)[0][0]) for key, count in counted.items()}
+
+
+def _told(settings: dict[str, Any]) -> str:
+    return " ".join(
+        f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in settings.items()
+    )

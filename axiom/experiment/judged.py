@@ -1,0 +1,44 @@
+"""Samples beside their problems and verdicts: what a person looks at together."""
+
+import re
+from typing import TYPE_CHECKING
+
+from axiom import values
+from axiom.errors import DataError
+from axiom.experiment.folder import Experiment
+from axiom.records import Problem
+
+if TYPE_CHECKING:
+    import polars as pl
+
+VERDICTS = {"samples": "verdicts", "eval_samples": "eval_verdicts"}
+"""The table that has the verdicts of each table of samples."""
+OF_THE_PROBLEM = ("problem_id", "split", "family", "difficulty", "title")
+_CASE = re.compile(r"case (\d+)\b")
+
+
+def judged(experiment: Experiment, table: str, iteration: int | None = None) -> "pl.DataFrame":
+    """The rows of `samples` or `eval_samples` with the columns of their verdicts, and of their problems some.
+
+    What is not there yet is null. Raises as `Experiment.frame` where there are no samples.
+    """
+    rows = experiment.frame(table, iteration)
+    keys = [name for name in ("in_iteration", "sample_id") if name in rows.columns]
+    for other, on, kept in ((VERDICTS[table], keys, None), ("problems", ["problem_id"], OF_THE_PROBLEM)):
+        try:
+            found = experiment.frame(other, iteration if kept is None else None)
+        except DataError:
+            continue
+        found = found if kept is None else found.select(kept).unique("problem_id")
+        rows = rows.join(found, on=on, how="left", maintain_order="left")
+    return rows
+
+
+def failing_case(problem: Problem, detail: str) -> str | None:
+    """The hidden call at which a program failed first, and what it should give; None where no single case is named."""
+    found = _CASE.match(detail)
+    if found is None or int(found[1]) >= len(problem.cases):
+        return None
+    case = problem.cases[int(found[1])]
+    arguments = ", ".join(map(repr, values.decode(case.args)))
+    return f"{problem.entry_point}({arguments}) -> {values.decode(case.expected)!r}"
