@@ -4,16 +4,18 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
 
 from prefect import get_run_logger, runtime as prefect_runtime, suspend_flow_run
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.responses import GlobalConcurrencyLimitResponse
 from prefect.concurrency.sync import concurrency
 from prefect.events import emit_event
+from prefect.exceptions import ObjectNotFound
 
 from axiom.commands import suggest
 from axiom.config import ExperimentConfig, Section
@@ -77,8 +79,8 @@ def _lock(stack: ExitStack, experiment: Experiment, operation: Operation) -> Run
 
 
 @contextmanager
-def gpu(config: ExperimentConfig, operation: Operation) -> Iterator[None]:
-    """Hold the GPU alone, if the run needs it.
+def gpu(config: ExperimentConfig, operation: Operation, devices: Sequence[str] = ()) -> Iterator[None]:
+    """Hold the GPU alone, if the run needs it; all of `devices` where the block uses several.
 
     The server's slot queues runs where a person sees them, and its lease frees it a minute after a kill. While the
     server is away a lease can lapse, so a name that the operating system gives to one process has the last word.
@@ -86,16 +88,35 @@ def gpu(config: ExperimentConfig, operation: Operation) -> Iterator[None]:
     if not needs_gpu(config, operation):
         yield
         return
-    name = slot()
-    deployed = prefect_runtime.deployment.id is not None
-    leased = concurrency(name, strict=True, lease_duration=LEASE_SECONDS, raise_on_lease_renewal_failure=False)
-    holder = f"process {os.getpid()} with experiment {config.name!r} since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    with ExitStack() as stack:
+        for name in sorted(map(slot, devices)) or [slot()]:  # in one order, so that no two wait for each other
+            _hold(stack, name, config.name)
+        yield
+
+
+def _hold(stack: ExitStack, name: str, experiment: str) -> None:
+    if prefect_runtime.deployment.id is not None:
+        _tell_if_taken(name)
+        leased = concurrency(name, strict=True, lease_duration=LEASE_SECONDS, raise_on_lease_renewal_failure=False)
+        stack.enter_context(leased)
+    holder = f"process {os.getpid()} with experiment {experiment!r} since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
 
     def waiting(other: str) -> None:
         report(Progress(0, "queue", 0, 1, "", note=f"waiting for {name}, which {other} holds"))
 
-    with leased if deployed else nullcontext(), turn(name, holder, waiting):
-        yield
+    stack.enter_context(turn(name, holder, waiting))
+
+
+def _tell_if_taken(name: str) -> None:
+    """Say that the run waits for a slot of the server, which says nothing of it itself."""
+    with suppress(ObjectNotFound), get_client(sync_client=True) as client:  # who takes it then says that it is missing
+        _tell(name, client.read_global_concurrency_limit_by_name(name))
+
+
+def _tell(name: str, found: GlobalConcurrencyLimitResponse) -> None:
+    if found.active_slots >= found.limit:
+        note = f"waiting for {name}: {found.active_slots} of {found.limit} slots of the Prefect server are taken"
+        report(Progress(0, "queue", 0, 1, "", note=note))
 
 
 def needs_gpu(config: ExperimentConfig, operation: Operation) -> bool:

@@ -31,6 +31,9 @@ KILLED_BY_MEMORY = -9
 PATIENCE_SECONDS = 15.0
 """How long workers may take to end. What a stage has not finished is lost in any case."""
 
+SHOWN = 3
+"""Runs that are named where several wait."""
+
 Result = dict[str, Any]
 
 
@@ -38,10 +41,14 @@ def side_by_side(
     planned: Sequence[ExperimentConfig], root: str, room: Room, done: Callable[[ExperimentConfig, Result], None]
 ) -> None:
     """Run all of them, and call `done` after each. Raises InfrastructureError, at the end, with those that failed."""
-    schedule = Schedule(planned, done)
+    schedule, told = Schedule(planned, done), ""
     with _Workers(room) as workers:
         while not schedule.over:
             _give(schedule, workers, root, room)
+            waiting = schedule.waiting(workers.taken)
+            if waiting != told:
+                say(waiting or "no run waits")
+                told = waiting
             _take(schedule, workers, *workers.next_message())
     if schedule.failed:
         told = "; ".join(f"{name}: {why}" for name, why in schedule.failed.items())
@@ -80,6 +87,15 @@ class Schedule:
         """The other runs of its seed."""
         return siblings(self._planned, run)
 
+    def waiting(self, taken: str) -> str:
+        """What each run that has not begun waits for, in a sentence; `taken` says why there is no slot for it."""
+        bound = {run.name: run.yoke for run in self._waiting if run.yoke in self._names - self._done}
+        free = [run.name for run in self._waiting if run.name not in bound]
+        parts = [f"{_few(free)} for a slot ({taken})"] if free else []
+        if bound:
+            parts.append(f"{_few([f'{name} for {yoke}' for name, yoke in bound.items()])} (whose schedule it replays)")
+        return f"waiting: {'; '.join(parts)}" if parts else ""
+
     def done(self, name: str, result: Result) -> None:
         """A run has its result."""
         self._tell(self._running.pop(name), result)
@@ -108,6 +124,12 @@ class Schedule:
         return f"{len(self._done)} of {len(self._names)} runs done, {len(self._running)} running"
 
 
+def _few(names: Sequence[str]) -> str:
+    """The first of them, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
 def _give(schedule: Schedule, workers: "_Workers", root: str, room: Room) -> None:
     while workers.free and (run := schedule.next()):
         asked = {"config": room.of(run).model_dump(mode="json"), "root": root, "beside": schedule.siblings(run)}
@@ -129,11 +151,11 @@ def _take(schedule: Schedule, workers: "_Workers", worker: "_Worker", message: d
     elif "progress" in message:
         progress = Progress(**message["progress"])
         if progress.iteration > 0:
-            workers.warm_up()
+            workers.has_trained(worker)
         report(Progress(progress.iteration, progress.stage, 1, 1, "", note=f"{name}: {progress.note}"))
     elif name is not None:
         worker.run = None
-        workers.warm_up()
+        workers.has_trained(worker)
         _conclude(schedule, workers, worker, name, message)
 
 
@@ -163,12 +185,14 @@ def say(note: str) -> None:
 
 @dataclass(eq=False)
 class _Worker:
-    """A process of `axiom.flows.worker`, and the name of the run that it is at."""
+    """A process of `axiom.flows.worker`, its GPU, the name of the run that it is at, and whether one has trained."""
 
     process: "subprocess.Popen[str]"
     log: Path
     place: int
+    device: str | None = None
     run: str | None = None
+    trained: bool = False
 
     def begin(self, name: str, asked: dict[str, Any]) -> None:
         assert self.process.stdin is not None
@@ -194,11 +218,11 @@ class _Worker:
 
 
 class _Workers:
-    """At most `most` workers. On a GPU the first has it for itself until it has trained, and compiles for all."""
+    """At most `most` workers; on a GPU fewer, until those have trained and show how much memory a run takes."""
 
     def __init__(self, room: Room) -> None:
         self.most, self._room = room.runs, room
-        self._warm = room.gpu_share is None
+        self._at_once = room.at_once
         self._all: list[_Worker] = []
         self._said: SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = SimpleQueue()
 
@@ -212,17 +236,33 @@ class _Workers:
         for worker in self._all:
             worker.end(max(0.0, end - time.monotonic()))
 
-    def warm_up(self) -> None:
-        """One has trained: others may start, as many as fit beside what it took."""
-        if not self._warm and self._room.fit is not None:
-            self.most = self._room.fit()
-            say(f"{self.most} runs beside each other fit, by the memory of the first")
-        self._warm = True
+    def has_trained(self, worker: _Worker) -> None:
+        """It takes as much memory as it will. Once all do, as many may start as fit beside them."""
+        worker.trained = True
+        if self._at_once is None or not all(worker.trained for worker in self._all):
+            return
+        self._at_once = None
+        if self._room.fit is not None:
+            devices = [worker.device for worker in self._all]
+            self.most = min(self.most, self._room.fit([devices.count(device) for device in self._room.devices]))
+            say(f"{self.most} runs beside each other fit, by the memory of the first {len(self._all)}")
+
+    @property
+    def slots(self) -> int:
+        """How many workers there may be now."""
+        return self.most if self._at_once is None else min(self.most, self._at_once)
+
+    @property
+    def taken(self) -> str:
+        """Why no run can be taken."""
+        first = ", until they show how much memory a run takes" if self.slots < self.most else ""
+        fewer = f", {self._room.runs} do not fit into memory" if self.most < self._room.runs else ""
+        return f"{len(self._all)} of {self.slots} are taken{first or fewer}"
 
     @property
     def free(self) -> bool:
         """Whether a run can be taken."""
-        return self._idle is not None or len(self._all) < (self.most if self._warm else 1)
+        return self._idle is not None or len(self._all) < self.slots
 
     @property
     def _idle(self) -> _Worker | None:
@@ -244,17 +284,20 @@ class _Workers:
         return worker.end()
 
     def fewer(self) -> None:
-        """From now on one fewer, but for the last."""
-        self.most = max(1, self.most - 1)
+        """After one has ended for want of memory: no more than go on now, and one at least."""
+        self.most = max(1, min(self.most - 1, len(self._all)))
 
     def _start(self) -> _Worker:
         taken = {worker.place for worker in self._all}
         place = next(place for place in range(len(taken) + 1) if place not in taken)
         home = prefect_home() / "study" / str(place)
         home.mkdir(parents=True, exist_ok=True)
-        environment = {"OMP_NUM_THREADS": str(self._room.cores)} | os.environ
+        device, threads = self._room.device(place), str(self._room.cores)
+        environment = {"OMP_NUM_THREADS": threads, "TORCHINDUCTOR_COMPILE_THREADS": threads} | os.environ
+        if device is not None:
+            environment["CUDA_VISIBLE_DEVICES"] = device
         if not os.environ.get("PREFECT_API_URL"):
-            environment["PREFECT_HOME"] = str(home)  # a private server each: they share no database
+            environment["PREFECT_HOME"] = str(home)  # what each keeps is its own
         log = home / "output.log"
         with log.open("w", encoding="utf-8") as errors:
             command = [sys.executable, "-m", "axiom.flows.worker"]
@@ -262,7 +305,7 @@ class _Workers:
             process = subprocess.Popen(
                 command, stdin=pipe, stdout=pipe, stderr=errors, env=environment, encoding="utf-8"
             )
-        worker = _Worker(process, log, place)
+        worker = _Worker(process, log, place, device)
         self._all.append(worker)
         threading.Thread(target=self._hear, args=(worker,), name=f"worker {place}", daemon=True).start()
         return worker

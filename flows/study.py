@@ -43,7 +43,7 @@ def study(
         _in_turn(runs, root, done)
     else:
         say(f"up to {machine.runs} runs beside each other: {machine.why}")
-        with gpu(runs[0], OPERATION):
+        with gpu(runs[0], OPERATION, machine.devices):
             side_by_side(runs, root, machine, done)
     order = {run.name: place for place, run in enumerate(runs)}
     return sorted(results, key=lambda result: order[result["name"]])

@@ -35,9 +35,9 @@ def setup(
 
 
 def _gpus() -> int:
-    import torch
+    from axiom.models import devices
 
-    return torch.cuda.device_count()
+    return len(devices())
 
 
 @app.command()

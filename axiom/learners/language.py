@@ -245,8 +245,10 @@ class LanguageLearner:
 
     def under(self, config: ExperimentConfig) -> "LanguageLearner":
         """The same model and engine, trained as `config` says."""
+        from axiom.learners.proof import train_path
+
         other = copy.copy(self)
-        other._config = config
+        other._config, other._path = config, train_path(config.model, config.training)
         return other
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ Everything that imports transformers or torch does so inside a function, so that
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -71,6 +72,15 @@ def resolve_device(config: ModelConfig) -> str:
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("model.device = 'cuda' but torch sees no GPU; run axiom doctor, or set model.device = 'auto'")
     return ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
+
+
+def devices() -> tuple[str, ...]:
+    """The GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them to a process that gets one of them."""
+    import torch
+
+    named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    count = torch.cuda.device_count()
+    return tuple(named[:count] or map(str, range(count)))
 
 
 def resolve_dtype(config: ModelConfig) -> "torch.dtype":
@@ -207,6 +217,18 @@ def weight_bytes(model: Path) -> int:
 def bytes_to_train(model: Path) -> int:
     """GPU memory that training the model in the directory `model` takes."""
     return weight_bytes(model) + ACTIVATION_BYTES
+
+
+def activation_bytes(model: Path, tokens: int) -> int:
+    """GPU memory that a training pass of `tokens` keeps for the backward pass, in bfloat16.
+
+    A layer keeps about 40 hidden-size and 8 intermediate-size vectors of each token.
+    """
+    settings = read_settings(model / "config.json")
+    text = settings.get("text_config") or settings
+    hidden = text.get("hidden_size") or text.get("n_embd") or 0
+    width = 40 * hidden + 8 * (text.get("intermediate_size") or 4 * hidden)
+    return tokens * (text.get("num_hidden_layers") or text.get("n_layer") or 0) * width * 2
 
 
 def fingerprint(model: Path) -> str:

@@ -1,11 +1,13 @@
 """How many runs of a study this machine holds beside each other, and what each may take of it."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from axiom.config import ExperimentConfig
+from axiom.models import activation_bytes, devices, resolve_device, resolve_model, weight_bytes
+from axiom.sampling.vllm_plan import engine_bytes
 
 TAKEN = 0.9
 """Part of a GPU's free memory that runs share."""
@@ -15,20 +17,29 @@ CORES_EACH = 2
 """Cores of a run on a GPU: one drives its engine and trainer, one its sandbox."""
 CACHE_EACH = 2 << 30
 """Bytes of keys and values of an engine beside others."""
+TOKENS_EACH = 256
+"""Tokens of an example, by which a run's training pass is estimated. Most programs with their prompt have fewer."""
 
 
 @dataclass(frozen=True)
 class Room:
-    """At most `runs` fit beside each other, each with `cores`; `gpu_share` of the GPU's memory is its engine's.
+    """At most `runs` fit beside each other, each with `cores`; `gpu_share` of a GPU's memory is its engine's.
 
-    `why` says what sets the number. `fit`, where there is one, tells how many fit once one has trained.
+    `why` says what sets the number. `at_once` of them may start before one has trained; None for all. `fit` tells how
+    many fit once those have, from the number that runs on each of the `devices`. Runs share the devices evenly.
     """
 
     runs: int
     why: str
     cores: int
     gpu_share: float | None = None
-    fit: Callable[[], int] | None = None
+    at_once: int | None = None
+    fit: Callable[[Sequence[int]], int] | None = None
+    devices: tuple[str, ...] = ()
+
+    def device(self, place: int) -> str | None:
+        """The GPU of the worker at `place`, as `CUDA_VISIBLE_DEVICES` takes it; None without GPUs."""
+        return self.devices[place % len(self.devices)] if self.devices else None
 
     def of(self, config: ExperimentConfig) -> ExperimentConfig:
         """The same run with its part of the machine. Only settings change that say where and how quickly it runs."""
@@ -49,34 +60,58 @@ def room(config: ExperimentConfig, runs: int | None = None) -> Room:
 
     A language model on the CPU uses every core by itself; on a GPU its memory or the cores set the number.
     """
-    from axiom.models import resolve_device
-
     cores = len(os.sched_getaffinity(0))
     if config.model.kind == "modular":
         most, why = cores, f"{cores} cores"
     elif resolve_device(config.model) == "cpu":
         most, why = 1, "a language model on the CPU uses every core"
     else:
-        return _on_gpu(config, runs, cores)
+        return _on_gpus(config, runs, cores)
     runs = runs or most
     return Room(runs, why, max(1, cores // runs))
 
 
-def _on_gpu(config: ExperimentConfig, runs: int | None, cores: int) -> Room:
+def _on_gpus(config: ExperimentConfig, runs: int | None, cores: int) -> Room:
     import torch
 
-    from axiom.models import resolve_model
-    from axiom.sampling.vllm_plan import engine_bytes
+    names = devices()
+    free = [torch.cuda.mem_get_info(index)[0] for index in range(len(names))]
+    total = max(torch.cuda.mem_get_info(index)[1] for index in range(len(names)))
 
-    free, total = torch.cuda.mem_get_info()
-    engine = engine_bytes(resolve_model(config.model.path), CACHE_EACH)
-    most = runs or max(1, min(cores // CORES_EACH, int(free * TAKEN) // engine))
+    def taken() -> list[int]:
+        return [before - torch.cuda.mem_get_info(index)[0] for index, before in enumerate(free)]
+
+    return shared(config, runs, cores, names, free, total, taken)
+
+
+def shared(
+    config: ExperimentConfig,
+    runs: int | None,
+    cores: int,
+    names: tuple[str, ...],
+    free: Sequence[int],
+    total: int,
+    taken: Callable[[], Sequence[int]],
+) -> Room:
+    """Room on the GPUs `names`, with `free` bytes on each of `total`; `taken` tells what was taken of each since."""
+    model = resolve_model(config.model.path)
+    engine = engine_bytes(model, CACHE_EACH)
+    tokens = TOKENS_EACH * config.training.examples_per_step
+    trainer = 2 * weight_bytes(model) + activation_bytes(model, tokens)
+    most = runs or max(1, min(cores // CORES_EACH, _holds(free, engine)))
     if most == 1:
         return Room(1, "one run is asked for, or fits", cores)
-    why = f"{cores} cores and {free / 2**30:.0f} GiB free on the GPU"
+    gpus = "the GPU" if len(names) == 1 else f"each of {len(names)} GPUs"
+    why = f"{cores} cores and {min(free) / 2**30:.0f} GiB free on {gpus}"
 
-    def fit() -> int:
-        taken = max(1, free - torch.cuda.mem_get_info()[0])
-        return max(1, min(most, int(free * TAKEN / (taken * MARGIN))))
+    def fit(running: Sequence[int]) -> int:
+        each = max((part / count for part, count in zip(taken(), running, strict=True) if count), default=0)
+        return max(1, min(most, _holds(free, max(engine, int(each * MARGIN)))))
 
-    return Room(most, why, max(1, cores // most), engine / total, None if runs else fit)
+    at_once = max(1, min(most, _holds(free, engine + trainer)))
+    return Room(most, why, max(1, cores // most), engine / total, at_once, None if runs else fit, names)
+
+
+def _holds(free: Sequence[int], each: int) -> int:
+    """How many runs of `each` bytes the GPUs hold together."""
+    return sum(int(part * TAKEN) // each for part in free)

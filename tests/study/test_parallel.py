@@ -17,9 +17,9 @@ from axiom.errors import InfrastructureError
 from axiom.experiment import Experiment, differences, iteration_folder
 from axiom.flows.experiment import without_server
 from axiom.flows.operation import Operation
-from axiom.flows.side_by_side import ATTEMPTS, Schedule, side_by_side
+from axiom.flows.side_by_side import ATTEMPTS, Schedule, _Worker, _Workers, side_by_side
 from axiom.progress import Progress, listen
-from axiom.study.parallel import Room, room
+from axiom.study.parallel import Room, room, shared
 
 ROOT = Path(__file__).parents[2]
 EVENTS = st.lists(st.tuples(st.sampled_from(["begin", "done", "fail", "lost"]), st.integers(0, 7)), max_size=80)
@@ -124,6 +124,80 @@ def digests(root: Path) -> dict[str, str]:
                 if manifest is not None:
                     found[f"{run.name}/{at}/{stage}"] = manifest.digest
     return found
+
+
+def test_a_run_says_what_it_waits_for():
+    schedule = Schedule(runs(2), lambda run, result: None)
+    assert schedule.next().name == "expert-0"
+    said = schedule.waiting("1 of 1 are taken")
+    assert said == (
+        "waiting: expert-1, alone-0, alone-1 for a slot (1 of 1 are taken); replay-0 for expert-0, replay-1 for "
+        "expert-1 (whose schedule it replays)"
+    )
+    schedule.done("expert-0", {})
+    assert "replay-0, alone-0 and 1 more for a slot" in schedule.waiting("").replace("expert-1, ", "", 1)
+    while schedule.next():
+        pass
+    assert schedule.waiting("") == "waiting: replay-1 for expert-1 (whose schedule it replays)"
+    schedule.done("expert-1", {})
+    assert schedule.next().name == "replay-1"
+    assert schedule.waiting("") == ""
+
+
+GIB = 1 << 30
+
+
+@pytest.mark.parametrize(
+    ("cores", "free", "asked", "most"),
+    [
+        (16, [78], None, 8),  # two cores each
+        (64, [78], None, 10),  # engines of 6.5 GiB in 90 % of the memory
+        (16, [6], None, 1),
+        (64, [78, 78], None, 20),
+        (64, [78, 20], None, 12),
+        (16, [78], 3, 3),
+    ],
+)
+def test_cores_and_the_memory_of_all_gpus_set_the_number(cores, free, asked, most):
+    config = ExperimentConfig.model_validate({"model": {"path": "smollm2-135m", "device": "cuda"}})
+    taken: list[int] = [0 for _ in free]
+    names = tuple(f"GPU-{index}" for index in range(len(free)))
+    room = shared(config, asked, cores, names, [part * GIB for part in free], 80 * GIB, lambda: taken)
+    assert room.runs == most
+    if most == 1:
+        return
+    assert 1 <= room.at_once <= most
+    assert {room.device(place) for place in range(most)} == set(names[:most])
+    assert (room.fit is None) == (asked is not None)
+    if room.fit is not None:
+        taken[:] = [30 * GIB * (index == 0) for index in range(len(free))]
+        running = [3, *(0 for _ in free[1:])]
+        assert room.fit(running) == min(most, sum(int(part * 0.9 / (10 * 1.25)) for part in free))
+        taken[:] = [3 * GIB for _ in free]
+        assert room.fit([3 for _ in free]) == most, "an engine takes what it may, whatever is seen of it"
+
+
+def test_the_first_runs_train_before_others_start_beside_them():
+    measured = []
+    room = Room(6, "", 1, 0.1, at_once=2, fit=lambda running: measured.append(list(running)) or 4, devices=("0", "1"))
+    with _Workers(room) as workers:
+        first, second = _Worker(None, None, 0, "0"), _Worker(None, None, 1, "1")
+        workers._all += [first, second]
+        first.run = second.run = "some"
+        assert (workers.slots, workers.free) == (2, False)
+        assert workers.taken == "2 of 2 are taken, until they show how much memory a run takes"
+        workers.has_trained(first)
+        workers.has_trained(first)
+        assert (workers.slots, measured) == (2, [])
+        workers.has_trained(second)
+        assert (workers.slots, workers.free, measured) == (4, True, [[1, 1]])
+        workers.has_trained(second)
+        assert measured == [[1, 1]]
+        workers._all.remove(second)
+        workers.fewer()
+        assert (workers.slots, workers.free) == (1, False)
+        assert workers.taken == "1 of 1 are taken, 6 do not fit into memory"
+        workers._all.clear()
 
 
 @pytest.fixture
