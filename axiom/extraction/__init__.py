@@ -47,7 +47,6 @@ class _Piece:
     source: str
     defines: Definition = Definition.NONE
     doubted: bool = False
-    intro: str = ""
 
     @property
     def rank(self) -> tuple[Definition, bool]:
@@ -140,12 +139,13 @@ class _Extraction:
         texts = [region.text for number, region in enumerate(found) if not (alone and number == place[0])]
         if not any(_STAR.search(text) or any(may_define(text, name) for name in wanted) for text in texts):
             return []
-        before: list[_Piece] = []
-        behind: list[_Piece] = []
-        for number in range(len(found)):
-            for inner, piece in enumerate(self._of_region(found, number)):
-                if (number, inner) != place:
-                    (before if (number, inner) < place else behind).append(piece)
+        pieces = {
+            (number, inner): piece
+            for number in range(len(found))
+            for inner, piece in enumerate(self._of_region(found, number))
+        }
+        before = [piece for at, piece in pieces.items() if at < place]
+        behind = [piece for at, piece in pieces.items() if at > place]
         ordered = sorted([*reversed(before), *behind], key=lambda piece: piece.doubted)
         return [piece.source for piece in ordered]
 
@@ -212,7 +212,7 @@ class _Extraction:
     def _piece(self, run: Run, outro: str = "") -> _Piece:
         tree = self._parse(run.source)
         defines = definition(tree, run.source, self._name) if tree is not None else Definition.NONE
-        return _Piece(run.source, defines, is_doubted(run.intro, run.source, outro), run.intro)
+        return _Piece(run.source, defines, is_doubted(run.intro, run.source, outro))
 
     def _rest(self, found: list[Region]) -> str:
         """What is judged where nothing defines the function."""

@@ -2,14 +2,22 @@
 
 import ast
 import re
-import sys
 import typing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeGuard
 
 from axiom.extraction.definitions import method_owner
 from axiom.extraction.files import Files, with_files
-from axiom.extraction.parsing import Parser, module_statements, names
+from axiom.extraction.parsing import (
+    SCOPES,
+    Parser,
+    behind_future,
+    future_line,
+    is_foreign,
+    module_statements,
+    names,
+    stores,
+)
 
 NOT_IMPORTED = "# not imported by the completion"
 """Ends the line that gives a program the names of `typing` which it uses and does not import."""
@@ -17,7 +25,6 @@ _TYPING = {*typing.__all__, "typing"}
 _WORD = re.compile(r"\w+")
 _ALSO_IN_COLLECTIONS = {"ChainMap", "Counter", "OrderedDict"}
 _EFFECTS = {"input", "open", "exit", "quit", "breakpoint"}
-_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def assemble(
@@ -51,8 +58,8 @@ def replaces(source: str, main: str, parse: Parser) -> bool:
     trees = parse(source), parse(main)
     if trees[0] is None or trees[1] is None or not trees[0].body:
         return False
-    known = {statement.name for statement in trees[1].body if isinstance(statement, _SCOPES)}
-    return all(isinstance(statement, _SCOPES) and statement.name in known for statement in trees[0].body)
+    known = {statement.name for statement in trees[1].body if isinstance(statement, SCOPES)}
+    return all(isinstance(statement, SCOPES) and statement.name in known for statement in trees[0].body)
 
 
 def _without_imports_of_pieces(main: str, others: Callable[[set[str]], Sequence[str]], parse: Parser) -> str:
@@ -75,9 +82,7 @@ def _without_imports_of_pieces(main: str, others: Callable[[set[str]], Sequence[
 
 def _is_foreign(statement: ast.stmt) -> TypeGuard[ast.ImportFrom]:
     """Whether a statement imports names from a module that is not of the standard library."""
-    if not isinstance(statement, ast.ImportFrom):
-        return False
-    return bool(statement.level) or (statement.module or "").split(".")[0] not in sys.stdlib_module_names
+    return isinstance(statement, ast.ImportFrom) and is_foreign(statement)
 
 
 def _defined(others: Sequence[str], parse: Parser) -> set[str]:
@@ -96,7 +101,7 @@ def missing_names(source: str, tree: ast.Module) -> set[str]:
     missing = set(found.missing)
     seen: set[str] = set()
     for statement in module_statements(tree):
-        if not isinstance(statement, _SCOPES):
+        if not isinstance(statement, SCOPES):
             missing |= _used(statement) & found.bound - seen
         seen |= _stored([statement])
     return missing
@@ -115,79 +120,53 @@ def _used(statement: ast.stmt) -> set[str]:
         if isinstance(node, ast.Name):
             (used if isinstance(node.ctx, ast.Load) else stored).add(node.id)
         elif isinstance(node, ast.comprehension):
-            inner |= _stores(node.target)
+            inner |= stores(node.target)
         if not isinstance(node, ast.Lambda):
             waiting += ast.iter_child_nodes(node)
     if isinstance(statement, ast.AugAssign):
-        return used | _stores(statement.target)
+        return used | stores(statement.target)
     return used - inner if isinstance(statement, ast.Assign) else used - inner - stored
-
-
-def _stores(target: ast.expr) -> set[str]:
-    return {node.id for node in ast.walk(target) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
 
 
 def _helpers(missing: set[str], others: Sequence[str], name: str, parse: Parser) -> tuple[list[str], bool]:
     """(statements that define `missing` and what they need in turn, whether one comes from a module of the future)."""
-    taken: dict[int, set[int]] = {}
-    index, sources = _index(others, parse), _Sources(others, parse)
+    taken: dict[int, set[ast.stmt]] = {}
+    index = _index(others, parse)
     waiting, asked = sorted(missing, reverse=True), set(missing)
     while waiting:
         wanted = waiting.pop()
-        for number, places in (index.get(wanted) or index.get("*", {})).items():
-            safe = [place for place in places if _is_safe(sources.statement(number, place), name)]
-            if any({wanted, "*"} & _bound(sources.statement(number, place)) for place in safe):
+        for number, statements in (index.get(wanted) or index.get("*", {})).items():
+            safe = [statement for statement in statements if _is_safe(statement, name)]
+            if any({wanted, "*"} & _bound(statement) for statement in safe):
                 taken.setdefault(number, set()).update(safe)
-                text = "\n".join(sources.text(number, place) for place in safe)
+                text = "\n".join(_sources(others[number], safe))
                 tree = parse(text)
                 new = sorted(missing_names(text, tree) - asked) if tree else []
                 waiting += new
                 asked |= set(new)
                 break
-    order = [(number, place) for number in sorted(taken, reverse=True) for place in sorted(taken[number])]
-    future = any(_future_line(sources.tree(number)) for number in taken)
-    return [sources.text(number, place) for number, place in order], future
+    future = any(future_line(parse(others[number])) for number in taken)
+    return [text for number in sorted(taken, reverse=True) for text in _sources(others[number], taken[number])], future
 
 
-class _Sources:
-    """Statements of several sources, by the number of the source and the place in it."""
-
-    def __init__(self, sources: Sequence[str], parse: Parser) -> None:
-        self._sources, self._parse = sources, parse
-        self._lines: dict[int, list[str]] = {}
-
-    def tree(self, number: int) -> ast.Module:
-        tree = self._parse(self._sources[number])
-        assert tree is not None
-        return tree
-
-    def statement(self, number: int, place: int) -> ast.stmt:
-        return self.tree(number).body[place]
-
-    def text(self, number: int, place: int) -> str:
-        if number not in self._lines:
-            self._lines[number] = self._sources[number].split("\n")
-        return _source(self._lines[number], self.statement(number, place))
-
-
-def _index(others: Sequence[str], parse: Parser) -> dict[str, dict[int, list[int]]]:
+def _index(others: Sequence[str], parse: Parser) -> dict[str, dict[int, list[ast.stmt]]]:
     """For each name the sources that bind it, and the statements that bind or change it there."""
-    index: dict[str, dict[int, list[int]]] = {}
+    index: dict[str, dict[int, list[ast.stmt]]] = {}
     defined = _defined(others, parse)
     for number, other in enumerate(others):
         tree = parse(other)
-        for place, statement in enumerate(tree.body if tree else []):
+        for statement in tree.body if tree else []:
             bound = _bound(statement)
             if bound and _is_foreign(statement) and bound <= defined:
                 continue  # a module of the completion itself, whose definitions are taken instead
             for name in bound | _changed(statement):
-                index.setdefault(name, {}).setdefault(number, []).append(place)
+                index.setdefault(name, {}).setdefault(number, []).append(statement)
     return index
 
 
 def _is_safe(statement: ast.stmt, name: str) -> bool:
     """Whether a statement defines without doing: no input, no call of the function itself, no endless loop."""
-    if isinstance(statement, _SCOPES):
+    if isinstance(statement, SCOPES):
         return True
     if isinstance(statement, ast.ImportFrom):
         return not statement.level and statement.module != "__future__"
@@ -207,13 +186,13 @@ def _bound(statement: ast.stmt) -> set[str]:
 def _stored(statements: Iterable[ast.stmt]) -> set[str]:
     found: set[str] = set()
     for statement in statements:
-        if isinstance(statement, _SCOPES):
+        if isinstance(statement, SCOPES):
             found.add(statement.name)
         elif isinstance(statement, ast.Import | ast.ImportFrom):
             found |= {(alias.asname or alias.name).split(".")[0] for alias in statement.names}
         elif isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.For | ast.With):
             targets = _targets(statement)
-            found |= {name for target in targets for name in _stores(target)}
+            found |= {name for target in targets for name in stores(target)}
     return found
 
 
@@ -239,26 +218,21 @@ def _changed(statement: ast.stmt) -> set[str]:
     return found
 
 
-def _source(lines: list[str], statement: ast.stmt) -> str:
-    decorators = getattr(statement, "decorator_list", [])
-    start = min([statement.lineno, *(decorator.lineno for decorator in decorators)])
-    return "\n".join(lines[start - 1 : statement.end_lineno])
-
-
-def _future_line(tree: ast.Module) -> int:
-    """The last line of the imports from the future, 0 without one."""
-    imports = (node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module == "__future__")
-    return max((node.end_lineno or 0 for node in imports), default=0)
+def _sources(source: str, statements: Iterable[ast.stmt]) -> Iterator[str]:
+    """The texts of some statements of `source`, in their order there."""
+    lines = source.split("\n")
+    for statement in sorted(statements, key=lambda statement: (statement.lineno, statement.col_offset)):
+        decorators = getattr(statement, "decorator_list", [])
+        start = min([statement.lineno, *(decorator.lineno for decorator in decorators)])
+        yield "\n".join(lines[start - 1 : statement.end_lineno])
 
 
 def _led_by(program: str, helpers: list[str], future: bool, parse: Parser) -> str:
     """`program` with `helpers` in front, behind the imports from the future that Python wants first."""
     if not helpers:
         return program
-    tree = parse(program)
-    assert tree is not None
     lines = program.split("\n")
-    line = _future_line(tree)
+    line = future_line(parse(program))
     head = lines[:line] or (["from __future__ import annotations"] if future else [])
     unique = list(dict.fromkeys(helpers))  # two statements on one line are one
     rest = "\n".join(lines[line:]).strip("\n")
@@ -283,8 +257,4 @@ def _with_typing(program: str, parse: Parser) -> str:
     added = [f"from typing import {', '.join(sorted(used))}  {NOT_IMPORTED}"] if used else []
     if "typing" in found.missing:
         added.append(f"import typing  {NOT_IMPORTED}")
-    if not added:
-        return program
-    lines = program.split("\n")
-    line = _future_line(tree)
-    return "\n".join([*lines[:line], *added, *lines[line:]])
+    return behind_future(program, "\n".join(added), parse) if added else program

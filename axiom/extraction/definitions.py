@@ -2,10 +2,9 @@
 
 import ast
 import re
-import sys
 from enum import IntEnum
 
-from axiom.extraction.parsing import module_statements
+from axiom.extraction.parsing import is_foreign, module_statements, stores
 
 _NOT_CALLABLE = (
     ast.Constant,
@@ -126,22 +125,15 @@ def _is_empty(node: ast.stmt) -> bool:
 def _binds(node: ast.stmt, name: str) -> bool:
     """Whether a simple or compound statement itself binds `name` to what may be a function."""
     if isinstance(node, ast.ImportFrom):
-        known = node.level == 0 and (node.module or "").split(".")[0] in sys.stdlib_module_names
-        return known and any((alias.asname or alias.name) == name for alias in node.names)
+        return not is_foreign(node) and any((alias.asname or alias.name) == name for alias in node.names)
     if isinstance(node, ast.Assign):
-        return any(_stores(target, name) for target in node.targets) and _may_be_called(node.value, name, node.targets)
+        return any(name in stores(target) for target in node.targets) and _may_be_called(node.value, name, node.targets)
     if isinstance(node, ast.AnnAssign):
-        return node.value is not None and _stores(node.target, name) and _may_be_called(node.value, name, [])
+        return node.value is not None and name in stores(node.target) and _may_be_called(node.value, name, [])
     if isinstance(node, ast.For):
-        return _stores(node.target, name)
+        return name in stores(node.target)
     return isinstance(node, ast.Expr) and any(
         isinstance(inner, ast.NamedExpr) and inner.target.id == name for inner in ast.walk(node)
-    )
-
-
-def _stores(target: ast.expr, name: str) -> bool:
-    return any(
-        isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store) for node in ast.walk(target)
     )
 
 

@@ -5,10 +5,9 @@ A file has its name behind the fence, in its first line, or in the line of text 
 
 import ast
 import re
-import sys
 from collections.abc import Callable, Mapping
 
-from axiom.extraction.parsing import Parser, module_statements, names
+from axiom.extraction.parsing import SCOPES, Parser, behind_future, is_foreign, module_statements, names
 
 _NAME = r"(?:[\w.-]+[/\\])*(?P<name>[^\W\d]\w*)\.py\b"
 _ANY = re.compile(_NAME)
@@ -57,26 +56,17 @@ def with_files(main: str, others: Callable[[], Files], parse: Parser) -> tuple[s
         if isinstance(node, ast.ImportFrom) and node.names[0].name == "*" and _target(node, files)
     }
     given = {name for file in starred if (found := names(files[file])) for name in found.bound}
-    return _behind_future(_rewritten(main, files, parse), "\n".join(modules), parse), given
+    return behind_future(_rewritten(main, files, parse), "\n".join(modules), parse), given
 
 
 def may_import_files(source: str, tree: ast.Module) -> bool:
     """Whether a program imports from outside the standard library."""
-    return "import" in source and any(map(_may_be_file, ast.walk(tree)))
-
-
-def _may_be_file(node: ast.AST) -> bool:
-    """Whether a node imports from a module outside the standard library."""
-    if isinstance(node, ast.Import):
-        return any(alias.name.split(".")[0] not in sys.stdlib_module_names for alias in node.names)
-    if isinstance(node, ast.ImportFrom):
-        return bool(node.level) or (node.module or "").split(".")[0] not in sys.stdlib_module_names
-    return False
+    return "import" in source and any(map(is_foreign, ast.walk(tree)))
 
 
 def _target(node: ast.AST, files: Files) -> str:
     """The file that a node imports names from, or imports, or nothing."""
-    if isinstance(node, ast.Import | ast.ImportFrom) and _may_be_file(node):
+    if isinstance(node, ast.Import | ast.ImportFrom) and is_foreign(node):
         module = node.module or "" if isinstance(node, ast.ImportFrom) else node.names[0].name
         last = module.rpartition(".")[2]
         if last in files:
@@ -119,11 +109,7 @@ def _needs_modules(main: str, sources: list[str], files: Files, parse: Parser) -
         imports = [node for node in ast.walk(tree) if _target(node, files)]
         if any(node not in first or _names_a_file_or_all(node, files) for node in imports):
             return True
-        found = {
-            statement.name
-            for statement in at_top
-            if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-        }
+        found = {statement.name for statement in at_top if isinstance(statement, SCOPES)}
         found |= {
             node.id
             for statement in at_top
@@ -187,12 +173,3 @@ def _module(name: str, source: str) -> str:
     """A statement that makes a module of a file, so that it can be imported."""
     empty = f"__import__('types').ModuleType({name!r})"
     return f"exec({source!r}, vars(__import__('sys').modules.setdefault({name!r}, {empty})))  # {name}.py"
-
-
-def _behind_future(program: str, modules: str, parse: Parser) -> str:
-    tree = parse(program)
-    nodes = tree.body if tree else []
-    future = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
-    line = max((node.end_lineno or 0 for node in future), default=0)
-    lines = program.split("\n")
-    return "\n".join([*lines[:line], modules, *lines[line:]])

@@ -32,10 +32,10 @@ _END = re.compile(
     |<｜(?:end▁of▁sentence|User)｜>)(?!["'`])""",
     re.VERBOSE,
 )
-_CLOSING_SIGN = re.compile(r"</|\[/|◁/|\|>")
-_ENDING_SIGN = re.compile(
-    rf"{_CLOSING_SIGN.pattern}|<(?:eos|end_of|file|repo)|\[(?:INST|DONE|\|)|<｜|^##", re.MULTILINE
-)
+CLOSING_SIGN = re.compile(r"</|\[/|◁/|\|>")
+"""A part of every mark that closes reasoning."""
+ENDING_SIGN = re.compile(rf"{CLOSING_SIGN.pattern}|<(?:eos|end_of|file|repo)|\[(?:INST|DONE|\|)|<｜|^##", re.MULTILINE)
+"""A part of every mark that ends the turn or closes reasoning."""
 _SIGN = re.compile(r"[<\[◁\\]")
 _NOTHING_OR_MARK = re.compile(r"\s*(?:$|[<\[])")
 _OPENING = re.compile(
@@ -77,7 +77,7 @@ def first_mark(line: str) -> Mark | None:
     """
     if not _SIGN.search(line) and not line.startswith("##"):
         return None
-    readers = (_tag,) if _DATA.match(line) else (_reasoning, _end, _tag)
+    readers = (_tag,) if _DATA.match(line) else (_reasoning, end_of_turn, _tag)
     marks = [mark for mark in (reader(line) for reader in readers) if mark]
     return min(marks, key=lambda mark: mark.start, default=None)
 
@@ -86,16 +86,6 @@ def _reasoning(line: str) -> Mark | None:
     lead = len(line) - len(line.lstrip(" \t*_>#"))
     marks = map(_reasoning_mark, _REASONING.finditer(line))
     return next((mark for mark in marks if mark.kind == "close" or mark.start <= lead), None)
-
-
-def may_end_a_block(text: str) -> bool:
-    """Whether `text` holds a part of some mark that ends the turn or closes reasoning."""
-    return _ENDING_SIGN.search(text) is not None
-
-
-def may_close_reasoning(text: str) -> bool:
-    """Whether `text` holds a part of some mark that closes reasoning."""
-    return _CLOSING_SIGN.search(text) is not None
 
 
 def reasoning_closes(line: str) -> Iterator[Mark]:
@@ -112,10 +102,8 @@ def _reasoning_mark(match: re.Match[str]) -> Mark:
 
 def end_of_turn(line: str) -> Mark | None:
     """The end of the model's turn, if the line has one at its start, at its end or before another mark."""
-    return _end(line) if "<" in line or "[" in line or line.startswith("#") else None
-
-
-def _end(line: str) -> Mark | None:
+    if "<" not in line and "[" not in line and not line.startswith("#"):
+        return None
     lead = len(line) - len(line.lstrip())
     for match in _END.finditer(line):
         if match.start() <= lead or _NOTHING_OR_MARK.match(line, match.end()):

@@ -4,6 +4,7 @@ import ast
 import builtins
 import functools
 import symtable
+import sys
 import warnings
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ WORK = 12
 """Characters that may be parsed for each character of a completion."""
 _FREE = 20_000  # a short completion is never stopped
 _BROKEN = (SyntaxError, ValueError, RecursionError, MemoryError)
+SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 class Parser:
@@ -85,7 +87,7 @@ def module_statements(tree: ast.Module) -> list[ast.stmt]:
         node = waiting.pop()
         if isinstance(node, ast.stmt):
             found.append(node)
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        if not isinstance(node, SCOPES):
             inner = [
                 child
                 for child in ast.iter_child_nodes(node)
@@ -93,3 +95,30 @@ def module_statements(tree: ast.Module) -> list[ast.stmt]:
             ]
             waiting += reversed(inner)
     return found
+
+
+def stores(node: ast.AST) -> set[str]:
+    """The names that `node` and what is in it assign to."""
+    return {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store)}
+
+
+def is_foreign(node: ast.AST) -> bool:
+    """Whether a node imports from a module that is not of the standard library."""
+    if isinstance(node, ast.Import):
+        return any(alias.name.split(".")[0] not in sys.stdlib_module_names for alias in node.names)
+    if isinstance(node, ast.ImportFrom):
+        return bool(node.level) or (node.module or "").split(".")[0] not in sys.stdlib_module_names
+    return False
+
+
+def future_line(tree: ast.Module | None) -> int:
+    """The last line of the imports from the future, 0 without one."""
+    body = tree.body if tree else []
+    imports = (node for node in body if isinstance(node, ast.ImportFrom) and node.module == "__future__")
+    return max((node.end_lineno or 0 for node in imports), default=0)
+
+
+def behind_future(program: str, added: str, parse: Parser) -> str:
+    """`program` with the lines `added` where Python first allows them."""
+    lines, line = program.split("\n"), future_line(parse(program))
+    return "\n".join([*lines[:line], added, *lines[line:]])

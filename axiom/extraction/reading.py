@@ -9,12 +9,12 @@ from bisect import bisect_right
 from dataclasses import dataclass
 
 from axiom.extraction.marks import (
+    CLOSING_SIGN,
+    ENDING_SIGN,
     Mark,
     channels,
     end_of_turn,
     first_mark,
-    may_close_reasoning,
-    may_end_a_block,
     reasoning_closes,
     without_next_turns,
     without_opening,
@@ -84,7 +84,7 @@ class _Reader:
         quotes = [number for number, line in enumerate(self._lines) if '"""' in line or "'''" in line]
         self._last_quotes = quotes[-1] if quotes and strings else -1
         self._passed = False
-        self._closes = self._note_closes() if marks and may_close_reasoning(text) else {}
+        self._closes = self._note_closes() if marks and CLOSING_SIGN.search(text) else {}
         self._marks_left = _MOST_MARKS
         self._looks = _LOOKS * (len(text) + 1000)
         self._found: list[Region] = []
@@ -218,7 +218,7 @@ class _Reader:
     def _cut(self, start: int, stop: int, body: list[str]) -> tuple[int, str] | None:
         """Where a block that does not parse really ends: at a mark that no program holds there."""
         text = "\n".join(body) if self._marks else ""
-        if not may_end_a_block(text) or self._parse(dedent(text)) is not None:
+        if not ENDING_SIGN.search(text) or self._parse(dedent(text)) is not None:
             return None
         for number in range(start, stop):
             line = self._lines[number]
@@ -239,7 +239,7 @@ class _Reader:
             self._lines[stop] = self._lines[stop][match.end() :]
             stop += 1
         self._flush()
-        self._found += _Reader("\n".join(self._lines[at:stop]), self._parse, marks=False).read().answer
+        self._found += regions("\n".join(self._lines[at:stop]), self._parse)
         return stop
 
     def _mark(self, at: int, mark: Mark) -> int:

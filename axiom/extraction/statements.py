@@ -9,7 +9,7 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
 from axiom.extraction.mending import dedent, plain
-from axiom.extraction.parsing import Parser
+from axiom.extraction.parsing import SCOPES, Parser
 
 _GOES_ON = re.compile(r"(?:else|elif|except|finally)\b")
 _TWO_WORDS = re.compile(r"([^\W\d_][\w'’]*)[,;]?[ \t]+([^\W\d_][\w'’]*)")
@@ -180,7 +180,7 @@ def _uses_others(node: ast.AST, bound: Set[str]) -> bool:
 
 def _bind(statement: ast.stmt, bound: set[str]) -> None:
     """Add the names that a module's statement binds to `bound`, with those that its own parts bind."""
-    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+    if isinstance(statement, SCOPES):
         bound.add(statement.name)
         return
     for node in ast.walk(statement):
