@@ -23,7 +23,8 @@ from axiom.grokking import Curve, detect
 from axiom.problems import GENERATORS, generate
 from axiom.problems.benchmarks.humaneval import humaneval_problems
 from axiom.problems.cases import audit
-from axiom.problems.cases.mutation import edits, guarded
+from axiom.problems.cases.bounded import bounded
+from axiom.problems.cases.mutation import edits
 from axiom.records import Case, Outcome, Problem
 from axiom.verification import Candidate, Verifier
 
@@ -110,7 +111,9 @@ def _edits(problem: Problem) -> Iterator[tuple[int, str]]:
 
 def _known(problem: Problem) -> Iterator[tuple[str, str]]:
     """Fresh inputs and what the reference answers; inputs it rejects are no inputs."""
-    run = guarded(problem.reference_solution, problem.entry_point)  # some hand-written ones never end on new input
+    run = bounded(
+        problem.reference_solution, problem.entry_point, printed=False
+    )  # some hand-written ones never end on new input
     fresh = _recombined(problem) if problem.family == "humaneval" else audit.fresh_inputs(problem)
     for packed in islice(fresh, PROBED):
         result = audit.result(run, packed)

@@ -16,10 +16,10 @@ from typing import Any
 from scipy.stats import fisher_exact
 
 from axiom import seeds, values
+from axiom.problems.cases.bounded import bounded, restart
 from axiom.problems.cases.building import size_at
 from axiom.problems.cases.inputs import STRATA, Quick
-from axiom.problems.cases.mutation import edits, guarded, wrapped
-from axiom.problems.family import load
+from axiom.problems.cases.mutation import edits, wrapped
 from axiom.problems.measured import MEASURED, Measured
 from axiom.problems.registry import family_named
 from axiom.problems.space import parsed
@@ -136,7 +136,7 @@ def audit_problems(family: str, problems: Sequence[Problem], run: Run | None = N
 
     `run` judges a program; without it, programs run in this process.
     """
-    judge, judge_form = run or passes, run or _keeps
+    judge = run or passes
     counts: Counter[str] = Counter()
     survivors, refused = [], []
     for problem in problems:
@@ -148,7 +148,7 @@ def audit_problems(family: str, problems: Sequence[Problem], run: Run | None = N
                 counts["rejected"] += 1
         for name, code in valid_forms(problem):
             counts["forms"] += 1
-            if judge_form(code, problem.entry_point, problem.cases):
+            if judge(code, problem.entry_point, problem.cases):
                 counts["accepted"] += 1
             else:
                 refused.append(f"{name} {problem.problem_id}")
@@ -180,7 +180,7 @@ def cheats(problem: Problem) -> Iterator[tuple[str, str]]:
 def mutants(problem: Problem) -> Iterator[str]:
     """Every edit and every wrapper of the reference solution that answers some fresh input differently."""
     source, entry_point = problem.reference_solution, problem.entry_point
-    run = load(source, entry_point)
+    run = bounded(source, entry_point)
     known = [(packed, result(run, packed)) for packed in fresh_inputs(problem)]
     for code in itertools.chain(edits(source), wrapped(source, entry_point)):
         if not answers(code, entry_point, known):
@@ -240,16 +240,10 @@ def passes(code: str, entry_point: str, cases: Sequence[Case]) -> bool:
     return answers(code, entry_point, [(case.args, case.expected) for case in cases])
 
 
-def _keeps(code: str, entry_point: str, cases: Sequence[Case]) -> bool:
-    """The same for another form of a reference, which ends where that does and so needs no limit of rounds."""
-    run = load(code, entry_point)
-    return all(result(run, case.args) == case.expected for case in cases)
-
-
 def answers(code: str, entry_point: str, known: Sequence[tuple[str, str]]) -> bool:
     """Whether edited *trusted* code gives every known result, in this process."""
     try:
-        run = guarded(code, entry_point)
+        run = bounded(code, entry_point, printed=False)
     except Exception:  # noqa: BLE001 (an edited program may break in any way; that is what is being asked)
         return False
     return all(result(run, packed) == expected for packed, expected in known)
@@ -257,6 +251,7 @@ def answers(code: str, entry_point: str, known: Sequence[tuple[str, str]]) -> bo
 
 def result(run: Callable[..., Any], packed: str) -> str:
     """The encoded result, or the name of what was raised."""
+    restart()
     try:
         return values.encode(run(*values.decode(packed)))
     except Exception as error:  # noqa: BLE001 (as above)

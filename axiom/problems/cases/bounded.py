@@ -1,4 +1,4 @@
-"""Reference programs on arguments that were drawn for another variant, where they may be endless."""
+"""Trusted programs that may be endless: references on another variant's arguments, and small wrong versions of them."""
 
 import ast
 import copy
@@ -24,8 +24,8 @@ def restart() -> None:
     _steps[0] = MOST_STEPS
 
 
-def _step() -> bool:
-    _steps[0] -= 1
+def _step(count: int = 1) -> bool:
+    _steps[0] -= count
     if _steps[0] < 0:
         raise TimeoutError(f"more than {MOST_STEPS} steps")
     return True
@@ -33,9 +33,7 @@ def _step() -> bool:
 
 def _range(*bounds: int) -> range:
     numbers = range(*bounds)
-    _steps[0] -= len(numbers)
-    if _steps[0] < 0:
-        raise TimeoutError(f"more than {MOST_STEPS} steps")
+    _step(len(numbers))
     return numbers
 
 
@@ -52,17 +50,16 @@ def on_copies(run: Callable[..., Any]) -> Callable[..., Any]:
 def bounded(source: str, entry_point: str, printed: bool = True) -> Callable[..., Any]:
     """The function that *trusted* `source` defines, which raises once it has made MOST_STEPS steps.
 
-    `printed` says that the source is of a family of ours, so that variants can share a compilation.
+    `printed` says that the source is as a family printed it, so that variants can share a compilation.
     """
     scope: dict[str, Any] = {"__name__": "reference", "range": _range, "_step": _step}
     for text, literals in outlines(source) if printed else [(source, {})]:
         scope |= literals
-        exec(_compiled(text), scope)  # our own printed code, or HumanEval's canonical solutions
+        exec((_shared if printed else _compiled)(text), scope)  # our own code, HumanEval's solutions, edits of both
     run: Callable[..., Any] = scope[entry_point]
     return run
 
 
-@functools.lru_cache(16_384)
 def _compiled(text: str) -> CodeType:
     tree = ast.parse(text)
     for node in ast.walk(tree):
@@ -71,6 +68,9 @@ def _compiled(text: str) -> CodeType:
         elif isinstance(node, ast.FunctionDef) and _recursive(node):
             node.body.insert(0, ast.parse("_step()").body[0])
     return compile(ast.fix_missing_locations(tree), "<reference>", "exec")
+
+
+_shared = functools.lru_cache(16_384)(_compiled)
 
 
 def _recursive(function: ast.FunctionDef) -> bool:

@@ -2,13 +2,8 @@
 
 import ast
 import copy
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
-
-from axiom.problems.family import load
-
-MOST_ROUNDS = 20_000
-"""Rounds of its loops and comprehensions that an edited program may run on one call before it counts as endless."""
 
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE,
@@ -91,35 +86,6 @@ def wrapped(source: str, entry_point: str) -> Iterator[str]:
     for expression in WRAPPERS:
         body = expression.replace("f(", "original(")
         yield f"{source}\noriginal = {entry_point}\n\n\ndef {entry_point}(*args):\n    return {body}\n"
-
-
-def guarded(source: str, entry_point: str) -> Callable[..., Any]:
-    """The function that edited *trusted* source defines, whose loops and comprehensions raise after MOST_ROUNDS."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.While | ast.For):
-            node.body.insert(0, ast.parse("_tick()").body[0])
-        elif isinstance(node, ast.comprehension):
-            node.iter = ast.Call(ast.Name("_ticking", ast.Load()), [node.iter], [])
-    run = load(ast.unparse(ast.fix_missing_locations(tree)), entry_point)
-    rounds = [0]
-
-    def tick() -> None:
-        rounds[0] += 1
-        if rounds[0] > MOST_ROUNDS:
-            raise TimeoutError(f"more than {MOST_ROUNDS} rounds")
-
-    def ticking(items: Iterable[Any]) -> Iterator[Any]:
-        for item in items:
-            tick()
-            yield item
-
-    def call(*args: Any) -> Any:
-        rounds[0] = 0
-        return run(*args)
-
-    run.__globals__.update(_tick=tick, _ticking=ticking)
-    return call
 
 
 def _node(tree: ast.AST, place: int) -> ast.AST:

@@ -178,52 +178,6 @@ def _answers_otherwise(mutant: Run, args: Sequence[Any], expected: Any) -> bool:
     return type(found) is not type(expected) or found != expected
 
 
-_FIELDS = frozenset(
-    (
-        "args",
-        "body",
-        "comparators",
-        "defaults",
-        "elt",
-        "elts",
-        "exc",
-        "func",
-        "generators",
-        "ifs",
-        "iter",
-        "key",
-        "keys",
-        "keywords",
-        "left",
-        "lower",
-        "operand",
-        "orelse",
-        "right",
-        "slice",
-        "step",
-        "target",
-        "targets",
-        "test",
-        "upper",
-        "value",
-        "values",
-    )
-)
-"""Fields of nodes under which doubtful places lie."""
-
-
-class _Inside(dict[type, tuple[str, ...]]):
-    """For each kind of node its fields among `_FIELDS`; none for tables, where a slip shows at once or never."""
-
-    def __missing__(self, kind: type) -> tuple[str, ...]:
-        bare = kind in (ast.Name, ast.Constant, ast.Dict, ast.arg)
-        self[kind] = () if bare else tuple(field for field in kind._fields if field in _FIELDS)  # type: ignore[attr-defined]
-        return self[kind]
-
-
-_INSIDE = _Inside()
-
-
 @dataclass(frozen=True)
 class _Schema:
     """A program whose doubtful places are names.
@@ -242,15 +196,12 @@ class _Schema:
 def _schema(text: str, place: int) -> _Schema:
     """The schema of the part of a program that stands at `place`."""
     rewriting = _Rewriting(place)
-    tree = ast.parse(text)
-    for statement in tree.body:
-        rewriting.visit(statement)
-    code = compile(tree, "<schema>", "exec")
+    code = compile(rewriting.visit(ast.parse(text)), "<schema>", "exec")
     return _Schema(code, rewriting.usual, tuple(rewriting.bindings), tuple(rewriting.numbers))
 
 
-class _Rewriting:
-    """One outline of a part of a program on its way to a schema."""
+class _Rewriting(ast.NodeTransformer):
+    """Replaces the doubtful places of a part of a program by names and calls, inner ones first."""
 
     def __init__(self, place: int) -> None:
         self.place = place
@@ -264,53 +215,51 @@ class _Rewriting:
         self.bindings += [{name: other} for other in wrong]
         return name
 
-    def visit(self, node: Any) -> Any:
-        """`node` with its doubtful places replaced by names and calls; changes the tree in place."""
-        kind = type(node)
-        for field in _INSIDE[kind]:
-            value = getattr(node, field)
-            if type(value) is list:
-                value[:] = [self.visit(item) for item in value]
-            elif value is not None:
-                setattr(node, field, self.visit(value))
-        rewrite = _REWRITES.get(kind)
-        return rewrite(self, node) if rewrite else node
+    def visit(self, node: ast.AST) -> Any:
+        """`node` rewritten, in place; tables stay as they are, because a slip in one shows at once or never."""
+        if isinstance(node, ast.Dict):
+            return node
+        self.generic_visit(node)
+        rewrite = getattr(self, f"_{type(node).__name__}", None)
+        return rewrite(node) if rewrite else node
 
-    def _operator(self, node: ast.BinOp) -> ast.AST:
+    def _BinOp(self, node: ast.BinOp) -> ast.AST:
         pair = _OPERATORS.get(type(node.op))
         return _call(self._named(*pair), node, node.left, node.right) if pair else node
 
-    def _comparison(self, node: ast.Compare) -> ast.AST:
+    def _Compare(self, node: ast.Compare) -> ast.AST:
         pair = _BOUNDARIES.get(type(node.ops[0]))
         if len(node.ops) > 1 or pair is None:
             return node
         return _call(self._named(*pair), node, node.left, node.comparators[0])
 
-    def _negative(self, node: ast.UnaryOp) -> ast.AST:
+    def _UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
         if not isinstance(node.op, ast.USub):
             return node
         return _call(self._named(operator.neg, operator.pos), node, node.operand)
 
-    def _branch(self, node: Any) -> ast.AST:
+    def _If(self, node: Any) -> ast.AST:
         node.test = _call(self._named(operator.truth, _ALWAYS, _NEVER), node.test, node.test)
         return node
 
-    def _filter(self, node: ast.comprehension) -> ast.AST:
+    _IfExp = _If
+
+    def _comprehension(self, node: ast.comprehension) -> ast.AST:
         node.ifs = [_call(self._named(operator.truth, _ALWAYS), test, test) for test in node.ifs]
         return node
 
-    def _either(self, node: ast.BoolOp) -> ast.AST:
+    def _BoolOp(self, node: ast.BoolOp) -> ast.AST:
         neutral = _ALWAYS if isinstance(node.op, ast.And) else _NEVER
         for place in (0, -1):
             node.values[place] = _call(self._named(_same, neutral), node, node.values[place])
         return node
 
-    def _loop(self, node: ast.While) -> ast.AST:
+    def _While(self, node: ast.While) -> ast.AST:
         going = _call("next", node.test, _name("_rounds", node.test))
         node.test = ast.copy_location(ast.BoolOp(ast.And(), [node.test, going]), node.test)
         return node
 
-    def _word(self, node: ast.Name) -> ast.AST:
+    def _Name(self, node: ast.Name) -> ast.AST:
         if node.id.startswith(MARK):
             self.numbers[node.id] = None
         elif node.id in _BUILTINS and node.id not in self.usual:
@@ -320,17 +269,6 @@ class _Rewriting:
 
 
 _USUAL: dict[str, Any] = {name: getattr(builtins, name) for name in _BUILTINS}
-_REWRITES: dict[type[ast.AST], Callable[[_Rewriting, Any], ast.AST]] = {
-    ast.BinOp: _Rewriting._operator,
-    ast.UnaryOp: _Rewriting._negative,
-    ast.Compare: _Rewriting._comparison,
-    ast.If: _Rewriting._branch,
-    ast.IfExp: _Rewriting._branch,
-    ast.comprehension: _Rewriting._filter,
-    ast.BoolOp: _Rewriting._either,
-    ast.While: _Rewriting._loop,
-    ast.Name: _Rewriting._word,
-}
 
 
 def _name(name: str, at: Any) -> ast.Name:

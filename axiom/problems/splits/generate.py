@@ -4,7 +4,7 @@ from axiom.config import ProblemsConfig
 from axiom.errors import DataError
 from axiom.problems.cases.building import second_cases
 from axiom.problems.registry import family_named
-from axiom.problems.splits.out_of_distribution import STRETCH, from_train, independent, plan_of
+from axiom.problems.splits.out_of_distribution import STRETCH, composed, longer, plan_of, unseen_cases, unseen_families
 from axiom.problems.splits.overlap import subject
 from axiom.problems.splits.variants import Admitted, draw, questions_of
 from axiom.records import Case, Problem, Split
@@ -29,9 +29,13 @@ def generate_splits(config: ProblemsConfig, seed: int) -> dict[str, list[Problem
             admitted.add(subject(problem))
     sizes: dict[Split, int] = {"val": config.val_size, "test": config.test_size}
     splits |= {split: draw(sources, plan_of(config, split, seed), size) for split, size in sizes.items()}
-    splits |= independent(config, seed, admitted) if config.ood_size else {}
+    if config.ood_size:
+        splits["ood_longer"] = longer(config, seed, admitted)
+        splits["ood_family"] = unseen_families(config, seed, admitted)
     splits["train"] = draw(sources, plan_of(config, "train", seed), config.train_size)
-    splits |= from_train(config, seed, splits["train"], admitted) if config.ood_size else {}
+    if config.ood_size:
+        splits["ood_cases"] = unseen_cases(config, seed, splits["train"], admitted)
+        splits["ood_composed"] = composed(config, seed, splits["train"], admitted)
     return {name: splits[name] for name in ORDER if splits.get(name)}
 
 

@@ -23,27 +23,6 @@ COMPOSITIONS_TRIED = 50
 """Pairs of variants that are tried for each composed problem before the split is refused."""
 
 
-def independent(config: ProblemsConfig, seed: int, admitted: Admitted) -> dict[Split, list[Problem]]:
-    """The splits that do not depend on the train split."""
-    made: dict[Split, list[Problem]] = {
-        "ood_longer": longer(config, seed, admitted),
-        "ood_family": unseen_families(config, seed, admitted),
-    }
-    return made
-
-
-def from_train(
-    config: ProblemsConfig, seed: int, train: Sequence[Problem], admitted: Admitted
-) -> dict[Split, list[Problem]]:
-    """The splits that are made of the variants of `train`."""
-    train = [problem for problem in train if problem.kind == "program"]  # direct answers have no variants
-    made: dict[Split, list[Problem]] = {
-        "ood_cases": unseen_cases(config, seed, train, admitted),
-        "ood_composed": composed(config, seed, train, admitted),
-    }
-    return made
-
-
 def plan_of(config: ProblemsConfig, split: Split, seed: int, stretch: int = 1) -> Plan:
     """How the cases of a split's problems are chosen."""
     return Plan(split, seed, config.shown_cases, config.hidden_cases, stretch)
@@ -54,6 +33,7 @@ def unseen_cases(config: ProblemsConfig, seed: int, train: Sequence[Problem], ad
 
     Programs of the train split are meant to solve these; those of the other splits do not.
     """
+    train = [problem for problem in train if problem.kind == "program"]  # direct answers have no variants
     order = seeds.stream(seed, "problems", "ood_cases").sample(range(len(train)), len(train))
     plan = plan_of(config, "ood_cases", seed)
     problems: list[Problem] = []
