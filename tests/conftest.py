@@ -10,7 +10,9 @@ from hypothesis import settings
 
 from axiom.cli.app import main
 
-settings.register_profile("axiom", deadline=None)  # no test measures time: a busy machine would fail it
+# No test measures time: a busy machine would fail it. `make test-long` tries ten times as many examples
+settings.register_profile("axiom", deadline=None)
+settings.register_profile("long", deadline=None, max_examples=1000)
 settings.load_profile("axiom")
 
 

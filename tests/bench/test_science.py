@@ -97,6 +97,7 @@ def test_a_trial_is_the_verdict_on_its_curve_and_the_same_each_time():
     assert abs(uneven.times["axiom"] - uneven.jump) < 1.0 < uneven.jump < 49
 
 
+@pytest.mark.slow
 def test_hand_written_tests_and_generated_cases_are_judged_alike():
     found = {row.source: row for row in verifier.sources(6)}
     assert set(found) == {"procedural", "HumanEval"}
@@ -108,6 +109,7 @@ def test_hand_written_tests_and_generated_cases_are_judged_alike():
         assert low <= row.error <= high
 
 
+@pytest.mark.slow
 def test_a_single_test_lets_wrong_programs_pass_that_all_of_them_catch():
     problems = verifier.procedural_problems(6, 0)
     single = [problem.model_copy(update={"cases": problem.cases[:1]}) for problem in problems]

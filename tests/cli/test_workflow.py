@@ -97,6 +97,7 @@ def test_a_home_of_prefect_that_cannot_be_written_is_one_sentence(tmp_path):
     assert out.splitlines()[-1].startswith(f"error: PREFECT_HOME = {tmp_path / 'prefect'} cannot be written")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("url", "code"), [("http://127.0.0.1:9/api", 1), ("127.0.0.1:4200", 2), ("http://[", 2), ("ftp://x/api", 2)]
 )

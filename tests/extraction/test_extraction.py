@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings, strategies as st
+from hypothesis import example, given, strategies as st
 
 from axiom.config import SandboxConfig
 from axiom.extraction import by_all_rules, extract_code, given as given_names, parsing
@@ -180,7 +180,6 @@ CHANGES_STRINGS = {"list", "quote", "numbers", "diff", "doctest"}
 """Forms that put something in front of each line, so that lines inside a string may lose spaces."""
 
 
-@settings(max_examples=300, deadline=None)
 @given(PROGRAMS, PROSES, PROSES, *(st.sampled_from(sorted(forms)) for forms in (INNER, OUTER, WRAPPED)))
 def test_wrapping_a_program_in_any_form_and_any_prose_gives_it_back(program, before, after, inner, outer, wrapped):
     if inner in CHANGES_STRINGS and "'''" in program:
@@ -265,7 +264,6 @@ SHORTCUT_BLOCKS = st.sampled_from(
 LANGUAGES = st.sampled_from(["python", "", "Py ", "python3", "bash", "python x"])
 
 
-@settings(max_examples=1000, deadline=None)
 @given(SHORTCUT_TEXTS, SHORTCUT_BLOCKS, SHORTCUT_TEXTS, LANGUAGES)
 @example("f = lambda x: 2\n\nThis is wrong:", GOOD, "", "python")
 def test_the_shortcut_gives_what_the_full_rules_give(before, block, after, language):
@@ -293,7 +291,6 @@ def test_the_commonest_completion_takes_the_shortcut(text):
     assert one_block(text, "f", parsing.Parser(len(text))) == GOOD
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.text(), st.text())
 def test_prose_without_fences_never_hides_a_fenced_function(before, after):
     before, after = (text.translate(dict.fromkeys(map(ord, "`~<[◁"))) for text in (before, after))
@@ -301,7 +298,6 @@ def test_prose_without_fences_never_hides_a_fenced_function(before, after):
     assert code == GOOD
 
 
-@settings(max_examples=300, deadline=None)
 @given(
     st.lists(
         st.sampled_from(
@@ -442,7 +438,6 @@ def test_a_text_that_defines_the_function_is_not_passed_over(source):
         assert may_define(form, "f")
 
 
-@settings(max_examples=300, deadline=None)
 @given(PROGRAMS, PROSES, PROSES, *(st.sampled_from(sorted(forms)) for forms in (INNER, OUTER, WRAPPED)))
 def test_no_form_of_a_program_is_passed_over(program, before, after, inner, outer, wrapped):
     text = "\n\n".join(filter(None, [before, INNER[inner](program), after]))

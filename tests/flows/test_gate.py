@@ -284,6 +284,7 @@ def no_run_starts(*_: Any) -> None:
     raise AssertionError("a run starts")
 
 
+@pytest.mark.slow
 def test_every_wrong_value_is_refused_on_every_road(root, tmp_path, monkeypatch):
     """The form and a script get all of them, and the four kinds of commands take turns."""
     monkeypatch.setattr("typer.main.get_command", functools.cache(typer.main.get_command))  # made anew it takes longest
@@ -354,7 +355,7 @@ anything = st.recursive(
 )
 
 
-@settings(derandomize=True, max_examples=500, deadline=None)
+@settings(derandomize=True)
 @given(st.sampled_from([*all_keys(), *SECTIONS]), anything)
 def test_any_value_gives_a_config_or_one_sentence(key, value):
     """And the roads agree: what the types take, the form's schema takes, and it can be stored and opened."""

@@ -208,6 +208,7 @@ with told, gpu(config, Operation(gpu="always")):
 """
 
 
+@pytest.mark.slow
 def test_a_second_holder_of_the_gpu_says_whom_it_waits_for_and_waits(tmp_path):
     """Another user, with another temporary folder that cannot even be written; the first is killed, the rest leave."""
     other = ["unshare", "--user", "--map-user=12345", "env", f"HOME={tmp_path}", f"TMPDIR={tmp_path}/no"]
@@ -335,6 +336,7 @@ def test_the_server_loads_the_plug_in():
     assert plug_in.load() is sqlite
 
 
+@pytest.mark.slow
 def test_a_run_outlives_the_reader_of_its_output():
     code = (
         "import sys\nfrom prefect.logging import get_logger\n"

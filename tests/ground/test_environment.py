@@ -72,6 +72,7 @@ print(inductor.default_cache_dir())
 """
 
 
+@pytest.mark.slow
 def test_the_libraries_find_what_was_settled(open_folder):
     found = subprocess.run(
         [*NOBODY, sys.executable, "-c", SETTLED],
@@ -105,6 +106,7 @@ def read_only(folder: Path) -> tuple[str, ...]:
     return ("unshare", "--mount", *user, "bash", "-c", READ_ONLY, "", str(folder))
 
 
+@pytest.mark.slow
 def test_a_read_only_home_keeps_its_models_and_nothing_else(tmp_path):
     home, temporary = tmp_path / "home", tmp_path / "tmp"
     home.mkdir()
@@ -123,6 +125,7 @@ def test_a_read_only_home_keeps_its_models_and_nothing_else(tmp_path):
     assert places[2:4] == [f"{shelter}/.cache/axiom", f"{shelter}/.prefect"]
 
 
+@pytest.mark.slow
 def test_a_read_only_store_is_read_and_a_run_refused_before_it_begins(tmp_path):
     Experiment.create(str(tmp_path / "store"), ExperimentConfig(name="old")).save()
     around = read_only(tmp_path / "store")
@@ -250,6 +253,7 @@ def test_a_terminal_that_cannot_show_a_sign_gets_another(tmp_path, encoding, arr
     assert found.stderr.decode(encoding.partition(":")[0]).strip() == arrow
 
 
+@pytest.mark.slow
 def test_the_doctor_speaks_in_ascii(tmp_path):
     found = call("doctor", folder=tmp_path, HOME=str(tmp_path), PYTHONIOENCODING="ascii")
     assert found.returncode == 0, found.stderr

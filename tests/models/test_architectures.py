@@ -174,11 +174,18 @@ def lawful(folder, training=TRAINING, examples=EXAMPLES):
     return learnt.path, sampled.way
 
 
-@pytest.mark.parametrize("model_type", QUICK_TYPES)
+USUAL = ("llama", "mistral", "qwen2", "qwen3", "olmo2", "gpt2", "smollm3")
+CAPS_SINKS_SCALES = ("gemma2", "gpt_oss", "granite", "cohere")
+ONE_BY_ONE = ("falcon", "bloom", "mpt", "qwen3_next")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model_type", sorted(set(QUICK_TYPES) - {*USUAL, *CAPS_SINKS_SCALES, *ONE_BY_ONE}))
 def test_a_model_is_trained_and_sampled_as_by_its_own_code_or_refused(model_type, tmp_path):
     holds(model_type, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model_type", WRAPPERS)
 def test_a_language_model_inside_a_model_of_images_is_one(model_type, tmp_path):
     tiny_model(tiny_wrapper(model_type)).save_pretrained(tmp_path / "model")
@@ -197,7 +204,7 @@ def test_the_same_of_what_else_transformers_has(model_type, tmp_path):
     holds(model_type, tmp_path)
 
 
-@pytest.mark.parametrize("model_type", ["llama", "mistral", "qwen2", "qwen3", "olmo2", "gpt2", "smollm3"])
+@pytest.mark.parametrize("model_type", USUAL)
 def test_the_usual_models_keep_every_quick_part(model_type, tmp_path):
     path, way = holds(model_type, tmp_path)
     assert path.packed
@@ -206,7 +213,7 @@ def test_the_usual_models_keep_every_quick_part(model_type, tmp_path):
     assert way == "slots"
 
 
-@pytest.mark.parametrize("model_type", ["gemma2", "gpt_oss", "granite", "cohere"])
+@pytest.mark.parametrize("model_type", CAPS_SINKS_SCALES)
 def test_caps_sinks_and_scales_keep_the_pack_and_the_slots(model_type, tmp_path):
     path, way = holds(model_type, tmp_path)
     assert path.packed
@@ -214,7 +221,7 @@ def test_caps_sinks_and_scales_keep_the_pack_and_the_slots(model_type, tmp_path)
     assert way == "slots"
 
 
-@pytest.mark.parametrize("model_type", ["falcon", "bloom", "mpt", "qwen3_next"])
+@pytest.mark.parametrize("model_type", ONE_BY_ONE)
 def test_what_the_pack_gets_wrong_goes_one_by_one(model_type, tmp_path):
     path, way = holds(model_type, tmp_path)
     assert not path.packed

@@ -143,23 +143,34 @@ def test_the_right_answer_of_every_dataset_is_right_in_the_sandbox(questions: di
     assert not wrong & EVALUATE
 
 
-@pytest.mark.parametrize("text", PROGRAMS)
-def test_no_dataset_runs_a_program(questions: dict[str, Problem], nothing_ran: None, text: str) -> None:
-    tried((questions[name] for name in sorted(EVALUATE)), text)
+TEXTS = [*PROGRAMS, *CHEATS, *BOMBS]
 
 
-@pytest.mark.parametrize("text", CHEATS)
-def test_no_text_scores_itself(questions: dict[str, Problem], text: str) -> None:
-    tried((questions[name] for name in sorted(EVALUATE)), text)
+def test_no_text_of_any_kind_runs_scores_itself_or_stops_the_scorer(
+    questions: dict[str, Problem], nothing_ran: None
+) -> None:
+    """Of each kind a few."""
+    for text in TEXTS[::9]:
+        tried((questions[name] for name in sorted(EVALUATE)), text)
 
 
-@pytest.mark.parametrize("text", BOMBS, ids=lambda text: ascii(text[:20]))
-def test_no_text_stops_the_scorer(questions: dict[str, Problem], text: str) -> None:
-    tried((questions[name] for name in ("countdown", "n_queens", "number_sorting", "jugs", "rush_hour")), text)
+SHARE = 4
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("text", [*PROGRAMS, *CHEATS, *BOMBS], ids=lambda text: ascii(text[:20]))
+@pytest.mark.parametrize("share", range(SHARE))
+def test_every_dataset_withstands_texts_of_every_kind(
+    questions: dict[str, Problem], nothing_ran: None, share: int
+) -> None:
+    """Each text on a quarter of the datasets, and on all of those that evaluate."""
+    for number, text in enumerate(TEXTS):
+        if number % SHARE == share:
+            others = sorted(questions.keys() - EVALUATE)[number // SHARE % SHARE :: SHARE]
+            tried((questions[name] for name in (*sorted(EVALUATE), *others)), text)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("text", TEXTS, ids=lambda text: ascii(text[:20]))
 def test_every_dataset_withstands_every_text(questions: dict[str, Problem], nothing_ran: None, text: str) -> None:
     tried(questions.values(), text)
 

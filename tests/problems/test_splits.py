@@ -105,7 +105,7 @@ def judged(program: Problem, problem: Problem) -> bool:
         {"families": ("primes", "digit_sums", "coin_change"), "difficulty": (3, 10), "hidden_cases": 4},
     ],
 )
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_no_program_of_a_split_solves_a_problem_of_another(changes, seed):
     made = generate_splits(config(**changes), seed)
     for left, right in itertools.permutations(made, 2):
@@ -397,6 +397,7 @@ def test_neighbouring_seeds_give_other_problems():
     assert one.isdisjoint(two)
 
 
+@pytest.mark.slow
 def test_the_default_experiment_has_its_sizes():
     made = generate_splits(ProblemsConfig(), 0)
     assert {name: len(problems) for name, problems in made.items()} == {"train": 1000, "val": 200, "test": 200}
@@ -478,6 +479,7 @@ def test_every_index_of_every_difficulty_is_a_variant_of_it(name, seed):
     assert family.describe(family.space.variant(names)).endswith(".")
 
 
+@pytest.mark.slow
 def test_bulk_files_hold_what_generate_gives_whatever_the_number_of_processes(tmp_path):
     import pyarrow.parquet as pq
 

@@ -3,7 +3,7 @@
 import ast
 
 import pytest
-from hypothesis import example, given, settings, strategies as st
+from hypothesis import example, given, strategies as st
 
 from axiom import values
 from axiom.config import ProblemsConfig, PromptsConfig
@@ -466,7 +466,6 @@ def test_each_template_says_what_was_chosen(tmp_path):
 )
 @example("", True)
 @example(" \n\t", True)
-@settings(max_examples=300, deadline=None)
 def test_whatever_a_model_writes_is_read(completion, begun):
     """Nothing, blanks alone and broken characters are wrong answers; none of them may end a run."""
     prompt = PLAIN_END if begun else "Asked."

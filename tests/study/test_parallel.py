@@ -308,6 +308,7 @@ def test_another_setting_shares_only_what_does_not_depend_on_it(tmp_path):
     assert not [stage for stage in ours if seed[stage] == ours[stage]]
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_named_with_those_that_replay_it(tmp_path, workers):
     """In the real worker process: an experiment whose folder is a file cannot be written."""
     (tmp_path / "broken").write_text("")

@@ -93,7 +93,6 @@ def test_close_forgives_rounding_and_nothing_else(verifier: Verifier, got: str, 
     assert (verdict.outcome == Outcome.PASSED) is passes
 
 
-@settings(max_examples=300, deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from(b"RVEXUDSPLYMONZ"), st.integers(0, 3), st.binary(max_size=9)), max_size=5),
     st.binary(max_size=9),
