@@ -11,6 +11,7 @@ from axiom.selection.arm import never
 from axiom.selection.arms import ARMS
 from axiom.store import Handle, Writer
 from axiom.tasks.stage import stage_task
+from axiom.training import Round
 
 
 @stage_task("train")
@@ -43,16 +44,16 @@ def train(
         if examples:
             doing("loading the model to train")
             meter = Meter(iteration, "train", len(fitting) * run.config.training.epochs, "examples")
-            losses = run.learner.train(
-                fitting or examples,
-                previous=run.policy(previous),
-                out=out.directory("adapter"),
-                seed=derive(run.config.seed, "train", iteration) % 2**31,
-                iteration=iteration,
-                first_step=before["step"],
-                on_step=lambda step: meter.step(step.examples, step.tokens),
-                steps=steps,
+            this = Round(
+                run.policy(previous),
+                out.directory("adapter"),
+                derive(run.config.seed, "train", iteration) % 2**31,
+                iteration,
+                before["step"],
+                steps,
+                lambda step: meter.step(step.examples, step.tokens),
             )
+            losses = run.learner.train(fitting or examples, this)
         out.table("losses", losses, LossStep)
         out.info.update(
             adapter_folder=iteration_folder(iteration) if examples else before["adapter_folder"],

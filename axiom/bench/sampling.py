@@ -17,7 +17,7 @@ from axiom.learners.proof import decode_way
 from axiom.models import Policy, resolve_device
 from axiom.sampling import Request, Sampler, open_sampler
 from axiom.sampling.availability import vllm_obstacle
-from axiom.training import Example, train
+from axiom.training import Example, Round
 
 REPEATS = 3
 SWAPS = 3
@@ -70,18 +70,12 @@ def measure(
     model: ModelConfig, requests: Sequence[Request], chosen: dict[str, SamplingConfig | str]
 ) -> Iterator[Measured]:
     """Each variant in turn, alone on the machine."""
+    from axiom.training.loop import train
+
     with tempfile.TemporaryDirectory() as folder:
         adapter = Path(folder) / "adapter"
-        train(
-            [Example(requests[0].prompt, "pass", 1.0)],
-            model=model,
-            config=TrainingConfig(),
-            previous=Policy("base", None),
-            out=adapter,
-            seed=0,
-            iteration=1,
-            first_step=0,
-        )
+        example = Example(requests[0].prompt, "pass", 1.0)
+        train([example], Round(Policy("base", None), adapter, 0, 1), model, TrainingConfig())
         for name, settings in chosen.items():
             if isinstance(settings, str):
                 yield _baseline(name, settings, model, requests)

@@ -11,7 +11,7 @@ from typing import Any
 from axiom.config import ModelConfig, TrainingConfig
 from axiom.learners.proof import train_path
 from axiom.models import Policy, load_model, load_tokenizer
-from axiom.training import Example, Kept, train
+from axiom.training import Example, Kept, Round
 
 Run = Callable[[], None]
 Way = Callable[[ModelConfig, Sequence[Example], TrainingConfig], Run]
@@ -64,22 +64,13 @@ def _seconds(run: Run) -> float:
 
 
 def _axiom(model: ModelConfig, examples: Sequence[Example], config: TrainingConfig) -> Run:
+    from axiom.training.loop import train
+
     kept, path = Kept(), train_path(model, config)
 
     def run() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            train(
-                examples,
-                model=model,
-                config=config,
-                previous=Policy("base", None),
-                out=Path(folder),
-                seed=0,
-                iteration=1,
-                first_step=0,
-                kept=kept,
-                path=path,
-            )
+            train(examples, Round(Policy("base", None), Path(folder), 0, 1), model, config, kept, path)
 
     return run
 

@@ -5,9 +5,8 @@ A learner owns the prompt, the sampler and the trainer, so that the stages are t
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -20,9 +19,7 @@ from axiom.records import Gold, LossStep, Problem
 from axiom.sampling import Sampler, Trace
 from axiom.sampling.mismatch import Mismatch
 from axiom.selection.arms import ARMS
-from axiom.training import Example, Kept
-
-OnStep = Callable[[LossStep], None]
+from axiom.training import Example, Kept, Round
 
 
 class Learner(Protocol):
@@ -45,21 +42,8 @@ class Learner(Protocol):
     def example(self, problem: Problem, gold: Gold) -> Example:
         """A row of gold as the trainer takes it, with the prompt of sampling."""
 
-    def train(
-        self,
-        examples: Sequence[Example],
-        previous: Policy,
-        out: Path,
-        seed: int,
-        iteration: int,
-        first_step: int,
-        on_step: OnStep,
-        steps: int | None = None,
-    ) -> list[LossStep]:
-        """Train `previous` on `examples` and write the new adapter's files into `out`.
-
-        `steps` is the number of optimizer steps in a pass over them; None leaves it to the config.
-        """
+    def train(self, examples: Sequence[Example], this: Round) -> list[LossStep]:
+        """Train the policy that `this` round starts from on `examples` and write the new adapter's files."""
 
     def mismatch(self, policy: Policy, traces: Sequence[Trace]) -> Mismatch | None:
         """How far the engine that drew `traces` is from `policy`; None where there is nothing to compare.
@@ -130,37 +114,14 @@ class LanguageLearner:
         target = own or self._template.completion(problem, gold.target)
         return Example(self.prompt(problem), target, gold.weight, self._template.turn_end)
 
-    def train(
-        self,
-        examples: Sequence[Example],
-        previous: Policy,
-        out: Path,
-        seed: int,
-        iteration: int,
-        first_step: int,
-        on_step: OnStep,
-        steps: int | None = None,
-    ) -> list[LossStep]:
-        """LoRA fine-tuning, `axiom.training.train`, once the engine has left it the memory it needs."""
+    def train(self, examples: Sequence[Example], this: Round) -> list[LossStep]:
+        """LoRA fine-tuning, once the engine has left it the memory it needs."""
         from axiom.models import bytes_to_train, resolve_model
-        from axiom.training import train
+        from axiom.training.loop import train
 
         asleep = self.sampler.make_room(bytes_to_train(resolve_model(self._config.model.path)))
         try:
-            return train(
-                examples,
-                model=self._config.model,
-                config=self._config.training,
-                previous=previous,
-                out=out,
-                seed=seed,
-                iteration=iteration,
-                first_step=first_step,
-                on_step=on_step,
-                steps=steps,
-                kept=self._kept,
-                path=self._path,
-            )
+            return train(examples, this, self._config.model, self._config.training, self._kept, self._path)
         finally:
             if asleep:
                 self._kept.release()  # the engine wakes to the memory that it had
@@ -219,7 +180,7 @@ class LanguageLearner:
         return found
 
     def _score(self, policy: Policy, traces: Sequence[Trace], merged: bool = False) -> np.ndarray:
-        from axiom.training import score
+        from axiom.training.scoring import score
 
         model, config = self._config.model, self._config.training
         return score(traces, model=model, config=config, policy=policy, kept=self._kept, merged=merged, path=self._path)

@@ -7,7 +7,7 @@ Shapes: B problems, P residues, D embedding, H hidden.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from axiom.records import Case, Gold, LossStep, Problem, Split
 from axiom.sampling import Completion, Request, Trace
 from axiom.seeds import derive, stream
 from axiom.store import hash_json
-from axiom.training import Example
+from axiom.training import Example, Round
 from axiom.training.schedule import factor
 
 if TYPE_CHECKING:
@@ -298,27 +298,17 @@ class ModularLearner:
         """The sum, as text."""
         return Example(self.prompt(problem), gold.target, gold.weight)
 
-    def train(
-        self,
-        examples: Sequence[Example],
-        previous: Policy,
-        out: Path,
-        seed: int,
-        iteration: int,
-        first_step: int,
-        on_step: Callable[[LossStep], None],
-        steps: int | None = None,
-    ) -> list[LossStep]:
+    def train(self, examples: Sequence[Example], this: Round) -> list[LossStep]:
         """`steps_per_iteration` full-batch steps from the previous network, or from a fresh one to `restart`.
 
-        A pass over the examples is always one step, so `steps` says nothing new.
+        A pass over the examples is always one step, so `this.steps` says nothing new.
         """
         import torch
         from safetensors.torch import save_file
 
         config, training = self._config.modular, self._config.training
-        fresh = previous.adapter is None or self._config.training.mode == "restart"
-        start = new_network(config, self._config.seed) if fresh else load(previous.adapter)  # type: ignore[arg-type]
+        adapter = None if training.mode == "restart" else this.previous.adapter
+        start = load(adapter) if adapter else new_network(config, self._config.seed)
         if training.optimizer == "fresh":
             start = {name: start[name] for name in WEIGHTS}
         pairs = torch.from_numpy(residues([example.prompt for example in examples]))
@@ -332,8 +322,8 @@ class ModularLearner:
                 loss, norm = trainer.step(pairs, answer, weight, scale)
                 taken.append(
                     LossStep(
-                        iteration=iteration,
-                        step=first_step + number + 1,
+                        iteration=this.iteration,
+                        step=this.first_step + number + 1,
                         loss=loss,
                         learning_rate=config.learning_rate * scale,
                         examples=len(examples),
@@ -342,8 +332,8 @@ class ModularLearner:
                         grad_norm=norm,
                     )
                 )
-                on_step(taken[-1])
-        save_file(trainer.tensors(), out / FILE)
+                this.on_step(taken[-1])
+        save_file(trainer.tensors(), this.out / FILE)
         return taken
 
     def mismatch(self, policy: Policy, traces: Sequence[Trace]) -> None:

@@ -1,21 +1,20 @@
 """The training loop: packed passes, one optimizer step for every batch, a smaller pass when memory runs out."""
-# ruff: noqa: TID253  (imported lazily by axiom.training)
+# ruff: noqa: TID253  (imported where it trains)
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from axiom.config import ModelConfig, TrainingConfig
 from axiom.errors import OutOfMemoryError
-from axiom.models import Policy, load_tokenizer
-from axiom.models.ways import TrainPath
+from axiom.models import load_tokenizer
+from axiom.models.ways import OWN, TrainPath
 from axiom.records import LossStep
 from axiom.seeds import derive
-from axiom.training import Example, Kept
+from axiom.training import Example, Kept, Round
 from axiom.training.batches import Encoded, Pack, encode, optimizer_steps, packs, steps_in_all
 from axiom.training.lora import Trainable, prepare, save_adapter
 from axiom.training.optimizer import Optimizer
@@ -30,31 +29,32 @@ MOST_PASS_TOKENS = 32768
 SMALLEST_PASS_TOKENS = 32
 
 
-def run(
+def train(
     examples: Sequence[Example],
-    *,
+    this: Round,
     model: ModelConfig,
     config: TrainingConfig,
-    previous: Policy,
-    out: Path,
-    seed: int,
-    iteration: int,
-    first_step: int,
-    on_step: Callable[[LossStep], None] | None,
-    steps: int | None,
-    kept: Kept | None,
-    path: TrainPath,
+    kept: Kept | None = None,
+    path: TrainPath = OWN,
 ) -> list[LossStep]:
-    """See `axiom.training.train`."""
+    """Train an adapter on `examples` and write it into the directory of `this` round; one LossStep for each step.
+
+    The prompt has no loss; the end-of-turn token does. `kept` is the caller's and spares the next call loading. `path`
+    is what a probe has shown for this model (`axiom.learners.proof.prove`); without one the model's own code runs,
+    which is slower.
+    Raises ConfigError when nothing fits into `config.max_length` or the previous policy belongs to another base model,
+    and OutOfMemoryError when not even one example fits into memory.
+    """
     kept = kept or Kept()
+    previous, seed = this.previous, this.seed
     trainable = prepare(model, config, previous, seed, path, kept)
     encoded = encode(examples, _tokenizer(model, kept), config.max_length)
     trainer = _Trainer(trainable, config, longest=max((len(e.tokens) for e in encoded), default=0))
     if config.optimizer == "kept" and config.mode == "continue" and previous.adapter is not None:
         trainer.optimizer.go_on(previous.adapter)
     size = config.examples_per_step
-    total = steps_in_all(len(encoded), size, config.epochs, steps)
-    batches = optimizer_steps(encoded, size, config.epochs, seed, iteration, steps)
+    total = steps_in_all(len(encoded), size, config.epochs, this.steps)
+    batches = optimizer_steps(encoded, size, config.epochs, seed, this.iteration, this.steps)
     taken = (
         trainer.step(batch, config.learning_rate * factor(config, number, total), derive(seed, "dropout", number))
         for number, batch in enumerate(batches)
@@ -62,12 +62,11 @@ def run(
     records: list[LossStep] = []
     with torch.random.fork_rng():
         for step in _one_behind(taken):
-            records.append(step.record(iteration, first_step + len(records) + 1))
-            if on_step is not None:
-                on_step(records[-1])
-    save_adapter(trainable, model, out, previous.adapter if config.mode == "merge" else None)
+            records.append(step.record(this.iteration, this.first_step + len(records) + 1))
+            this.on_step(records[-1])
+    save_adapter(trainable, model, this.out, previous.adapter if config.mode == "merge" else None)
     if config.optimizer == "kept" and config.mode == "continue":
-        trainer.optimizer.save(out)
+        trainer.optimizer.save(this.out)
     return records
 
 

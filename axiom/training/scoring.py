@@ -1,5 +1,5 @@
 """What the trainer's model gives tokens that an engine drew: one pass over all of them, without a gradient."""
-# ruff: noqa: TID253  (imported lazily by axiom.training)
+# ruff: noqa: TID253  (imported where it scores)
 
 import json
 from collections.abc import Iterator, Sequence
@@ -23,17 +23,22 @@ from axiom.training.lora import SETTINGS, Trainable, load_factors, merge, opened
 from axiom.training.passes import scores, to_device
 
 
-def run(
+def score(
     traces: Sequence[Trace],
     *,
     model: ModelConfig,
     config: TrainingConfig,
     policy: Policy,
     kept: Kept,
-    merged: bool,
-    path: TrainPath,
+    merged: bool = False,
+    path: TrainPath = OWN,
 ) -> np.ndarray:
-    """See `axiom.training.score`."""
+    """Log-probabilities that the trainer's model with `policy` in force gives the drawn tokens, trace after trace.
+
+    They are of temperature 1. Tokens beyond `config.max_length`, or where positions depend on the length of the whole
+    text, have nan. `merged` adds the adapter to the weights, which rounds the sum. `kept` serves `train` afterwards,
+    with the same `path`.
+    """
     if policy.adapter is not None and special_settings(policy.adapter):
         adapted: Any = read_by_peft(load_model(model), policy.adapter).eval()
         adapted.set_attn_implementation("eager")

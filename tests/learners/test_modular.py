@@ -24,7 +24,7 @@ from axiom.learners.modular import (
 from axiom.models import Policy
 from axiom.sampling import Request
 from axiom.sampling.requests import requests
-from axiom.training import Example
+from axiom.training import Example, Round
 from axiom.values import decode
 
 SMALL = ModularConfig(p=7, embedding=8, hidden=12, train_fraction=0.6, steps_per_iteration=5)
@@ -98,7 +98,7 @@ def test_what_the_network_cannot_do_is_refused():
 
 def train(learner, examples, previous, out, iteration):
     out.mkdir()
-    steps = learner.train(examples, previous, out, 0, iteration, 5 * (iteration - 1), lambda step: None)
+    steps = learner.train(examples, Round(previous, out, 0, iteration, 5 * (iteration - 1)))
     return Policy(str(iteration), out), steps
 
 

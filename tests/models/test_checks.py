@@ -228,19 +228,16 @@ def test_the_trainer_s_model_is_freed_with_its_owner(folder, tmp_path):
 
     from axiom.config import TrainingConfig
     from axiom.models import Policy
-    from axiom.training import Example, Kept, train
+    from axiom.training import Example, Kept, Round
+    from axiom.training.loop import train
     from axiom.training.lora import Trainable
 
     kept, model = Kept(), config(folder).model
     train(
         [Example("a", "b", 1.0)],
-        model=model,
-        config=TrainingConfig(),
-        previous=Policy("base", None),
-        out=tmp_path / "adapter",
-        seed=0,
-        iteration=1,
-        first_step=0,
+        Round(Policy("base", None), tmp_path / "adapter", 0, 1),
+        model,
+        TrainingConfig(),
         kept=kept,
     )
     (held,) = [value for value in kept.held.values() if isinstance(value, Trainable)]

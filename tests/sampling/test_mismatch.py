@@ -19,7 +19,9 @@ from axiom.sampling.mismatch import LIMIT, Mismatch, measure, share_in_force, wr
 from axiom.sampling.thinking import draw
 from axiom.tasks.generate import generate
 from axiom.tasks.sample import sample
-from axiom.training import Example, Kept, score, train
+from axiom.training import Example, Kept, Round
+from axiom.training.loop import train
+from axiom.training.scoring import score
 from tests.models.tiny_model import make_tiny_model
 
 BASE = Policy("base", None)
@@ -49,16 +51,7 @@ def folder(tmp_path_factory):
     examples = [Example(prompt, " return x + 1", 1.0) for prompt in PROMPTS]
     previous = BASE
     for name in ("first", "second"):
-        train(
-            examples,
-            model=config.model,
-            config=config.training,
-            previous=previous,
-            out=folder / name,
-            seed=1,
-            iteration=1,
-            first_step=0,
-        )
+        train(examples, Round(previous, folder / name, 1, 1), config.model, config.training)
         previous = Policy(name, folder / name)
     for name, scale in (("half", 0.5), ("double", 2.0)):
         shutil.copytree(folder / "second", folder / name)
@@ -155,13 +148,9 @@ def test_scoring_leaves_training_as_it_was(folder, tmp_path):
             score(drawn, model=config.model, config=config.training, policy=policy(folder, scored), kept=kept)
         train(
             examples,
-            model=config.model,
-            config=config.training,
-            previous=policy(folder, "first"),
-            out=tmp_path / str(number),
-            seed=4,
-            iteration=2,
-            first_step=0,
+            Round(policy(folder, "first"), tmp_path / str(number), 4, 2),
+            config.model,
+            config.training,
             kept=kept,
         )
         found.append((tmp_path / str(number) / "adapter_model.safetensors").read_bytes())

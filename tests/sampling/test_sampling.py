@@ -14,7 +14,8 @@ from axiom.models import Policy, load_model, load_tokenizer
 from axiom.sampling import Request, choose_engine, open_sampler
 from axiom.sampling.choice import choose, uniforms
 from axiom.sampling.transformers import TransformersSampler
-from axiom.training import Example, train
+from axiom.training import Example, Round
+from axiom.training.loop import train
 from tests.models.tiny_model import make_tiny_model
 
 PROMPTS = [
@@ -37,16 +38,7 @@ def model(tmp_path_factory):
 def adapter(model, tmp_path_factory):
     out = tmp_path_factory.mktemp("adapter")
     examples = [Example(prompt, "yes yes", 1.0) for prompt in PROMPTS]
-    train(
-        examples,
-        model=model,
-        config=TrainingConfig(learning_rate=5e-2, epochs=3),
-        previous=Policy("base", None),
-        out=out,
-        seed=1,
-        iteration=1,
-        first_step=0,
-    )
+    train(examples, Round(Policy("base", None), out, 1, 1), model, TrainingConfig(learning_rate=5e-2, epochs=3))
     return out
 
 

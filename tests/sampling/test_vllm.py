@@ -32,7 +32,8 @@ from axiom.sampling import Request, engine_process
 from axiom.sampling.engine_process import EngineProcess
 from axiom.sampling.prompts import make_template
 from axiom.sampling.transformers import TransformersSampler
-from axiom.training import Example, train
+from axiom.training import Example, Round
+from axiom.training.loop import train
 from axiom.verification import Candidate, Verifier
 
 # In float32 both engines choose the same token but for exact ties.
@@ -78,7 +79,7 @@ def adapters(prompts, tmp_path_factory):
         found[word] = tmp_path_factory.mktemp(word)
         examples = [Example(prompt, word, 1.0) for prompt in prompts[:TAUGHT]]
         config = TrainingConfig(learning_rate=4e-3, epochs=3, gradient_accumulation=4)
-        train(examples, model=QUICK, config=config, previous=BASE, out=found[word], seed=1, iteration=1, first_step=0)
+        train(examples, Round(BASE, found[word], 1, 1), QUICK, config)
     return found
 
 
@@ -237,7 +238,7 @@ def test_sampling_stops_at_the_token_by_which_only_the_template_ends_a_turn(engi
 def test_an_adapter_of_too_high_a_rank_is_refused(engine, prompts, tmp_path):
     config = TrainingConfig(lora_r=32, lora_alpha=64)
     examples = [Example(prompts[0], "pass", 1.0)]
-    train(examples, model=MODEL, config=config, previous=BASE, out=tmp_path, seed=1, iteration=1, first_step=0)
+    train(examples, Round(BASE, tmp_path, 1, 1), MODEL, config)
     with pytest.raises(ConfigError, match=r"has rank 32, the engine takes 16; set sampling.vllm.max_lora_rank"):
         engine.use(Policy("wide", tmp_path))
 

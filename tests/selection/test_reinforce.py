@@ -23,7 +23,7 @@ from axiom.sampling import Request
 from axiom.selection.arms import ARMS, Harvest
 from axiom.selection.arms.reinforce import CAP, importance, leave_one_out
 from axiom.selection.weights import weighted
-from axiom.training import Example
+from axiom.training import Example, Round
 from axiom.training.batches import encode, packs
 from axiom.training.lora import prepare, save_adapter
 from axiom.training.passes import run_pass
@@ -158,7 +158,7 @@ def test_training_moves_right_draws_up_and_wrong_ones_down(tmp_path):
     rows = gold(draws(problem, [right, right, (right + 1) % 3]))
     examples = [learner.example(problem, row) for row in rows]
     before = learner.logprobs(examples, BASE)
-    learner.train(examples, BASE, tmp_path, 0, 1, 0, lambda step: None)
+    learner.train(examples, Round(BASE, tmp_path, 0, 1))
     after = learner.logprobs(examples, Policy("one", tmp_path))
     assert [now > then for now, then in zip(after, before, strict=True)] == [True, True, False]
 

@@ -29,6 +29,7 @@ from axiom.selection.checks import check_selection
 from axiom.selection.passed_over import passed_over
 from axiom.selection.strategies import Known, edges, tree_distance
 from axiom.selection.weights import weighted
+from axiom.training import Round
 from axiom.verification import Verifier
 from axiom.verification.behaviour import behaviour
 from tests.selection.test_selection import PROBLEM, sample, verdict
@@ -176,7 +177,7 @@ def test_weights_reach_the_loss(tmp_path):
 
     def first_loss(rows, folder) -> float:
         examples = [learner.example(by_id[row.problem_id], row) for row in rows]
-        (step,) = learner.train(examples, Policy("base", None), folder, 0, 1, 0, lambda step: None)
+        (step,) = learner.train(examples, Round(Policy("base", None), folder, 0, 1))
         return step.loss
 
     for name in ("one", "other"):

@@ -42,7 +42,7 @@ from axiom.study import (
     survival,
 )
 from axiom.study.power import plans, read_figures
-from axiom.training import Example
+from axiom.training import Example, Round
 from tests.models.tiny_model import make_tiny_model, make_tiny_programmer
 from tests.rows import metric_row
 
@@ -408,7 +408,7 @@ def test_a_learner_that_is_handed_on_computes_what_a_new_one_does(tmp_path):
         with running(Experiment(str(tmp_path / root), config)) as run:
             learner, out = run.learner, tmp_path / root / f"adapter-{seed}-{rate}-{rank}-{top_p}"
             verifier = run.verifier
-            learner.train([Example("ab", "cd", 1.0)] * 4, Policy("base", None), out, seed, 1, 0, lambda step: None)
+            learner.train([Example("ab", "cd", 1.0)] * 4, Round(Policy("base", None), out, seed, 1))
             learner.sampler.use(Policy("trained", out))
             drawn = list(learner.sampler.sample([Request("r", "ab", 4, 1.0, 1.0, 8, seed)]))
             if fail:

@@ -20,7 +20,7 @@ from axiom.report import study as report, sweep_charts
 from axiom.study import StudyConfig, compare_study, load_study, plan, run_name, survival, sweep
 from axiom.study.compare import gather_study
 from axiom.study.outcome import Outcome
-from axiom.training import Example
+from axiom.training import Example, Round
 from tests.rows import metric_row
 
 PRESET = 'iterations = 4\n[model]\nkind = "modular"\n[modular]\np = 7\nembedding = 8\nhidden = 8\n'
@@ -177,7 +177,7 @@ def test_a_setting_is_called_unread_if_and_only_if_training_does_not_depend_on_i
         for number in (1, 2):
             (folder := out / str(number)).mkdir(parents=True)
             examples = [Example(learner.prompt(problem), problem.expected_output, 1.0) for problem in problems]
-            learner.train(examples, policy, folder, 0, number, 0, lambda step: None)
+            learner.train(examples, Round(policy, folder, 0, number))
             policy = Policy(str(number), folder)
         return (out / "2/network.safetensors").read_bytes()
 

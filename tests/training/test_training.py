@@ -20,8 +20,9 @@ from axiom.errors import ConfigError, OutOfMemoryError
 from axiom.learners.proof import train_path
 from axiom.models import Policy, load_model, load_tokenizer
 from axiom.models.ways import QUICK
-from axiom.training import Example, loop, train
+from axiom.training import Example, Round, loop
 from axiom.training.batches import Encoded, encode, optimizer_steps, pack, packs
+from axiom.training.loop import train
 from axiom.training.lora import prepare
 from axiom.training.loss import CHUNK_ELEMENTS, weighted_cross_entropy
 from axiom.training.passes import pad, run_pass, rung
@@ -39,17 +40,8 @@ def model(tmp_path_factory):
 
 def fit(model, out, config=None, previous=BASE, examples=EXAMPLES, seed=1, iteration=1):
     config = config or TrainingConfig(learning_rate=1e-2)
-    return train(
-        examples,
-        model=model,
-        config=config,
-        previous=previous,
-        out=out,
-        seed=seed,
-        iteration=iteration,
-        first_step=5,
-        path=train_path(model, config),
-    )
+    this = Round(previous, out, seed, iteration, first_step=5)
+    return train(examples, this, model, config, path=train_path(model, config))
 
 
 def trained(model, adapter):
@@ -257,9 +249,7 @@ def test_each_step_records_the_rate_it_took(model, tmp_path):
 
 def test_a_pass_is_shared_out_to_as_many_steps_as_are_asked_for(model, tmp_path):
     config = TrainingConfig(learning_rate=1e-2, batch_size=4, gradient_accumulation=1, epochs=2)
-    taken = train(
-        EXAMPLES, model=model, config=config, previous=BASE, out=tmp_path, seed=1, iteration=1, first_step=0, steps=2
-    )
+    taken = train(EXAMPLES, Round(BASE, tmp_path, 1, 1, steps=2), model, config)
     assert [step.examples for step in taken] == [5, 6, 5, 6]
     assert [step.step for step in taken] == [1, 2, 3, 4]
 
@@ -389,11 +379,10 @@ import sys
 from pathlib import Path
 from axiom.config import ModelConfig, TrainingConfig
 from axiom.models import Policy
-from axiom.training import Example, train
-train(
-    [Example("a", "b", 1.0)], model=ModelConfig(path=sys.argv[1], device="cpu"), config=TrainingConfig(),
-    previous=Policy("base", None), out=Path(sys.argv[2]), seed=1, iteration=1, first_step=0,
-)
+from axiom.training import Example, Round
+from axiom.training.loop import train
+this = Round(Policy("base", None), Path(sys.argv[2]), 1, 1)
+train([Example("a", "b", 1.0)], this, ModelConfig(path=sys.argv[1], device="cpu"), TrainingConfig())
 """
 
 
