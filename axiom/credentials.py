@@ -42,5 +42,10 @@ def plain(text: str, what: str = "the value") -> str:
     return text
 
 
+def hidden(text: str) -> str:
+    """`text` with each credential in it replaced by `***`: what a library says may repeat an address."""
+    return re.sub(CREDENTIAL, "***", text)
+
+
 Plain = Annotated[str, AfterValidator(lambda text: plain(text)), Field(json_schema_extra={"pattern": WITHOUT})]
 """Text without a credential, as a parameter of a flow."""

@@ -15,9 +15,7 @@ damaged file is noticed and recomputed.
 import hashlib
 import io
 import json
-import tempfile
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -173,6 +171,8 @@ class StageStore:
 
         `need_files=False` accepts a stage whose files were pruned after it was done.
         """
+        if self.root.uploads:
+            self.root.uploads.turn()
         key, digests = _key(stage, folder, settings, version, inputs)
         done = self.done(stage, folder, key, need_files) or self._taken(stage, folder, key)
         if done is not None:
@@ -191,6 +191,8 @@ class StageStore:
             stage=stage, folder=folder, key=key, inputs=digests, files=files, info=writer.info, made=self._made()
         )
         place.write_bytes(f"{stage}.manifest.json", manifest.model_dump_json(indent=1).encode())
+        if not place.local:  # else the next look would download what has just been sent
+            self._verified[f"{folder}/{stage}"] = manifest.digest
         return _handle(manifest, reused=False)
 
     def _taken(self, stage: str, folder: str, key: str) -> Handle | None:
@@ -338,40 +340,6 @@ def write_table(folder: Folder, name: str, table: pa.Table) -> None:
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="zstd")
     folder.write_bytes(f"{name}.parquet", sink.getvalue())
-
-
-class Downloads:
-    """Local folders with the files of a stage, for what reads only a local path; one download a content."""
-
-    KEPT = 2
-    """Downloads on the disk at a time: a round trains from one adapter and samples with the next."""
-
-    def __init__(self) -> None:
-        self._copies: OrderedDict[str, tempfile.TemporaryDirectory[str]] = OrderedDict()
-
-    def get(self, root: Folder, manifest: Manifest, name: str) -> Path:
-        """The sub-folder `name` of a finished stage under `root`: itself on a local disk, else a copy.
-
-        The copy lives until `KEPT` others were asked for, or `close`. Raises DataError when a file is missing.
-        """
-        place = root.join(manifest.folder)
-        if place.local:
-            return Path(place.at(name))
-        if manifest.digest not in self._copies:
-            with storage_errors(tempfile.gettempdir()):
-                copy = tempfile.TemporaryDirectory(prefix="axiom-")
-            for file in (file for file in manifest.files if file.startswith(f"{name}/")):
-                place.download(file, Path(copy.name) / file)
-            self._copies[manifest.digest] = copy
-        self._copies.move_to_end(manifest.digest)
-        while len(self._copies) > self.KEPT:
-            self._copies.popitem(last=False)[1].cleanup()
-        return Path(self._copies[manifest.digest].name) / name
-
-    def close(self) -> None:
-        """Remove the copies."""
-        while self._copies:
-            self._copies.popitem()[1].cleanup()
 
 
 def _key(

@@ -16,7 +16,7 @@ from axiom.cli import tables
 from axiom.cli.app import app, console
 from axiom.cli.run import Root
 from axiom.cli.tables import AsJson
-from axiom.errors import ConfigError
+from axiom.errors import AxiomError, ConfigError
 from axiom.experiment import DEFAULT_ROOT
 from axiom.experiment.provenance import versions as installed
 
@@ -104,15 +104,15 @@ def _machine(root: str) -> Iterator[Finding]:
         "" if memory >= 6 else "the quickstart needs up to 6 GiB",
     )
     folder = Folder(root)
-    if not folder.local:
-        yield Finding("store", "ok", f"{root}, an object store: experiments there are not locked")
-        return
     try:
         folder.check_writable()
-    except ConfigError as error:
+    except AxiomError as error:
         yield Finding("store", "missing", str(error), "choose another with --root or AXIOM_ROOT")
-    else:
+        return
+    if folder.local:
         yield _room("store", folder.path, 5, "an experiment of 100 iterations takes a few GiB")
+    else:
+        yield Finding("store", "ok", f"{root}, an object store")
 
 
 def _surroundings() -> Iterator[Finding]:

@@ -47,7 +47,7 @@ def pause(name: Name, root: Root = DEFAULT_ROOT) -> None:
     from axiom.experiment import PAUSE, Experiment
 
     experiment = Experiment.open(root, name)
-    if experiment.folder.local and not experiment.is_locked():
+    if not experiment.is_locked():
         look = suggest("status", name, root=root)
         raise ConfigError(f"experiment {name!r} is not running; `{look}` shows its progress")
     experiment.folder.write_bytes(PAUSE, b"")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from axiom.commands import DEFAULT_ROOT, suggest
 from axiom.config import ExperimentConfig, checked, stored_config
 from axiom.errors import ConfigError, DataError
-from axiom.experiment import lock, tables
+from axiom.experiment import lease, lock, tables
 from axiom.experiment.computed_with import Facts, changed, facts
 from axiom.experiment.provenance import code_and_packages, continued, provenance
 from axiom.experiment.tables import iteration_folder
@@ -170,14 +170,18 @@ class Experiment:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the experiment alone. Raises LockedError that names the holder. The system frees it when we die."""
-        if not self.folder.local:  # an object store has no lock that dies with its holder
-            yield
+        """Hold the experiment alone. Raises LockedError that names the holder.
+
+        The system frees a lock when we die; in an object store it is a lease, which then ends by itself. What is
+        written to an object store meanwhile is sent behind the work, and has arrived when this ends.
+        """
+        what, again = f"experiment {self.config.name!r}", suggest("resume", self.config.name, root=self.root)
+        next_step = f"wait for it, or end it and `{again}`"
+        if not self.folder.local:
+            with lease.held(self.folder, what, next_step) as held, self.folder.uploading(held.check):
+                yield
             return
-        again = suggest("resume", self.config.name, root=self.root)
-        with lock.held(
-            Path(self.folder.path), f"experiment {self.config.name!r}", f"wait for it, or end it and `{again}`"
-        ):
+        with lock.held(Path(self.folder.path), what, next_step):
             self.sweep()
             yield
 
@@ -188,7 +192,8 @@ class Experiment:
 
     def is_locked(self) -> bool:
         """Whether some process is writing the experiment now."""
-        return self.folder.local and lock.holder(Path(self.folder.path)) is not None
+        holder = lock.holder(Path(self.folder.path)) if self.folder.local else lease.holder(self.folder)
+        return holder is not None
 
     def last_done(self) -> int:
         """The last finished iteration: -1 if there is none, 0 after the evaluation of the base model."""

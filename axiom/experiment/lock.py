@@ -37,8 +37,10 @@ class Holder:
 
     def alive(self) -> bool:
         """Whether the process still runs, as far as this machine can tell: one of another host counts as running."""
-        if self.host != socket.gethostname():
-            return True
+        return self.host != socket.gethostname() or self.runs()
+
+    def runs(self) -> bool:
+        """Whether there is such a process on this machine."""
         began = _began(self.process)
         return began is not None and self.started in (None, began)
 
@@ -85,9 +87,14 @@ def read_note(folder: Path) -> Holder | None:
         return None
 
 
-def _write_note(note: Path) -> None:
+def this_process() -> Holder:
+    """Ourselves, as the holder of a lock that is taken now."""
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    ours = Holder(os.getpid(), socket.gethostname(), now, _began(os.getpid()))
+    return Holder(os.getpid(), socket.gethostname(), now, _began(os.getpid()))
+
+
+def _write_note(note: Path) -> None:
+    ours = this_process()
     with whole(note) as scratch:
         # Spaces around the commas: the process is the second word, for `kill $(awk '{print $2}' .lock.json)`.
         scratch.write_text(json.dumps(asdict(ours), separators=(" , ", ": ")), encoding="utf-8")

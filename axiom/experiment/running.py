@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from axiom.config import ExperimentConfig
+from axiom.downloads import Downloads
 from axiom.errors import classified
 from axiom.evaluation import GREEDY
 from axiom.experiment import Experiment, iteration_folder
@@ -19,7 +20,7 @@ from axiom.models import Policy, resolve_device
 from axiom.problems import audit_cases
 from axiom.progress import Progress, doing, report
 from axiom.records import Case, Gold, Metric, Problem, Purpose, Sample, Verdict
-from axiom.store import Downloads, Handle
+from axiom.store import Handle
 from axiom.training import Example
 from axiom.verification import AnswersOnly, Verifier, verify_samples
 from axiom.verification.streaming import VerificationStream
@@ -63,7 +64,9 @@ class Runtime:
         if made is self.config:
             return self
         made = made.model_copy(update={"model": made.model.model_copy(update={"device": self.config.model.device})})
-        run = Runtime(Experiment(self.experiment.root, made))
+        experiment = Experiment(self.experiment.root, made)
+        experiment.folder.uploads = self.experiment.folder.uploads
+        run = Runtime(experiment)
         run.__dict__["learner"] = self.learner.under(made)
         return run
 

@@ -1,11 +1,9 @@
 """The store: what is done is reused, what is damaged is noticed, what is unfinished is invisible."""
 
 import errno
-import functools
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,12 +12,9 @@ import pytest
 from hypothesis import given, strategies as st
 from safetensors import SafetensorError
 
-from axiom.config import ExperimentConfig
 from axiom.errors import DataError, StorageError
-from axiom.experiment import Experiment
-from axiom.experiment.running import Runtime
 from axiom.records import RECORDS, Gold, Problem, Record
-from axiom.store import KEPT_ROWS, Downloads, Folder, Handle, StageStore, Writer, hash_json, read_parquet, write_parquet
+from axiom.store import KEPT_ROWS, Folder, Handle, StageStore, Writer, hash_json, read_parquet, write_parquet
 
 
 def gold(number: int) -> Gold:
@@ -279,53 +274,6 @@ def test_an_object_store_works_like_a_disk():
     stages, work = StageStore(Folder("memory://somewhere/experiment")), Counter()
     assert run(stages, work).digest == run(stages, work).digest
     assert work.calls == 1
-
-
-def test_a_download_is_made_once_a_content_and_removed(tmp_path, monkeypatch):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    stages, downloads = StageStore(Folder("memory://far/experiment")), Downloads()
-    for number in range(4):
-        write = functools.partial(_weights, data=bytes([number]) * 10)
-        stages.run("adapter", f"iterations/{number}", settings=number, version="1", inputs={}, work=write)
-        manifest = stages.manifest("adapter", f"iterations/{number}")
-        paths = {downloads.get(stages.root, manifest, "adapter") for _ in range(3)}
-        assert [(path / "deep/weights.bin").read_bytes() for path in paths] == [bytes([number]) * 10]
-        kept = [path.read_bytes()[0] for path in tmp_path.rglob("weights.bin")]
-        assert sorted(kept) == [number - 1, number][-number - 1 :], "this one's and the one before"
-        assert not list(tmp_path.rglob("*.parquet")), "the sub-folder alone"
-    for number in (2, 1):
-        downloads.get(stages.root, stages.manifest("adapter", f"iterations/{number}"), "adapter")
-    kept = [path.read_bytes()[0] for path in tmp_path.rglob("weights.bin")]
-    assert sorted(kept) == [1, 2], "the one that was not asked for again goes first"
-    downloads.close()
-    assert list(tmp_path.iterdir()) == []
-
-
-def _weights(out: Writer, data: bytes) -> None:
-    out.table("losses", [gold(1)], Gold)
-    path = out.directory("adapter") / "deep/weights.bin"
-    path.parent.mkdir()
-    path.write_bytes(data)
-
-
-def test_a_run_downloads_an_adapter_once_and_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    experiment = Experiment("memory://runs", ExperimentConfig(name="far"))
-    handle = experiment.stages.run(
-        "adapter", "iterations/0001", settings=1, version="1", inputs={}, work=functools.partial(_weights, data=b"w")
-    )
-    handle = handle.model_copy(update={"info": {"adapter_folder": "iterations/0001"}})
-    run = Runtime(experiment)
-    assert len({run.policy(handle).adapter for _ in range(3)}) == 1
-    assert [path.read_bytes() for path in tmp_path.rglob("weights.bin")] == [b"w"]
-    run.close()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_local_adapter_is_used_where_it_lies(stages, tmp_path):
-    run(stages, Counter())
-    manifest = stages.manifest("gold", "iterations/0001")
-    assert Downloads().get(stages.root, manifest, "adapter") == tmp_path / "experiment/iterations/0001/adapter"
 
 
 def test_a_missing_column_is_named(tmp_path):

@@ -18,8 +18,11 @@ GROUND = (
     "environment",
     "content",
     "commands",
+    "objects",
+    "uploads",
     "folders",
     "store",
+    "downloads",
 )
 FLOORS = (
     *GROUND,
