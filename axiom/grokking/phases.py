@@ -87,14 +87,14 @@ class Phases:
             digits = max(1, math.ceil(-math.log10(max(high - low, 1e-9 * abs(time), 1e-300))))
             late = f", {time / memorised:.1f} times as late" if memorised > 0 else ""
             return (
-                f"{_TITLES[self.kind]}: memorised at iteration {memorised:.10g}, validation then rose by "
+                f"{TITLES[self.kind]}: memorised at iteration {memorised:.10g}, validation then rose by "
                 f"{self.step:.2f}, half of it by {time:.{digits}f} (95 % {low:.{digits}f} to {high:.{digits}f}){late}; "
                 f"{self.reason}"
             )
-        return f"{_TITLES[self.kind]}: {self.reason}"
+        return f"{TITLES[self.kind]}: {self.reason}"
 
 
-_TITLES = {
+TITLES = {
     "undetermined": "Undetermined",
     "no_memorisation": "No memorisation",
     "no_jump": "Memorised, no jump",

@@ -1,33 +1,41 @@
 """Metrics to Altair charts. Altair enters here and in the charts of curves and studies."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import altair as alt
 import polars as pl
 
 from axiom.evaluation import GREEDY
 from axiom.records import Event, LossStep, Metric, Outcome
+from axiom.report import looks
+from axiom.report.data import SPLITS
+from axiom.report.looks import HEIGHT, PERCENT, SHARE, WIDTH, split_scale
 
+CLOCKS = {
+    "iteration": "iteration",
+    "optimizer_step": "optimizer steps",
+    "trained_tokens": "trained tokens",
+    "generated_tokens": "generated tokens",
+    "wall_seconds": "seconds of sampling and training",
+}
 alt.data_transformers.disable_max_rows()  # a run of hundreds of iterations has more than Altair's 5,000
 
-SPLIT_COLOURS = {"train": "#4c78a8", "val": "#e45756", "test": "#54a24b"}
-OTHER_COLOURS = ("#b279a2", "#f58518", "#72b7b2", "#9d755d", "#bab0ac")
 OUTCOME_COLOURS = {
-    "passed": "#54a24b",
-    "wrong_answer": "#f2cf5b",
-    "runtime_error": "#f58518",
-    "syntax_error": "#e45756",
-    "missing_function": "#b279a2",
-    "timeout": "#4c78a8",
-    "memory_limit": "#72b7b2",
-    "output_limit": "#9d755d",
-    "forbidden": "#333333",
+    "passed": looks.GREEN,
+    "wrong_answer": looks.AMBER,
+    "runtime_error": looks.ORANGE,
+    "syntax_error": looks.PURPLE,
+    "missing_function": looks.SKY,
+    "timeout": looks.BLUE,
+    "memory_limit": "#999999",
+    "output_limit": "#444444",
+    "forbidden": "#f0e442",
 }
 ONLINE = ("alarm", "revoked")
 """Events that were raised while the curve grew; the verdict on all of it is what a chart shows."""
-WIDTH, HEIGHT = 640, 300
-MOST_POINTS = 60
-"""Evaluations that are drawn as points on their line; more run into each other."""
+MOST_CELLS = 101
+"""Columns of a map of accuracies; more are narrower than a pixel each on a telephone."""
 MOST_LEVELS = 8
 """Changes of the level in the heading of a chart; more do not fit."""
 MOST_STEPS = 2_000
@@ -46,23 +54,28 @@ def accuracy(
     rows = frame(metrics).filter(
         (pl.col("name") == GREEDY) & pl.col("family").is_null() & pl.col("difficulty").is_null()
     )
+    columns = ["split", "value", "low", "high", "n", *CLOCKS]
+    rows = rows.select(columns).with_columns(pl.col("split").replace(SPLITS))
     splits = rows["split"].unique(maintain_order=True).to_list()
-    colour = alt.Color("split:N", title="split", scale=_split_scale(splits), sort=splits)
-    base = alt.Chart(rows).encode(x=alt.X(f"{x}:Q", title=x.replace("_", " "), axis=_integer_axis(rows[x])))
-    band = base.mark_area(opacity=0.15).encode(
-        alt.Y("low:Q"), alt.Y2("high:Q"), alt.Color("split:N", scale=_split_scale(splits), sort=splits, legend=None)
-    )
-    line = base.mark_line(point=rows["iteration"].n_unique() <= MOST_POINTS, strokeWidth=2.5).encode(
-        alt.Y("value:Q", title="greedy accuracy", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%")),
-        colour,
-        tooltip=["split", "iteration", *(alt.Tooltip(f"{c}:Q", format=".3f") for c in ("value", "low", "high")), "n"],
-    )
-    layers: list[alt.Chart | alt.LayerChart | alt.FacetChart] = [*_level_bands(metrics, x), band, line]
+    y = alt.Y("value:Q", title="greedy accuracy", scale=SHARE, axis=PERCENT)
+    drawn = looks.lines(rows, splits, y, split_scale(splits), "split", ".1%")
     verdict = [event for event in events if event.kind not in ONLINE]
-    if verdict and x == "iteration":
-        layers.append(_event_rules(verdict))
+    rules = [_event_rules(verdict)] if verdict and x == "iteration" else []
     title = f"Accuracy per iteration, bands are {100 * confidence:.4g} % Wilson intervals"
-    return _sized(alt.layer(*layers), title, metrics)
+    made = _sized(alt.layer(*_level_bands(metrics, x), drawn, *rules), title, metrics)
+    return made if x == "iteration" else alt.LayerChart.from_dict(along(made.to_dict(), x))
+
+
+def along(spec: Any, clock: str) -> Any:
+    """The Vega-Lite of a chart over iterations with another clock on its horizontal axis."""
+    if isinstance(spec, list):
+        return [along(part, clock) for part in spec]
+    if not isinstance(spec, dict):
+        return spec
+    if spec.get("field") == "iteration" and spec.get("type") == "quantitative" and "title" in spec:
+        kept = {key: value for key, value in spec.items() if key != "axis"}
+        return kept | {"field": clock, "title": CLOCKS[clock]}
+    return {key: along(value, clock) for key, value in spec.items()}
 
 
 def levels(metrics: Sequence[Metric]) -> list[tuple[int, int, int]]:
@@ -107,22 +120,13 @@ def _event_rules(events: Sequence[Event]) -> alt.LayerChart | alt.FacetChart:
 
 def gold(metrics: Sequence[Metric]) -> alt.LayerChart:
     """Training problems solved and programs trained on, per iteration."""
-    labels = {"solved": "training problems solved", "gold": "programs trained on", "gold_fresh": "of them new"}
-    rows = frame(metrics).filter(pl.col("name").is_in(labels)).with_columns(pl.col("name").replace(labels))
-    chart = alt.Chart(rows).mark_line(point=True, strokeWidth=2.5)
-    return _sized(
-        alt.layer(
-            *_level_bands(metrics),
-            chart.encode(
-                alt.X("iteration:Q", axis=_integer_axis(rows["iteration"])),
-                alt.Y("value:Q", title="count"),
-                alt.Color("name:N", title=None, scale=alt.Scale(range=list(OTHER_COLOURS))),
-                tooltip=["name", "iteration", "value"],
-            ),
-        ),
-        "Gold",
-        metrics,
-    )
+    labels = {"solved": "problems solved", "gold": "programs trained on", "gold_fresh": "new ones among them"}
+    rows = frame(metrics).filter(pl.col("name").is_in(labels)).select("name", "value", *CLOCKS)
+    rows = rows.with_columns(pl.col("name").replace(labels))
+    colours = alt.Scale(domain=list(labels.values()), range=[looks.GREEN, looks.BLUE, looks.AMBER])
+    names = [name for name in labels.values() if name in set(rows["name"])]
+    drawn = looks.lines(rows, names, alt.Y("value:Q", title="count"), colours)
+    return _sized(alt.layer(*_level_bands(metrics), drawn), "What a round trains on", metrics)
 
 
 def outcomes(metrics: Sequence[Metric]) -> alt.LayerChart:
@@ -131,49 +135,68 @@ def outcomes(metrics: Sequence[Metric]) -> alt.LayerChart:
     rows = (
         frame(metrics)
         .filter(pl.col("name").str.starts_with("outcome_"))
-        .with_columns(pl.col("name").str.strip_prefix("outcome_").alias("outcome"))
+        .select(pl.col("name").str.strip_prefix("outcome_").alias("outcome"), "iteration", "value")
         .with_columns(pl.col("outcome").replace_strict({name: i for i, name in enumerate(order)}).alias("place"))
     )
     shown = [name for name in order if rows.filter((pl.col("outcome") == name) & (pl.col("value") > 0)).height]
-    scale = alt.Scale(domain=shown, range=[OUTCOME_COLOURS[name] for name in shown])
+    words = [name.replace("_", " ") for name in shown]
+    rows = rows.filter(pl.col("outcome").is_in(shown)).with_columns(pl.col("outcome").str.replace("_", " "))
+    scale = alt.Scale(domain=words, range=[OUTCOME_COLOURS[name] for name in shown])
     axis = alt.Axis(labelAngle=0, labelOverlap=True, labelSeparation=6)
-    chart = alt.Chart(rows.filter(pl.col("outcome").is_in(shown))).mark_bar()
-    return _sized(
-        alt.layer(
-            chart.encode(
-                alt.X("iteration:O", title="iteration", axis=axis),
-                alt.Y("value:Q", title="share of samples", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
-                alt.Color("outcome:N", title=None, scale=scale, sort=shown),
-                order=alt.Order("place:Q"),
-                tooltip=["outcome", "iteration", alt.Tooltip("value:Q", format=".3f")],
-            )
-        ),
-        "Verdicts on the training samples",
-        metrics,
-    )
-
-
-def families(metrics: Sequence[Metric]) -> alt.FacetChart:
-    """Greedy accuracy of each family, train beside validation."""
-    rows = frame(metrics).filter(
-        (pl.col("name") == GREEDY) & pl.col("family").is_not_null() & pl.col("split").is_in(["train", "val", "test"])
-    )
-    splits = rows["split"].unique(maintain_order=True).to_list()
-    return (
-        alt.Chart(rows.select("family", "split", "iteration", "value", "n"), width=190, height=110)
-        .mark_line(point=True)
+    drawn = (
+        alt.Chart(rows)
+        .mark_bar()
         .encode(
-            alt.X("iteration:Q", axis=_integer_axis(rows["iteration"])),
-            alt.Y("value:Q", title=None, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%")),
-            alt.Color("split:N", scale=_split_scale(splits), sort=splits),
-            tooltip=["family", "split", "iteration", alt.Tooltip("value:Q", format=".3f"), "n"],
+            alt.X("iteration:O", title="iteration", axis=axis),
+            alt.Y("value:Q", title="share of samples", axis=PERCENT, scale=SHARE),
+            alt.Color("outcome:N", title=None, scale=scale, sort=words),
+            order=alt.Order("place:Q"),
+            tooltip=["outcome", "iteration", alt.Tooltip("value:Q", format=".1%")],
         )
-        .facet(alt.Facet("family:N", title=None), columns=3)
-        .properties(
-            title=_title("Greedy accuracy by family", metrics) if levels(metrics) else "Greedy accuracy by family"
-        )
-        .configure_legend(orient="top")
     )
+    return _sized(alt.layer(drawn), "Verdicts on the training samples", metrics)
+
+
+def families(metrics: Sequence[Metric]) -> alt.LayerChart:
+    """Greedy accuracy of each family at each evaluation, one split at a time."""
+    found = pl.col("family").is_not_null() & pl.col("split").is_in(["train", "val", "test"])
+    rows = frame(metrics).filter((pl.col("name") == GREEDY) & found)
+    return _sized(heat(rows, "family"), "Greedy accuracy by family", metrics, _cells(rows["family"]))
+
+
+def difficulties(metrics: Sequence[Metric]) -> alt.LayerChart:
+    """The same of each difficulty."""
+    rows = frame(metrics).filter((pl.col("name") == GREEDY) & pl.col("difficulty").is_not_null())
+    return _sized(heat(rows, "difficulty"), "Greedy accuracy by difficulty", metrics, _cells(rows["difficulty"]))
+
+
+def heat(rows: pl.DataFrame, down: str) -> alt.LayerChart | alt.FacetChart:
+    """A cell for each of `down` and each evaluation; of a long run as many evaluations as can be told apart."""
+    at = rows["iteration"].unique().sort()
+    rows = rows.filter(pl.col("iteration").is_in(at.gather_every(-(-len(at) // MOST_CELLS)).implode()))
+    rows = rows.select(down, "iteration", "value", "n", pl.col("split").replace(SPLITS))
+    if down == "family":
+        rows = rows.with_columns(pl.col(down).str.replace_all("_", " "))
+    splits = rows["split"].unique(maintain_order=True).to_list()
+    first = "validation" if "validation" in splits else splits[0]
+    chosen = looks.choice("split", [first, *(split for split in splits if split != first)], "Split")
+    drawn = (
+        alt.Chart(rows)
+        .mark_rect()
+        .encode(
+            alt.X("iteration:O", axis=alt.Axis(labelAngle=0, labelOverlap=True, labelSeparation=6)),
+            alt.Y(f"{down}:O", title=down, axis=alt.Axis(labelLimit=130, title=None)),
+            alt.Color("value:Q", title="accuracy", scale=looks.SHADES, legend=alt.Legend(format="%")),
+            tooltip=[down, "split", "iteration", alt.Tooltip("value:Q", title="accuracy", format=".1%"), "n"],
+        )
+        .transform_filter("datum.split == split")
+    )
+    return alt.layer(drawn).add_params(chosen)
+
+
+def _cells(values: pl.Series) -> int:
+    """Height of a map with a row for each value."""
+    return max(60, 18 * values.n_unique())
 
 
 def loss(steps: Sequence[LossStep], metrics: Sequence[Metric] = ()) -> alt.LayerChart:
@@ -182,8 +205,8 @@ def loss(steps: Sequence[LossStep], metrics: Sequence[Metric] = ()) -> alt.Layer
     return _sized(
         alt.layer(
             chart.encode(
-                alt.X("step:Q", title="optimizer step"),
-                alt.Y("loss:Q", title="loss, nats a completion token"),
+                alt.X("step:Q", title="optimizer step", scale=alt.Scale(nice=False)),
+                alt.Y("loss:Q", title="loss (nats per token of a completion)"),
                 alt.Color("iteration:Q", title="iteration", scale=alt.Scale(scheme="viridis")),
                 detail="iteration:O",
                 tooltip=["iteration", "step", alt.Tooltip("loss:Q", format=".4f"), "loss_tokens"],
@@ -207,25 +230,15 @@ def _thinned(steps: Sequence[LossStep]) -> pl.DataFrame:
     )
 
 
-def _split_scale(splits: Sequence[str]) -> alt.Scale:
-    others = iter(OTHER_COLOURS)
-    return alt.Scale(domain=list(splits), range=[SPLIT_COLOURS.get(split) or next(others) for split in splits])
-
-
-def _integer_axis(values: pl.Series) -> alt.Axis:
-    span = int(values.max() or 0) - int(values.min() or 0) if len(values) else 0  # type: ignore[arg-type]
-    return alt.Axis(format="d", tickCount=min(span, 10) or 1)
-
-
 def _title(text: str, metrics: Sequence[Metric]) -> alt.Title:
     line = level_line(metrics)
     return alt.Title(text, anchor="start", subtitle=line) if line else alt.Title(text, anchor="start")
 
 
-def _sized(chart: alt.LayerChart | alt.FacetChart, title: str, metrics: Sequence[Metric] = ()) -> alt.LayerChart:
-    sized: alt.LayerChart = (
-        chart.resolve_scale(color="independent")
-        .properties(width=WIDTH, height=HEIGHT, title=_title(title, metrics))
-        .configure_legend(orient="top", symbolOpacity=1, labelLimit=300)
+def _sized(
+    chart: alt.LayerChart | alt.FacetChart, title: str, metrics: Sequence[Metric], height: int = HEIGHT
+) -> alt.LayerChart:
+    sized: alt.LayerChart = chart.properties(width=WIDTH, height=height, title=_title(title, metrics)).configure_legend(
+        orient="top", symbolOpacity=1, labelLimit=300
     )
     return sized

@@ -11,7 +11,7 @@ from axiom.environment import check_addresses
 from axiom.errors import DataError
 from axiom.folders import whole
 from axiom.grokking import Curve, Phases
-from axiom.report.charts import SPLIT_COLOURS
+from axiom.report.looks import SPLIT_COLOURS
 
 WIDTH, HEIGHT = 320, 200
 FORMATS = ("html", "png", "svg", "json")
@@ -35,7 +35,7 @@ def phases(curve: Curve, found: Phases, title: str, x: str = "iteration") -> alt
     lines = alt.Chart(rows).mark_line(strokeWidth=2).encode(alt.X("at:Q", title=x), axis, colour)
     layers: list[alt.Chart] = [*_jump(found), lines]
     if found.t_memorise is not None:
-        layers.append(_rule(found.t_memorise, "#4c78a8"))
+        layers.append(_rule(found.t_memorise, SPLIT_COLOURS["train"]))
     heading = alt.TitleParams(title, subtitle=_summary(found), anchor="start")
     return alt.LayerChart(layer=layers, width=WIDTH, height=HEIGHT, title=heading)
 
@@ -51,8 +51,10 @@ def _jump(found: Phases) -> list[alt.Chart]:
     if found.t_generalise is None:
         return []
     interval = pl.DataFrame({"low": [found.t_generalise_low], "high": [found.t_generalise_high]})
-    band = alt.Chart(interval).mark_rect(opacity=0.25, color="#e45756").encode(alt.X("low:Q"), alt.X2("high:Q"))
-    return [band, _rule(found.t_generalise, "#e45756")]
+    band = (
+        alt.Chart(interval).mark_rect(opacity=0.25, color=SPLIT_COLOURS["val"]).encode(alt.X("low:Q"), alt.X2("high:Q"))
+    )
+    return [band, _rule(found.t_generalise, SPLIT_COLOURS["val"])]
 
 
 def _rule(at: float, colour: str) -> alt.Chart:

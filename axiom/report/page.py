@@ -1,20 +1,25 @@
-"""An experiment's artifacts to one self-contained HTML page: verdict, charts, tables, programs, provenance."""
+"""An experiment's artifacts to one self-contained HTML page: headline, verdict, charts, programs, provenance."""
 
 import json
+import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from axiom.commands import suggest
+from axiom.config import ExperimentConfig
 from axiom.environment import check_addresses
 from axiom.evaluation import GREEDY
 from axiom.experiment import Experiment, iteration_folder
 from axiom.grokking import Curve, Phases, detect
-from axiom.problems.cases.audit import below_usual
-from axiom.problems.splits.proof import summary
-from axiom.records import Event, LossStep, Metric, Sample, Verdict, with_interval
-from axiom.report.render import render, script
+from axiom.records import Metric, Problem, Sample, Verdict, with_interval
+from axiom.report.data import RunData
+from axiom.report.data import accuracy_rows as accuracy_rows
+from axiom.report.render import asset, render, script
 from axiom.visible import visible
 
 PROGRAMS_SHOWN = 6
+MOST_SHOWN = 20_000
+"""Characters of a program on the page; `axiom view` shows the rest."""
 Table = tuple[list[str], list[list[str]]]
 """Header and rows."""
 
@@ -28,24 +33,31 @@ def write(experiment: Experiment) -> str:
 
 def page(experiment: Experiment) -> str:
     """The page as text. Raises DataError when no iteration is finished."""
-    metrics = experiment.stages.read("", "metrics", Metric)
-    events = experiment.stages.read("", "events", Event)
-    last = max(row.iteration for row in metrics)
+    from axiom.report.charts import CLOCKS
+    from axiom.report.views import views
+
+    data = RunData(experiment)
+    found = verdict(experiment, data.metrics)
+    last = max((row.iteration for row in data.metrics), default=0)
     return render(
         "run.html",
         title=experiment.config.name,
         script=script(),
-        headline=_headline(metrics),
-        verdict=verdict(experiment, metrics).sentence(),
+        chart_script=asset("charts.js"),
+        highlight=asset("highlight.js"),
+        headline=headline(data.metrics),
+        verdict=found.sentence(),
+        numbers=_numbers(found),
         summary=_summary(experiment, last),
-        notes=_notes(metrics),
-        charts=_charts(experiment, metrics, events),
-        accuracy=accuracy_rows(metrics),
-        mismatch=_mismatch(metrics),
-        problems=_problems(experiment),
+        notes=_notes(data.metrics),
+        groups={title: [_shown(view) for view in group] for title, group in views(data).items()},
+        clocks=CLOCKS,
         last=last,
         programs=list(_programs(experiment, last)),
+        browse=suggest("view", experiment.config.name, root=experiment.root),
         provenance=_provenance(experiment),
+        settings=_settings(experiment.config),
+        command=_command(experiment.config),
     )
 
 
@@ -54,91 +66,43 @@ def verdict(experiment: Experiment, metrics: Sequence[Metric]) -> Phases:
     return detect(Curve.from_metrics(metrics, name=GREEDY), experiment.config.detection)
 
 
-def accuracy_rows(metrics: Sequence[Metric], name: str = GREEDY) -> Table:
-    """Header and rows of the table of a pooled metric: an iteration a row, a split a column, with intervals."""
-    pooled = [row for row in metrics if row.name == name and row.pooled]
-    splits = list(dict.fromkeys(row.split or "" for row in pooled))
-    cells = {(row.iteration, row.split): with_interval(row) for row in pooled}
-    counts = {(row.iteration, row.name): f"{row.value:g}" for row in metrics if row.name in ("solved", "gold")}
-    iterations = sorted({row.iteration for row in pooled})
-    rows = [
-        [
-            str(i),
-            *(counts.get((i, column), "-") for column in ("solved", "gold")),
-            *(cells.get((i, s), "-") for s in splits),
-        ]
-        for i in iterations
-    ]
-    return ["iteration", "solved", "gold", *splits], rows
-
-
-def _headline(metrics: Sequence[Metric]) -> str:
+def headline(metrics: Sequence[Metric]) -> str:
     """Validation accuracy of the base model and of the last evaluation, with their intervals."""
     pooled = [row for row in metrics if row.pooled and (row.name, row.split) == (GREEDY, "val")]
-    if len(pooled) < 2:
-        return ""
+    if not pooled:
+        return "No validation accuracy was measured"
     first, last = (min(pooled, key=lambda row: row.iteration), max(pooled, key=lambda row: row.iteration))
     rounds = last.iteration - first.iteration
+    if not rounds:
+        return f"Validation accuracy {with_interval(first)}, measured once"
     return (
         f"Validation accuracy {with_interval(first)} → {with_interval(last)} in {rounds} "
         f"iteration{'s' if rounds != 1 else ''}"
     )
 
 
-def _charts(experiment: Experiment, metrics: Sequence[Metric], events: Sequence[Event]) -> list[dict[str, Any]]:
-    """Vega-Lite of each chart, from top to bottom."""
-    from axiom.report import charts
-
-    confidence = experiment.config.evaluation.confidence
-    made = [charts.accuracy(metrics, events, confidence=confidence), charts.families(metrics)]
-    if any(row.name == "gold" for row in metrics):
-        made[1:1] = [charts.gold(metrics), charts.outcomes(metrics)]
-        made.append(charts.loss(_losses(experiment), metrics))
-    return [chart.to_dict() for chart in made]
-
-
-def _losses(experiment: Experiment) -> list[LossStep]:
+def _numbers(found: Phases) -> list[tuple[str, str]]:
+    """The four numbers behind the verdict, each with what it is."""
+    jumped = found.t_generalise is not None
+    gap = "–" if found.final_gap is None else f"{100 * found.final_gap:.0f} points"
+    none = "not decided yet" if found.kind == "undetermined" else "none"
+    rise = f"{100 * (found.step or 0):.0f} points, half of it by iteration {found.t_generalise:.1f}" if jumped else none
     return [
-        step
-        for number in experiment.iterations("losses")
-        for step in experiment.stages.read(iteration_folder(number), "losses", LossStep)
+        ("evaluations", str(found.evaluations)),
+        ("training memorised", "not yet" if found.t_memorise is None else f"iteration {found.t_memorise:g}"),
+        ("jump of validation after that", rise),
+        ("training less validation at the end", gap),
     ]
 
 
-def _mismatch(metrics: Sequence[Metric]) -> Table | None:
-    """How far the sampling engine was from the trainer's model, an iteration a row."""
-    found = [row for row in metrics if row.name.startswith("policy_mismatch")]
-    if not found:
-        return None
-    cells = {(row.iteration, row.name): f"{row.value:.2g}" for row in found}
-    names = list(dict.fromkeys(row.name for row in found))
-    counts = {row.iteration: str(row.n) for row in found}
-    rows = [[str(i), count, *(cells.get((i, name), "-") for name in names)] for i, count in sorted(counts.items())]
-    return ["iteration", "tokens", *names], rows
-
-
-def _problems(experiment: Experiment) -> dict[str, Any] | None:
-    """How far the splits are held out, and what their hidden cases let through."""
-    stored = {name: experiment.folder.join("problems") for name in ("proof", "audit")}
-    if not all(folder.exists(f"{name}.json") for name, folder in stored.items()):
-        return None
-    proof, audit = (json.loads(folder.read_bytes(f"{name}.json")) for name, folder in stored.items())
-    rows = [
-        [
-            row["family"],
-            str(row["problems"]),
-            str(row["cheats"]),
-            f"{row['rejection']:.1%}",
-            f"{row['usual']:.1%}" if row.get("usual") is not None else "-",
-            f"{row['acceptance']:.1%}",
-        ]
-        for row in audit
-    ]
-    return {
-        "held_out": summary(proof) if any("tried" in row for row in proof) else "",
-        "audit": (["family", "problems", "planted", "rejected", "usually", "valid forms accepted"], rows),
-        "below_usual": below_usual(audit),
-    }
+def _shown(view: Any) -> dict[str, Any]:
+    """A view as the template takes it; its title stands in the page, so the chart needs none."""
+    spec = view.chart.to_dict() if view.chart is not None else None
+    if spec is not None:
+        subtitle = (spec.get("title") or {}).get("subtitle") if isinstance(spec.get("title"), dict) else None
+        spec["title"] = {"text": subtitle, "anchor": "start", "fontWeight": "normal"} if subtitle else None
+        spec["config"] = {}
+    return vars(view) | {"chart": spec}
 
 
 def _programs(experiment: Experiment, last: int) -> Iterable[dict[str, str]]:
@@ -152,23 +116,31 @@ def _programs(experiment: Experiment, last: int) -> Iterable[dict[str, str]]:
     failed = [s for s in samples if verdicts[s.sample_id].outcome != "passed"]
     for kind, rows in (("passed", passed), ("failed", failed)):
         for sample in rows[:: max(1, len(rows) // PROGRAMS_SHOWN)][:PROGRAMS_SHOWN]:
-            problem, found = experiment.problems_by_id[sample.problem_id], verdicts[sample.sample_id]
-            says = f"{found.outcome}, {found.cases_passed} of {found.cases_total} cases. {found.detail}"
-            yield {
-                "kind": kind,
-                "title": problem.title,
-                "says": visible(says),
-                "description": problem.description,
-                "code": visible(sample.code),
-            }
+            yield _program(kind, sample, experiment.problems_by_id[sample.problem_id], verdicts[sample.sample_id])
+
+
+def _program(kind: str, sample: Sample, problem: Problem, found: Verdict) -> dict[str, str]:
+    """A sample as the page shows it."""
+    cases = f"{found.cases_passed} of {found.cases_total} cases passed"
+    audit = {True: "", False: "; rejected by the second set of cases", None: ""}[found.audit_passed]
+    code = visible(sample.code)
+    rest = f"\n... {len(code) - MOST_SHOWN:,} more characters" if len(code) > MOST_SHOWN else ""
+    return {
+        "kind": kind,
+        "title": problem.title,
+        "says": f"{found.outcome.replace('_', ' ')}, {cases}{audit}",
+        "detail": visible(found.detail),
+        "description": problem.description,
+        "code": code[:MOST_SHOWN] + rest,
+    }
 
 
 def _summary(experiment: Experiment, last: int) -> str:
     config = experiment.config
-    sizes = ", ".join(f"{len(rows)} {split}" for split, rows in experiment.problems.items())
+    model = config.model.path if config.model.kind == "language" else "the modular-addition network"
     return (
-        f"{config.arm} on {config.model.path if config.model.kind == 'language' else 'the modular network'}, "
-        f"seed {config.seed}, {last} of {config.iterations} iterations; problems: {sizes}."
+        f"{config.arm.replace('_', ' ').capitalize()} on {model}, seed {config.seed}, {last} of "
+        f"{config.iterations} iterations."
     )
 
 
@@ -182,5 +154,50 @@ def _notes(metrics: Sequence[Metric]) -> list[str]:
     return [f"{len(few)} of the rounds had less gold than {least} and kept their policy: {rounds}."]
 
 
-def _provenance(experiment: Experiment) -> str:
-    return json.dumps(json.loads(experiment.folder.read_bytes("experiment.json")), indent=1)
+def _provenance(experiment: Experiment) -> list[tuple[str, str]]:
+    """With what the run was computed, a line each."""
+    record = json.loads(experiment.folder.read_bytes("experiment.json"))
+    hardware, computed = record.get("hardware") or {}, record.get("computed_with") or {}
+    packages = ", ".join(f"{name} {version}" for name, version in (record.get("packages") or {}).items())
+    facts = [f"{section}: {', '.join(f'{k} {v}' for k, v in found.items())}" for section, found in computed.items()]
+    lines = {
+        "started": record.get("created"),
+        "code": record.get("code") or "an installed copy, its commit is not known",
+        "Python": record.get("python"),
+        "packages": packages,
+        "machine": f"{hardware.get('machine')}, {hardware.get('cpus')} CPUs, {hardware.get('gpu') or 'no GPU'}",
+        "computed with": "; ".join(facts),
+        "versions of code or machine": str(len(record.get("history", []))),
+    }
+    return [(name, str(value)) for name, value in lines.items() if value]
+
+
+def _changed(config: ExperimentConfig) -> dict[str, Any]:
+    """The settings that are not the defaults, by their dotted keys."""
+
+    def differing(tree: dict[str, Any], default: dict[str, Any], above: str = "") -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in tree.items():
+            if isinstance(value, dict):
+                found |= differing(value, default.get(key, {}), f"{above}{key}.")
+            elif value != default.get(key):
+                found[above + key] = value
+        return found
+
+    return differing(config.model_dump(mode="json"), ExperimentConfig().model_dump(mode="json"))
+
+
+def _settings(config: ExperimentConfig) -> Table:
+    """Every setting that is not the default, in words."""
+    rows = [
+        [key.replace("_", " ").replace(".", ": "), value if isinstance(value, str) else json.dumps(value)]
+        for key, value in _changed(config).items()
+    ]
+    return ["setting", "value"], rows
+
+
+def _command(config: ExperimentConfig) -> str:
+    """One command that computes the run again."""
+    changed = _changed(config)
+    words = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in changed.items()]
+    return shlex.join(["axiom", "run", *(part for word in words for part in ("--set", word))])

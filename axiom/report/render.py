@@ -4,6 +4,7 @@ Whatever a template shows is escaped, unless the template itself says that it is
 """
 
 from functools import cache
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from axiom.environment import check_addresses
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 def render(template: str, **shown: Any) -> str:
     """A template of `axiom/report/templates` as text. A name that it uses and is not given raises."""
-    return _environment().get_template(template).render(shown)
+    return _environment().get_template(template).render(shown | {"style": asset("page.css")})
 
 
 @cache
@@ -46,3 +47,8 @@ def svg(chart: Any) -> str:
     check_addresses()
     drawn: str = vl_convert.vegalite_to_svg(chart.to_dict())
     return drawn
+
+
+def asset(name: str) -> str:
+    """A script or style sheet of `axiom/report/assets`, as text."""
+    return (files("axiom.report") / "assets" / name).read_text(encoding="utf-8")

@@ -1,0 +1,95 @@
+"""Reports of runs of every kind in a real browser; screenshots are kept under `test-output/`."""
+
+import shutil
+
+import pytest
+
+from axiom.experiment import Experiment
+from axiom.report.page import page as as_html
+from axiom.report.page import write
+from tests.browser import chromium, looks_right, serious_faults, watched
+from tests.report.stores import write_run
+from tests.report.test_hostile_text import ATTACKS
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as found:
+        yield found
+
+
+def interrupted(root):
+    """A run that ended within its third iteration."""
+    experiment = write_run(root, "interrupted", iterations=3)
+    experiment.folder.join("iterations/0003").remove("iteration.manifest.json")
+    experiment.folder.join("iterations/0003").remove("evaluation.parquet")
+    return experiment
+
+
+def without_problems(root):
+    """What is left where only the metrics were kept, as of a published run."""
+    write_run(root, "published")
+    shutil.rmtree(root / "published" / "iterations")
+    shutil.rmtree(root / "published" / "problems")
+    return Experiment.open(str(root), "published")
+
+
+RUNS = {
+    "usual": lambda root: write_run(root, "usual", draws=5),
+    "one": lambda root: write_run(root, "one", iterations=1),
+    "base": lambda root: write_run(root, "base", iterations=0),
+    "interrupted": interrupted,
+    "published": without_problems,
+    "no-gold": lambda root: write_run(root, "no-gold", gold=False),
+    "hostile": lambda root: write_run(root, "hostile", texts=tuple(ATTACKS.values())),
+    "long": lambda root: write_run(root, "long", iterations=300, families=30, each=1),
+}
+FEWEST_CHARTS = {"usual": 14, "one": 8, "base": 1, "published": 6, "no-gold": 8, "hostile": 10, "long": 12}
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_a_report_of_any_run_opens_in_any_window(browser, tmp_path, kind):
+    path = write(RUNS[kind](tmp_path))
+    with watched(browser, f"file://{path}") as page:
+        page.goto(f"file://{path}")
+        page.wait_for_selector("body[data-drawn]")
+        charts = page.locator(".chart")
+        assert charts.count() >= FEWEST_CHARTS.get(kind, 8)
+        for number in range(charts.count()):
+            marks = charts.nth(number).locator("svg .role-mark path, svg .role-mark text")
+            assert marks.count() > 0, charts.nth(number).get_attribute("data-title")
+        looks_right(page, f"report-{kind}")
+        assert "Validation accuracy" in page.locator(".headline").inner_text()
+
+
+def test_a_report_has_no_serious_fault_for_assistive_programs(browser, tmp_path):
+    path = write(write_run(tmp_path, "usual"))
+    with watched(browser, f"file://{path}") as page:
+        page.goto(f"file://{path}")
+        page.wait_for_selector("body[data-drawn]")
+        for details in page.locator("details").all():
+            details.evaluate("place => place.open = true")
+        assert serious_faults(page) == []
+
+
+def test_the_axis_of_the_charts_is_the_reader_s_choice(browser, tmp_path):
+    path = write(write_run(tmp_path, "usual"))
+    with watched(browser, f"file://{path}") as page:
+        page.goto(f"file://{path}")
+        page.wait_for_selector("body[data-drawn]")
+        accuracy = page.locator(".chart").first
+        assert "seconds of sampling and training" not in accuracy.inner_text()
+        page.get_by_label("Horizontal axis").select_option("wall_seconds")
+        accuracy.get_by_text("seconds of sampling and training").wait_for()
+        page.get_by_label("Horizontal axis").focus()
+        page.keyboard.press("Tab")
+        page.keyboard.press("Space")  # the box beside it: logarithmic
+        assert page.locator("#log").is_checked()
+        accuracy.get_by_text("seconds of sampling and training").wait_for()
+
+
+def test_a_long_report_is_small(tmp_path):
+    html = as_html(write_run(tmp_path, "long", iterations=100, families=30, each=2))
+    assert len(html.encode()) < 5_000_000

@@ -1,0 +1,153 @@
+"""What the views of a report compute, on runs whose figures are known."""
+
+import shlex
+
+import numpy as np
+import pytest
+
+from axiom.config import load_config
+from axiom.experiment import Experiment, iteration_folder
+from axiom.learners.modular import new_network
+from axiom.report.data import RunData
+from axiom.report.page import _command, headline, page
+from axiom.report.views import learning, support, views, weights
+from tests.report.stores import write_run
+from tests.rows import metric_row
+
+
+def rows_of(view):
+    """The rows of the largest table behind a chart."""
+    return max(view.chart.to_dict()["datasets"].values(), key=len)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return RunData(write_run(tmp_path_factory.mktemp("views"), "run", iterations=4, draws=6))
+
+
+def test_pass_at_k_is_of_the_same_problems_and_the_first_middle_and_last_policy(data):
+    rows = rows_of(learning.pass_at_k(data))
+    assert {row["name"] for row in rows} == {"base model", "iteration 2", "iteration 4"}
+    assert sorted({row["k"] for row in rows}) == [1, 2, 4, 5]
+    for split in {row["split"] for row in rows}:
+        for name in ("base model", "iteration 4"):
+            line = [row["value"] for row in rows if (row["split"], row["name"]) == (split, name)]
+            assert line == sorted(line)  # more draws never solve less
+    (one,) = [r for r in rows if (r["split"], r["name"], r["k"]) == ("validation", "iteration 4", 1)]
+    last = data.evaluations.filter(split="validation", iteration=4)
+    assert one["value"] == pytest.approx(float((last["correct"] / last["n"]).mean()))
+
+
+def test_what_is_kept_gained_and_lost_adds_up(data):
+    rows = rows_of(support.against_base(data))
+    for number in range(1, 5):
+        for split in ("training", "validation", "test"):
+            count = {r["what"]: r["problems"] for r in rows if (r["split"], r["iteration"]) == (split, number)}
+            now, base = (set(_solved(data, split, at)) for at in (number, 0))
+            assert count == {"kept": len(now & base), "gained": len(now - base), "lost": -len(base - now)}
+
+
+def _solved(data, split, iteration):
+    return data.evaluations.filter(split=split, iteration=iteration).filter("solved")["problem_id"].to_list()
+
+
+def test_the_solve_map_holds_every_solved_evaluation(data):
+    rows = rows_of(support.solve_map(data))
+    drawn = sum(row["to"] - row["from"] for row in rows if row["split"] == "validation")
+    assert drawn == data.evaluations.filter(split="validation").filter("solved").height
+
+
+@pytest.mark.parametrize(
+    ("at", "solved", "found"), [([0, 5, 10], [1, 1, 0], [(0, 5)]), ([0, 1, 2, 3], [1, 0, 1, 1], [(0, 0), (2, 3)])]
+)
+def test_stretches(at, solved, found):
+    assert support._stretches(at, solved) == found
+
+
+def test_the_effective_rank_counts_equal_directions():
+    assert weights.effective_rank(np.ones(7)) == pytest.approx(7)
+    assert weights.effective_rank(np.array([3.0, 0.0, 0.0])) == pytest.approx(1)
+    assert weights.effective_rank(np.zeros(3)) == 0
+
+
+def test_singular_values_are_those_of_the_product():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(4, 30)), rng.normal(size=(50, 4))
+    (found,) = weights._singular_values({"x.lora_A.weight": a, "x.lora_B.weight": b})
+    assert np.sort(found)[::-1] == pytest.approx(np.linalg.svd(b @ a, compute_uv=False)[:4])
+
+
+def test_progress_measures_of_a_network_that_adds_by_two_frequencies():
+    p, key = 31, [3, 7]
+    sums = np.add.outer(np.arange(p), np.arange(p)) % p
+    angle = 2 * np.pi / p * (sums[:, :, None] - np.arange(p))
+    logits = 20 * sum(np.cos(k * angle) for k in key)
+    assert set(key) <= set(weights._key_frequencies(weights._by_sum(logits)))
+    component = weights._components(weights._by_sum(logits), key)[sums]
+    assert component == pytest.approx(logits)
+    everything = np.array([(a, b) for a in range(p) for b in range(p)])
+    assert weights.cross_entropy(component, everything, p) < 0.2
+    assert weights.cross_entropy(logits - component, everything, p) == pytest.approx(np.log(p))
+
+
+def test_all_logits_are_the_learner_s(tmp_path):
+    import torch
+
+    from axiom.learners.modular import logits
+
+    config = load_config(None, ["model.kind=modular", "modular.p=11"])
+    network = new_network(config.modular, 0)
+    mine = weights._all_logits({name: tensor.numpy() for name, tensor in network.items()})
+    pairs = torch.tensor([(a, b) for a in range(11) for b in range(11)])
+    assert mine.reshape(121, 11) == pytest.approx(logits(network, pairs).numpy(), abs=1e-4)
+
+
+def test_the_command_on_the_page_makes_the_same_config(tmp_path):
+    given = [
+        "name=again",
+        "seed=4",
+        'problems.families=["rpn"]',
+        "sampling.temperature=0.7",
+        "model.path=it's here",
+        "evaluation.pass_at=[1,8]",
+    ]
+    config = load_config(None, [*given, "problems.difficulty_by_family.rpn=[1,2]"])
+    words = shlex.split(_command(config))
+    assert words[:2] == ["axiom", "run"]
+    assert load_config(None, words[3::2]) == config
+
+
+@pytest.mark.parametrize(
+    ("shares", "says"),
+    [
+        ([0.09, 0.2, 0.36], "Validation accuracy 9% [4, 17] → 36% [26, 47] in 2 iterations"),
+        ([0.09, 0.36], "Validation accuracy 9% [4, 17] → 36% [26, 47] in 1 iteration"),
+        ([0.09], "Validation accuracy 9% [4, 17], measured once"),
+        ([], "No validation accuracy was measured"),
+    ],
+)
+def test_the_headline(shares, says):
+    ends = {0.09: (0.04, 0.17), 0.2: (0.1, 0.3), 0.36: (0.26, 0.47)}
+    rows = [
+        metric_row(iteration=n, split="val", value=v, low=ends[v][0], high=ends[v][1], n=80)
+        for n, v in enumerate(shares)
+    ]
+    assert headline(rows) == says
+
+
+def test_a_reader_meets_no_names_of_the_code(data):
+    text = page(data.experiment)
+    for name in ("wrong_answer", "outcome_passed", "expert_iteration", "greedy_accuracy", "ood_", "all_right"):
+        assert name not in text.replace(text[text.index("<script>") : text.index("</script>")], ""), name
+
+
+def test_a_view_without_its_data_is_left_out(tmp_path):
+    experiment = write_run(tmp_path, "run")
+    for number in experiment.iterations():
+        place = experiment.folder.join(iteration_folder(number))
+        for name in place.names():
+            place.remove(name)
+    groups = views(RunData(Experiment.open(str(tmp_path), "run")))
+    titles = {view.title for group in groups.values() for view in group}
+    assert {"Accuracy", "Generalisation gap", "Verdicts on the training samples"} <= titles
+    assert not titles & {"Solve map", "pass@k against k", "Where the time went", "Ledger", "Adapters"}
