@@ -12,8 +12,7 @@ from axiom.evaluation import GREEDY
 from axiom.experiment import Experiment, iteration_folder
 from axiom.grokking import Curve, Phases, detect
 from axiom.records import Metric, Problem, Sample, Verdict, with_interval
-from axiom.report.data import RunData
-from axiom.report.data import accuracy_rows as accuracy_rows
+from axiom.report.data import RunData, accuracy_rows as accuracy_rows
 from axiom.report.render import asset, render, script
 from axiom.visible import visible
 

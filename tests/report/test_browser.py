@@ -5,8 +5,7 @@ import shutil
 import pytest
 
 from axiom.experiment import Experiment
-from axiom.report.page import page as as_html
-from axiom.report.page import write
+from axiom.report.page import page as as_html, write
 from tests.browser import chromium, looks_right, serious_faults, watched
 from tests.report.stores import write_run
 from tests.report.test_hostile_text import ATTACKS

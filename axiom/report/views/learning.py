@@ -6,8 +6,7 @@ import math
 import altair as alt
 import polars as pl
 
-from axiom.evaluation import GREEDY, wilson_interval
-from axiom.evaluation import pass_at_k as estimate
+from axiom.evaluation import GREEDY, pass_at_k as estimate, wilson_interval
 from axiom.report import charts, looks
 from axiom.report.data import SPLITS, RunData, Table, View, accuracy_rows
 
