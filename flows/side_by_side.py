@@ -21,6 +21,7 @@ from typing import Any
 from axiom.config import ExperimentConfig
 from axiom.environment import prefect_home
 from axiom.errors import InfrastructureError, OutOfMemoryError
+from axiom.flows.worker import VLLM
 from axiom.progress import Progress, report
 from axiom.study.parallel import Room
 
@@ -300,7 +301,7 @@ class _Workers:
             environment["PREFECT_HOME"] = str(home)  # what each keeps is its own
         log = home / "output.log"
         with log.open("w", encoding="utf-8") as errors:
-            command = [sys.executable, "-m", "axiom.flows.worker"]
+            command = [sys.executable, "-m", "axiom.flows.worker", *([VLLM] if self._room.vllm else [])]
             pipe = subprocess.PIPE
             process = subprocess.Popen(
                 command, stdin=pipe, stdout=pipe, stderr=errors, env=environment, encoding="utf-8"

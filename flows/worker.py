@@ -1,4 +1,4 @@
-"""A process that runs experiments of a study one after the other: `python -m axiom.flows.worker`.
+"""A process that runs experiments of a study one after the other: `python -m axiom.flows.worker [vllm]`.
 
 It reads a run a line and answers in lines: progress, then the result or why there is none. Its model stays loaded from
 run to run. What libraries print goes to its standard error.
@@ -20,7 +20,10 @@ from axiom.experiment.running import handing_on
 from axiom.flows.experiment import experiment, without_server
 from axiom.flows.operation import Operation
 from axiom.progress import Progress, listen
+from axiom.sampling.engine_process import EngineProcess
 
+VLLM = "vllm"
+"""Argument by which the worker starts an engine's process before it is asked for anything."""
 TOLD = ("done", "stop", "pause")
 """Progress that a study shows."""
 
@@ -29,6 +32,8 @@ def main() -> None:
     """Serve the process that started this one until it closes our input, or dies."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    if VLLM in sys.argv[1:]:
+        EngineProcess.ahead()
     asked: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
     busy = threading.Event()
 

@@ -54,6 +54,22 @@ class EngineProcess:
         self.buffer = b""
         self.heard = time.monotonic()
 
+    @classmethod
+    def ahead(cls) -> None:
+        """Start a process that imports vLLM, which takes it seconds, before anyone asks for an engine."""
+        _waiting.append(cls("vllm"))
+
+    @classmethod
+    def of(cls, name: str) -> "EngineProcess":
+        """The process that was started ahead if it is alive, else a new one."""
+        while _waiting:
+            found = _waiting.pop()
+            if found.process.poll() is None:
+                found.name = name
+                return found
+            found.kill()
+        return cls(name)
+
     def __enter__(self) -> Self:
         return self
 
@@ -125,6 +141,10 @@ class EngineProcess:
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
         self.log.close()
+
+
+_waiting: list[EngineProcess] = []
+"""Those that were started ahead; they die with this process."""
 
 
 def _last_words(log: Path) -> str:

@@ -150,7 +150,7 @@ class VLLMSampler:
 
     def _spawn(self, index: int) -> EngineProcess:
         """A process on its way to being ready. All start at once, since none measures free memory."""
-        engine = EngineProcess(f"vllm-{index}")
+        engine = EngineProcess.of(f"vllm-{index}")
         engine.send(
             op="start",
             arguments=engine_arguments(self.directory, self.config, self.sampling, self.plan),

@@ -7,6 +7,7 @@ from typing import Any
 
 from axiom.config import ExperimentConfig
 from axiom.models import activation_bytes, devices, resolve_device, resolve_model, weight_bytes
+from axiom.sampling import choose_engine
 from axiom.sampling.vllm_plan import engine_bytes
 
 TAKEN = 0.9
@@ -26,7 +27,8 @@ class Room:
     """At most `runs` fit beside each other, each with `cores`; `gpu_share` of a GPU's memory is its engine's.
 
     `why` says what sets the number. `at_once` of them may start before one has trained; None for all. `fit` tells how
-    many fit once those have, from the number that runs on each of the `devices`. Runs share the devices evenly.
+    many fit once those have, from the number that runs on each of the `devices`. Runs share the devices evenly. With
+    `vllm`, workers start an engine's process as they start themselves.
     """
 
     runs: int
@@ -36,6 +38,7 @@ class Room:
     at_once: int | None = None
     fit: Callable[[Sequence[int]], int] | None = None
     devices: tuple[str, ...] = ()
+    vllm: bool = False
 
     def device(self, place: int) -> str | None:
         """The GPU of the worker at `place`, as `CUDA_VISIBLE_DEVICES` takes it; None without GPUs."""
@@ -109,7 +112,8 @@ def shared(
         return max(1, min(most, _holds(free, max(engine, int(each * MARGIN)))))
 
     at_once = max(1, min(most, _holds(free, engine + trainer)))
-    return Room(most, why, max(1, cores // most), engine / total, at_once, None if runs else fit, names)
+    vllm = choose_engine(config.model, config.sampling)[0] == "vllm"
+    return Room(most, why, max(1, cores // most), engine / total, at_once, None if runs else fit, names, vllm)
 
 
 def _holds(free: Sequence[int], each: int) -> int:

@@ -187,6 +187,22 @@ def test_an_engine_that_cannot_start_says_why_and_soon():
     assert process.process.returncode is not None
 
 
+def test_an_engine_that_was_started_ahead_is_the_next_one_if_it_lives():
+    EngineProcess.ahead()
+    EngineProcess.ahead()
+    dead = engine_process._waiting[-1].process
+    os.kill(dead.pid, signal.SIGKILL)
+    dead.wait()
+    with EngineProcess.of("vllm-0") as first, EngineProcess.of("vllm-1") as second:
+        assert first.name == "vllm-0"
+        assert not engine_process._waiting
+        assert len({dead.pid, first.process.pid, second.process.pid}) == 3
+        second.send(op="start", arguments={"model": "/nowhere"}, merged=False)
+        first.send(op="start", arguments={"model": "/nowhere"}, merged=False)
+        with pytest.raises(EngineError, match="engine vllm-0"):
+            first.expect("ready", 120)
+
+
 def test_a_death_is_noticed_within_ten_seconds():
     process = EngineProcess("sleeper")
     os.kill(process.process.pid, signal.SIGKILL)
