@@ -7,6 +7,7 @@ table, chart) is one artifact that is replaced in place; each iteration adds one
 import base64
 import json
 import re
+import time
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -23,6 +24,8 @@ from axiom.report.render import svg
 
 TABLE_ROWS = 200
 """Latest iterations in the table; the report has all of them."""
+CURVE_SECONDS = 10.0
+"""The curve is drawn at most so often: a drawing takes a quarter of a second, which short rounds would feel."""
 OPENING = "No browser follows a web page's link to a file: copy the link's address, or run where the store is:"
 
 
@@ -33,6 +36,8 @@ class Pages:
         self._experiment, self._iterations = experiment, experiment.config.iterations
         self._key = slug(experiment.config.name)
         self._made: dict[str, UUID] = {}
+        self._curve: tuple[Sequence[Metric], str] | None = None
+        self._drawn = -CURVE_SECONDS
 
     def show(self, iteration: int, metrics: Sequence[Metric], sentence: str, reused: bool) -> None:
         """Bring every page up to `iteration`; a reused iteration has its own page from the run that computed it."""
@@ -42,16 +47,26 @@ class Pages:
         table = json.dumps([dict(zip(header, row, strict=True)) for row in rows[-TABLE_ROWS:]])
         confidence = f"{self._experiment.config.evaluation.confidence:.0%}"
         self._put("accuracy", table, f"Greedy accuracy with {confidence} Wilson intervals")
-        self._put("curve", as_image(chart(metrics)), f"Accuracy by iteration. {sentence}")
+        self._curve = metrics, sentence
+        if time.monotonic() - self._drawn >= CURVE_SECONDS or iteration == self._iterations:
+            self._draw()
         if not reused:
             now = [row for row in rows if row[0] == str(iteration)]
             text = page(self._experiment, iteration, header, now, sentence)
             create_markdown_artifact(text, key=f"{self._key}-iteration", description=f"Iteration {iteration}")
 
     def finish(self, report: str) -> None:
-        """Say where the report lies."""
+        """Say where the report lies, and draw the curve to its end."""
+        self._draw()
         text = f"Report: [{report}]({as_link(report)})\n\n{_commands(self._experiment, None)}"
         create_markdown_artifact(text, key=f"{self._key}-report", description="The report of the experiment")
+
+    def _draw(self) -> None:
+        """Bring the curve up to what was shown last, if it is not."""
+        if self._curve is not None:
+            metrics, sentence = self._curve
+            self._put("curve", as_image(chart(metrics)), f"Accuracy by iteration. {sentence}")
+            self._curve, self._drawn = None, time.monotonic()
 
     def _put(self, name: str, value: Any, description: str) -> None:
         if name in self._made:
