@@ -4,10 +4,11 @@ import functools
 import itertools
 import random
 import re
+from collections.abc import Callable
 from typing import Any
 
 from axiom.config.names import JOINT
-from axiom.problems.family import Family, function, top_level_names
+from axiom.problems.family import Family, Sampler, function, top_level_names
 from axiom.problems.space import Axes, Names, Variant
 
 
@@ -45,12 +46,38 @@ def _axes(first: Family, second: Family) -> list[Axes]:
     return products
 
 
-def _program(first: Family, second: Family, v: Variant, head: str, *body: str) -> str:
-    sources = (
-        _renamed(first.program(_part(v, "first")), "first"),
-        _renamed(second.program(_part(v, "second")), "second"),
+def _family(
+    first: Family,
+    second: Family,
+    link: str,
+    parameters: str,
+    returns: str,
+    call: str,
+    describe: Callable[[Variant], str],
+    solve: Callable[..., Any],
+    sample: Sampler,
+    accepts_any: bool,
+) -> Family:
+    """The family whose programs hold those of both and return what `call` makes of them."""
+
+    def program(v: Variant) -> str:
+        parts = (_renamed(one.program(_part(v, which)), which) for one, which in ((first, "first"), (second, "second")))
+        main = function(f"def combined({parameters}) -> {returns}", f"return {call}")
+        return "\n\n\n".join([*(part.strip() for part in parts), main])
+
+    return Family(
+        name=f"{first.name}{JOINT}{second.name}",
+        title=f"{first.title}, {link}: {second.title}",
+        entry_point="combined",
+        parameters=parameters,
+        returns=returns,
+        axes=_axes(first, second),
+        describe=describe,
+        program=program,
+        solve=solve,
+        sample=sample,
+        accepts_any=accepts_any,
     )
-    return "\n\n\n".join([*(source.strip() for source in sources), function(head, *body)])
 
 
 def _renamed(source: str, prefix: str) -> str:
@@ -62,16 +89,11 @@ def _renamed(source: str, prefix: str) -> str:
 
 def _chain(first: Family, second: Family) -> Family:
     parameter = second.parameters.partition(":")[0]
-    head = f"def combined({first.parameters}) -> {second.returns}"
-    names = ", ".join(part.partition(":")[0] for part in first.parameters.split(", "))
+    call = f"second_{second.entry_point}(first_{first.entry_point}({_arguments(first)}))"
 
     def describe(v: Variant) -> str:
         steps = first.describe(_part(v, "first")), second.describe(_part(v, "second"))
         return f"Work in two steps. Step 1: {steps[0]} Step 2, with {parameter} being what step 1 returned: {steps[1]}"
-
-    def program(v: Variant) -> str:
-        call = f"return second_{second.entry_point}(first_{first.entry_point}({names}))"
-        return _program(first, second, v, head, call)
 
     def solve(v: Variant, *args: Any) -> Any:
         return second.solve(_part(v, "second"), first.solve(_part(v, "first"), *args))
@@ -79,24 +101,16 @@ def _chain(first: Family, second: Family) -> Family:
     def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[Any]:
         return first.sample(_part(v, "first"), rng, stratum, size)
 
-    return Family(
-        name=f"{first.name}{JOINT}{second.name}",
-        title=f"{first.title}, then: {second.title}",
-        entry_point="combined",
-        parameters=first.parameters,
-        returns=second.returns,
-        axes=_axes(first, second),
-        describe=describe,
-        program=program,
-        solve=solve,
-        sample=sample,
-        accepts_any=first.accepts_any,
-    )
+    returns, any_value = second.returns, first.accepts_any
+    return _family(first, second, "then", first.parameters, returns, call, describe, solve, sample, any_value)
 
 
 def _pair(first: Family, second: Family) -> Family:
     parameters = ", ".join((_marked(first, "a_"), _marked(second, "b_")))
-    head = f"def combined({parameters}) -> list"
+    calls = (
+        f"first_{first.entry_point}({_arguments(first, 'a_')})",
+        f"second_{second.entry_point}({_arguments(second, 'b_')})",
+    )
     count = len(first.parameters.split(", "))
 
     def describe(v: Variant) -> str:
@@ -107,12 +121,6 @@ def _pair(first: Family, second: Family) -> Family:
         ]
         return f"Return a list of two items, the results of part A and of part B. {' '.join(parts)}"
 
-    def program(v: Variant) -> str:
-        left = f"first_{first.entry_point}({_arguments(first, 'a_')})"
-        return _program(
-            first, second, v, head, f"return [{left}, second_{second.entry_point}({_arguments(second, 'b_')})]"
-        )
-
     def solve(v: Variant, *args: Any) -> list[Any]:
         return [first.solve(_part(v, "first"), *args[:count]), second.solve(_part(v, "second"), *args[count:])]
 
@@ -120,19 +128,8 @@ def _pair(first: Family, second: Family) -> Family:
         left = first.sample(_part(v, "first"), rng, stratum, size)
         return [*left, *second.sample(_part(v, "second"), rng, stratum, size)]
 
-    return Family(
-        name=f"{first.name}{JOINT}{second.name}",
-        title=f"{first.title}, and: {second.title}",
-        entry_point="combined",
-        parameters=parameters,
-        returns="list",
-        axes=_axes(first, second),
-        describe=describe,
-        program=program,
-        solve=solve,
-        sample=sample,
-        accepts_any=first.accepts_any and second.accepts_any,
-    )
+    both, any_value = f"[{', '.join(calls)}]", first.accepts_any and second.accepts_any
+    return _family(first, second, "and", parameters, "list", both, describe, solve, sample, any_value)
 
 
 def _marked(family: Family, mark: str) -> str:

@@ -1,7 +1,8 @@
 """Binary operators on integers, with their rules for division: shared by arithmetic and rpn."""
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from axiom.problems.family import function
@@ -81,17 +82,16 @@ class Algebra:
         return [*lines, f"return {self.code[self.symbols[-1]]}"]
 
 
-def divisions() -> Iterable[tuple[str, Option, str, Callable[[int, int], int], str]]:
-    """Every rule for a / b: name, rounding, code, function and the sentence that explains it."""
+def _divisions() -> Iterator[tuple[str, Option]]:
+    """Every rule for a / b, by name: words that explain it, code and function."""
     for how, rounding in _ROUNDING.items():
         for name, zero in _BY_ZERO.items():
-            code = f"{rounding.code} if b else {zero.code}"
-            sentence = f"a / b {rounding.words}, and is {zero.words} if b is 0"
 
             def run(a: int, b: int, rounding: Option = rounding, zero: Option = zero) -> int:
                 return rounding.run(a, b) if b else zero.run(a)
 
-            yield f"{how}_{name}", rounding, code, run, sentence
+            words = f"a / b {rounding.words}, and is {zero.words} if b is 0"
+            yield f"{how}_{name}", Option(rounding.cost, words, f"{rounding.code} if b else {zero.code}", run)
 
 
 def algebras(arrangements: Sequence[tuple[int, tuple[str, ...]]]) -> dict[str, Option]:
@@ -102,26 +102,21 @@ def algebras(arrangements: Sequence[tuple[int, tuple[str, ...]]]) -> dict[str, O
     options = {}
     for cost, levels in arrangements:
         symbols = "".join(levels)
-        slashes = list(divisions()) if "/" in symbols else [None]
-        ats = list(SPECIAL.items()) if "@" in symbols else [None]
-        for slash in slashes:
-            for at in ats:
-                code = {s: PLAIN[s].code for s in symbols if s in PLAIN}
-                run = {s: PLAIN[s].run for s in symbols if s in PLAIN}
-                notes, name, extra = [], ["|".join(levels)], 0
-                if slash:
-                    name.append(slash[0])
-                    extra += slash[1].cost
-                    code["/"], run["/"] = slash[2], slash[3]
-                    notes.append(slash[4])
-                if at:
-                    name.append(at[0])
-                    extra += at[1].cost
-                    code["@"], run["@"] = at[1].code, at[1].run
-                    notes.append(at[1].words)
-                options[" ".join(name)] = Option(cost + extra, "", "", Algebra(levels, code, run, tuple(notes)))
+        explained = {symbol: meanings for symbol, meanings in _EXPLAINED.items() if symbol in symbols}
+        for chosen in itertools.product(*(meanings.items() for meanings in explained.values())):
+            names, notes = [name for name, _ in chosen], [option.words for _, option in chosen]
+            meaning = {symbol: PLAIN[symbol] for symbol in symbols if symbol in PLAIN}
+            meaning |= {symbol: option for symbol, (_, option) in zip(explained, chosen, strict=True)}
+            code, run = ({symbol: getattr(one, part) for symbol, one in meaning.items()} for part in ("code", "run"))
+            price = cost + sum(option.cost for _, option in chosen)
+            options[" ".join(["|".join(levels), *names])] = Option(
+                price, "", "", Algebra(levels, code, run, tuple(notes))
+            )
     return options
 
+
+_EXPLAINED = {"/": dict(_divisions()), "@": SPECIAL}
+"""The meanings of the operators that need an explanation."""
 
 NUMERALS: dict[str, Option] = {
     "decimal": Option(0, "", "int({})", (10, "d")),
