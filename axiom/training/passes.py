@@ -5,6 +5,7 @@ thousands of kernels. So on a GPU a pass is captured once for each size and repl
 """
 # ruff: noqa: TID253  (imported only by the training loop, which is itself imported lazily)
 
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from functools import partial
 from typing import Any
@@ -34,45 +35,39 @@ def run_pass(model: Any, factors: Factors, pack: Pack, path: TrainPath = QUICK, 
     """
     factors.before_pass()
     total = pack.weights_N.new_zeros(())
-    if path.packed:
-        with layout(_segments(pack, path.longest, captured)):
-            loss = _loss(model, pack, path.own_head, pack.positions_T)
-            loss.backward()
-            total += loss.detach()
-    else:
-        for alone in pack.sequences():
-            reset_rotary(model)
-            loss = _loss(model, alone, path.own_head, None)
-            loss.backward()
-            total += loss.detach()
+    for part, positions_T in _parts(model, pack, path, captured):
+        loss = _loss(model, part, path.own_head, positions_T)
+        loss.backward()
+        total += loss.detach()
     factors.after_pass()
     return total
 
 
 def evaluate(model: Any, pack: Pack, path: TrainPath) -> float:
-    """The weighted loss of a packed pass, without a gradient."""
-    with torch.no_grad(), layout(_segments(pack, path.longest, False)):
-        return float(_loss(model, pack, path.own_head, pack.positions_T))
+    """The weighted loss of a pass, without a gradient."""
+    with torch.no_grad():
+        return sum(float(_loss(model, part, path.own_head, at_T)) for part, at_T in _parts(model, pack, path))
 
 
 def scores(model: Any, pack: Pack, path: TrainPath) -> torch.Tensor:
     """Log-probabilities `N` of the targets of a pack, computed as a pass of training computes them."""
     with torch.no_grad():
-        if path.packed:
-            with layout(_segments(pack, path.longest, False)):
-                return _scores(model, pack, path.own_head, pack.positions_T)
-        found = []
+        return torch.cat([_scores(model, part, path.own_head, at_T) for part, at_T in _parts(model, pack, path)])
+
+
+def _parts(
+    model: Any, pack: Pack, path: TrainPath, captured: bool = False
+) -> Iterator[tuple[Pack, torch.Tensor | None]]:
+    """What goes through the model at once: the pack with its positions, or each of its sequences alone."""
+    if not path.packed:
         for alone in pack.sequences():
             reset_rotary(model)
-            found.append(_scores(model, alone, path.own_head, None))
-        return torch.cat(found)
-
-
-def _segments(pack: Pack, longest: int, captured: bool) -> Segments:
+            yield alone, None
+        return
     offsets_S = pack.offsets_S if pack.ids_T.is_cuda else None
-    return Segments(
-        None if captured else pack.lengths, offsets_S, len(pack.ids_T) if captured else max(longest, *pack.lengths)
-    )
+    longest = len(pack.ids_T) if captured else max(path.longest, *pack.lengths)
+    with layout(Segments(None if captured else pack.lengths, offsets_S, longest)):
+        yield pack, pack.positions_T
 
 
 def _chosen(model: Any, pack: Pack, own_head: bool, positions_T: torch.Tensor | None) -> torch.Tensor:

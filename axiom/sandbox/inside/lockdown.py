@@ -129,26 +129,26 @@ def _limit(kind: int, soft: int, hard: int) -> None:
 
 
 LAYERS = {
-    "namespaces": (namespaces,),
-    "empty_root": (empty_root,),
-    "rlimits": (rlimits,),
-    "identity": (identity,),
-    "no_new_privs": (no_new_privs,),
-    "landlock": (landlock,),
-    "seccomp": (system_calls,),
+    "namespaces": namespaces,
+    "empty_root": empty_root,
+    "rlimits": rlimits,
+    "identity": identity,
+    "no_new_privs": no_new_privs,
+    "landlock": landlock,
+    "seccomp": system_calls,
 }
-"""Each layer's name and steps, in the only order that works: what needs privilege comes before what drops it."""
+"""The layers by name, in the only order that works: what needs privilege comes before what drops it."""
 
 
 def lock_template(without: frozenset[str]) -> dict[str, list[object]]:
     """Put every layer on that `without` does not name; return {layer: [holds, detail]}."""
     report: dict[str, list[object]] = {}
-    for name, steps in LAYERS.items():
+    for name, put_on in LAYERS.items():
         if name in without:
             report[name] = [False, "left out by the config"]
             continue
         try:
-            report[name] = [True, "; ".join(step() for step in steps)]
+            report[name] = [True, put_on()]
         except OSError as error:
             report[name] = [False, error.strerror or str(error)]
     kernel("prctl", _SET_DUMPABLE, 0)
