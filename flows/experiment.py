@@ -1,21 +1,25 @@
 """The whole experiment: problems once, then the loop, with detection and the report."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from prefect import flow
 from prefect.runtime import flow_run
+from prefect.states import Completed
 
 from axiom.config import ExperimentConfig, checked
 from axiom.credentials import Plain
 from axiom.experiment import DEFAULT_ROOT, iteration_folder
 from axiom.experiment.gate import admit
+from axiom.experiment.naming import settled
 from axiom.experiment.running import Runtime
 from axiom.flows.iteration import Round, finished, recorded, run_iteration
 from axiom.flows.operation import OPERATION, Operation, announce, following, holding, pause, pause_asked
 from axiom.flows.pages import Pages
-from axiom.flows.workarounds.alive import reclaim, witnessed
+from axiom.flows.workarounds.alive import end_if_suspended, reclaim, witnessed
 from axiom.flows.workarounds.outage import patiently
+from axiom.learners.unread import ignored
 from axiom.progress import Pace, Progress, report
 from axiom.store import Handle
 from axiom.tasks.detect import detect_phases
@@ -47,9 +51,26 @@ def experiment(
         The experiment's name, the kind of curve and where the report lies.
 
     """
-    admitted, behaviour = admit(root, config), checked(Operation, operation)
+    given = checked(ExperimentConfig, config)
+    named = settled(given, root, scheduled(), tuple(flow_run.tags))
+    admitted, behaviour = admit(root, named), checked(Operation, operation)
     with witnessed(), following(admitted.config), holding(admitted, behaviour) as run:
-        return _complete(run, Pages(run.experiment))
+        before = admitted.finished()
+        if unread := ignored(admitted.config):
+            told = f"model.kind = {admitted.config.model.kind!r} does not read {', '.join(unread)}, which are set here"
+            report(Progress(0, "warning", 1, 1, "", note=told))
+        result = _complete(run, Pages(run.experiment))
+        if len(before) <= admitted.config.iterations or admitted.finished() != before:
+            return result
+        again = "a name with {date} or {n} makes each run of a schedule a new experiment"
+        message = f"all {len(before)} iterations of {admitted.config.name!r} were done before; {again}"
+        state: Any = Completed(name="NothingToDo", message=message, data=result)
+        return state  # a call of the flow gives its data
+
+
+def scheduled() -> datetime:
+    """When the run at hand was to start, of which a name's `{date}` is the day."""
+    return datetime.fromisoformat(str(flow_run.scheduled_start_time))
 
 
 def without_server(config: ExperimentConfig, root: str, operation: Operation) -> dict[str, Any]:
@@ -76,7 +97,8 @@ def _loop(run: Runtime, pages: Pages | None) -> tuple[dict[str, Any], int]:
     config = run.config
     state, seen, pace = Round(problems=generate(run)), dict[str, Any](), Pace(config.iterations)
     for number in range(config.iterations + 1):
-        state, reused = _advance(run, number, state, evaluated=_due(config, number), paused=_paused(config, seen))
+        reused = (done := finished(run, number, state, _due(config, number), _paused(config, seen))) is not None
+        state = done or _advance(run, pages, number, state, _due(config, number), _paused(config, seen))
         seen = detect_phases(run, iteration=number, whole=number == config.iterations)
         _tell(number, seen["parts"], reused, pace)
         if pages is not None:
@@ -90,17 +112,20 @@ def _loop(run: Runtime, pages: Pages | None) -> tuple[dict[str, Any], int]:
         if number < config.iterations and pause_asked(run.experiment):
             pause(run.experiment, number)
             break
+        if pages is not None:
+            patiently(end_if_suspended)
     return detect_phases(run, iteration=number, whole=True), number
 
 
-def _advance(run: Runtime, number: int, before: Round, evaluated: bool, paused: bool) -> tuple[Round, bool]:
-    """The iteration's result, from the store if it is all there, else computed in a flow of its own; and which."""
-    done = finished(run, number, before, evaluated, paused)
-    if done is not None:
-        return done, True
-    restored = restore(run, before.adapter)
-    before = before.model_copy(update={"adapter": restored})
-    return patiently(lambda: run_iteration(run, number, before, evaluated, paused)), False
+def _advance(run: Runtime, pages: Pages | None, number: int, before: Round, evaluated: bool, paused: bool) -> Round:
+    """The iteration's result, computed in a flow of its own."""
+    before = before.model_copy(update={"adapter": restore(run, before.adapter)})
+
+    def began(flow_run: str) -> None:
+        if pages is not None:
+            pages.began(number, flow_run)
+
+    return patiently(lambda: run_iteration(run, number, before, evaluated, paused, began))
 
 
 def _tell(number: int, parts: list[tuple[str, str]], reused: bool, pace: Pace) -> None:
@@ -115,7 +140,7 @@ def _tell(number: int, parts: list[tuple[str, str]], reused: bool, pace: Pace) -
 def _show(run: Runtime, pages: Pages, number: int, seen: dict[str, Any], reused: bool) -> None:
     patiently(reclaim)
     metrics = run.headlines(number)
-    patiently(lambda: pages.show(number, metrics, seen["sentence"], reused))
+    patiently(lambda: pages.show(number, metrics, seen["sentence"]))
     for alarm in seen["alarms"] if not reused else ():
         announce(run.config.name, number, alarm)
 

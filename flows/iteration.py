@@ -1,10 +1,12 @@
 """One round: sample, verify, select, train, evaluate, measure. Iteration 0 only measures the base model."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from prefect import flow, tags
 from prefect.context import FlowRunContext, TagsContext
+from prefect.runtime import flow_run
 from pydantic import BaseModel
 
 from axiom.errors import DataError
@@ -43,7 +45,9 @@ class Round(BaseModel, frozen=True):
     """The first round's gold stage, for an arm that draws from a pool."""
 
 
-def run_iteration(run: Runtime, number: int, before: Round, evaluated: bool, paused: bool) -> Round:
+def run_iteration(
+    run: Runtime, number: int, before: Round, evaluated: bool, paused: bool, began: Callable[[str], None]
+) -> Round:
     """Run or reuse every stage of iteration `number` in a flow run of its own; returns what the next needs.
 
     `evaluated` says whether the policy is measured, `paused` whether training rests. What the iteration begins and ends
@@ -61,6 +65,7 @@ def run_iteration(run: Runtime, number: int, before: Round, evaluated: bool, pau
         nonlocal after
         # Its tags are not its tasks': Prefect would ask the server for a concurrency slot of each before a task begins.
         # The stages tag themselves once they run.
+        began(str(flow_run.id))
         with TagsContext(current_tags=set()):
             after = run_stages(run, number, before, evaluated, paused)
 

@@ -1,7 +1,7 @@
-"""What the Prefect UI shows of an experiment: progress, table, chart, phase, and where the files lie.
+"""What the Prefect UI shows of an experiment: progress, chart and table of the run, and a page of each iteration.
 
-A flow run's Artifacts tab leaves out its subflows', so the parent writes them all. What covers the whole run (progress,
-table, chart) is one artifact that is replaced in place; each iteration adds one short page of its own.
+A flow run's Artifacts tab leaves out its subflows'. The run has what covers all of it, each one artifact that is
+replaced in place, and a list with links to its iterations; each iteration's own run has the page of it.
 """
 
 import base64
@@ -14,10 +14,11 @@ from uuid import UUID
 
 from prefect.artifacts import Artifact, create_markdown_artifact
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import ArtifactUpdate
+from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 
 from axiom.evaluation import GREEDY
-from axiom.experiment import DEFAULT_ROOT, Experiment, iteration_folder
+from axiom.experiment import Experiment, iteration_folder
+from axiom.flows.iteration_page import commands, page
 from axiom.records import Metric
 from axiom.report.page import accuracy_rows
 from axiom.report.render import svg
@@ -26,7 +27,6 @@ TABLE_ROWS = 200
 """Latest iterations in the table; the report has all of them."""
 CURVE_SECONDS = 10.0
 """The curve is drawn at most so often: a drawing takes a quarter of a second, which short rounds would feel."""
-OPENING = "No browser follows a web page's link to a file: copy the link's address, or run where the store is:"
 
 
 class Pages:
@@ -38,9 +38,15 @@ class Pages:
         self._made: dict[str, UUID] = {}
         self._curve: tuple[Sequence[Metric], str] | None = None
         self._drawn = -CURVE_SECONDS
+        self._runs: dict[int, str] = {}
+        self._lines: dict[int, str] = {}
 
-    def show(self, iteration: int, metrics: Sequence[Metric], sentence: str, reused: bool) -> None:
-        """Bring every page up to `iteration`; a reused iteration has its own page from the run that computed it."""
+    def began(self, iteration: int, flow_run: str) -> None:
+        """Note which flow run computes the iteration; one that was done before has none here."""
+        self._runs[iteration] = flow_run
+
+    def show(self, iteration: int, metrics: Sequence[Metric], sentence: str) -> None:
+        """Bring every page up to `iteration`."""
         share = 100.0 * (iteration + 1) / (self._iterations + 1)
         self._put("progress", round(share, 1), f"iteration {iteration} of {self._iterations}: {sentence}")
         header, rows = accuracy_rows(metrics)
@@ -50,15 +56,36 @@ class Pages:
         self._curve = metrics, sentence
         if time.monotonic() - self._drawn >= CURVE_SECONDS or iteration == self._iterations:
             self._draw()
-        if not reused:
-            now = [row for row in rows if row[0] == str(iteration)]
-            text = page(self._experiment, iteration, header, now, sentence)
-            create_markdown_artifact(text, key=f"{self._key}-iteration", description=f"Iteration {iteration}")
+        now = [row for row in metrics if row.iteration == iteration and row.name == GREEDY]
+        self._lines[iteration] = self._line(iteration, now)
+        newest = sorted(self._lines.items(), reverse=True)[:TABLE_ROWS]
+        self._put("iterations", "\n".join(line for _, line in newest), "Iterations, each with a page of its own")
+        if iteration in self._runs:
+            self._page_of(iteration, sentence)
+
+    def _line(self, iteration: int, now: Sequence[Metric]) -> str:
+        figures = ", ".join(f"{row.split} {row.value:.0%}" for row in now) or "not evaluated"
+        title, run = f"iteration {iteration}", self._runs.get(iteration)
+        linked = f"[{title}](/runs/flow-run/{run}?tab=Artifacts)" if run else f"{title} (reused)"
+        return f"- {linked}: {figures}"
+
+    def _page_of(self, iteration: int, sentence: str) -> None:
+        experiment = self._experiment
+        own = experiment.stages.read(iteration_folder(iteration), "metrics", Metric)
+        made = ArtifactCreate(
+            key=f"{self._key}-iteration-{iteration:04d}",
+            type="markdown",
+            description=f"Iteration {iteration} of {experiment.config.name}",
+            data=page(experiment, iteration, own, sentence),
+            flow_run_id=UUID(self._runs[iteration]),
+        )
+        with get_client(sync_client=True) as client:
+            client.create_artifact(made)
 
     def finish(self, report: str) -> None:
         """Say where the report lies, and draw the curve to its end."""
         self._draw()
-        text = f"Report: [{report}]({as_link(report)})\n\n{_commands(self._experiment, None)}"
+        text = f"Report: [{report}]({as_link(report)})\n\n{commands(self._experiment, None)}"
         create_markdown_artifact(text, key=f"{self._key}-report", description="The report of the experiment")
 
     def _draw(self) -> None:
@@ -73,7 +100,7 @@ class Pages:
             with get_client(sync_client=True) as client:
                 client.update_artifact(self._made[name], ArtifactUpdate(data=value, description=description))
             return
-        kind = {"accuracy": "table", "curve": "image"}.get(name, name)
+        kind = {"accuracy": "table", "curve": "image", "iterations": "markdown"}.get(name, name)
         made = Artifact(type=kind, key=f"{self._key}-{name}", description=description, data=value)
         self._made[name] = made.create().id  # type: ignore[union-attr]
 
@@ -81,27 +108,6 @@ class Pages:
 def slug(name: str) -> str:
     """An artifact's key: lower-case letters, digits and dashes."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-
-
-def page(
-    experiment: Experiment, iteration: int, header: Sequence[str], rows: Sequence[Sequence[str]], sentence: str
-) -> str:
-    """One iteration as markdown: accuracies with intervals, the phase so far, the files and how to open them."""
-    lines = [f"**{experiment.config.name}, iteration {iteration}**: {sentence}", ""]
-    if rows:
-        lines += [" | ".join(header), " | ".join("---" for _ in header), *(" | ".join(row) for row in rows), ""]
-    folder = experiment.folder.join(iteration_folder(iteration))
-    files = [name for name in folder.names() if name.endswith(".parquet")]
-    lines += [f"- [{name}]({as_link(folder.at(name))})" for name in files]
-    return "\n".join([*lines, "", _commands(experiment, iteration)])
-
-
-def _commands(experiment: Experiment, iteration: int | None) -> str:
-    """How to open the files; the root last, since a long line is cut off."""
-    name, root = experiment.config.name, "" if experiment.root == DEFAULT_ROOT else f" --root {experiment.root}"
-    stage = "eval_samples" if iteration == 0 else "samples"
-    inspect = f"axiom inspect {name} --iteration {1 if iteration is None else iteration} --stage {stage}{root}"
-    return f"{OPENING}\n\n```\n{inspect}\naxiom report {name}{root}\n```"
 
 
 def as_link(path: str) -> str:

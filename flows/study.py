@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import flow
+from pydantic import Field
 
-from axiom.config import ExperimentConfig
+from axiom.config import ExperimentConfig, presets
 from axiom.credentials import Plain
 from axiom.experiment import DEFAULT_ROOT, Experiment, ledger
 from axiom.experiment.running import handing_on
@@ -16,10 +17,15 @@ from axiom.flows.side_by_side import Result, say, siblings, side_by_side
 from axiom.study import load_study, plan
 from axiom.study.parallel import room
 
+STUDIES = [one.name for one in presets() if one.kind == "study"]
+_CHOICES = [{"title": "Study", "type": "string", "enum": STUDIES}, {"title": "File", "type": "string"}]
+StudyFile = Annotated[Plain, Field(json_schema_extra={"anyOf": _CHOICES})]
+"""A file; in a form, the studies that come with axiom are choices beside it."""
+
 
 @flow(name="study", flow_run_name="{path}", persist_result=False)
 def study(
-    path: Plain, root: Plain = DEFAULT_ROOT, shard: int = 0, shards: int = 1, parallel: int = 1
+    path: StudyFile, root: Plain = DEFAULT_ROOT, shard: int = 0, shards: int = 1, parallel: int = 1
 ) -> list[dict[str, Any]]:
     """Run every arm of every seed of shard `shard` of `shards`: workers that share a store take a shard each.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -136,8 +137,10 @@ def fork(
 def _start(config: Any, root: str, how: Shown) -> None:
     from axiom.cli.display import Display
     from axiom.experiment.gate import admit
+    from axiom.experiment.naming import settled
     from axiom.progress import doing, listen
 
+    config = settled(config, root, datetime.now(UTC))
     if how.dry:
         from axiom.cli.plan import show_plan
 

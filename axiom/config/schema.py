@@ -74,6 +74,8 @@ BOUNDS = {
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 """Of an experiment, because it names a folder."""
+PLACES = ("{date}", "{n}")
+"""Places in a name that are filled in when the run starts: the day, and the next number."""
 LONGEST_TEXT = 4096
 _CONTROL = r"[\x00-\x1f\x7f]", r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
 """Characters that no text may hold, and those that a text of several lines may not."""
@@ -92,6 +94,10 @@ def _for_the_form(schema: dict[str, Any], section: "type[Section]") -> None:
                 shape = patterns.get(name) or text.get("pattern", "").removeprefix("^")
                 shape = shape or rf"(?![\s\S]*{_CONTROL[name in section.lines]})"
                 text |= {"pattern": WITHOUT + shape, "maxLength": LONGEST_TEXT}
+    for name, (title, known) in section.choices().items():
+        free = {key: schema["properties"][name].pop(key) for key in ("type", "items")}
+        listed = {"type": "array", "title": title, "items": {"type": "string", "enum": list(known)}}
+        schema["properties"][name]["anyOf"] = [listed, {**free, "title": "By name"}]
 
 
 STORED = "stored"
@@ -123,6 +129,11 @@ class Section(BaseModel):
     @classmethod
     def patterns(cls) -> dict[str, str]:
         """Regular expressions, anchored at the end, of the text fields that a form should check by more than length."""
+        return {}
+
+    @classmethod
+    def choices(cls) -> dict[str, tuple[str, Sequence[str]]]:
+        """Fields of several texts that a form offers as choices beside free text: a title, and the choices."""
         return {}
 
     @field_validator("*", mode="before")
@@ -185,7 +196,7 @@ def _ascending(name: str, value: DifficultyRange) -> DifficultyRange:
 
 
 class ProblemsConfig(Section):
-    """Which problems, how many and how hard."""
+    """Which problems, how many and how hard. The modular learner makes its own and reads nothing of this."""
 
     families: tuple[str, ...] = ("arithmetic", "rpn", "parentheses")
     """Families to draw from, in equal shares; `axiom problems --list` lists them."""
@@ -216,6 +227,11 @@ class ProblemsConfig(Section):
         family = f"(?:{'|'.join(FAMILIES)})"
         name = rf"(?:{family}(?:\+{family})*|{SOURCED})(?![\s\S])"
         return {"families": name, "ood_families": name}
+
+    @classmethod
+    def choices(cls) -> dict[str, tuple[str, Sequence[str]]]:
+        """The families; compositions and items of sources are written by name."""
+        return dict.fromkeys(("families", "ood_families"), ("Families", FAMILIES))
 
     @field_validator("difficulty")
     @classmethod
@@ -255,12 +271,34 @@ class ModelConfig(Section):
     """`auto` is cuda where torch sees a GPU."""
 
 
+TEMPLATES = ("auto", "chat", "plain")
+TEMPLATE = rf"(?:{'|'.join(TEMPLATES)}|[\s\S]*[./][\s\S]*)"
+"""A template's name or a path, which has a dot or a slash."""
+
+
+def _template_or_path(value: str) -> str:
+    if not re.fullmatch(TEMPLATE, value):
+        raise ValueError(
+            f"prompts.template = {_shown(value)} is none of {', '.join(TEMPLATES)} and no path of a Jinja file; "
+            f"write a path like ./prompt.jinja"
+        )
+    return value
+
+
+Template = Annotated[str, Field(min_length=1), AfterValidator(_template_or_path)]
+
+
 class PromptsConfig(Section):
-    """How a problem becomes a prompt."""
+    """How a problem becomes a prompt. The modular learner reads nothing of this."""
 
     lines = ("system", "arguments")
 
-    template: Annotated[str, Field(min_length=1)] = "auto"
+    @classmethod
+    def patterns(cls) -> dict[str, str]:
+        """The templates by name, or a path."""
+        return {"template": rf"(?![\s\S]*{_CONTROL[0]}){TEMPLATE}(?![\s\S])"}
+
+    template: Template = "auto"
     """`chat` is the model's own chat template; `plain` two worked examples and a signature to complete; `auto` is
     `chat` where the model has a chat template, else `plain`; or the path of a Jinja file."""
     system: str = ""
@@ -344,7 +382,7 @@ class SamplingConfig(Section):
 
 
 class SandboxConfig(Section):
-    """Limits on the programs the model wrote."""
+    """Limits on the programs the model wrote. The modular learner writes none and reads nothing of this."""
 
     workers: Annotated[int, Field(ge=0, le=1024)] = 0
     """Sandbox processes in parallel; 0 is one for each core, as far as the limit of open files (`ulimit -n`) allows."""
@@ -496,7 +534,9 @@ class FootholdConfig(Section):
 
 
 class TrainingConfig(Section):
-    """LoRA fine-tuning on the gold."""
+    """LoRA fine-tuning on the gold. The modular learner reads mode, optimizer, schedule and when to rest; its learning
+    rate and weight decay are in [modular].
+    """
 
     mode: Literal["continue", "restart", "merge"] = "continue"
     """`continue` the last adapter, `restart` from the base model each iteration, or `merge` it into the base first.
@@ -578,7 +618,7 @@ class DetectionConfig(Section):
 
 
 class ModularConfig(Section):
-    """The modular-addition learner, `model.kind = "modular"`."""
+    """The modular-addition learner, `model.kind = "modular"`. A language model reads nothing of this."""
 
     p: Annotated[int, Field(ge=3, le=997)] = 59
     """The modulus: problems are unordered pairs of residues."""
@@ -600,7 +640,8 @@ class ExperimentConfig(Section):
     """One experiment: one config, one seed, one arm, `iterations` rounds."""
 
     name: str = "grokking_v1"
-    """Name of the experiment and of its folder: letters, digits, dot, dash and underscore."""
+    """Name of the experiment and of its folder: letters, digits, dot, dash and underscore. `{date}` is filled in with
+    the day and `{n}` with the next number, so that each run of a schedule is an experiment of its own."""
     arm: Arm = "expert_iteration"
     """The rule for what trains; `axiom/selection/arms` has one file for each."""
     yoke: str = ""
@@ -613,27 +654,30 @@ class ExperimentConfig(Section):
     """Keep the adapter of every N-th iteration; of the others, only the two newest."""
     problems: ProblemsConfig = ProblemsConfig()
     model: ModelConfig = ModelConfig()
-    prompts: PromptsConfig = PromptsConfig()
     sampling: SamplingConfig = SamplingConfig()
-    sandbox: SandboxConfig = SandboxConfig()
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
     selection: SelectionConfig = SelectionConfig()
     replay: ReplayConfig = ReplayConfig()
     curriculum: CurriculumConfig = CurriculumConfig()
     foothold: FootholdConfig = FootholdConfig()
-    training: TrainingConfig = TrainingConfig()
-    evaluation: EvaluationConfig = EvaluationConfig()
+    prompts: PromptsConfig = PromptsConfig()
+    sandbox: SandboxConfig = SandboxConfig()
     detection: DetectionConfig = DetectionConfig()
     modular: ModularConfig = ModularConfig()
 
     @classmethod
     def patterns(cls) -> dict[str, str]:
         """Names of folders."""
-        return {"name": rf"{NAME}(?![\s\S])", "yoke": rf"(?:{NAME})?(?![\s\S])"}
+        places = "|".join(map(re.escape, PLACES))
+        named = rf"(?:[A-Za-z0-9]|{places})(?:[A-Za-z0-9._-]|{places}){{0,99}}(?![\s\S])"
+        return {"name": named, "yoke": rf"(?:{NAME})?(?![\s\S])"}
 
     @field_validator("name", "yoke")
     @classmethod
     def _names_a_folder(cls, value: str, info: ValidationInfo) -> str:
-        if not re.fullmatch(NAME, value) and not (info.field_name == "yoke" and not value):
+        filled = value.replace("{date}", "2026-01-01").replace("{n}", "1") if info.field_name == "name" else value
+        if not re.fullmatch(NAME, filled) and not (info.field_name == "yoke" and not value):
             raise ValueError(
                 f"{info.field_name} {value[:60]!r} must be 1 to 100 letters, digits, '.', '-' or '_' and begin with a "
                 f"letter or digit, because it names a folder; choose another name"

@@ -83,6 +83,8 @@ class Experiment:
         experiment with another config.
         """
         experiment = cls(root, checked(ExperimentConfig, config))
+        if "{" in experiment.config.name:
+            raise ConfigError(f"name {experiment.config.name!r} has a place that is not filled in; choose a whole name")
         experiment.folder.check_writable()
         experiment._check_capitals()
         experiment.check_record()

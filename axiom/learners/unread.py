@@ -64,3 +64,18 @@ def computing(config: ExperimentConfig) -> dict[str, Any]:
         else:
             del tree[section]
     return tree
+
+
+def ignored(config: ExperimentConfig) -> list[str]:
+    """Keys that are set to something else than their defaults and that the learner does not read, in order."""
+    kept = "checkpoint_every"  # which the run reads, though nothing that it computes depends on it
+    usual = _flat(ExperimentConfig().model_dump(mode="json"))
+    given = _flat(config.model_dump(mode="json"))
+    return [key for key, value in given.items() if key != kept and value != usual.get(key) and unread(config, key)]
+
+
+def _flat(tree: dict[str, Any], above: str = "") -> dict[str, Any]:
+    flat = dict[str, Any]()
+    for key, value in tree.items():
+        flat |= _flat(value, f"{above}{key}.") if isinstance(value, dict) and value else {above + key: value}
+    return flat

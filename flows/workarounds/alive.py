@@ -8,12 +8,15 @@ from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from prefect import runtime as prefect_runtime
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import State
+from prefect.exceptions import Pause, TerminationSignal
 from prefect.settings import get_current_settings
-from prefect.states import Running
+from prefect.states import Running, Suspended
 
 WITNESS = Path(__file__).with_name("witness.py")
 
@@ -34,14 +37,19 @@ def witnessed() -> Iterator[None]:
         start_new_session=True,
         encoding="utf-8",
     )
+    told_to_end = False
     try:
         assert witness.stdin is not None, "it was asked for"
         with witness.stdin as words:
             words.write(json.dumps(told) + "\n")
         yield
+    except TerminationSignal:  # maybe by the witness itself, which then has to tell the server
+        told_to_end = True
+        raise
     finally:
-        witness.kill()
-        witness.wait()
+        if not told_to_end:
+            witness.kill()
+            witness.wait()
 
 
 def reclaim() -> None:
@@ -49,6 +57,20 @@ def reclaim() -> None:
     with get_client(sync_client=True) as client:
         for run in _own_runs():
             _reclaim(client, run)
+
+
+def end_if_suspended() -> None:
+    """End the process, as `axiom pause` does, if somebody suspended the run in the UI; *Resume* goes on from here."""
+    if prefect_runtime.deployment.id is None:
+        return
+    with get_client(sync_client=True) as client:
+        state = client.read_flow_run(UUID(prefect_runtime.flow_run.id)).state
+        if state is None or not state.is_paused():
+            return
+        if state.state_details.pause_timeout is not None:  # the UI gives five minutes, after which the run would fail
+            kept: State[Any] = Suspended(timeout_seconds=None, pause_key=state.state_details.pause_key)
+            client.set_flow_run_state(UUID(prefect_runtime.flow_run.id), kept, force=True)
+    raise Pause(state=state)
 
 
 def _reclaim(client: SyncPrefectClient, run: UUID) -> None:

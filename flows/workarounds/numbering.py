@@ -1,5 +1,6 @@
 """Subflows of a retried run that are counted from a number of the attempt's own."""
 
+import secrets
 from typing import Any
 
 from prefect import Flow, Task
@@ -10,9 +11,9 @@ def number_anew(subflow: Flow[..., Any]) -> None:
     """Count this attempt's runs of `subflow` from a number of its own.
 
     Prefect finds the subflows of a retried run by their position and gives back those that completed instead of running
-    them; but a retry skips finished iterations, so that its first subflow may be any of them.
+    them; but a retry or a resumed run skips finished iterations, so that its first subflow may be any of them.
     """
     context = FlowRunContext.get()
     assert context is not None, "iterations run inside a flow"
-    assert context.flow_run is not None, "the flow has a run"
-    context.task_run_dynamic_keys.setdefault(Task(subflow.fn).task_key, context.flow_run.run_count * 1_000_000)
+    # Not the run's count of attempts, which stays the same when a suspended run is resumed.
+    context.task_run_dynamic_keys.setdefault(Task(subflow.fn).task_key, secrets.randbits(48))

@@ -1,14 +1,18 @@
 """A process beside a run that tells the server when the run's own was killed; the standard library alone, 10 MB.
 
 A worker that is stopped kills its runs and says nothing of them, and neither does a machine that runs out of memory.
+It also looks what the server says of the run: a worker that lost its server once hears of no cancellation any more, and
+a run that was suspended in the UI would fail after five minutes.
 """
 
 import json
 import os
 import select
+import signal
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,22 +20,81 @@ WORKER_SECONDS = 5.0
 """For the worker to tell first, if it lives: told twice, a run that someone retries meanwhile would crash again."""
 PATIENCE_SECONDS = 60.0
 """For a server that is away."""
+LOOK_SECONDS = 5.0
+"""Between two looks at the run's state."""
+CANCEL_SECONDS = 20.0
+"""For the worker to end a run that is to be cancelled, if it hears of it."""
+GRACE_SECONDS = 30.0
+"""For the run's process to end by itself."""
+CANCELLED = "Its worker did not end it, as it does after an outage of the server; the process beside the run did."
 MESSAGE = "Its process was killed, with its worker or alone. Retry continues from the first stage not done."
 
 
 def main() -> None:
     """Read from standard input which process to watch and which runs are its own; wait; tell."""
     told = json.loads(sys.stdin.readline())
-    select.select([os.pidfd_open(told["pid"])], [], [])
+    process = os.pidfd_open(told["pid"])
+    asked: float | None = None
+    while not _ended(process, LOOK_SECONDS):
+        try:
+            states = [look(told["url"], told["headers"], run) for run in told["runs"]]
+        except OSError:  # the server is away, or too busy to answer
+            continue
+        if "CANCELLING" not in states:
+            asked = None
+        elif asked is None:
+            asked = time.monotonic()
+        elif time.monotonic() - asked > CANCEL_SECONDS:
+            end_process(process)
+            patiently(lambda: cancelled(told["url"], told["headers"], told["runs"]))
+            return
     died = datetime.now(UTC)
     time.sleep(WORKER_SECONDS)
+    patiently(lambda: tell(told["url"], told["headers"], told["runs"], died))
+
+
+def patiently(call: Callable[[], None]) -> None:
+    """Try `call` until the server answers, or for a minute."""
     end = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < end:
         try:
-            tell(told["url"], told["headers"], told["runs"], died)
+            call()
             return
-        except OSError:  # the server is away, or too busy to answer
+        except OSError:
             time.sleep(1.0)
+
+
+def _ended(process: int, seconds: float) -> bool:
+    return bool(select.select([process], [], [], seconds)[0])
+
+
+def end_process(process: int) -> None:
+    """Ask the run's process to end, and kill it when it does not."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if not _ended(process, 0):
+            signal.pidfd_send_signal(process, number)
+        if _ended(process, GRACE_SECONDS):
+            return
+
+
+def look(url: str, headers: dict[str, str], run: str) -> str:
+    """The type of a run's state; one that is suspended for five minutes is suspended without end from now on."""
+    state = _ask(f"{url}/flow_runs/{run}", headers)["state"]
+    if state["type"] == "PAUSED" and state["state_details"].get("pause_timeout"):
+        details = {**state["state_details"], "pause_timeout": None}
+        kept = {"type": "PAUSED", "name": state["name"], "message": state.get("message"), "state_details": details}
+        _post(f"{url}/flow_runs/{run}/set_state", headers, {"state": kept, "force": True})
+    return str(state["type"])
+
+
+def cancelled(url: str, headers: dict[str, str], runs: list[str]) -> None:
+    """Mark cancelled the runs and those of their subflows that have not ended."""
+    over = {"type": {"any_": ["CANCELLING", "RUNNING", "PENDING", "CRASHED"]}}
+    for key in ("id", "parent_flow_run_id"):
+        wanted = {key: {"any_": runs}, "state": over}
+        for run in _post(f"{url}/flow_runs/filter", headers, {"flow_runs": wanted}):
+            state = {"type": "CANCELLED", "name": "Cancelled", "message": CANCELLED}
+            _post(f"{url}/flow_runs/{run['id']}/set_state", headers, {"state": state, "force": True})
 
 
 def tell(url: str, headers: dict[str, str], runs: list[str], died: datetime) -> None:
@@ -46,7 +109,11 @@ def tell(url: str, headers: dict[str, str], runs: list[str], died: datetime) -> 
 
 
 def _post(url: str, headers: dict[str, str], body: dict[str, Any]) -> Any:
-    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json", **headers})
+    return _ask(url, headers, json.dumps(body).encode())
+
+
+def _ask(url: str, headers: dict[str, str], body: bytes | None = None) -> Any:
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json", **headers})
     with urllib.request.urlopen(request, timeout=20) as answer:
         return json.loads(answer.read())
 

@@ -91,7 +91,7 @@ def test_the_quickstart_from_the_form_to_its_report(operator: Operator, page: Pa
     shoot(page, "finished")
 
     page.get_by_text("Artifacts", exact=True).first.click()
-    for key in ("from-the-form-progress", "from-the-form-accuracy", "from-the-form-curve", "from-the-form-iteration"):
+    for key in ("from-the-form-progress", "from-the-form-accuracy", "from-the-form-curve", "from-the-form-iterations"):
         expect(page.get_by_text(key).first).to_be_visible()
     shoot(page, "artifacts")
     for name, text in {
@@ -103,10 +103,16 @@ def test_the_quickstart_from_the_form_to_its_report(operator: Operator, page: Pa
         expect(page.get_by_text(text).first).to_be_visible()
         shoot(page, f"artifact-{name}")
         page.go_back()
-    open_artifact(page, "from-the-form-iteration")
-    expect(page.get_by_text("axiom inspect from-the-form").first).to_be_visible()
+    open_artifact(page, "from-the-form-iterations")
+    own = page.get_by_role("link", name="iteration 1", exact=True)
+    expect(own).to_be_visible()
+    shoot(page, "artifact-iterations")
+    page.goto(f"{operator.url}{own.get_attribute('href')}")
+    open_artifact(page, "from-the-form-iteration-0001")
+    expect(page.get_by_text("inspect from-the-form --iteration 1").first).to_be_visible()
+    expect(page.get_by_text("Programs that failed").first).to_be_visible()
     shoot(page, "artifact-iteration")
-    page.go_back()
+    page.goto(f"{operator.url}/runs/flow-run/{run}")
     open_artifact(page, "from-the-form-report")
     link = page.get_by_role("link", name=re.compile(r"report\.html"))
     expect(link).to_be_visible()

@@ -3,6 +3,7 @@
 import email.policy
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -204,12 +205,101 @@ def test_the_run_shows_its_iterations(operator: Operator, finished: str):
     assert [row["iteration"] for row in table] == [str(i) for i in range(9)]
     assert table[-1]["val"].count("[") == 1
     assert by_key["calm-curve"][0]["data"].startswith("data:image/svg+xml;base64,")
-    assert len(by_key["calm-iteration"]) == 9
-    page = next(row["data"] for row in by_key["calm-iteration"] if "Iteration 7" in row["description"])
-    link = page.split("[samples.parquet](file://")[1].split(")")[0]
-    assert Path(link).exists()
-    assert "axiom inspect calm" in page
+    assert {key: len(found) for key, found in by_key.items() if key != "calm-report"} == dict.fromkeys(
+        ("calm-progress", "calm-accuracy", "calm-curve", "calm-iterations"), 1
+    )
+    lines = by_key["calm-iterations"][0]["data"].splitlines()
+    assert [line.partition(":")[0].partition("]")[0] for line in lines] == [
+        f"- [iteration {i}" for i in range(8, -1, -1)
+    ]
+    own = lines[1].split("/runs/flow-run/")[1].split("?")[0]
+    assert operator.run(own)["name"] == "calm · iteration 7"
+    [page] = operator.post("/artifacts/filter", artifacts={"flow_run_id": {"any_": [own]}})
+    assert (page["key"], page["description"]) == ("calm-iteration-0007", "Iteration 7 of calm")
+    for said in ("## Accuracy", "## Outcomes", "## Training", "## Stages", "inspect calm --iteration 7 --root "):
+        assert said in page["data"]
+    assert page["data"].count("\n### modular") >= 5
     assert Path(by_key["calm-report"][0]["data"].split("(file://")[1].split(")")[0]).exists()
+
+
+def test_the_logs_say_what_the_terminal_says_and_mark_what_is_reused(operator: Operator, home: Path, finished: str):
+    lines = operator.logs(finished)
+    assert any("learning addition modulo 31" in line for line in lines), "which learner"
+    assert sum(re.search(r"^iteration \d: train \d+% .*, [\d.]+ s$", line) is not None for line in lines) == 9
+    children = operator.post("/flow_runs/filter", flow_runs={"parent_flow_run_id": {"any_": [finished]}})
+    seventh = next(row["id"] for row in children if row["name"] == "calm · iteration 7")
+    wanted = {"task_runs": {"flow_run_id": {"any_": [seventh]}}}
+    sample = next(row for row in operator.post("/task_runs/filter", **wanted) if row["name"].endswith("7 · sample"))
+    said = operator.post("/logs/filter", logs={"task_run_id": {"any_": [sample["id"]]}}, sort="TIMESTAMP_ASC")
+    assert any(re.match(r"3720 samples in .* s, [\d,]+ tokens/s", row["message"]) for row in said), said
+    again = operator.start(MODULAR, parameters(home, "calm", 8))
+    assert operator.await_state(again) == "COMPLETED", operator.logs(again)[-5:]
+    assert sum("reused: train" in line for line in operator.logs(again)) == 9
+    state = operator.run(again)["state"]
+    assert state["name"] == "NothingToDo"
+    assert "all 9 iterations of 'calm' were done before" in state["message"]
+    rows = operator.post("/artifacts/filter", artifacts={"flow_run_id": {"any_": [again]}})
+    [listed] = [row["data"] for row in rows if row["key"] == "calm-iterations"]
+    assert listed.count("(reused)") == 9
+
+
+def test_a_schedule_with_a_place_in_its_name_does_new_work_each_time(operator: Operator, home: Path):
+    runs = [operator.start(MODULAR, parameters(home, "again-{date}-{n}", 1)) for _ in range(1)]
+    assert operator.await_state(runs[0]) == "COMPLETED", operator.logs(runs[0])[-5:]
+    runs.append(operator.start(MODULAR, parameters(home, "again-{date}-{n}", 1)))
+    assert operator.await_state(runs[1]) == "COMPLETED", operator.logs(runs[1])[-5:]
+    made = sorted(path.name for path in (home / "store").glob("again-*"))
+    assert [name.rpartition("-")[2] for name in made] == ["1", "2"]
+    assert [operator.run(run)["state"]["name"] for run in runs] == ["Completed"] * 2
+    assert made[1] in operator.run(runs[1])["tags"]
+
+
+def test_a_suspended_run_ends_after_its_iteration_and_keeps_its_history_when_it_is_resumed(
+    operator: Operator, home: Path
+):
+    """What the UI's Suspend button does, which gives five minutes before it fails the run."""
+    run = operator.start(MODULAR, parameters(home, "suspended", 9))
+    await_iteration(home, "suspended", 2)
+    soon = (datetime.now(UTC) + timedelta(seconds=300)).isoformat()
+    details = {"pause_timeout": soon, "pause_reschedule": True, "pause_key": "a person's"}
+    operator.post(
+        f"/flow_runs/{run}/set_state", state={"type": "PAUSED", "name": "Suspended", "state_details": details}
+    )
+    wait_until("the process's end", lambda: not processes_of(f"PREFECT__FLOW_RUN_ID={run}"), 60)
+    state = operator.run(run)["state"]
+    assert (state["type"], state["name"], state["state_details"]["pause_timeout"]) == ("PAUSED", "Suspended", None)
+    done = len(list((home / "store/suspended/iterations").glob("*/iteration.manifest.json")))
+    assert 3 <= done < 10
+    operator.post(f"/flow_runs/{run}/resume")
+    assert operator.await_state(run) == "COMPLETED", operator.logs(run)[-5:]
+    children = operator.post("/flow_runs/filter", flow_runs={"parent_flow_run_id": {"any_": [run]}})
+    assert sorted(row["name"] for row in children) == [f"suspended · iteration {i}" for i in range(10)]
+    assert {(row["name"], row["parameters"]["number"], row["run_count"], row["state_type"]) for row in children} == {
+        (f"suspended · iteration {i}", i, 1, "COMPLETED") for i in range(10)
+    }
+
+
+def test_cancel_works_where_the_worker_does_not_hear_of_it(operator: Operator, home: Path):
+    """As after an outage of the server; here the worker is stopped for a while."""
+    operator.post("/work_pools/cpu/queues", name="deaf")
+    worker = operator.start_worker("cpu", queue="deaf")
+    run = operator.start(MODULAR, parameters(home, "unheard", 500), work_queue_name="deaf")
+    await_iteration(home, "unheard", 1)
+    os.kill(worker.pid, signal.SIGSTOP)
+    try:
+        operator.set_state(run, "CANCELLING")
+        assert operator.await_state(run, "CANCELLED", seconds=120) == "CANCELLED"
+        wait_until("the process's end", lambda: holder_is_gone(home, "unheard"), 60)
+    finally:
+        os.kill(worker.pid, signal.SIGCONT)
+    time.sleep(5)
+    assert operator.state(run) == "CANCELLED", "the worker's own report does not replace it"
+    below = {"parent_flow_run_id": {"any_": [run]}, "state": {"type": {"any_": ["RUNNING"]}}}
+    assert operator.post("/flow_runs/filter", flow_runs=below) == []
+
+
+def holder_is_gone(home: Path, name: str) -> bool:
+    return not (home / "store" / name / ".lock.json").exists() or not psutil.pid_exists(holder(home, name))
 
 
 def test_an_overlapping_run_is_refused_or_queued_as_its_form_says(operator: Operator, home: Path):
