@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate, WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.objects import StateType
@@ -53,17 +55,34 @@ def prepare(gpus: int, notify: Sequence[str], deploy: bool) -> list[str]:
     `gpus` is the number of slots of this host, `notify` are notification blocks as `type/name`.
     Raises ConfigError when no server is configured or a block does not exist.
     """
-    if not get_current_settings().api.url:
-        raise ConfigError(
-            "PREFECT_API_URL is not set, so there is no server to set up; start one with `prefect server start` and "
-            "set PREFECT_API_URL=http://127.0.0.1:4200/api"
-        )
-    with get_client(sync_client=True) as client:
+    with the_server() as client:
         lines = [_pool(client, name, text) for name, text in POOLS.items()]
         lines += [_slot(client, slot(index)) for index in range(gpus)]
         wanted = [zombies(), *(notification(client, block, name) for block in notify for name in NOTIFIED)]
-        lines += [_automation(client, automation) for automation in wanted]
+        lines += [keep_automation(client, automation) for automation in wanted]
     return lines + (_deploy() if deploy else [])
+
+
+@contextmanager
+def the_server() -> Iterator[SyncPrefectClient]:
+    """A client of the server at PREFECT_API_URL.
+
+    Raises ConfigError where that is not set, and InfrastructureError where nothing answers.
+    """
+    url = get_current_settings().api.url
+    if not url:
+        raise ConfigError(
+            "PREFECT_API_URL is not set, so no server can be asked; start one with `prefect server start` and set "
+            "PREFECT_API_URL=http://127.0.0.1:4200/api"
+        )
+    try:
+        with get_client(sync_client=True) as client:
+            yield client
+    except httpx.TransportError as error:
+        raise InfrastructureError(
+            f"no Prefect server answers at PREFECT_API_URL = {url} ({error}); start it with `prefect server start`, or "
+            f"name another"
+        ) from None
 
 
 def preset(path: str) -> dict[str, Any]:
@@ -153,7 +172,7 @@ def notification(client: SyncPrefectClient, block: str, name: str) -> Automation
     )
 
 
-def _automation(client: SyncPrefectClient, wanted: AutomationCore) -> str:
+def keep_automation(client: SyncPrefectClient, wanted: AutomationCore) -> str:
     """Make the automation, or change it if it is another: a change forgets which runs it waits for to beat again."""
     known = client.read_automations_by_name(wanted.name)
     for automation in known:

@@ -234,6 +234,13 @@ def study(
         str,
         typer.Option(help="Runs beside each other on this machine, each in a process of its own: a number, or auto."),
     ] = "1",
+    submit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="POOL",
+            help="Run nothing here: give each missing run to this Prefect work pool, whose workers take them.",
+        ),
+    ] = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Run nothing; print the power for differences of several sizes.")
     ] = False,
@@ -257,11 +264,17 @@ def study(
     from axiom.folders import Folder
     from axiom.study import load_study, plan as runs_of
 
+    if submit is not None and (shard, parallel) != ("1/1", "1"):
+        raise ConfigError("--submit leaves it to the workers which runs go on where; leave out --shard and --parallel")
+
     config = load_study(path)
     for seed in {0, config.seeds - 1}:
         runs_of(config, seed)
     if plan or pilot:
         _show_plan(config, pilot, root, as_json)
+        return
+    if submit is not None:
+        _submit(path, root, submit)
         return
     part, parts = _shard(shard)
     beside = _beside(parallel)
@@ -291,6 +304,22 @@ def study(
         soft_wrap=True,
         markup=False,
     )
+
+
+def _submit(path: Path, root: str, pool: str) -> None:
+    """Submit what is missing of a study and print how each run stands that is not done."""
+    module = "axiom.flows.submit"
+    with interruptible("the same command"):
+        standing, page = load_flow(module, "submit")(str(path), root, pool)
+    root = load_flow(module, "shared")(root)
+    lines = [f"{one.run}: {one.state}{one.why and f'. {one.why}'}" for one in standing if one.state != "Done"]
+    lines += [load_flow(module, "summary")(standing), f"Runs, their logs and pages: {page}"]
+    lines.append(f"Start workers, on any machine that has {root}: prefect worker start --pool {pool} --limit 1")
+    again = suggest("study", str(path), "--submit", pool, root=root)
+    lines.append(f"The same command again shows how they stand and submits what was lost: {again}")
+    lines.append(f"When all are done: {suggest('compare', str(path), root=root)}")
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 def _line(progress: Progress) -> None:
