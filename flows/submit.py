@@ -36,6 +36,7 @@ from axiom.experiment import DEFAULT_ROOT, Experiment, ledger
 from axiom.flows.experiment import experiment, run_name
 from axiom.flows.operation import Operation
 from axiom.flows.setup import ENDED, ENVIRONMENT, keep_automation, the_server, zombies
+from axiom.flows.side_by_side import siblings
 from axiom.flows.workarounds.outage import patiently
 from axiom.folders import Folder
 from axiom.study import load_study, plan
@@ -54,19 +55,20 @@ PAGE = 200
 
 
 @flow(name=FLOW, flow_run_name=run_name, persist_result=False, validate_parameters=False)
-def study_run(config: ExperimentConfig, root: Plain = DEFAULT_ROOT) -> dict[str, Any]:
+def study_run(config: ExperimentConfig, root: Plain = DEFAULT_ROOT, beside: tuple[Plain, ...] = ()) -> dict[str, Any]:
     """Run, or continue, one experiment of a study; then let those begin that replay it.
 
     Args:
         config: The whole experiment.
         root: Folder or fsspec URL that holds the experiments, the same for all workers.
+        beside: The other runs of its seed, from which it takes what they have computed alike.
 
     Returns:
         As the flow `experiment`.
 
     """
     # Queue: after an outage of the server, a run that was taken for dead may still be at work.
-    result = experiment.fn(config, root, Operation(overlap="queue"))
+    result = experiment.fn(config, root, Operation(overlap="queue", beside=tuple(beside)))
     ledger.write(Experiment.open(root, result["name"]))
     patiently(lambda: _release(root, result["name"]))
     return result
@@ -100,7 +102,8 @@ def submit(path: str, root: str, pool: str) -> tuple[list[Standing], str]:
                 continue
             if ours:
                 lost[run.name] = f"begun again; it was {_state(ours[0])}: {_why(ours[0])}"
-            _create(client, deployment, run, root, study.name, len(ours))
+            parameters = {"root": root, "beside": siblings(planned, run)}
+            _create(client, deployment, run, parameters, study.name, len(ours))
         for name in {run.yoke for run in planned if run.yoke}:
             if _done(experiments[name]):  # before its dependents were there to be let go
                 _release(root, name)
@@ -190,16 +193,21 @@ def _in_order(planned: Sequence[ExperimentConfig]) -> list[ExperimentConfig]:
 
 
 def _create(
-    client: SyncPrefectClient, deployment: UUID, run: ExperimentConfig, root: str, study: str, before: int
+    client: SyncPrefectClient,
+    deployment: UUID,
+    run: ExperimentConfig,
+    parameters: dict[str, Any],
+    study: str,
+    before: int,
 ) -> None:
     """A flow run of `run`, which had `before` others; made once, though two submit at the same time."""
     client.create_flow_run_from_deployment(
         deployment,
         name=run.name,
-        parameters={"config": run.model_dump(mode="json"), "root": root},
+        parameters={"config": run.model_dump(mode="json"), **parameters},
         tags=[_tag(study), *([_replays(run.yoke)] if run.yoke else ())],
         state=_waiting(run.yoke) if run.yoke else Scheduled(),
-        idempotency_key=f"{root} {run.name} {before}",
+        idempotency_key=f"{parameters['root']} {run.name} {before}",
     )
 
 

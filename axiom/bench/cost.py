@@ -113,9 +113,9 @@ def _line(machine: str, stage: str, fitted: Sequence[Point], held_out: Sequence[
 
 @dataclass(frozen=True)
 class Round:
-    """A round's size: `problems` with `samples` completions of `tokens` tokens each, of which `kept` examples with
-    `trained` tokens train; `evaluated` problems are answered once; `parameters` in billions; `gpus` share the tokens and
-    `cores` the candidates.
+    """A round's size: `problems` with `samples` completions of `tokens` tokens each, then `kept` examples of `trained`
+    tokens train, and `evaluated` problems are answered once. `parameters` in billions; `gpus` share the tokens, `cores`
+    the candidates.
     """
 
     name: str

@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from axiom.bench.cost import CPU, GPU, Point
+from axiom.bench.cost import CPU, Point
 from axiom.bench.workload import make_examples, make_requests
 from axiom.config import ExperimentConfig, ModelConfig, ProblemsConfig, SamplingConfig, SandboxConfig, TrainingConfig
 from axiom.experiment import Experiment, iteration_folder
@@ -51,7 +51,7 @@ def published(reference: Path) -> Iterator[Point]:
 
 
 def measured(flow: Callable[..., Any]) -> Iterator[Point]:
-    """This machine's, in seconds of one core; `flow` runs an experiment."""
+    """Points of the machine at hand, in seconds of one core; `flow` runs an experiment."""
     yield from _points("problems", _problems, (100, 200, 400, 800, 1600), held_out=(200, 800))
     yield from _points("verification", _verification, (100, 300, 1000, 2000, 4000), held_out=(300, 2000))
     yield from _points("sampling", _sampling, (4, 8, 16, 32, 64), held_out=(8, 32))

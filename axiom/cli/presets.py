@@ -29,7 +29,7 @@ def list_presets(context: typer.Context, as_json: AsJson = False) -> None:
         tables.as_json([vars(one) | {"file": str(one.file)} for one in presets()])
     else:
         for one in presets():
-            console.print(f"{one.name:24}{one.kind:10}{one.summary}", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"{one.name:24}{one.kind:12}{one.summary}", highlight=False, markup=False, soft_wrap=True)
 
 
 @presets_app.command()

@@ -266,15 +266,11 @@ def study(
 
     if submit is not None and (shard, parallel) != ("1/1", "1"):
         raise ConfigError("--submit leaves it to the workers which runs go on where; leave out --shard and --parallel")
-
     config = load_study(path)
     for seed in {0, config.seeds - 1}:
         runs_of(config, seed)
     if plan or pilot:
         _show_plan(config, pilot, root, as_json)
-        return
-    if submit is not None:
-        _submit(path, root, submit)
         return
     part, parts = _shard(shard)
     beside = _beside(parallel)
@@ -284,6 +280,9 @@ def study(
         show_study(
             [one for seed in range(part - 1, config.seeds, parts) for one in runs_of(config, seed)], root, as_json
         )
+        return
+    if submit is not None:
+        _submit(path, root, submit, quiet, as_json)
         return
     Folder(root).check_writable()
     flow = load_flow("axiom.flows.study", "study")
@@ -306,11 +305,15 @@ def study(
     )
 
 
-def _submit(path: Path, root: str, pool: str) -> None:
-    """Submit what is missing of a study and print how each run stands that is not done."""
+def _submit(path: Path, root: str, pool: str, quiet: bool, as_json: bool) -> None:
+    """Submit what is missing of a study and print how each run stands that is not done; as JSON each run."""
     module = "axiom.flows.submit"
     with interruptible("the same command"):
         standing, page = load_flow(module, "submit")(str(path), root, pool)
+    if as_json:
+        tables.as_json([dataclasses.asdict(one) for one in standing])
+    if quiet or as_json:
+        return
     root = load_flow(module, "shared")(root)
     lines = [f"{one.run}: {one.state}{one.why and f'. {one.why}'}" for one in standing if one.state != "Done"]
     lines += [load_flow(module, "summary")(standing), f"Runs, their logs and pages: {page}"]

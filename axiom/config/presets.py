@@ -8,6 +8,7 @@ from typing import Literal
 
 PACKAGE = Path(__file__).parents[1]
 SHIPPED = PACKAGE / "deployments"
+Kind = Literal["preset", "study", "Prefect", "systemd", "containers", "slurm"]
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Preset:
 
     name: str
     """What a command takes: a TOML file's name without the suffix, another file's whole name."""
-    kind: Literal["preset", "study", "Prefect", "systemd"]
+    kind: Kind
     file: Path
     summary: str
     """The first line of its comment."""
@@ -27,8 +28,9 @@ def presets() -> list[Preset]:
     tables = [_described(file, _kind(file), file.stem) for file in sorted(SHIPPED.glob("*.toml"))]
     tables.sort(key=lambda one: one.kind)
     prefect = [_described(file, "Prefect", file.name) for file in sorted(PACKAGE.glob("prefect.*"))]
-    units = [_described(file, "systemd", file.name) for file in sorted((SHIPPED / "systemd").glob("*.service"))]
-    return [*tables, *prefect, *units]
+    folders: tuple[Kind, ...] = ("systemd", "containers", "slurm")
+    others = [_described(file, kind, file.name) for kind in folders for file in sorted((SHIPPED / kind).iterdir())]
+    return [*tables, *prefect, *others]
 
 
 def find_preset(path: str | Path, folder: Path = Path()) -> Path:
@@ -49,6 +51,7 @@ def _kind(file: Path) -> Literal["preset", "study"]:
     return "study" if "preset" in tomllib.loads(file.read_text(encoding="utf-8")) else "preset"
 
 
-def _described(file: Path, kind: Literal["preset", "study", "Prefect", "systemd"], name: str) -> Preset:
-    first = file.read_text(encoding="utf-8").partition("\n")[0]
+def _described(file: Path, kind: Kind, name: str) -> Preset:
+    lines = file.read_text(encoding="utf-8").splitlines()
+    first = next(line for line in lines if not line.startswith("#!"))
     return Preset(name, kind, file, first.removeprefix("#").strip())

@@ -3,6 +3,7 @@ of its own, that share one folder. Needs root.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -189,6 +190,12 @@ def test_three_machines_share_a_study_though_one_is_lost(cluster: Cluster, tmp_p
     status, said = cluster.terminal(*SUBMIT)
     assert (status, "4 runs: 4 Done" in said) == (0, True), said
     assert sum(map(len, flow_runs(cluster).values())) == len(RUNS)
+    shutil.move(cluster.shared / "artifacts" / RUNS[3], tmp_path / "lost")
+    status, said = cluster.terminal(*SUBMIT)
+    assert "3 Done" in said, said
+    assert {name: len(runs) for name, runs in flow_runs(cluster).items()} == {**dict.fromkeys(RUNS, 1), RUNS[3]: 2}
+    wait_until("the lost run", lambda: len(marks(cluster, RUNS[3])) == 11, 400)
+    wait_until("its end", completed, 200)
     status, said = cluster.terminal("compare", f"{STORE}/study.toml", "--root", f"{STORE}/artifacts")
     assert status == 0, said
 

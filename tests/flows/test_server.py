@@ -539,3 +539,40 @@ def test_nothing_of_ours_survives_and_no_pickle_lies_about(operator: Operator, h
     assert {path.suffix for path in files} <= {".parquet", ".json", ".safetensors", ".html", ".lock", ""}
     assert not any(path.read_bytes().startswith(b"\x80") for path in files)
     assert not list((home / "storage").rglob("*"))
+
+
+STUDY = """
+name = "pooled"
+preset = "preset.toml"
+seeds = 1
+arms = ["expert_iteration", "static_rft"]
+[grid]
+"modular.weight_decay" = [0.5]
+"""
+PRESET = "iterations = 2\n[model]\nkind = 'modular'\n[modular]\np = 7\nsteps_per_iteration = 2\n"
+
+
+@pytest.mark.timeout(900)
+def test_a_study_is_submitted_to_a_pool_and_only_what_is_missing_again(operator: Operator, home: Path):
+    (home / "pooled.toml").write_text(STUDY)
+    (home / "preset.toml").write_text(PRESET)
+    command = ("study", str(home / "pooled.toml"), "--submit", "cpu", "--root", str(home / "store"))
+    said = operator.axiom(*command)
+    expert, replay = (f"pooled-{arm}-weight_decay_0.5-s00" for arm in ("expert_iteration", "static_rft"))
+    assert f"{replay}: Waiting. It waits for {expert}, whose schedule it replays." in said
+
+    def runs() -> dict[str, dict]:
+        found = operator.post("/flow_runs/filter", flow_runs={"tags": {"all_": ["study pooled"]}})
+        assert len(found) == 2
+        return {run["name"]: run for run in found}
+
+    wait_until("the end of both", lambda: all(run["state_type"] == "COMPLETED" for run in runs().values()), 350)
+    assert runs()[replay]["start_time"] > runs()[expert]["start_time"]
+    assert (home / "store" / replay / "ledger.json").exists()
+    said = operator.axiom(*command)
+    assert "2 runs: 2 Done" in said
+
+
+def test_a_study_is_not_submitted_to_a_pool_that_is_not_there(operator: Operator, home: Path):
+    with pytest.raises(AssertionError, match="the server has no work pool 'nowhere'; there: cpu, gpu"):
+        operator.axiom("study", "h1-modular", "--submit", "nowhere", "--root", str(home / "store"))
