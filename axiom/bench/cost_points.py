@@ -37,7 +37,8 @@ def published(reference: Path) -> Iterator[Point]:
     import polars as pl
 
     for machine, name in PUBLISHED.items():
-        table = Metric.from_table(pl.read_parquet(reference / name / "metrics.parquet").to_arrow())
+        frame = pl.read_parquet(reference / name / "metrics.parquet").rename(Metric.FORMER, strict=False)
+        table = Metric.from_table(frame.to_arrow())
         rounds = {row.iteration: row for row in table}
         speeds = {row.iteration: row.value for row in table if row.name == "sampling_tokens_per_second"}
         for (_, before), (number, row) in pairwise(sorted(rounds.items())):
