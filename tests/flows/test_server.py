@@ -576,3 +576,9 @@ def test_a_study_is_submitted_to_a_pool_and_only_what_is_missing_again(operator:
 def test_a_study_is_not_submitted_to_a_pool_that_is_not_there(operator: Operator, home: Path):
     with pytest.raises(AssertionError, match="the server has no work pool 'nowhere'; there: cpu, gpu"):
         operator.axiom("study", "h1-modular", "--submit", "nowhere", "--root", str(home / "store"))
+
+
+def test_a_server_that_does_not_answer_is_named(operator: Operator):
+    with pytest.raises(AssertionError, match="failed: no Prefect server answers at PREFECT_API_URL = ") as stop:
+        operator.axiom("setup", "--no-deploy", PREFECT_API_URL=f"http://127.0.0.1:{free_port()}/api")
+    assert "Traceback" not in str(stop.value)

@@ -1,6 +1,6 @@
 """The files for containers, Kubernetes and Slurm: they parse, and each command in them exists with its options."""
 
-import importlib
+import importlib.util
 import inspect
 import re
 import shlex
@@ -115,3 +115,27 @@ def test_batch_scripts_are_shell(script: Path):
     called = subprocess.run(["bash", str(script)], capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"})
     assert called.returncode != 0
     assert re.search(r"name a (study|work pool)", called.stderr)
+
+
+def across_machines(program: str) -> Iterator[set[str]]:
+    """The options of the document's commands for a model across machines."""
+    for line in re.findall(rf"^    {program} .*$", (ROOT / "docs/operations.md").read_text(), re.MULTILINE):
+        yield {word for word in shlex.split(line) if word.startswith("--")}
+
+
+@pytest.mark.slow
+def test_the_options_across_machines_are_those_of_the_pinned_versions():
+    from torch.distributed.run import get_args_parser
+
+    of_torchrun = {option for action in get_args_parser()._actions for option in action.option_strings}
+    vllm = Path(importlib.util.find_spec("vllm").origin).parent  # unimported: its command line needs a package more
+    sources = [vllm / "engine/arg_utils.py", vllm / "entrypoints/launchers/cli_args.py"]
+    of_vllm = {
+        option for path in sources for option in re.findall(r'^\s*"(--[a-z-]+)"', path.read_text(), re.MULTILINE)
+    }
+    of_vllm |= {
+        option for path in sources for option in re.findall(r'add_argument\(\s*"(--[a-z-]+)"', path.read_text())
+    }
+    assert "--headless" in of_vllm
+    assert [options <= of_torchrun for options in across_machines("torchrun")] == [True]
+    assert [options - of_vllm for options in across_machines("vllm serve")] == [set(), set()]

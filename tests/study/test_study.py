@@ -129,6 +129,12 @@ def test_a_study_that_could_see_no_run_generalise_is_refused(study_file, setting
         plan(study, 0)
 
 
+@pytest.mark.parametrize("option", [("--shard", "1/2"), ("--parallel", "2")], ids=" ".join)
+def test_a_study_that_is_submitted_is_not_split_by_hand(study_file, option):
+    done = CliRunner().invoke(app, ["study", str(study_file()), "--submit", "cpu", *option])
+    assert "leave out --shard and --parallel" in str(done.exception)
+
+
 def test_the_expert_arm_of_a_seed_runs_first_and_the_others_replay_it(study_file):
     arms = '["static_rft", "frozen", "expert_iteration", "random_accept"]'
     text = STUDY.replace("6", "7") + f'arms = {arms}\n[settings]\n"sampling.temperature" = 2.5\n'
