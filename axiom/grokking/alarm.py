@@ -20,10 +20,10 @@ from axiom.config import DetectionConfig
 from axiom.grokking import fit
 from axiom.grokking.curve import Curve, Floats
 from axiom.grokking.fit import between
+from axiom.grokking.jump import MIN_PLATEAU
 from axiom.grokking.phases import HELD_SHARE, memorised_at
 from axiom.records import Event
 
-MIN_PLATEAU = 3
 MIN_RISEN = 2
 """Evaluations (bins) on the upper level before an alarm can be raised."""
 BINS = 64

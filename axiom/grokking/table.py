@@ -28,31 +28,17 @@ SURELY_PERCENT = 3
 Row = Mapping[str, Any]
 
 _CLOCKS = ("iteration", "step", "epoch")
-_WORDS = {
-    "iter": "iteration",
-    "iterations": "iteration",
-    "it": "iteration",
-    "steps": "step",
-    "epochs": "epoch",
-    "ep": "epoch",
-    "acc": "accuracy",
-    "acc1": "accuracy",
-    "accs": "accuracy",
-    "accuracies": "accuracy",
-    "training": "train",
-    "tr": "train",
-    "trn": "train",
-    "validation": "val",
-    "valid": "val",
-    "dev": "val",
-    "eval": "val",
-    "evaluation": "val",
-    "heldout": "val",
-    "testing": "test",
-    "num": "n",
-    "count": "n",
-    "size": "n",
+_SYNONYMS = {
+    "iteration": "iter iterations it",
+    "step": "steps",
+    "epoch": "epochs ep",
+    "accuracy": "acc acc1 accs accuracies",
+    "train": "training tr trn",
+    "val": "validation valid dev eval evaluation heldout",
+    "test": "testing",
+    "n": "num count size",
 }
+_WORDS = {word: usual for usual, words in _SYNONYMS.items() for word in words.split()}
 _IGNORED = {
     *("percent", "pct", "global", "mean", "avg", "average", "metrics", "trainer", "top1", "set"),
     *("optimizer", "optimization", "gradient", "categorical", "sparse", "binary", "multiclass"),

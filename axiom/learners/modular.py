@@ -19,7 +19,7 @@ from axiom.config import ExperimentConfig, ModularConfig
 from axiom.errors import ConfigError
 from axiom.models import Policy
 from axiom.records import Case, Gold, LossStep, Problem, Split
-from axiom.sampling import Completion, Request, Trace
+from axiom.sampling import Completion, Request, Sampler, Trace
 from axiom.seeds import derive, stream
 from axiom.store import hash_json
 from axiom.training import Example, Round
@@ -227,7 +227,7 @@ class Trainer:
         return saved | self._moments | {"steps": torch.tensor(self._steps)}
 
 
-class ModularSampler:
+class ModularSampler(Sampler):
     """Answers from the network's softmax, all requests at once."""
 
     name = "modular"
@@ -242,13 +242,9 @@ class ModularSampler:
 
     def sample(self, requests: Sequence[Request], traced: int = 0) -> Iterator[Completion]:
         """Completions of one token, in the order of the requests; none has a trace."""
-        import torch
-
         if not requests:
             return
-        with one_thread(), torch.no_grad():
-            pairs = torch.from_numpy(residues([request.prompt for request in requests]))
-            scores_BP = torch.log_softmax(logits(self.network, pairs).double(), 1).numpy()
+        scores_BP = _scores(self.network, [request.prompt for request in requests])
         best = scores_BP.argmax(1)
         for row, request in enumerate(requests):
             drawn = [int(best[row])] * request.n if request.temperature == 0 else _draw(scores_BP[row], request)
@@ -262,12 +258,17 @@ class ModularSampler:
                     finish_reason="stop",
                 )
 
-    def make_room(self, bytes_needed: int) -> bool:
-        """Nothing to give: the network lives on the CPU."""
-        return False
-
     def close(self) -> None:
         """Nothing to give back."""
+
+
+def _scores(network: "Tensors", prompts: Sequence[str]) -> np.ndarray:
+    """Log-probabilities B×P of the residues for prompts like `3+11`."""
+    import torch
+
+    with one_thread(), torch.no_grad():
+        found: np.ndarray = torch.log_softmax(logits(network, torch.from_numpy(residues(prompts))).double(), 1).numpy()
+    return found
 
 
 def _draw(scores_P: np.ndarray, request: Request) -> list[int]:
@@ -345,12 +346,8 @@ class ModularLearner:
 
     def logprobs(self, examples: Sequence[Example], policy: Policy) -> list[float]:
         """Those of the answers."""
-        import torch
-
         network = self.sampler.base if policy.adapter is None else load(policy.adapter)
-        with one_thread(), torch.no_grad():
-            pairs = torch.from_numpy(residues([example.prompt for example in examples]))
-            scores_BP = torch.log_softmax(logits(network, pairs).double(), 1).numpy()
+        scores_BP = _scores(network, [example.prompt for example in examples])
         found: list[float] = scores_BP[np.arange(len(examples)), answers([e.target for e in examples])].tolist()
         return found
 

@@ -4,6 +4,11 @@ from typing import Any
 
 from axiom.config import ExperimentConfig
 
+
+def _keys(section: str, names: str) -> tuple[str, ...]:
+    return tuple(f"{section}.{name}" for name in names.split())
+
+
 UNREAD = {
     "language": ("checkpoint_every", "modular"),
     "modular": (
@@ -11,39 +16,15 @@ UNREAD = {
         "problems",
         "prompts",
         "sandbox",
-        "model.path",
-        "model.adapter",
-        "model.dtype",
-        "model.device",
-        "sampling.engine",
-        "sampling.max_new_tokens",
-        "sampling.stop",
-        "sampling.thinking_tokens",
-        "sampling.batch_size",
-        "sampling.vllm",
-        "curriculum.joins",
-        "curriculum.levels",
-        "curriculum.keep_easier",
-        "curriculum.rounds",
-        "curriculum.up",
-        "curriculum.down",
-        "foothold.partial",
-        "foothold.partial_until",
-        "foothold.hindsight",
-        "foothold.hints",
-        "foothold.hints_until",
-        "training.epochs",
-        "training.learning_rate",
-        "training.batch_size",
-        "training.gradient_accumulation",
-        "training.lora_r",
-        "training.lora_alpha",
-        "training.lora_dropout",
-        "training.target",
-        "training.target_modules",
-        "training.weight_decay",
-        "training.max_grad_norm",
-        "training.max_length",
+        *_keys("model", "path adapter dtype device"),
+        *_keys("sampling", "engine max_new_tokens stop thinking_tokens batch_size vllm"),
+        *_keys("curriculum", "joins levels keep_easier rounds up down"),
+        *_keys("foothold", "partial partial_until hindsight hints hints_until"),
+        *_keys(
+            "training",
+            "epochs learning_rate batch_size gradient_accumulation lora_r lora_alpha lora_dropout target "
+            "target_modules weight_decay max_grad_norm max_length",
+        ),
     ),
 }
 """Sections and keys that change nothing in what a run computes, by `model.kind`."""

@@ -12,16 +12,9 @@ from axiom.problems.composition import compose
 from axiom.problems.family import Family
 from axiom.problems.sources import is_sourced, source_of
 
-
-def _discover() -> dict[str, Family]:
-    found = {}
-    for module in FAMILIES:
-        family: Family = importlib.import_module(f"{families.__name__}.{module}").FAMILY
-        found[family.name] = family
-    return found
-
-
-GENERATORS: dict[str, Family] = _discover()
+GENERATORS: dict[str, Family] = {
+    name: importlib.import_module(f"{families.__name__}.{name}").FAMILY for name in FAMILIES
+}
 """Family name to family."""
 
 

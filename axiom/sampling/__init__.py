@@ -87,8 +87,10 @@ class Sampler(Protocol):
     def make_room(self, bytes_needed: int) -> bool:
         """Leave `bytes_needed` of GPU memory to the trainer, where there is a GPU.
 
-        Returns whether the engine gave memory up for it; then `use` takes it back.
+        Returns whether the engine gave memory up for it; then `use` takes it back. An engine in this process
+        gives none: its weights stay, and its cache lives only while it samples.
         """
+        return False
 
     def close(self) -> None:
         """Give back memory and processes; the sampler cannot be used afterwards."""

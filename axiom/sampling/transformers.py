@@ -26,7 +26,7 @@ from axiom.config import ModelConfig, SamplingConfig
 from axiom.models import Policy, attention, check_adapter, load_model, load_tokenizer, resolve_model, stop_tokens
 from axiom.models.merging import Merger, originals, put_in_force
 from axiom.models.ways import Way
-from axiom.sampling import Completion, Request, Trace, spread, stopped_at
+from axiom.sampling import Completion, Request, Sampler, Trace, spread, stopped_at
 from axiom.sampling.choice import choose, uniforms
 from axiom.sampling.slots import PromptCache, SlotCache
 from axiom.seeds import derive
@@ -91,7 +91,7 @@ class Ending:
         return stopped_at(text, stop) is not None
 
 
-class TransformersSampler:
+class TransformersSampler(Sampler):
     """Completions from a model in this process.
 
     `way` is what a probe has shown for this model (`axiom.learners.proof`); without one each token takes a pass over
@@ -125,10 +125,6 @@ class TransformersSampler:
             sequences[place].traced = True
         for sequence in decode(self.model, sequences, self.ending, self.way, self.batch_size):
             yield self._completion(sequence)
-
-    def make_room(self, bytes_needed: int) -> bool:
-        """Nothing to give: the weights stay, and the cache lives only while sampling."""
-        return False
 
     def close(self) -> None:
         """Forget the weights."""

@@ -6,7 +6,6 @@ and given what it had not finished; a second death is an EngineError.
 """
 
 import contextlib
-import json
 import logging
 import selectors
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +15,15 @@ from typing import Any
 
 from axiom.config import ModelConfig, SamplingConfig
 from axiom.errors import ConfigError, EngineError
-from axiom.models import Policy, check_adapter, load_tokenizer, resolve_device, resolve_model, stop_tokens
+from axiom.models import (
+    Policy,
+    check_adapter,
+    load_tokenizer,
+    read_settings,
+    resolve_device,
+    resolve_model,
+    stop_tokens,
+)
 from axiom.sampling import Completion, Request, Trace, engine_process, spread, stopped_at
 from axiom.sampling.engine_process import START_SECONDS, EngineProcess
 from axiom.sampling.vllm_plan import Plan, make_plan, out_of_memory
@@ -280,10 +287,7 @@ def engine_arguments(directory: Path, model: ModelConfig, sampling: SamplingConf
 
 
 def _check_rank(adapter: Path, sampling: SamplingConfig) -> None:
-    rank, limit = (
-        json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))["r"],
-        sampling.vllm.max_lora_rank,
-    )
+    rank, limit = read_settings(adapter / "adapter_config.json")["r"], sampling.vllm.max_lora_rank
     if rank > limit:
         raise ConfigError(
             f"adapter {str(adapter)!r} has rank {rank}, the engine takes {limit}; set sampling.vllm.max_lora_rank"

@@ -1,7 +1,6 @@
 """What the trainer's model gives tokens that an engine drew: one pass over all of them, without a gradient."""
 # ruff: noqa: TID253  (imported where it scores)
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,7 @@ import torch
 from peft.tuners.lora import LoraLayer
 
 from axiom.config import ModelConfig, TrainingConfig
-from axiom.models import Policy, load_model
+from axiom.models import Policy, load_model, read_settings
 from axiom.models.attention import rotary_limit
 from axiom.models.merging import read_by_peft, special_settings
 from axiom.models.ways import OWN, TrainPath
@@ -62,7 +61,7 @@ def _hold(trainable: Trainable, adapter: Path | None, config: TrainingConfig, me
 
 
 def _fits(adapter: Path, config: TrainingConfig) -> bool:
-    found = json.loads((adapter / SETTINGS).read_text(encoding="utf-8"))
+    found = read_settings(adapter / SETTINGS)
     return (found["r"], found["lora_alpha"]) == (config.lora_r, config.lora_alpha)
 
 

@@ -10,7 +10,7 @@ from reasoning_gym.factory import DATASETS
 
 from axiom.errors import ConfigError
 from axiom.problems.cases.building import Plan
-from axiom.problems.sources.reasoning_gym import REFUSED, QuestionSource, check_dataset, score, scored
+from axiom.problems.sources.reasoning_gym import REFUSED, QuestionSource, check_dataset, scored
 from axiom.problems.sources.reasoning_gym.scoring import SOLVED, scorer
 from axiom.records import Outcome, Problem, Sample
 from axiom.verification import answer_verdict
@@ -138,7 +138,7 @@ def test_no_dataset_takes_any_text_for_right(questions: dict[str, Problem]) -> N
 
 
 def test_the_right_answer_of_every_dataset_is_right_in_the_sandbox(questions: dict[str, Problem]) -> None:
-    wrong = {n for n, p in questions.items() if score(p, p.reference_solution) < SOLVED}
+    wrong = {n for n, p in questions.items() if scored(p, p.reference_solution).value < SOLVED}
     assert {questions[name].reference_solution for name in wrong} <= {"None"}  # these datasets give no answer
     assert not wrong & EVALUATE
 
@@ -201,9 +201,9 @@ def test_a_verdict_says_how_the_scorer_ended(questions: dict[str, Problem]) -> N
 
 def test_a_scorer_that_dies_is_started_again(questions: dict[str, Problem]) -> None:
     problem = questions["countdown"]
-    assert score(problem, problem.reference_solution) == SOLVED
+    assert scored(problem, problem.reference_solution).value == SOLVED
     template = scorer(())._template
     assert template is not None
     template.process.kill()
     template.process.wait()
-    assert score(problem, problem.reference_solution) == SOLVED
+    assert scored(problem, problem.reference_solution).value == SOLVED

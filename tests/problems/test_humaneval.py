@@ -7,7 +7,7 @@ from axiom.config import ProblemsConfig, SandboxConfig
 from axiom.errors import ConfigError
 from axiom.problems import audit_cases, generate_splits, prove_disjoint
 from axiom.problems.benchmarks.humaneval import humaneval_problems
-from axiom.problems.sources.reasoning_gym import score
+from axiom.problems.sources.reasoning_gym import scored
 from axiom.verification import Candidate, Verifier
 
 
@@ -51,9 +51,9 @@ def test_direct_answers_are_scored_by_their_own_scorer():
     assert generate_splits(config, 1) == splits
     for problem in splits["train"]:
         assert problem.kind == "answer"
-        assert score(problem, f" {problem.reference_solution}\n") == 1.0
-        assert score(problem, f"I think <answer>{problem.reference_solution}</answer>") == 1.0
-        assert score(problem, "no idea") == 0.0
+        assert scored(problem, f" {problem.reference_solution}\n").value == 1.0
+        assert scored(problem, f"I think <answer>{problem.reference_solution}</answer>").value == 1.0
+        assert scored(problem, "no idea").value == 0.0
 
 
 def test_neighbouring_seeds_share_no_direct_questions():

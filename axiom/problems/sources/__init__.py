@@ -21,13 +21,13 @@ class Questions(Protocol):
         ...
 
 
-class Judged(Protocol):
-    """What became of an answer: its outcome, and a line that says why it is no pass."""
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What became of an answer: its score from 0 to 1, its outcome, and a line that says why it is no pass."""
 
-    @property
-    def outcome(self) -> Outcome: ...  # noqa: D102
-    @property
-    def detail(self) -> str: ...  # noqa: D102
+    value: float
+    outcome: Outcome
+    detail: str
 
 
 @dataclass(frozen=True)

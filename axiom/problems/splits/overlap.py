@@ -16,11 +16,9 @@ from typing import Any
 from axiom import values
 from axiom.config.names import JOINT
 from axiom.problems.cases.bounded import bounded, on_copies, restart
+from axiom.problems.cases.drawing import SHORT
 from axiom.problems.registry import family_named
 from axiom.records import Problem
-
-SHORT = 20
-"""Characters of a call that is quick to answer and rejects most programs; such calls are tried first."""
 
 Kinds = tuple[str, ...]
 """The types of the parameters."""

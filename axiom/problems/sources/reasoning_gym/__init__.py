@@ -15,8 +15,8 @@ from typing import Any
 from axiom import seeds, values
 from axiom.errors import ConfigError
 from axiom.problems.cases.building import Plan
-from axiom.problems.sources import Source
-from axiom.problems.sources.reasoning_gym.scoring import Scored, portable, scorer
+from axiom.problems.sources import Judged, Source
+from axiom.problems.sources.reasoning_gym.scoring import portable, scorer
 from axiom.records import Case, Outcome, Problem
 
 DATASET = "reasoning_gym:"
@@ -77,12 +77,7 @@ class QuestionSource:
         )
 
 
-def score(problem: Problem, completion: str, without: tuple[str, ...] = ()) -> float:
-    """What the dataset's own scorer gives the answer in `completion`: 0 to 1, and `SOLVED` is right."""
-    return scored(problem, completion, without).value
-
-
-def scored(problem: Problem, completion: str, without: tuple[str, ...] = ()) -> Scored:
+def scored(problem: Problem, completion: str, without: tuple[str, ...] = ()) -> Judged:
     """The scorer's word on the answer in `completion`, from the sandbox, whose layers `without` names are left out.
 
     The answer is what stands in the last `<answer>` tags, or else the whole completion, stripped.
@@ -91,7 +86,7 @@ def scored(problem: Problem, completion: str, without: tuple[str, ...] = ()) -> 
     tagged = _TAGGED.findall(completion)
     text = (tagged[-1] if tagged else completion).strip()
     if _NOT_A_NUMBER.search(text) and not _NOT_A_NUMBER.search(problem.reference_solution):
-        return Scored(0.0, Outcome.WRONG_ANSWER, "nan is no answer")
+        return Judged(0.0, Outcome.WRONG_ANSWER, "nan is no answer")
     variant = json.loads(problem.variant)
     parts = _parts(problem.family.removeprefix(DATASET), variant["difficulty"], variant["seed"])
     return scorer(without).score(parts, text)

@@ -8,12 +8,12 @@ import functools
 import marshal
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
 
 from axiom.errors import SandboxError
+from axiom.problems.sources import Judged
 from axiom.records import Outcome
 from axiom.sandbox.host import Program, Run, Template
 from axiom.sandbox.judge import READY, answers, judge
@@ -42,15 +42,6 @@ _MEMORY, _OUTPUT = 2 << 30, 1 << 12
 _ATTEMPTS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """A scorer's word on one text: 0 to 1, and how its run ended."""
-
-    value: float
-    outcome: Outcome
-    detail: str
-
-
 class Scorer:
     """A template with the package in it, started and self-tested when first needed. Any thread may ask it."""
 
@@ -65,7 +56,7 @@ class Scorer:
             self._template.close()
             self._template = None
 
-    def score(self, parts: bytes, text: str) -> Scored:
+    def score(self, parts: bytes, text: str) -> Judged:
         """Run the scorer on `text`; `parts` come from `portable`. Raises SandboxError when the machine fails."""
         program = Program(
             _CODE, "score", (marshal.dumps((parts, text)),), _CPU_SECONDS, _WALL_SECONDS, _MEMORY, _OUTPUT
@@ -73,13 +64,13 @@ class Scorer:
         with self._lock:
             run = self._run(program)
         if run is None:
-            return Scored(0.0, Outcome.FORBIDDEN, f"quarantined: it ended {_ATTEMPTS} scorers")
+            return Judged(0.0, Outcome.FORBIDDEN, f"quarantined: it ended {_ATTEMPTS} scorers")
         found = answers(run)
         if len(found) == 1 and type(value := decode(found[0].decode())) is float:
-            return Scored(value, Outcome.PASSED if value >= SOLVED else Outcome.WRONG_ANSWER, "")
+            return Judged(value, Outcome.PASSED if value >= SOLVED else Outcome.WRONG_ANSWER, "")
         ended = judge(run, (b"",))
         raised = ended.outcome == Outcome.RUNTIME_ERROR and not run.status
-        return Scored(0.0, Outcome.WRONG_ANSWER if raised else ended.outcome, ended.detail)
+        return Judged(0.0, Outcome.WRONG_ANSWER if raised else ended.outcome, ended.detail)
 
     def _run(self, program: Program) -> Run | None:
         """How the child ended, None when it took several templates with it."""
