@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 from axiom.cli.app import main
+from tests.flows.operating import Operator
 
 # No test measures time: a busy machine would fail it. `make test-long` tries ten times as many examples
 settings.register_profile("axiom", deadline=None)
@@ -30,6 +31,25 @@ def axiom(tmp_path, monkeypatch, capsys):
         return int(stop.value.code or 0), out, err
 
     return call
+
+
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory):
+    """A Prefect server for the runs of this process."""
+    operator = Operator(tmp_path_factory.mktemp("server"))
+    try:
+        operator.start_server()
+        yield f"{operator.url}/api"
+    finally:
+        operator.stop()
+
+
+@pytest.fixture(scope="module")
+def one_server(server_url):
+    """The runs of this module share a server: one of its own costs each run ten seconds of CPU time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_API_URL", server_url)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -33,6 +33,7 @@ def stage_digests(experiment: Experiment, stage: str, numbers: range) -> list[st
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_server")
 def test_a_fork_inherits_to_the_byte_then_differs_and_a_fork_of_it_too(tmp_path):
     """The adapters before the fork are pruned in the parent, so that each child has to train them again."""
     axiom(tmp_path, "run", "--experiment", "parent", "--iterations", "5", *settings(*SMALL))

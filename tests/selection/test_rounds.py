@@ -13,7 +13,7 @@ from axiom.records import Gold, History, Metric, PassedOver, Sample
 from tests.models.tiny_model import make_tiny_programmer
 from tests.processes import finish, start
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_server")]
 
 WRITING = """
 iterations = 3
@@ -91,7 +91,7 @@ def preset(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory, preset) -> Experiment:
+def whole(tmp_path_factory, preset, one_server) -> Experiment:
     folder = tmp_path_factory.mktemp("whole")
     finish(start(folder, "run", str(preset), "--experiment", "whole"))
     return Experiment.open(str(folder / "artifacts"), "whole")
@@ -156,7 +156,7 @@ def test_each_round_of_numbers_does_what_its_settings_say(whole):
 def test_killed_at_many_moments_it_resumes_to_the_same_bytes(tmp_path, preset, whole):
     folder, seen, kills = tmp_path / "artifacts/whole", 0, 0
     process = start(tmp_path, "run", str(preset), "--experiment", "whole")
-    for _ in range(4):
+    for _ in range(3):
         deadline = time.monotonic() + 400
         while process.poll() is None and time.monotonic() < deadline:
             now = len(list(folder.glob("iterations/*/*.json")))

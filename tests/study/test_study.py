@@ -452,6 +452,7 @@ def axiom(folder, *command):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_server")
 def test_all_arms_of_a_seed_run_agree_in_their_ledgers_and_are_reused(study_file, tmp_path):
     path = study_file(STUDY.replace("6", "9") + f"arms = {list(ARMS)}\n")
     axiom(tmp_path, "study", str(path), "--shard", "1/9")
@@ -532,6 +533,7 @@ def ledgers(folder, study, arms, seed):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_server")
 def test_every_arm_of_a_language_model_keeps_to_the_experts_ledger(tmp_path, programmer):
     """Reference solutions are shorter than anything the expert arm finds, so there examples must give way to tokens."""
     path, study = language_study(tmp_path, programmer, ARMS, 9)
@@ -559,6 +561,7 @@ def test_every_arm_of_a_language_model_keeps_to_the_experts_ledger(tmp_path, pro
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_server")
 def test_a_study_of_a_language_model_ends_in_a_verdict(tmp_path, programmer):
     path, study = language_study(tmp_path, programmer, ["expert_iteration", "sft_reference"], 6, longest=200)
     axiom(tmp_path, "study", str(path))
