@@ -52,6 +52,14 @@ def one_server(server_url):
         yield
 
 
+@pytest.fixture(scope="session")
+def programmer(tmp_path_factory):
+    """The folder of a tiny model that writes filters of numbers; nothing is written into it."""
+    from tests.models.tiny_model import make_tiny_programmer
+
+    return make_tiny_programmer(tmp_path_factory.mktemp("programmer"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def private_servers():
     """End the servers that Prefect started for runs in this process while what they log can still be written."""

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tests.flows.operating import contents
-from tests.models.tiny_model import make_tiny_programmer
 
 pytestmark = pytest.mark.slow
 
@@ -55,10 +54,9 @@ TIMED = ("verdicts.parquet", "eval_verdicts.parquet", "iteration.json")
 
 
 @pytest.fixture(scope="module")
-def presets(tmp_path_factory):
+def presets(tmp_path_factory, programmer):
     folder = tmp_path_factory.mktemp("presets")
     (folder / "modular.toml").write_text(MODULAR)
-    programmer = make_tiny_programmer(tmp_path_factory.mktemp("programmer"))
     (folder / "language.toml").write_text(LANGUAGE.replace("PATH", str(programmer)))
     return folder
 

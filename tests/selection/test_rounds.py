@@ -10,7 +10,6 @@ import pytest
 from axiom.experiment import Experiment, iteration_folder
 from axiom.experiment.ledger import disagreement, read
 from axiom.records import Gold, History, Metric, PassedOver, Sample
-from tests.models.tiny_model import make_tiny_programmer
 from tests.processes import finish, start
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_server")]
@@ -107,9 +106,9 @@ def digests(experiment: Experiment) -> dict[tuple[int, str], str]:
     return found
 
 
-def test_each_round_of_programs_does_what_its_settings_say(tmp_path):
+def test_each_round_of_programs_does_what_its_settings_say(tmp_path, programmer):
     preset = tmp_path / "writing.toml"
-    preset.write_text(WRITING.format(model=make_tiny_programmer(tmp_path / "model")))
+    preset.write_text(WRITING.format(model=programmer))
     out = finish(start(tmp_path, "run", str(preset), "--experiment", "writing"))
     experiment = Experiment.open(str(tmp_path / "artifacts"), "writing")
     problems, drawn = experiment.problems_by_id, {}

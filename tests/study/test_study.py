@@ -43,7 +43,7 @@ from axiom.study import (
 )
 from axiom.study.power import plans, read_figures
 from axiom.training import Example, Round
-from tests.models.tiny_model import make_tiny_model, make_tiny_programmer
+from tests.models.tiny_model import make_tiny_model
 from tests.rows import metric_row
 
 PRESET = """
@@ -512,11 +512,6 @@ gradient_accumulation = 1
 epochs = 2
 learning_rate = 1e-3
 """
-
-
-@pytest.fixture(scope="module")
-def programmer(tmp_path_factory):
-    return make_tiny_programmer(tmp_path_factory.mktemp("programmer"))
 
 
 def language_study(folder, programmer, arms, seeds, longest=160):
