@@ -4,6 +4,7 @@ On a tiny model that writes filters, and in the long run on the real one, which 
 """
 
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -84,7 +85,7 @@ def test_it_says_what_it_did(undisturbed):
     assert "Greedy accuracy with 95% Wilson intervals" in out
     assert "Undetermined: 3 evaluations so far, a verdict needs 12" in out
     assert experiment.folder.exists("report.html")
-    assert out.count("· done:") == 3
+    assert len(re.findall(r"^iteration ./2  train ", out, re.M)) == 3
     assert "Sampling engine against trainer" in (experiment.folder.read_bytes("report.html")).decode()
     shown = [m for m in experiment.stages.read("", "metrics", Metric) if m.name == "policy_mismatch"]
     assert [row.iteration for row in shown] == [0, 1, 2]
@@ -119,7 +120,7 @@ def test_a_second_run_computes_nothing(undisturbed, preset):
     before = {p: p.stat().st_mtime_ns for p in (folder / "artifacts").rglob("iterations/**/*.*")}
     out = finish(start(folder, "run", str(preset)))
     assert {p: p.stat().st_mtime_ns for p in (folder / "artifacts").rglob("iterations/**/*.*")} == before
-    assert out.count("is done") == 3
+    assert len(re.findall(r"^iteration ./2  train .*  reused$", out, re.M)) == 3
 
 
 def test_killed_at_two_moments_it_resumes_to_the_same_artifacts(tmp_path, preset, undisturbed):
