@@ -31,6 +31,5 @@ from axiom.config.schema import (
     load_config as load_config,
     override as override,
     read_toml as read_toml,
-    sentence as sentence,
     stored_config as stored_config,
 )

@@ -751,7 +751,6 @@ def checked(kind: type[S], tree: S | Mapping[str, Any]) -> S:
     if not isinstance(tree, Mapping):
         raise ConfigError(f"{_shown(tree)} is not a table of settings; write them as [section] key = value")
     tree = _moved(tree) if kind is ExperimentConfig else tree
-    _refuse_unknown(tree, kind, (), all_keys(kind))
     return _validated(kind, tree)
 
 
@@ -760,24 +759,15 @@ def stored_config(tree: Mapping[str, Any]) -> ExperimentConfig:
 
     So an experiment can be opened whatever has been installed or removed since.
     """
-    known = _known(_moved(tree), ExperimentConfig) if isinstance(tree, Mapping) else tree
-    return _validated(ExperimentConfig, known, STORED)
+    known = _moved(tree) if isinstance(tree, Mapping) else tree
+    return _validated(ExperimentConfig, known, context=STORED, extra="ignore")
 
 
-def _known(tree: Mapping[str, Any], section: type[BaseModel]) -> dict[str, Any]:
-    kept = {}
-    for key, value in tree.items():
-        inner = _section_of(section, key)
-        if key in section.model_fields:
-            kept[key] = _known(value, inner) if inner and isinstance(value, Mapping) else value
-    return kept
-
-
-def _validated(section: type[S], tree: Mapping[str, Any], context: str | None = None) -> S:
+def _validated(section: type[S], tree: Mapping[str, Any], **how: Any) -> S:
     try:
-        return section.model_validate(tree, context=context)
+        return section.model_validate(tree, **how)
     except ValidationError as error:
-        raise ConfigError(sentence(error)) from None
+        raise ConfigError(_sentence(error, section)) from None
 
 
 def read_toml(path: Path, what: str, otherwise: str) -> dict[str, Any]:
@@ -835,22 +825,6 @@ def _section_of(section: type[BaseModel] | None, key: str) -> "type[Section] | N
     )
 
 
-def _refuse_unknown(
-    tree: Mapping[str, Any], section: type[BaseModel], above: tuple[str, ...], names: Sequence[str]
-) -> None:
-    for key, value in tree.items():
-        if key not in section.model_fields:
-            dotted = ".".join((*above, str(key)))
-            near = [name for name in names if name.split(".")[-1] == key]
-            near = near or difflib.get_close_matches(dotted[:LONGEST_SHOWN], names, 1, 0.5)
-            known = f"known here: {', '.join(section.model_fields)}"
-            hint = f"did you mean {' or '.join(map(repr, near))}?" if near else known
-            raise ConfigError(f"unknown key {_masked(repr(dotted))}; {hint}")
-        inner = _section_of(section, key)
-        if inner and isinstance(value, Mapping):
-            _refuse_unknown(value, inner, (*above, key), names)
-
-
 def all_keys(section: type[BaseModel] = ExperimentConfig, above: str = "") -> list[str]:
     """Every dotted key of the tree."""
     keys = []
@@ -860,9 +834,21 @@ def all_keys(section: type[BaseModel] = ExperimentConfig, above: str = "") -> li
     return keys
 
 
-def sentence(error: ValidationError) -> str:
-    """The first fault that pydantic found, with its value and the next step."""
-    first = error.errors()[0]
+def _sentence(error: ValidationError, section: type[BaseModel]) -> str:
+    """The first key that is unknown in a tree of `section`, else the first fault, with its value and the next step."""
+    errors = error.errors()
+    first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
+    holder: type[BaseModel] | None = section
+    for part in first["loc"][:-1]:
+        holder = _section_of(holder, str(part))
+    if first["type"] == "extra_forbidden" and holder:
+        dotted, names = ".".join(map(str, first["loc"])), all_keys(section)
+        near = [name for name in names if name.split(".")[-1] == first["loc"][-1]]
+        near = near or difflib.get_close_matches(dotted[:LONGEST_SHOWN], names, 1, 0.5)
+        hint = (
+            f"did you mean {' or '.join(map(repr, near))}?" if near else f"known here: {', '.join(holder.model_fields)}"
+        )
+        return f"unknown key {_masked(repr(dotted))}; {hint}"
     where = ".".join(str(part) for part in first["loc"] if "[" not in str(part) and part != "str")
     if first["type"] == "value_error":
         return " ".join(str(first["ctx"]["error"]).split())

@@ -10,7 +10,7 @@ import hashlib
 import marshal
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from axiom.config import SandboxConfig
@@ -204,12 +204,6 @@ def verify_samples(
     yield from _SampleRun(problems, verifier, audit).verdicts(iter(samples))
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    found: CandidateVerdict
-    audit_passed: bool | None
-
-
 class _SampleRun:
     """One call of `verify_samples`: what waits, what is known, what must be audited."""
 
@@ -218,7 +212,7 @@ class _SampleRun:
     ) -> None:
         self._problems, self._verifier, self._audit = problems, verifier, audit
         self._waiting: dict[str, tuple[Problem, Sample, list[str]]] = {}
-        self._known: OrderedDict[str, _Seen] = OrderedDict()
+        self._known: OrderedDict[str, Verdict] = OrderedDict()
         self._passed: dict[str, CandidateVerdict] = {}
         self._audits: deque[Candidate] = deque()
         self._ready: deque[Verdict] = deque()
@@ -259,7 +253,7 @@ class _SampleRun:
             self._waiting[key][2].append(sample.sample_id)
         elif key in self._known:
             self._known.move_to_end(key)
-            self._ready.append(_as_verdict(sample.sample_id, self._known[key]))
+            self._ready.append(_of(sample.sample_id, self._known[key]))
         else:
             self._waiting[key] = (problem, sample, [sample.sample_id])
             return Candidate(key, sample.code, problem.entry_point, problem.cases, problem.comparison)
@@ -269,32 +263,28 @@ class _SampleRun:
         key = found.candidate_id
         problem, sample, sample_ids = self._waiting[key]
         if key in self._passed:
-            seen = _Seen(self._passed.pop(key), found.outcome == Outcome.PASSED)
+            seen = _as_verdict(self._passed.pop(key), found.outcome == Outcome.PASSED)
         elif found.outcome == Outcome.PASSED and self._audit is not None and (cases := self._audit(problem)):
             self._passed[key] = found
             self._audits.append(Candidate(key, sample.code, problem.entry_point, cases, problem.comparison))
             return
         else:
-            seen = _Seen(found, None)
+            seen = _as_verdict(found, None)
         del self._waiting[key]
         self._known[key] = seen
         if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
-        self._ready.extend(_as_verdict(sample_id, seen) for sample_id in sample_ids)
+        self._ready.extend(_of(sample_id, seen) for sample_id in sample_ids)
 
 
-def _as_verdict(sample_id: str, seen: _Seen) -> Verdict:
-    found = seen.found
-    return Verdict(
-        sample_id=sample_id,
-        outcome=found.outcome,
-        cases_passed=found.cases_passed,
-        cases_total=found.cases_total,
-        cpu_ms=found.cpu_ms,
-        wall_ms=found.wall_ms,
-        detail=found.detail,
-        audit_passed=seen.audit_passed,
-    )
+def _as_verdict(found: CandidateVerdict, audit_passed: bool | None) -> Verdict:
+    told = asdict(found)
+    return Verdict(sample_id=told.pop("candidate_id"), **told, audit_passed=audit_passed)
+
+
+def _of(sample_id: str, verdict: Verdict) -> Verdict:
+    """The verdict of another sample with the same program."""
+    return verdict.model_copy(update={"sample_id": sample_id})
 
 
 def answer_verdict(problem: Problem, sample: Sample, without: tuple[str, ...] = ()) -> Verdict:

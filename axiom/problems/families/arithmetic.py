@@ -10,7 +10,7 @@ from axiom.problems.cases.inputs import huge
 from axiom.problems.family import Family, function
 from axiom.problems.operators import NUMERALS, TELLING, VALUES, Algebra, algebras, reading, weighted
 from axiom.problems.space import Option, Variant
-from axiom.problems.vocabulary import FINISH
+from axiom.problems.vocabulary import FINISH, sentence
 
 _FLAT = [(0, ("+",)), (0, ("-",)), (0, ("*",)), (1, ("+-",)), (1, ("+*",)), (1, ("-*",)), (2, ("+-*",)), (1, ("/",)),
          (2, ("+/",)), (2, ("-/",)), (2, ("*/",)), (3, ("+-*/",)), (0, ("@",)), (1, ("+@",)), (1, ("-@",)),
@@ -49,7 +49,7 @@ def describe(v: Variant) -> str:
         "Return its value.",
         v["finish"].words,
     ]
-    return " ".join(part for part in parts if part)
+    return sentence(*parts)
 
 
 def _spoken(symbols: str) -> str:

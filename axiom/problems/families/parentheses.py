@@ -7,7 +7,7 @@ from itertools import combinations
 
 from axiom.problems.family import Family, function
 from axiom.problems.space import Option, Variant, numbers
-from axiom.problems.vocabulary import FINISH
+from axiom.problems.vocabulary import FINISH, sentence
 
 _KINDS = ("()", "[]", "{}", "<>")
 _ALL = "".join(_KINDS)
@@ -87,7 +87,7 @@ def describe(v: Variant) -> str:
              v["rule"].words.format(first=kinds[0]), v["depth"].words,
              "A string that breaks a rule is not balanced." if v["rule"].words or v["depth"].words or v["others"].run is not True else "",
              finish]
-    return " ".join(part for part in parts if part)
+    return sentence(*parts)
 
 
 def program(v: Variant) -> str:

@@ -8,7 +8,7 @@ from axiom.problems.cases.inputs import huge
 from axiom.problems.family import Family, function
 from axiom.problems.operators import NUMERALS, TELLING, VALUES, Algebra, algebras, reading, weighted
 from axiom.problems.space import Axes, Option, Variant
-from axiom.problems.vocabulary import FINISH
+from axiom.problems.vocabulary import FINISH, sentence
 
 _PAIRS = [(0, ("+",)), (0, ("-",)), (0, ("*",)), (0, ("@",)), (1, ("/",)), (1, ("+-",)), (1, ("+*",)), (1, ("-*",)),
           (2, ("+-*",)), (2, ("+/",)), (2, ("-@",)), (2, ("*@",)), (2, ("*/",))]
@@ -79,7 +79,7 @@ def describe(v: Variant) -> str:
         notes += [f"{'; '.join(_WORDS[name] for name in v['commands'].run)}."] if v["commands"].run else []
         ending = f"{v['missing'].words} {v['surplus'].words}".strip()
     parts = [opening, v["numerals"].words, v["value"].words, rule, *notes, ending, v["finish"].words]
-    return " ".join(part for part in parts if part)
+    return sentence(*parts)
 
 
 def program(v: Variant) -> str:
