@@ -53,6 +53,7 @@ OTHERS = {
     "evaluation.pass_at": "[1, 2]",
     "evaluation.confidence": "0.9",
     "prompts.arguments": "{ enable_thinking = false }",
+    "prompts.template": '"plain"',
     "prompts.date": '"2025-01-31"',
     "sampling.vllm.max_lora_rank": "32",
 }
