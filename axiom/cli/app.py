@@ -52,6 +52,7 @@ COMMAND_MODULES: tuple[str, ...] = (
     "housekeeping",
     "presets",
     "inspect",
+    "view",
     "verify",
     "problems",
     "science",

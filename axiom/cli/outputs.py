@@ -1,6 +1,7 @@
 """Files that a command will write, tried before its work begins: a refusal costs a second, not the work."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -54,8 +55,8 @@ def filled(option: str, folder: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        for file in folder.iterdir():
-            file.unlink()
+        for made in folder.iterdir():
+            shutil.rmtree(made) if made.is_dir() else made.unlink()
         if not there:
             folder.rmdir()
         raise

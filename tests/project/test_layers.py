@@ -41,6 +41,7 @@ FLOORS = (
     "experiment",
     "study",
     "report",
+    "view",
     "bench",
     "cli",
     "tasks",

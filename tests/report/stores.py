@@ -70,8 +70,8 @@ def sample(of: Problem, iteration: int, purpose: str, index: int, text: str) -> 
         token_count=40,
         logprob=-20.0,
         finish_reason="stop",
-        seed=index,
-        temperature=0.0 if purpose == "eval" and index == 0 else 0.8,
+        seed=index + 1,
+        temperature=0.0 if index < 0 else 0.8,
         policy_version="base",
     )
 
@@ -123,7 +123,8 @@ def _write_iteration(experiment, number, train, everything, draws, texts, gold, 
     tables: dict[str, tuple[list, type]] = {}
 
     def drawn(purpose, of):
-        samples = [sample(p, number, purpose, i, rng.choice(texts)) for p in of for i in range(draws)]
+        first = -1 if purpose == "eval" else 0  # the greedy answer
+        samples = [sample(p, number, purpose, i, rng.choice(texts)) for p in of for i in range(first, draws + first)]
         return samples, [verdict(one, rng.random() < skill, rng) for one in samples]
 
     eval_samples, eval_verdicts = drawn("eval", everything)

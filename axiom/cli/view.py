@@ -1,0 +1,59 @@
+"""`axiom view`: look at every sample of a run in a browser."""
+
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from axiom.cli.app import app, console
+from axiom.cli.run import Root
+from axiom.errors import ConfigError
+from axiom.experiment import DEFAULT_ROOT
+
+PORT = 8765
+
+
+@app.command()
+def view(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Experiments to show; without a name, all of them.")
+    ] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Write the pages into this new folder, which opens without a server, and end.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0 takes a free one.")] = PORT,
+    open_browser: Annotated[bool, typer.Option("--open", help="Open the page in the browser as well.")] = False,
+    root: Root = DEFAULT_ROOT,
+) -> None:
+    """Browse every sample with its prompt, program, verdict and audit, of any number of runs, also while they run.
+
+    Example: axiom view quickstart
+    """
+    from axiom.cli.outputs import filled
+    from axiom.experiment import Experiment, experiment_names
+    from axiom.view.export import export as write
+    from axiom.view.samples import Run
+    from axiom.view.server import serve
+
+    chosen = list(dict.fromkeys(names or experiment_names(root)))
+    if not chosen:
+        raise ConfigError(f"no experiments under {root!r} yet; start one with `axiom run quickstart`")
+    runs = {name: Run(Experiment.open(root, name)) for name in chosen}
+    if export is not None:
+        with filled("--export", export):
+            write(runs, export)
+        console.print(str(export / "index.html"), highlight=False, markup=False, soft_wrap=True)
+        return
+
+    def ready(address: str) -> None:
+        console.print(f"{address}  (Ctrl-C ends it)", highlight=False, markup=False, soft_wrap=True)
+        if open_browser:
+            webbrowser.open(address)
+
+    try:
+        serve(runs, port, ready)
+    except OSError as error:
+        raise ConfigError(
+            f"port {port} of this machine cannot be used ({error.strerror}); name another with --port, or 0"
+        ) from None
