@@ -17,7 +17,8 @@ import io
 import json
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,8 +30,13 @@ from axiom.environment import peak_memory
 from axiom.errors import DataError
 from axiom.folders import Folder, errors_below, storage_errors
 from axiom.records import Record
+from axiom.rows import Rows, in_parts
 
 R = TypeVar("R", bound=Record)
+GROUP_ROWS = 65_536
+"""Rows of a group of a Parquet file, which is written at a time."""
+PART_ROWS = 8_192
+"""Rows that are read at a time from a table with more than `KEPT_ROWS`."""
 KEPT_ROWS = 30_000
 """Rows of tables that are kept in memory once they were read: a few tens of megabytes."""
 
@@ -96,12 +102,13 @@ class Writer:
     def table(self, name: str, rows: Iterable[R], record: type[R]) -> None:
         """Write `rows` as `<name>.parquet`."""
         start = time.perf_counter()
-        table = record.to_table(rows)
-        path = self._scratch / f"{name}.parquet"
+        path, count = self._scratch / f"{name}.parquet", 0
         with storage_errors(self._folder.at(path.name)):
-            with path.open("wb") as file:
-                pq.write_table(table, file, compression="zstd")
-            self._add(path.name, path, table.num_rows)
+            with path.open("wb") as file, pq.ParquetWriter(file, record.SCHEMA, compression="zstd") as writer:
+                for part in in_parts(rows, GROUP_ROWS):
+                    writer.write_table(record.to_table(part))
+                    count += len(part)
+            self._add(path.name, path, count)
         self.storage_seconds += time.perf_counter() - start
 
     def json(self, name: str, value: Any) -> None:
@@ -278,6 +285,25 @@ class StageStore:
         place = self._place(folder)
         return read_parquet(place.read_bytes(f"{name}.parquet"), record, place.at(f"{name}.parquet"))
 
+    def rows(self, folder: str, name: str, record: type[R]) -> Sequence[R]:
+        """The same as `read`; a long table is not read at once, but again and a part at a time by each pass over it."""
+        place, file = self._place(folder), f"{name}.parquet"
+
+        def opened() -> pq.ParquetFile:
+            with parquet_errors(place.at(file)):
+                if place.local and place.exists(file):
+                    return pq.ParquetFile(place.at(file), pre_buffer=False)
+                return pq.ParquetFile(pa.BufferReader(place.read_bytes(file)))
+
+        def parts() -> Iterator[pa.Table]:
+            with opened() as source, parquet_errors(place.at(file)):
+                for batch in source.iter_batches(PART_ROWS, use_threads=False):
+                    yield conforming(pa.Table.from_batches([batch]), record, place.at(file))
+
+        with opened() as source:
+            count = source.metadata.num_rows
+        return self.read(folder, name, record) if count <= KEPT_ROWS else Rows(parts, record, count)
+
     def _place(self, folder: str) -> Folder:
         return self.root.join(folder) if folder else self.root
 
@@ -310,10 +336,26 @@ def read_parquet(data: bytes, record: type[Record], path: str) -> pa.Table:
 
     Raises DataError naming the file and what is wrong with it.
     """
-    try:  # in this thread alone: one of Arrow's that lets go of a Python file while Python ends would abort the process
+    # In this thread alone: one of Arrow's that lets go of a Python file while Python ends would abort the process.
+    with parquet_errors(path):
         table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
+    return conforming(table, record, path)
+
+
+@contextmanager
+def parquet_errors(path: str) -> Iterator[None]:
+    """Around reading Parquet. Raises DataError where it is none."""
+    try:
+        yield
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{path} is not a readable Parquet file ({error}); remove it and resume") from None
+
+
+def conforming(table: pa.Table, record: type[Record], path: str) -> pa.Table:
+    """The table with exactly the columns of `record`, as an earlier version may have written it.
+
+    Raises DataError naming the file and what is wrong with it.
+    """
     table = table.rename_columns([record.FORMER.get(name, name) for name in table.column_names])
     missing = [name for name in record.SCHEMA.names if name not in table.column_names]
     for name in [name for name in missing if not record.model_fields[name].is_required()]:

@@ -16,8 +16,8 @@ def evaluate_policy(run: Runtime, problems: Handle, samples: Handle, verdicts: H
     def work(out: Writer) -> None:
         rows = evaluate(
             run.experiment.problems_by_id.values(),
-            stages.read(samples.folder, "eval_samples", Sample),
-            stages.read(verdicts.folder, "eval_verdicts", Verdict),
+            stages.rows(samples.folder, "eval_samples", Sample),
+            stages.rows(verdicts.folder, "eval_verdicts", Verdict),
         )
         out.table("evaluation", rows, Evaluation)
 

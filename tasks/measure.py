@@ -33,8 +33,8 @@ def measure(run: Runtime, handles: dict[str, Handle], before: Handle | None, *, 
             rows += accuracy_metrics(evaluations, iteration, counters, config)
         if "samples" in handles:
             folder = handles["samples"].folder
-            samples = stages.read(folder, "samples", Sample)
-            verdicts = stages.read(folder, "verdicts", Verdict)
+            samples = stages.rows(folder, "samples", Sample)
+            verdicts = stages.rows(folder, "verdicts", Verdict)
             rows += outcome_metrics(samples, verdicts, iteration, counters, config.confidence)
             figures = _figures(handles)
             if samples:

@@ -33,8 +33,8 @@ def remember(
         if evaluated:
             rows = after_evaluation(rows, stages.read(evaluated.folder, "evaluation", Evaluation), iteration - 1)
         drawn, judged = (
-            stages.read(samples.folder, "samples", Sample),
-            stages.read(verdicts.folder, "verdicts", Verdict),
+            stages.rows(samples.folder, "samples", Sample),
+            stages.rows(verdicts.folder, "verdicts", Verdict),
         )
         rows = after_round(rows, drawn, judged, iteration)
         out.table("history", [row.model_copy(update=level) for row in rows], History)

@@ -11,7 +11,7 @@ from axiom.selection.arms import ARMS, Harvest, Quota
 from axiom.selection.checks import goes_by_history
 from axiom.selection.curriculum import Course, out_of_pace, within, without
 from axiom.selection.foothold import on
-from axiom.selection.passed_over import passed_over
+from axiom.selection.passed_over import each_passed_over
 from axiom.selection.weights import weighted
 from axiom.store import Handle, Writer, hash_json
 from axiom.tasks.replay import Old
@@ -97,14 +97,14 @@ def _harvest(
 ) -> Harvest:
     stages = run.experiment.stages
     known = stages.read(history.folder, "history", History) if goes_by_history(run.config) else []
-    drawn = stages.read(samples.folder, "samples", Sample)
+    drawn = stages.rows(samples.folder, "samples", Sample)
     return Harvest(
         config=run.config,
         iteration=iteration,
         problems=run.experiment.problems_by_id,
         quota=quota,
         samples=drawn if quota else without(drawn, out_of_pace(run.config.curriculum, known)),
-        verdicts=stages.read(verdicts.folder, "verdicts", Verdict),
+        verdicts=stages.rows(verdicts.folder, "verdicts", Verdict),
         buffer=old.rows(run, known),
         pool=stages.read(pool.folder, "pool", Gold) if pool else [],
         history=known,
@@ -126,9 +126,9 @@ def note_passed_over(
 
     def work(out: Writer) -> None:
         known = stages.read(history.folder, "history", History) if paced else []
-        rows = passed_over(
-            stages.read(samples.folder, "samples", Sample),
-            stages.read(verdicts.folder, "verdicts", Verdict),
+        rows = each_passed_over(
+            stages.rows(samples.folder, "samples", Sample),
+            stages.rows(verdicts.folder, "verdicts", Verdict),
             stages.read(gold.folder, "gold", Gold),
             config.selection,
             run.experiment.problems_by_id,

@@ -1,7 +1,7 @@
 """Verdicts to accuracies: greedy accuracy and pass@k with their intervals, per split, family and difficulty. Pure."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -111,31 +111,31 @@ def accuracy_metrics(
 
 
 def outcome_metrics(
-    samples: Sequence[Sample], verdicts: Sequence[Verdict], iteration: int, counters: Counters, confidence: float
+    samples: Iterable[Sample], verdicts: Iterable[Verdict], iteration: int, counters: Counters, confidence: float
 ) -> list[Metric]:
     """What became of an iteration's training samples: share of each outcome, of truncations, of failed audits.
 
     Each `n` counts what the share is of: all samples, or those that were audited.
     """
-    n = len(samples)
-    shares = {f"outcome_{outcome}": [verdict.outcome is outcome for verdict in verdicts] for outcome in Outcome}
-    shares["truncated"] = [sample.finish_reason == "length" for sample in samples]
-    shares["audit_disagreement"] = [not v.audit_passed for v in verdicts if v.audit_passed is not None]
+    outcomes, audits = Counter[Outcome](), Counter[bool]()
+    for verdict in verdicts:
+        outcomes[verdict.outcome] += 1
+        if verdict.audit_passed is not None:
+            audits[verdict.audit_passed] += 1
+    drawn, truncated, tokens = 0, 0, 0
+    for sample in samples:
+        drawn += 1
+        truncated += sample.finish_reason == "length"
+        tokens += sample.token_count
+    shares = {f"outcome_{outcome}": (outcomes[outcome], outcomes.total()) for outcome in Outcome}
+    shares |= {"truncated": (truncated, drawn), "audit_disagreement": (audits[False], audits.total())}
     metrics = [
-        _plain(
-            iteration,
-            counters,
-            name,
-            sum(flags) / len(flags),
-            wilson_interval(sum(flags), len(flags), confidence),
-            len(flags),
-        )
-        for name, flags in shares.items()
-        if flags
+        _plain(iteration, counters, name, count / n, wilson_interval(count, n, confidence), n)
+        for name, (count, n) in shares.items()
+        if n
     ]
-    if n:
-        mean_tokens = sum(sample.token_count for sample in samples) / n
-        metrics.append(_plain(iteration, counters, "completion_tokens", mean_tokens, None, n))
+    if drawn:
+        metrics.append(_plain(iteration, counters, "completion_tokens", tokens / drawn, None, drawn))
     return metrics
 
 

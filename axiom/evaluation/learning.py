@@ -5,16 +5,14 @@ from collections.abc import Iterable, Sequence
 
 from axiom.evaluation.accuracy import Counters, count_metrics, wilson_interval
 from axiom.records import History, Metric, Sample, Verdict
-from axiom.selection import accepted
-from axiom.selection.history import Kind, is_lost, was_stable
+from axiom.selection.history import Kind, draws_and_passes, is_lost, was_stable
 
 
 def group_metrics(
-    samples: Sequence[Sample], verdicts: Iterable[Verdict], iteration: int, counters: Counters
+    samples: Iterable[Sample], verdicts: Iterable[Verdict], iteration: int, counters: Counters
 ) -> list[Metric]:
     """Problems of which all draws of the round passed, none, or some: only the last can teach what to prefer."""
-    draws = Counter(sample.problem_id for sample in samples)
-    passes = Counter(sample.problem_id for sample in accepted(samples, verdicts))
+    draws, passes = draws_and_passes(samples, verdicts)
     kinds = Counter(
         "wrong" if not passes[problem] else "right" if passes[problem] == count else "mixed"
         for problem, count in draws.items()

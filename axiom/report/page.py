@@ -109,13 +109,22 @@ def _programs(experiment: Experiment, last: int) -> Iterable[dict[str, str]]:
     folder = iteration_folder(last)
     if not all(experiment.folder.join(folder).exists(f"{name}.parquet") for name in ("samples", "verdicts")):
         return
-    verdicts = {v.sample_id: v for v in experiment.stages.read(folder, "verdicts", Verdict)}
-    samples = experiment.stages.read(folder, "samples", Sample)
-    passed = [s for s in samples if verdicts[s.sample_id].outcome == "passed"]
-    failed = [s for s in samples if verdicts[s.sample_id].outcome != "passed"]
-    for kind, rows in (("passed", passed), ("failed", failed)):
-        for sample in rows[:: max(1, len(rows) // PROGRAMS_SHOWN)][:PROGRAMS_SHOWN]:
-            yield _program(kind, sample, experiment.problems_by_id[sample.problem_id], verdicts[sample.sample_id])
+    samples = experiment.stages.rows(folder, "samples", Sample)
+    verdicts = experiment.stages.rows(folder, "verdicts", Verdict)
+    right = {verdict.sample_id for verdict in verdicts if verdict.outcome == "passed"}
+    passed, failed = list[str](), list[str]()
+    for sample in samples:
+        (passed if sample.sample_id in right else failed).append(sample.sample_id)
+    shown = {
+        name: kind
+        for kind, names in (("passed", passed), ("failed", failed))
+        for name in names[:: max(1, len(names) // PROGRAMS_SHOWN)][:PROGRAMS_SHOWN]
+    }
+    found = {verdict.sample_id: verdict for verdict in verdicts if verdict.sample_id in shown}
+    programs = {sample.sample_id: sample for sample in samples if sample.sample_id in shown}
+    for name, kind in shown.items():
+        problem = experiment.problems_by_id[programs[name].problem_id]
+        yield _program(kind, programs[name], problem, found[name])
 
 
 def _program(kind: str, sample: Sample, problem: Problem, found: Verdict) -> dict[str, str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from axiom.config import CurriculumConfig
 from axiom.errors import ConfigError
 from axiom.records import Gold, History, Problem, Sample
+from axiom.rows import where
 
 BY_LEVEL = ("linear", "success", "forced")
 """Kinds that draw the problems of a level; `self_paced` draws all and trains on some."""
@@ -129,9 +130,9 @@ def out_of_pace(config: CurriculumConfig, history: Iterable[History]) -> frozens
     )
 
 
-def without(samples: Sequence[Sample], problems: frozenset[str]) -> list[Sample]:
+def without(samples: Sequence[Sample], problems: frozenset[str]) -> Sequence[Sample]:
     """The samples of all other problems."""
-    return [sample for sample in samples if sample.problem_id not in problems]
+    return where(samples, "problem_id", problems, keep=False)
 
 
 def within(gold: Sequence[Gold], course: Course | None) -> list[Gold]:

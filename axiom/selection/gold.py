@@ -2,18 +2,25 @@
 
 import ast
 import re
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from axiom.config import SelectionConfig
 from axiom.records import Gold, Outcome, Problem, Sample, Verdict
+from axiom.rows import by_problem, where
 from axiom.selection.strategies import Known, chosen, limited
 
+AT_ONCE = 20_000
+"""Programs that a strategy looks at together, unless one problem has more."""
 
-def accepted(samples: Iterable[Sample], verdicts: Iterable[Verdict]) -> list[Sample]:
+
+def accepted(samples: Sequence[Sample], verdicts: Iterable[Verdict]) -> Sequence[Sample]:
     """Samples whose program passed, and passed the audit too where it was asked."""
-    good = {v.sample_id for v in verdicts if v.outcome is Outcome.PASSED and v.audit_passed is not False}
-    return [sample for sample in samples if sample.sample_id in good]
+    return where(samples, "sample_id", accepted_ids(verdicts))
+
+
+def accepted_ids(verdicts: Iterable[Verdict]) -> set[str]:
+    """The samples of those verdicts, by their ids."""
+    return {v.sample_id for v in verdicts if v.outcome is Outcome.PASSED and v.audit_passed is not False}
 
 
 def select(
@@ -30,14 +37,23 @@ def select(
     strategies go by beside the candidates. Problems keep the order they came in, so the result depends on nothing else.
     """
     bare = {key for key, problem in (problems or {}).items() if problem.kind == "answer"}
-    distinct: defaultdict[str, dict[str, Sample]] = defaultdict(dict)
-    for sample in sorted(candidates, key=lambda s: (len(s.code), s.code, s.sample_id)):
-        distinct[sample.problem_id].setdefault(identity(sample, bare), sample)
-    order = dict.fromkeys(sample.problem_id for sample in candidates)
-    programs = {problem_id: list(distinct[problem_id].values()) for problem_id in order}
-    kept = limited(chosen(programs, config, known or Known()), config, known or Known())
+    known, kept, some = known or Known(), dict[str, list[Sample]](), dict[str, list[Sample]]()
+    for problem_id, found in by_problem(candidates):
+        some[problem_id] = _distinct(found, bare)
+        if sum(map(len, some.values())) >= AT_ONCE:
+            kept |= chosen(some, config, known)
+            some = {}
+    kept = limited(kept | chosen(some, config, known), config, known)
     why = reason if config.strategy == "shortest" else f"{reason}, {config.strategy}"
     return [to_gold(sample, why) for samples in kept.values() for sample in samples]
+
+
+def _distinct(samples: Sequence[Sample], bare: Collection[str]) -> list[Sample]:
+    """A problem's programs, each by its shortest text; the shortest first."""
+    programs: dict[str, Sample] = {}
+    for sample in sorted(samples, key=lambda s: (len(s.code), s.code, s.sample_id)):
+        programs.setdefault(identity(sample, bare), sample)
+    return list(programs.values())
 
 
 def identity(sample: Sample, bare: Collection[str] = ()) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from axiom.records import Evaluation, History, Problem, Sample, Verdict
-from axiom.selection.gold import accepted
+from axiom.selection.gold import accepted_ids
 
 MEMORY = 0.75
 """Weight that draws keep for each later round with draws of the problem: the policy changes, so old failures should
@@ -28,13 +28,22 @@ def after_round(
     history: Sequence[History], samples: Iterable[Sample], verdicts: Iterable[Verdict], iteration: int
 ) -> list[History]:
     """The history with a round's draws. A problem without draws keeps its row."""
-    drawn_rows = list(samples)
-    draws = Counter(sample.problem_id for sample in drawn_rows)
-    passes = Counter(sample.problem_id for sample in accepted(drawn_rows, verdicts))
+    draws, passes = draws_and_passes(samples, verdicts)
     return [
         _drawn(row, draws[row.problem_id], passes[row.problem_id], iteration) if draws[row.problem_id] else row
         for row in history
     ]
+
+
+def draws_and_passes(samples: Iterable[Sample], verdicts: Iterable[Verdict]) -> tuple[Counter[str], Counter[str]]:
+    """How often each problem was drawn, and how many of its samples were accepted."""
+    good = accepted_ids(verdicts)
+    draws, passes = Counter[str](), Counter[str]()
+    for sample in samples:
+        draws[sample.problem_id] += 1
+        if sample.sample_id in good:
+            passes[sample.problem_id] += 1
+    return draws, passes
 
 
 def after_evaluation(history: Sequence[History], evaluations: Iterable[Evaluation], iteration: int) -> list[History]:

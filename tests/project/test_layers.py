@@ -10,6 +10,7 @@ ROOT = Path(axiom.__file__).parent.parent
 GROUND = (
     "errors",
     "records",
+    "rows",
     "seeds",
     "values",
     "visible",
