@@ -47,18 +47,16 @@ def inspect(
     Example: axiom inspect quickstart --iteration 2 --where "outcome = 'wrong_answer' AND family = 'rpn'"
     """
     from axiom.experiment import Experiment
-    from axiom.experiment.judged import VERDICTS, judged
+    from axiom.experiment.judged import VERDICTS
 
     experiment = Experiment.open(root, name)
     table = stage or ("metrics" if iteration is None else _first_table(experiment, iteration))
-    rows = judged(experiment, table, iteration) if table in VERDICTS else experiment.frame(table, iteration)
-    rows = rows if where is None else _selected(rows, where)
-    shown = rows.head(limit)
+    shown, count = _first(experiment, table, iteration, where, limit)
     if as_json:
         tables.as_json(shown.to_dicts())
         return
     of = "" if iteration is None else f", iteration {iteration}"
-    console.print(f"{table} of {name}{of}: {rows.height} rows", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"{table} of {name}{of}: {count} rows", highlight=False, markup=False, soft_wrap=True)
     if table in VERDICTS:
         for row in shown.iter_rows(named=True):
             _print_sample(row, experiment.problems_by_id.get(row["problem_id"]))
@@ -68,8 +66,8 @@ def inspect(
     else:
         cells = [[_cell(value) for value in row] for row in shown.iter_rows()]
         tables.show(console, "", shown.columns, cells)
-    if rows.height > limit:
-        console.print(f"... {rows.height - limit} more; --limit shows them", style="dim")
+    if count > limit:
+        console.print(f"... {count - limit} more; --limit shows them", style="dim")
 
 
 def _first_table(experiment: "Experiment", iteration: int) -> str:
@@ -81,14 +79,29 @@ def _first_table(experiment: "Experiment", iteration: int) -> str:
     return "samples" if drawn else "eval_samples"
 
 
-def _selected(rows: "pl.DataFrame", where: str) -> "pl.DataFrame":
+def _first(
+    experiment: "Experiment", table: str, iteration: int | None, where: str | None, limit: int
+) -> "tuple[pl.DataFrame, int]":
+    """The first rows that are wanted, and how many there are; samples with their verdicts."""
     import polars as pl
 
+    from axiom.experiment.judged import VERDICTS, judged_lazily
+    from axiom.experiment.tables import lazy
+
+    rows = counted = lazy(experiment.stages, table, iteration)
+    if table in VERDICTS:
+        rows = judged_lazily(experiment, table, iteration, limit if where is None else None)
+    columns = ", ".join(rows.collect_schema().names())
     try:
-        return rows.sql(f"SELECT * FROM self WHERE {where}")
+        if where is not None:
+            rows = counted = rows.sql(f"SELECT * FROM self WHERE {where}")
+        shown = rows.head(limit).collect(engine="streaming")
+        return shown, int(counted.select(pl.len()).collect(engine="streaming").item())
     except pl.exceptions.PolarsError as error:
+        if where is None:
+            raise
         why = str(error).partition("\n")[0].partition("Resolved plan")[0].partition(";")[0].strip()
-        raise DataError(f"--where {where!r} does not work on the columns {', '.join(rows.columns)}: {why}") from None
+        raise DataError(f"--where {where!r} does not work on the columns {columns}: {why}") from None
 
 
 def _cell(value: Any) -> str:

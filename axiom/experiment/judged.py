@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from axiom import values
 from axiom.errors import DataError
 from axiom.experiment.folder import Experiment
+from axiom.experiment.tables import lazy
 from axiom.records import Problem
 
 if TYPE_CHECKING:
@@ -22,11 +23,19 @@ def judged(experiment: Experiment, table: str, iteration: int | None = None) -> 
 
     What is not there yet is null. Raises as `Experiment.frame` where there are no samples.
     """
-    rows = experiment.frame(table, iteration)
-    keys = [name for name in ("in_iteration", "sample_id") if name in rows.columns]
+    return judged_lazily(experiment, table, iteration).collect()
+
+
+def judged_lazily(
+    experiment: Experiment, table: str, iteration: int | None = None, most: int | None = None
+) -> "pl.LazyFrame":
+    """The same as a query that has not been run; with `most`, of the first rows alone."""
+    rows = lazy(experiment.stages, table, iteration)
+    rows = rows if most is None else rows.head(most)
+    keys = [name for name in ("in_iteration", "sample_id") if name in rows.collect_schema().names()]
     for other, on, kept in ((VERDICTS[table], keys, None), ("problems", ["problem_id"], OF_THE_PROBLEM)):
         try:
-            found = experiment.frame(other, iteration if kept is None else None)
+            found = lazy(experiment.stages, other, iteration if kept is None else None)
         except DataError:
             continue
         found = found if kept is None else found.select(kept).unique("problem_id")

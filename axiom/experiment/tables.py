@@ -1,6 +1,7 @@
 """The tables of an experiment as data frames: which rows each has and where it is."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from axiom.errors import DataError
 from axiom.folders import Folder
@@ -17,7 +18,7 @@ from axiom.records import (
     Sample,
     Verdict,
 )
-from axiom.store import StageStore
+from axiom.store import StageStore, parquet_errors
 
 if TYPE_CHECKING:
     import polars as pl
@@ -51,33 +52,66 @@ def iterations(root: Folder, having: str | None = None) -> list[int]:
 
 def frame(stages: StageStore, table: str, iteration: int | None) -> "pl.DataFrame":
     """As `Experiment.frame`, of the experiment whose stages these are."""
+    return _together(stages, table, iteration, _read)
+
+
+def lazy(stages: StageStore, table: str, iteration: int | None) -> "pl.LazyFrame":
+    """The same, but nothing is read yet: of a local file only what a query needs is ever in memory."""
+    return _together(stages, table, iteration, _scan)
+
+
+def _together(
+    stages: StageStore, table: str, iteration: int | None, read: Callable[[StageStore, str, str], Any]
+) -> Any:
     import polars as pl
 
     if iteration is not None:
-        return _read(stages, iteration_folder(iteration), table)
+        return read(stages, iteration_folder(iteration), table)
     if table in OF_THE_RUN:
-        return _read(stages, "", table)
+        return read(stages, "", table)
     if table not in OF_AN_ITERATION and table != "problems":
-        return _read(stages, "problems", table)
+        return read(stages, "problems", table)
     if table == "problems":
         splits = [name.removesuffix(".parquet") for name in stages.root.join(table).names() if name.endswith("parquet")]
-        parts = [_read(stages, table, split) for split in splits]
+        parts = [read(stages, table, split) for split in splits]
     else:
         parts = [
-            _read(stages, iteration_folder(number), table).select(pl.lit(number).alias("in_iteration"), pl.all())
+            read(stages, iteration_folder(number), table).select(pl.lit(number).alias("in_iteration"), pl.all())
             for number in iterations(stages.root, table)
         ]
-    return pl.concat(parts) if parts else _read(stages, "", table)
+    return pl.concat(parts) if parts else read(stages, "", table)
 
 
 def _read(stages: StageStore, folder: str, table: str) -> "pl.DataFrame":
     import polars as pl
 
-    place: Folder = stages.root.join(folder) if folder else stages.root
+    _check_there(stages, folder, table)
+    found = pl.from_arrow(stages.arrow(folder, table, _record(table)))
+    assert isinstance(found, pl.DataFrame)
+    return found
+
+
+def _scan(stages: StageStore, folder: str, table: str) -> "pl.LazyFrame":
+    import polars as pl
+
+    _check_there(stages, folder, table)
+    place = stages.root.join(folder) if folder else stages.root
+    wanted = pl.from_arrow(_record(table).SCHEMA.empty_table())
+    assert isinstance(wanted, pl.DataFrame)
+    if place.local:
+        with parquet_errors(place.at(f"{table}.parquet")):
+            found = pl.scan_parquet(place.at(f"{table}.parquet"), glob=False)
+            if found.collect_schema() == wanted.schema:
+                return found
+    return _read(stages, folder, table).lazy()  # far away, or written by an earlier version
+
+
+def _record(table: str) -> type[Record]:
+    return {**OF_AN_ITERATION, **OF_THE_RUN}.get(table, Problem)
+
+
+def _check_there(stages: StageStore, folder: str, table: str) -> None:
+    place = stages.root.join(folder) if folder else stages.root
     if not place.exists(f"{table}.parquet"):
         there = [name.removesuffix(".parquet") for name in place.names() if name.endswith(".parquet")]
         raise DataError(f"{place.path} has no table {table!r}; there: {', '.join(there) or 'none yet'}")
-    record = {**OF_AN_ITERATION, **OF_THE_RUN}.get(table, Problem)
-    found = pl.from_arrow(stages.arrow(folder, table, record))
-    assert isinstance(found, pl.DataFrame)
-    return found
