@@ -1,5 +1,6 @@
-"""`axiom bench pipeline`."""
+"""`axiom bench pipeline` and `axiom bench store`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -35,3 +36,46 @@ def pipeline(
     shares = ", ".join(f"{row.share('orchestration', 'storage'):.1%}" for row in found)
     console.print(f"orchestration and storage together: {shares} of an iteration", highlight=False)
     console.print(f"peak memory of all processes: {peak / 1024:.2f} GiB", highlight=False)
+
+
+@bench_app.command("store")
+def bench_store(
+    least: Annotated[int, typer.Option("--from", min=100, help="Samples of the iteration, at first.")] = 10_000,
+    most: Annotated[
+        int, typer.Option("--to", min=100, help="Ten times as many at each step, up to so many.")
+    ] = 1_000_000,
+    folder: Annotated[
+        Path | None, typer.Option(help="Folder for the samples, 2 GB of a million; it is emptied.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure seconds and memory of the stages behind sampling, reading tables in parts and whole.
+
+    Example: axiom bench store --to 100000
+    """
+    from axiom.bench.store import measure
+
+    sizes = [least]
+    while sizes[-1] * 10 <= most:
+        sizes.append(sizes[-1] * 10)
+    found = list(measure(sizes, folder))
+    if as_json:
+        tables.as_json(found)
+        return
+    for size in sizes:
+        costs = {(row.stage, row.way): row for row in found if row.samples == size}
+        rows = [
+            [
+                stage,
+                *(
+                    f
+                    for way in ("parts", "whole")
+                    for row in [costs[stage, way]]
+                    for f in (f"{row.seconds:.1f} s", f"{row.cpu_seconds:.1f} s", f"{row.peak_mib:,.0f} MiB")
+                ),
+            ]
+            for stage, way in costs
+            if way == "parts"
+        ]
+        header = ["stage", "in parts", "CPU", "peak", "whole", "CPU", "peak"]
+        tables.show(console, f"{size:,} samples, and as many of the evaluation", header, rows)

@@ -1,0 +1,36 @@
+"""Tables read in parts: every stage computes what it computes of whole tables, and a million samples fit into 2 GiB."""
+
+import pytest
+
+from axiom import store
+from axiom.bench.store import FOLDER, MADE, NAME, STAGES, make, measure, run_stage
+from axiom.experiment import Experiment
+from axiom.rows import Rows
+
+
+def test_every_stage_computes_the_same_in_parts_and_whole(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(store, "PART_ROWS", 37)
+    make(tmp_path, 700)
+    made: dict[str, dict[str, bytes]] = {}
+    for way, kept in (("parts", 0), ("whole", 1_000_000)):
+        monkeypatch.setattr(store, "KEPT_ROWS", kept)
+        place = Experiment.open(str(tmp_path), NAME).folder.join(FOLDER)
+        for stage in STAGES:
+            run_stage(str(tmp_path), stage, way)
+            if stage == "inspect" and way == "parts":
+                assert "samples of bench, iteration 1: 240 rows" in capsys.readouterr().out
+        made[way] = {name: place.read_bytes(f"{name}.parquet") for name in MADE.values()}
+        made[way]["report"] = Experiment.open(str(tmp_path), NAME).folder.read_bytes("report.html")
+    assert made["parts"] == made["whole"]
+    monkeypatch.setattr(store, "KEPT_ROWS", 0)
+    assert isinstance(Experiment.open(str(tmp_path), NAME).stages.rows(FOLDER, "samples", store.Record), Rows)
+
+
+@pytest.mark.long
+@pytest.mark.alone
+def test_a_million_samples_take_less_than_two_gibibytes(tmp_path):
+    """Prints seconds and memory of each stage."""
+    found = list(measure([1_000_000], tmp_path, ["parts"]))
+    for cost in found:
+        print(cost)
+    assert max(cost.peak_mib for cost in found) < 2048
