@@ -222,7 +222,7 @@ def test_files_that_are_no_presets(tmp_path):
     for path in ("", tmp_path, "nul\0", "x" * 5000):
         with pytest.raises(ConfigError, match=r"cannot be read|does not exist"):
             load_config(path)
-    with pytest.raises(ConfigError, match="is a study, not a preset; run it with `axiom study "):
+    with pytest.raises(ConfigError, match=r"is a study, not a preset; run it with `.*axiom study "):
         load_config(DEPLOYMENTS / "h1-modular.toml")
     with pytest.raises(ConfigError, match="does not exist; presets in that folder"):
         load_config(tmp_path / "nothing.toml")

@@ -18,14 +18,14 @@ _MOVES = {
     "knight": lambda k: {"R": (k, 2), "L": (-k, 2), "U": (2, -1), "D": (-2, -1)},
 }
 _STRIDES = {str(k): Option(0, str(k), str(k), k) for k in (1, 2, 3)}
-_EDGES = {"none": Option(0, "", "", None)} | {
-    f"{how}_{k}": Option(2, words.format(k=k, m=k - 1), code.format(k=k, m=k - 1), (how, k))
-    for k in (4, 5, 7) for how, words, code in (
-        ("wrap", "After each step x and y are taken modulo {k} (0 to {m}).", "x, y = x % {k}, y % {k}"),
-        ("clip", "After each step x and y are brought into 0 to {m}: what is below becomes 0, what is above {m}.", "x, y = min(max(x, 0), {m}), min(max(y, 0), {m})"))
+_EDGES = {"none": Option(0, "", "", lambda n: n)} | {
+    f"{how}_{k}": Option(2, words.format(k=k, m=k - 1), code.format(k=k, m=k - 1), lambda n, run=run, k=k: run(n, k))
+    for k in (4, 5, 7) for how, words, code, run in (
+        ("wrap", "After each step x and y are taken modulo {k} (0 to {m}).", "x, y = x % {k}, y % {k}", lambda n, k: n - n // k * k),
+        ("clip", "After each step x and y are brought into 0 to {m}: what is below becomes 0, what is above {m}.", "x, y = min(max(x, 0), {m}), min(max(y, 0), {m})", lambda n, k: sorted((0, n, k - 1))[1]))
 }
 _RULES = {
-    "none": Option(0, "", "", None),
+    "none": Option(0, "", "", lambda i, moves: False),
     "no_repeat": Option(
         2,
         "A letter equal to the one before it is ignored.",
@@ -45,7 +45,7 @@ _RESULTS = {
     "product": Option(0, "x * y at the end", "x * y", lambda path: path[-1][0] * path[-1][1]),
     "visited": Option(4, "the number of different points visited, the start included", "len(seen)", lambda path: len(dict.fromkeys(path))),
     "farthest": Option(4, "the greatest |x| + |y| of the points visited, the start included", "max(abs(a) + abs(b) for a, b in seen)", lambda path: max(abs(a) + abs(b) for a, b in path)),
-    "home": Option(3, "how often a letter leaves the walker at (0, 0); an ignored letter does not count", "home", None),
+    "home": Option(3, "how often a letter leaves the walker at (0, 0); an ignored letter does not count", "home", lambda path: path[1:].count((0, 0))),
 }
 
 
@@ -83,17 +83,10 @@ def program(v: Variant) -> str:
 def solve(v: Variant, moves: str) -> int:
     steps, path = _steps(v), [(0, 0)]
     for i, move in enumerate(moves):
-        if v["rule"].run is None or not v["rule"].run(i, moves):
+        if not v["rule"].run(i, moves):
             (a, b), (p, q) = path[-1], steps[move]
-            path.append((_bounded(v, a + p), _bounded(v, b + q)))
-    return v["finish"].run(v["result"].run(path) if v["result"].run else path[1:].count((0, 0)))
-
-
-def _bounded(v: Variant, value: int) -> int:
-    if v["edge"].run is None:
-        return value
-    how, k = v["edge"].run
-    return value - value // k * k if how == "wrap" else sorted((0, value, k - 1))[1]
+            path.append((v["edge"].run(a + p), v["edge"].run(b + q)))
+    return v["finish"].run(v["result"].run(path))
 
 
 def sample(_v: Variant, rng: random.Random, stratum: str, size: int) -> list[str]:

@@ -33,7 +33,8 @@ _QUESTIONS = {
     "sum": Option(1, "the sum of the integers that lie in at least one interval", "sum(depth)", lambda c: sum(c.keys())),
     "groups": Option(3, "into how many unbroken stretches of neighbouring integers the integers fall that lie in at least one interval",
                      "sum(1 for p in depth if p - 1 not in depth)", lambda c: len(_stretches(c))),
-    "longest": Option(4, "the length of the longest unbroken stretch of neighbouring integers that each lie in at least one interval, 0 if there is none", "", None),
+    "longest": Option(4, "the length of the longest unbroken stretch of neighbouring integers that each lie in at least one interval, 0 if there is none", "",
+                      lambda c: max((len(s) for s in _stretches(c)), default=0)),
     "gap": Option(4, "how many integers lie in no interval but between two that do", "max(depth) - min(depth) + 1 - len(depth) if depth else 0",
                   lambda c: sum(b[0] - a[-1] - 1 for a, b in zip(_stretches(c), _stretches(c)[1:], strict=False))),
 }
@@ -81,8 +82,7 @@ def solve(v: Variant, spans: list[list[int]]) -> int:
         low, high = v["ends"].run(a, b)
         if v["which"].run(a, b):
             counts.update(range(low, high + 1))
-    ask = v["question"].run
-    return v["finish"].run(ask(counts) if ask else max((len(s) for s in _stretches(counts)), default=0))
+    return v["finish"].run(v["question"].run(counts))
 
 
 def sample(_v: Variant, rng: random.Random, stratum: str, size: int) -> list[list[list[int]]]:

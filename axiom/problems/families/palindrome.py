@@ -6,25 +6,25 @@ from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import FINISH, VIEWS, finished, sentence
 
 _QUESTIONS = {
-    "is": Option(0, "1 if it reads the same forwards and backwards, else 0", "1 if s == s[::-1] else 0", None),
-    "is_not": Option(0, "0 if it reads the same forwards and backwards, else 1", "0 if s == s[::-1] else 1", None),
+    "is": Option(0, "1 if it reads the same forwards and backwards, else 0", "1 if s == s[::-1] else 0", lambda s: int(not _mismatches(s))),
+    "is_not": Option(0, "0 if it reads the same forwards and backwards, else 1", "0 if s == s[::-1] else 1", lambda s: int(_mismatches(s) > 0)),
     "equal": Option(1, "the number of indices at which it has the same character as its reverse",
-                    "sum(1 for a, b in zip(s, s[::-1]) if a == b)", None),
+                    "sum(1 for a, b in zip(s, s[::-1]) if a == b)", lambda s: len(s) - 2 * _mismatches(s)),
     "differ": Option(2, "the least number of characters to change so that it reads the same forwards and backwards",
-                     "sum(1 for i in range(len(s) // 2) if s[i] != s[-1 - i])", None),
+                     "sum(1 for i in range(len(s) // 2) if s[i] != s[-1 - i])", lambda s: _mismatches(s)),
     "prefix": Option(3, "the length of its longest prefix that reads the same forwards and backwards",
-                     "max(k for k in range(len(s) + 1) if s[:k] == s[:k][::-1])", None),
+                     "max(k for k in range(len(s) + 1) if s[:k] == s[:k][::-1])", lambda s: _longest(s, start=0)),
     "suffix": Option(3, "the length of its longest suffix that reads the same forwards and backwards",
-                     "max(len(s) - k for k in range(len(s) + 1) if s[k:] == s[k:][::-1])", None),
+                     "max(len(s) - k for k in range(len(s) + 1) if s[k:] == s[k:][::-1])", lambda s: _longest(s, end=len(s))),
     "append": Option(3, "the least number of characters to append at its end so that it reads the same forwards and "
-                     "backwards", "min(k for k in range(len(s) + 1) if s[k:] == s[k:][::-1])", None),
+                     "backwards", "min(k for k in range(len(s) + 1) if s[k:] == s[k:][::-1])", lambda s: len(s) - _longest(s, end=len(s))),
     "longest": Option(5, "the length of its longest substring that reads the same forwards and backwards (0 for the empty string)",
                       "max((j - i for i in range(len(s)) for j in range(i + 1, len(s) + 1) if s[i:j] == s[i:j][::-1]), default=0)",
-                      None),
+                      lambda s: _longest(s)),
     **{f"substrings_{k}": Option(5, f"the number of pairs of a start and an end that cut out a substring of at least {k} "
                                  "characters that reads the same forwards and backwards",
                                  f"sum(1 for i in range(len(s)) for j in range(i + {k}, len(s) + 1) if s[i:j] == s[i:j][::-1])",
-                                 k) for k in (2, 3, 4, 5)},
+                                 lambda s, k=k: sum(1 for a, b in _spans(s) if b - a >= k)) for k in (2, 3, 4, 5)},
 }
 
 
@@ -40,29 +40,21 @@ def program(v: Variant) -> str:
 
 
 def solve(v: Variant, s: str) -> int:
-    return v["finish"].run(_ask(v["question"], v["view"].run(s)))
+    return v["finish"].run(v["question"].run(v["view"].run(s)))
 
 
-def _ask(question: Option, s: str) -> int:
-    n = len(s)
-    code = question.code
-    mismatches = sum(x != y for x, y in zip(s[: n // 2], reversed(s), strict=False))
-    if " if s == s[::-1] else " in code:
-        return int((mismatches == 0) == code.startswith("1"))
-    if "zip" in code:
-        return n - 2 * mismatches
-    if "// 2" in code:
-        return mismatches
-    spans = [(c - r, c + r + odd) for odd in (0, 1) for c in range(n + 1) for r in range(_radius(s, c, odd) + 1)]
-    spans = [(a, b) for a, b in spans if b > a]
-    if question.run:
-        return sum(1 for a, b in spans if b - a >= question.run)
-    if "[:k]" in code:
-        return max((b for a, b in spans if a == 0), default=0)
-    if "[k:]" in code:
-        suffix = max((b - a for a, b in spans if b == n), default=0)
-        return n - suffix if code.startswith("min") else suffix
-    return max((b - a for a, b in spans), default=0)
+def _mismatches(s: str) -> int:
+    return sum(x != y for x, y in zip(s[: len(s) // 2], reversed(s), strict=False))
+
+
+def _longest(s: str, start: int | None = None, end: int | None = None) -> int:
+    """Length of the longest palindrome in s that begins at `start` and ends at `end`, where they are given."""
+    return max((b - a for a, b in _spans(s) if start in (None, a) and end in (None, b)), default=0)
+
+
+def _spans(s: str) -> list[tuple[int, int]]:
+    spans = [(c - r, c + r + odd) for odd in (0, 1) for c in range(len(s) + 1) for r in range(_radius(s, c, odd) + 1)]
+    return [(a, b) for a, b in spans if b > a]
 
 
 def _radius(s: str, center: int, odd: int) -> int:

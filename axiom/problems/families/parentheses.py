@@ -27,15 +27,15 @@ _ALPHABETS = {
     for count in range(1, 5) for kinds in combinations(_KINDS, count)
 }
 _RULES = {
-    "free": Option(0, "", "", lambda inner, outer: True),
+    "free": Option(0, "", "", lambda inner, outer, first: True),
     "no_same": Option(1, "A bracket may not stand directly inside one of its own kind.", "stack and stack[-1] == char",
-                      lambda inner, outer: inner != outer),
+                      lambda inner, outer, first: inner != outer),
     "no_other": Option(1, "A bracket may only stand directly inside one of its own kind or outside all others.",
-                       "stack and char not in stack", lambda inner, outer: outer in ("", inner)),
+                       "stack and char not in stack", lambda inner, outer, first: outer in ("", inner)),
     "not_in_first": Option(1, "Nothing may stand directly inside a {first} pair, except other characters.",
-                           "{open!r} in stack", None),
+                           "{open!r} in stack", lambda inner, outer, first: outer != first),
     "first_outside": Option(1, "A {first} pair may only stand outside all others.",
-                            "char == {open!r} and stack", None),
+                            "char == {open!r} and stack", lambda inner, outer, first: not outer or inner != first),
 }
 _DEPTHS = {"any": Option(0, "", "", 10**9)} | {
     str(k): Option(1, f"Brackets may be nested at most {k} deep.", f"len(stack) == {k}", k) for k in (2, 3, 4, 5)
@@ -206,13 +206,8 @@ def _nests(v: Variant, inner: str, outer: str) -> bool:
 @functools.cache
 def _lawful(words: str, kinds: tuple[str, ...], outer: str) -> str:
     """The opening brackets that may stand directly inside `outer`, by the rule with these words."""
-    first = kinds[0][0]
-    if words == _RULES["not_in_first"].words:
-        return "" if outer == first else _ALL
-    if words == _RULES["first_outside"].words:
-        return _ALL.replace(first, "") if outer else _ALL
     rule = next(option.run for option in _RULES.values() if option.words == words)
-    return "".join(mark for mark in _ALL if rule(mark, outer))
+    return "".join(mark for mark in _ALL if rule(mark, outer, kinds[0][0]))
 
 
 def _language(v: Variant) -> tuple[object, ...] | None:

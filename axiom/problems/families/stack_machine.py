@@ -1,6 +1,7 @@
 """A small machine that reads numbers: stack or queue, what zeros and negatives do, a limit, what is left."""
 
 import random
+from collections.abc import Callable
 
 from axiom.problems.cases import inputs
 from axiom.problems.family import Family, function
@@ -11,23 +12,33 @@ _ENDS = {
     "stack": Option(0, "last", "pop()", -1),
     "queue": Option(0, "first", "pop(0)", 0),
 }
+
+
+def _at_end(change: Callable[[list[int], int], list[int]]) -> Callable[[list[int], int, int], list[int]]:
+    """What `change` does to items and a number at the last item, at the first one where `at` is 0; nothing without items."""
+    return lambda ls, x, at: ls and (change(ls, x) if at else change(ls[::-1], x)[::-1])
+
+
 _ZERO = {
-    "pop": Option(0, "A zero removes the {end} item, if there is one.", "if items:\n    items.{pop}"),
-    "clear": Option(0, "A zero removes all items.", "items = []"),
-    "double": Option(1, "A zero doubles the {end} item, if there is one.", "if items:\n    items[{at}] *= 2"),
-    "copy": Option(1, "A zero adds a copy of the {end} item at the end, if there is one.", "if items:\n    items.append(items[{at}])"),
+    "pop": Option(0, "A zero removes the {end} item, if there is one.", "if items:\n    items.{pop}", _at_end(lambda ls, x: ls[:-1])),
+    "clear": Option(0, "A zero removes all items.", "items = []", lambda ls, x, at: []),
+    "double": Option(1, "A zero doubles the {end} item, if there is one.", "if items:\n    items[{at}] *= 2", _at_end(lambda ls, x: [*ls[:-1], ls[-1] + ls[-1]])),
+    "copy": Option(1, "A zero adds a copy of the {end} item at the end, if there is one.", "if items:\n    items.append(items[{at}])",
+                   lambda ls, x, at: ls + ls[at:][:1]),
     "rotate": Option(1, "A zero moves the {end} item to the other end, if there is one.",
-                     "if items:\n    items.insert({other}, items.{pop})"),
-    "reverse": Option(0, "A zero reverses the order of the items.", "items.reverse()"),
+                     "if items:\n    items.insert({other}, items.{pop})", _at_end(lambda ls, x: ls[-1:] + ls[:-1])),
+    "reverse": Option(0, "A zero reverses the order of the items.", "items.reverse()", lambda ls, x, at: ls[::-1]),
 }
 _NEGATIVE = {
-    "push": Option(0, "A negative number is added at the end like any other.", "items.append(x)"),
-    "absolute": Option(0, "Of a negative number the absolute value is added at the end.", "items.append(-x)"),
-    "ignore": Option(0, "A negative number is ignored.", "pass"),
+    "push": Option(0, "A negative number is added at the end like any other.", "items.append(x)", lambda ls, x, at: [*ls, x]),
+    "absolute": Option(0, "Of a negative number the absolute value is added at the end.", "items.append(-x)", lambda ls, x, at: [*ls, abs(x)]),
+    "ignore": Option(0, "A negative number is ignored.", "pass", lambda ls, x, at: ls),
     "remove": Option(2, "A negative number -k removes items from the {end} on, one by one, k of them or as many as there are.",
-                     "for _ in range(-x):\n    if items:\n        items.{pop}"),
-    "add": Option(2, "A negative number is added to the value of the {end} item, if there is one.", "if items:\n    items[{at}] += x"),
-    "sum": Option(3, "A negative number replaces all items by their sum, if there are any.", "if items:\n    items = [sum(items)]"),
+                     "for _ in range(-x):\n    if items:\n        items.{pop}", _at_end(lambda ls, x: ls[: max(0, len(ls) + x)])),
+    "add": Option(2, "A negative number is added to the value of the {end} item, if there is one.", "if items:\n    items[{at}] += x",
+                  _at_end(lambda ls, x: [*ls[:-1], ls[-1] + x])),
+    "sum": Option(3, "A negative number replaces all items by their sum, if there are any.", "if items:\n    items = [sum(items)]",
+                  lambda ls, x, at: [sum(ls)] if ls else []),
 }
 _LIMITS = {"none": Option(0, "", "", 10**9)} | {
     f"{how}_{k}": Option(2, f"When after a number there are more than {k} items, the {words} are removed until {k} are left.",
@@ -62,37 +73,13 @@ def program(v: Variant) -> str:
 
 
 def solve(v: Variant, nums: list[int]) -> int:
-    items: tuple[int, ...] = ()
+    items: list[int] = []
     for x in nums:
-        items = (*items, x) if x > 0 else _command(v, items, x)
+        items = [*items, x] if x > 0 else v["negative" if x else "zero"].run(items, x, v["end"].run)
         if v["limit"].words and len(items) > v["limit"].run[0]:
             keep, how = v["limit"].run
             items = items[:keep] if how == "newest" else items[len(items) - keep :]
-    return v["finish"].run(v["result"].run(list(items)))
-
-
-def _command(v: Variant, items: tuple[int, ...], x: int) -> tuple[int, ...]:
-    rule = v["zero" if x == 0 else "negative"].words.split(" ")
-    text = " ".join(rule)
-    if "like any other" in text or "absolute value" in text:
-        return (*items, x if "like" in text else abs(x))
-    if "ignored" in text or not items:
-        return items
-    last = v["end"].run == -1
-    rest, end = (items[:-1], items[-1]) if last else (items[1:], items[0])
-    if "reverses" in text:
-        return items[::-1]
-    if "removes all" in text or "replaces all" in text:
-        return () if x == 0 else (sum(items),)
-    if "copy" in text:
-        return (*items, end)
-    if "other end" in text:
-        return (end, *rest) if last else (*rest, end)
-    if "removes" in text:
-        gone = 1 if x == 0 else min(-x, len(items))
-        return items[: len(items) - gone] if last else items[gone:]
-    changed = 2 * end if x == 0 else end + x
-    return (*rest, changed) if last else (changed, *rest)
+    return v["finish"].run(v["result"].run(items))
 
 
 def sample(_v: Variant, rng: random.Random, stratum: str, size: int) -> list[list[int]]:

@@ -38,12 +38,12 @@ _QUESTIONS = {
                    lambda ws: len((ws or [""])[-1])),
 }
 _SPLIT = {
-    "spaces": Option(0, "Words are separated by single spaces.", "text.split()", " "),
-    "lower": Option(2, "Words are separated by single spaces. Upper case is read as lower case.", "text.lower().split()", " "),
+    "spaces": Option(0, "Words are separated by single spaces.", "text.split()", lambda t: _words(t)),
+    "lower": Option(2, "Words are separated by single spaces. Upper case is read as lower case.", "text.lower().split()", lambda t: _words("".join(c.lower() for c in t))),
     "letters_e": Option(2, "Words are separated by single spaces. Every letter 'e' is left out first, and a word that is empty then is none.",
-                        "text.replace('e', '').split()", "e"),
-    "not_first": Option(3, "Words are separated by single spaces. The first word is left out of account.", "text.split()[1:]", 1),
-    "every_second": Option(3, "Words are separated by single spaces. Only the first, third, fifth word and so on count.", "text.split()[::2]", 2),
+                        "text.replace('e', '').split()", lambda t: [w for w in ("".join(c for c in word if c != "e") for word in _words(t)) if w]),
+    "not_first": Option(3, "Words are separated by single spaces. The first word is left out of account.", "text.split()[1:]", lambda t: _words(t)[1:]),
+    "every_second": Option(3, "Words are separated by single spaces. Only the first, third, fifth word and so on count.", "text.split()[::2]", lambda t: [w for i, w in enumerate(_words(t)) if i % 2 == 0]),
 }
 
 
@@ -57,14 +57,11 @@ def program(v: Variant) -> str:
 
 
 def solve(v: Variant, text: str) -> int:
-    if "lower" in v["split"].words:
-        text = "".join(c.lower() for c in text)
-    words = [w for w in text.split(" ") if w]
-    if v["split"].run == "e":
-        words = [w for w in ("".join(c for c in word if c != "e") for word in words) if w]
-    elif v["split"].run in (1, 2):
-        words = words[1:] if v["split"].run == 1 else [w for i, w in enumerate(words) if i % 2 == 0]
-    return v["finish"].run(v["question"].run([w for w in words if v["which"].run(w)]))
+    return v["finish"].run(v["question"].run([w for w in v["split"].run(text) if v["which"].run(w)]))
+
+
+def _words(text: str) -> list[str]:
+    return [w for w in text.split(" ") if w]
 
 
 FAMILY = Family(
