@@ -9,6 +9,8 @@ PRESET ?= deployments/quickstart.toml
 # Tests run in this many processes, a file's tests in one of them
 WORKERS ?= 2
 PYTEST := $(PY) -m pytest -n $(WORKERS) --dist loadscope
+# These files take longest and are begun first
+LONGEST := tests/sampling/test_vllm.py tests/flows/test_server.py
 
 .PHONY: run docs test test-fast test-rest test-slow test-server test-browser test-long soak lint venv deploy clean
 
@@ -31,7 +33,9 @@ venv: .venv/.ready
 run: venv
 	.venv/bin/axiom run $(PRESET)
 
-test: lint docs test-fast test-rest
+test: venv
+	$(MAKE) --jobs=$(WORKERS) --output-sync lint docs
+	$(MAKE) test-fast test-rest
 
 lint: venv
 	.venv/bin/ruff check .
@@ -48,7 +52,7 @@ test-fast: venv
 
 # The slow tests beside those of a Prefect server, which mostly wait
 test-rest: venv .venv/.vllm
-	$(PYTEST) -m "(slow and not long) or server"
+	$(PYTEST) --no-loadscope-reorder -m "(slow and not long) or server" $(LONGEST) tests
 
 test-slow: venv .venv/.vllm
 	$(PYTEST) -m "slow and not long"
@@ -65,6 +69,7 @@ test-browser: venv
 # a long run with figures; an hour
 test-long: venv
 	$(PY) -m pytest -m long
+	$(PY) -m pytest --hypothesis-profile long -m "hypothesis and not long"
 
 # 300 iterations through a server and a worker, a minute of them without the server: prints memory and times
 soak: venv

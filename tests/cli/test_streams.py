@@ -52,6 +52,7 @@ def test_what_a_caller_closed_leads_nowhere_here_and_in_the_processes_that_we_st
     assert (tmp_path / "next").read_text() == "untouched"
 
 
+@pytest.mark.slow
 def test_a_mistake_without_any_stream_has_its_exit_code(tmp_path):
     for command, code in (("status nope", 2), ("list", 0)):
         assert shell(f"{AXIOM} {command} <&- >&- 2>&-", tmp_path).returncode == code
@@ -83,6 +84,7 @@ def test_a_run_goes_on_without_its_reader(tmp_path):
     assert (tmp_path / "done").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["list", "problems --family rpn --count 200"])
 def test_an_output_that_is_full_is_one_sentence(tmp_path, command):
     found = shell(f"{AXIOM} {command} > /dev/full", tmp_path)
@@ -90,12 +92,14 @@ def test_an_output_that_is_full_is_one_sentence(tmp_path, command):
     assert "the disk of this command's output is full" in found.stderr
 
 
+@pytest.mark.slow
 def test_a_folder_that_was_removed_is_one_sentence(tmp_path):
     found = shell(f"mkdir gone; cd gone; rmdir ../gone; {AXIOM} list", tmp_path)
     assert (found.returncode, found.stderr.strip().count("\n")) == (2, 0), found.stderr
     assert "the current folder has been removed" in found.stderr
 
 
+@pytest.mark.slow
 def test_a_name_that_the_locale_cannot_read_is_told_so(tmp_path):
     locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     found = shell(f"{AXIOM} list --root artefakte-ä", tmp_path, **locale)
@@ -105,6 +109,7 @@ def test_a_name_that_the_locale_cannot_read_is_told_so(tmp_path):
     assert (found.returncode, "artefakte-ä" in found.stdout) == (0, True), found.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["run --set model.kind=modular", "report old", "plot old --out x.svg"])
 def test_too_few_addresses_for_a_chart_are_told_before_the_work(tmp_path, command):
     """The chart engine ends a process that has less, without a word."""
@@ -132,6 +137,7 @@ def test_too_few_threads_for_a_run_are_told_before_it(tmp_path):
         assert ("ulimit -u = 8 leaves room for" in found.stderr) == bool(told)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("out", ["p.jsonl", "p.parquet"])
 def test_a_file_that_finds_no_room_is_not_left_half_written(tmp_path, out):
     """A real disk of 64 KiB, in a mount namespace of its own so that nothing stays behind."""

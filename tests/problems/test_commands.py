@@ -1,7 +1,6 @@
 """`axiom problems` as a user runs it."""
 
 import json
-import subprocess
 import sys
 
 import pyarrow.parquet as pq
@@ -14,37 +13,34 @@ from axiom.problems.measured import MEASURED
 from axiom.records import Problem
 
 
-def axiom(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "axiom.cli", "problems", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"PATH": "/usr/bin:/bin", "COLUMNS": "200"},
-    )
+@pytest.fixture
+def axiom(axiom, monkeypatch):
+    """`axiom problems` with these arguments: exit code, output and errors."""
+    monkeypatch.setenv("COLUMNS", "200")
+    return lambda *arguments: axiom("problems", *arguments)
 
 
-def test_problems_are_printed_with_their_answers_only_on_request():
+def test_problems_are_printed_with_their_answers_only_on_request(axiom):
     arguments = ("--family", "rpn", "--difficulty", "3:4", "--count", "2", "--seed", "5")
-    plain, shown = axiom(*arguments), axiom(*arguments, "--show")
-    assert plain.returncode == shown.returncode == 0
-    assert plain.stdout.count("Write a Python function") == shown.stdout.count("Write a Python function") == 2
-    assert "Reference solution" not in plain.stdout
-    assert shown.stdout.count("Reference solution") == 2
-    assert axiom(*arguments).stdout == plain.stdout
+    (code, plain, _), (also, shown, _) = axiom(*arguments), axiom(*arguments, "--show")
+    assert code == also == 0
+    assert plain.count("Write a Python function") == shown.count("Write a Python function") == 2
+    assert "Reference solution" not in plain
+    assert shown.count("Reference solution") == 2
+    assert axiom(*arguments) == (0, plain, "")
 
 
-def test_the_list_names_every_family_with_its_signature():
-    listed = axiom("--list").stdout
+def test_the_list_names_every_family_with_its_signature(axiom):
+    _, listed, _ = axiom("--list")
     assert all(name in listed for name in GENERATORS)
     assert "list[int]" in listed
     assert listed.count("  def ") == len(GENERATORS)
 
 
-def test_files_are_written_in_both_formats(tmp_path):
+def test_files_are_written_in_both_formats(axiom, tmp_path):
     for name in ("a.parquet", "a.jsonl"):
-        done = axiom("--family", "list_sort", "--family", "caesar", "--count", "7", "--out", str(tmp_path / name))
-        assert done.returncode == 0, done.stderr
+        code, _, said = axiom("--family", "list_sort", "--family", "caesar", "--count", "7", "--out", name)
+        assert code == 0, said
     rows = Problem.from_table(pq.read_table(tmp_path / "a.parquet"))
     assert [json.loads(line)["problem_id"] for line in (tmp_path / "a.jsonl").read_text().splitlines()] == [
         row.problem_id for row in rows
@@ -52,30 +48,29 @@ def test_files_are_written_in_both_formats(tmp_path):
     assert len(rows) == 7
 
 
-def test_the_list_counts_distinct_variants():
+def test_the_list_counts_distinct_variants(axiom):
     assert (
-        f"{MEASURED['anagram'].distinct:,} behaviourally distinct variants of 3,528 combinations"
-        in axiom("--list").stdout
+        f"{MEASURED['anagram'].distinct:,} behaviourally distinct variants of 3,528 combinations" in axiom("--list")[1]
     )
 
 
-def test_splits_are_written_with_their_proof_and_nothing_runs(tmp_path):
+def test_splits_are_written_with_their_proof_and_nothing_runs(axiom, tmp_path):
     preset = tmp_path / "preset.toml"
     preset.write_text('[problems]\nfamilies = ["list_filter", "caesar"]\ndifficulty = [1, 3]\nood_size = 4\n')
     sizes = [f"--set=problems.{split}_size={size}" for split, size in (("train", 12), ("val", 6), ("test", 4))]
     out = tmp_path / "out"
-    done = axiom("splits", str(preset), "--out", str(out), "--seed", "3", *sizes)
-    assert done.returncode == 0, done.stderr
+    code, said, errors = axiom("splits", str(preset), "--out", str(out), "--seed", "3", *sizes)
+    assert code == 0, errors
     made = {path.stem: Problem.from_table(pq.read_table(path)) for path in out.glob("*.parquet")}
     problems = load_config(str(preset), [size.removeprefix("--set=") for size in sizes], seed=3).problems
     assert made == generate_splits(problems, 3)
     proof, audit = (json.loads((out / f"{name}.json").read_text()) for name in ("proof", "audit"))
     assert proof == prove_disjoint(generate_splits(problems, 3))
     assert [row["family"] for row in audit] == ["caesar", "list_filter"]
-    assert "of which 0 are shared" in done.stdout
-    again = axiom("splits", str(preset), "--out", str(out))
-    assert again.returncode == 2
-    assert "is there and not an empty folder; name a new one" in again.stderr
+    assert "of which 0 are shared" in said
+    code, _, errors = axiom("splits", str(preset), "--out", str(out))
+    assert code == 2
+    assert "is there and not an empty folder; name a new one" in errors
 
 
 @pytest.mark.parametrize(
@@ -107,8 +102,8 @@ def test_bad_input_is_one_sentence_and_exit_code_two(arguments, message, monkeyp
     assert (printed.out, printed.err.strip().count("\n")) == ("", 0)
 
 
-def test_the_audit_prints_a_row_for_each_family():
-    done = axiom("audit", "--family", "caesar", "--count", "1")
-    assert done.returncode == 0, done.stderr
-    assert "caesar" in done.stdout
-    assert "100.0%" in done.stdout
+def test_the_audit_prints_a_row_for_each_family(axiom):
+    code, said, errors = axiom("audit", "--family", "caesar", "--count", "1")
+    assert code == 0, errors
+    assert "caesar" in said
+    assert "100.0%" in said

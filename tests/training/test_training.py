@@ -386,6 +386,7 @@ train([Example("a", "b", 1.0)], this, ModelConfig(path=sys.argv[1], device="cpu"
 """
 
 
+@pytest.mark.slow
 def test_every_process_writes_the_same_bytes(tmp_path):
     model = make_tiny_model(tmp_path / "model")
     written = []
