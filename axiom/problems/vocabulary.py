@@ -7,8 +7,9 @@ apart on purpose, so that a slip in one shows as a disagreement.
 from axiom.problems.space import Option
 
 
-def _digits(value: int) -> list[int]:
-    return [int(character) for character in str(value).lstrip("-")]
+def places(n: int, base: int = 10) -> list[int]:
+    """The digits of n, which is not negative, the highest first."""
+    return [n] if n < base else [*places(n // base, base), n - n // base * base]
 
 
 def _times(value: int, factor: int) -> int:
@@ -51,7 +52,7 @@ _DIGITS = {
 } | {
     f"digit_sum_{parity}": Option(
         3, f"numbers whose decimal digits have an {parity} sum", f"sum(int(d) for d in str(abs(x))) % 2 == {bit}",
-        lambda x, bit=bit: sum(_digits(x)) & 1 == bit,
+        lambda x, bit=bit: sum(places(max(x, -x))) & 1 == bit,
     )
     for bit, parity in enumerate(("even", "odd"))
 }
@@ -89,7 +90,7 @@ MAPS: dict[str, Option] = {
     },
     "digit_sum": Option(
         3, "the sums of the decimal digits of {} (ignoring signs)", "sum(int(d) for d in str(abs(x)))",
-        lambda x: sum(_digits(x)),
+        lambda x: sum(places(max(x, -x))),
     ),
     "square_plus_1": Option(2, "one more than the squares of {}", "x * x + 1", lambda x: 1 + x**2),
     "affine": Option(2, "twice each of {} plus 1", "2 * x + 1", lambda x: x + x + 1),

@@ -5,7 +5,7 @@ import random
 from axiom.problems.cases import inputs
 from axiom.problems.family import Family, function
 from axiom.problems.space import Option, Variant
-from axiom.problems.vocabulary import sentence
+from axiom.problems.vocabulary import places, sentence
 
 _BASES = {str(k): Option(0, f"base {k}", str(k), k) for k in (2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 16)}
 _DIGITS = {
@@ -71,16 +71,12 @@ def program(v: Variant) -> str:
 
 def solve(v: Variant, n: int) -> str:
     n = v["step"].run(n)
-    places = _places(abs(n), v["base"].run)
-    places = [0] * (v["width"].run - len(places)) + places
+    digits = places(abs(n), v["base"].run)
+    digits = [0] * (v["width"].run - len(digits)) + digits
     if v["order"].run:
-        places.reverse()
-    text = v["prefix"].run + "".join(v["digits"].run[place] for place in places)
+        digits.reverse()
+    text = v["prefix"].run + "".join(v["digits"].run[digit] for digit in digits)
     return v["negative"].run(text) if n < 0 else text
-
-
-def _places(n: int, base: int) -> list[int]:
-    return [n] if n < base else [*_places(n // base, base), n % base]
 
 
 def sample(_v: Variant, rng: random.Random, stratum: str, size: int) -> list[int]:

@@ -27,7 +27,7 @@ _QUESTIONS = {
     "count": Option(5, "how many elements are equal to {}", "", lambda ls, t: ls.count(t)),
     "different": Option(5, "how many elements are not equal to {}", "", lambda ls, t: len(ls) - ls.count(t)),
     "steps": Option(2, "the number of times the loop body of this search for {t} runs: low = 0, high = len(nums); while low < high: mid = (low + high) // 2; "
-                    "if nums[mid] stands before {t} in the sort order, low = mid + 1, else high = mid", "steps", None),
+                    "if nums[mid] stands before {t} in the sort order, low = mid + 1, else high = mid", "steps", lambda ls, t: _steps(ls, t, 0, len(ls))),
 }
 _MISSING = {
     "minus": Option(0, "-1", "-1", lambda ls, place: -1),
@@ -84,8 +84,6 @@ def program(v: Variant) -> str:
 def solve(v: Variant, nums: list[int], x: int) -> int:
     sign = v["direction"].run
     keys, target = [sign * n for n in nums], sign * v["target"].run(x)
-    if v["question"].run is None:
-        return v["finish"].run(_steps(keys, target, 0, len(keys)))
     result = v["question"].run(keys, target)
     if result is None:
         result = v["missing"].run(keys, sum(1 for k in keys if k < target))

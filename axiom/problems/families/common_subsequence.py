@@ -3,6 +3,7 @@
 import functools
 import itertools
 import random
+from collections.abc import Callable
 
 from axiom.problems.cases import inputs
 from axiom.problems.family import Family, function
@@ -11,11 +12,13 @@ from axiom.problems.vocabulary import FINISH, VIEWS, finished, sentence
 
 _KINDS = {
     "subsequence": Option(
-        2, "common subsequence (characters in order, not necessarily neighbours)", "subsequence", None
+        2, "common subsequence (characters in order, not necessarily neighbours)", "subsequence",
+        lambda a, b, match, worth: _longest(a, b, match, worth),
     ),
-    "substring": Option(1, "common substring (neighbouring characters)", "substring", None),
-    "prefix": Option(0, "common prefix", "prefix", None),
-    "suffix": Option(0, "common suffix", "suffix", None),
+    "substring": Option(1, "common substring (neighbouring characters)", "substring",
+                        lambda a, b, match, worth: max((_stretch(a[i:], b[j:], match, worth) for i in range(len(a)) for j in range(len(b))), default=0)),
+    "prefix": Option(0, "common prefix", "prefix", lambda a, b, match, worth: _stretch(a, b, match, worth)),
+    "suffix": Option(0, "common suffix", "suffix", lambda a, b, match, worth: _stretch(a[::-1], b[::-1], match, worth)),
 }
 _MATCH = {
     "equal": Option(0, "", "x == y", lambda x, y: x == y),
@@ -86,12 +89,18 @@ def program(v: Variant) -> str:
 
 def solve(v: Variant, a: str, b: str) -> int:
     a, b = v["view"].run(a), v["view"].run(b)
-    kind, match, worth = v["kind"].code, v["match"].run, v["worth"].run
+    best = v["kind"].run(a, b, v["match"].run, v["worth"].run)
+    return v["finish"].run(v["score"].run(best, a, b))
 
-    def stretch(i: int, j: int) -> int:
-        """Value of the matching characters from a[i] and b[j] on."""
-        matched = itertools.takewhile(lambda pair: match(*pair), zip(a[i:], b[j:], strict=False))
-        return sum(worth(x) for x, _ in matched)
+
+def _stretch(a: str, b: str, match: Callable[[str, str], bool], worth: Callable[[str], int]) -> int:
+    """Value of the matching characters that both begin with."""
+    matched = itertools.takewhile(lambda pair: match(*pair), zip(a, b, strict=False))
+    return sum(worth(x) for x, _ in matched)
+
+
+def _longest(a: str, b: str, match: Callable[[str, str], bool], worth: Callable[[str], int]) -> int:
+    """Value of the best common subsequence."""
 
     @functools.cache
     def longest(i: int, j: int) -> int:
@@ -100,15 +109,7 @@ def solve(v: Variant, a: str, b: str) -> int:
         skip = max(longest(i + 1, j), longest(i, j + 1))
         return max(skip, worth(a[i]) + longest(i + 1, j + 1)) if match(a[i], b[j]) else skip
 
-    if kind == "suffix":
-        a, b = a[::-1], b[::-1]
-    if kind == "subsequence":
-        best = longest(0, 0)
-    elif kind == "substring":
-        best = max((stretch(i, j) for i in range(len(a)) for j in range(len(b))), default=0)
-    else:
-        best = stretch(0, 0)
-    return v["finish"].run(v["score"].run(best, a, b))
+    return longest(0, 0)
 
 
 def sample(_v: Variant, rng: random.Random, stratum: str, size: int) -> list[str]:

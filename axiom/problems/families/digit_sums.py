@@ -6,7 +6,7 @@ import random
 from axiom.problems.cases import inputs
 from axiom.problems.family import Family, function
 from axiom.problems.space import Option, Variant
-from axiom.problems.vocabulary import FINISH, finished, sentence
+from axiom.problems.vocabulary import FINISH, finished, places, sentence
 
 _BASES = {"10": Option(0, "decimal", "[int(d) for d in str(n)]", 10)} | {
     str(k): Option(2, f"base-{k}", str(k), k) for k in (2, 3, 5, 7, 8, 16)
@@ -71,12 +71,8 @@ def program(v: Variant) -> str:
 
 
 def solve(v: Variant, n: int) -> int:
-    places = _places(n, v["base"].run)
-    return v["finish"].run(v["together"].run([v["each"].run(d) for d in places if v["which"].run(d)]))
-
-
-def _places(n: int, base: int) -> list[int]:
-    return [n] if n < base else [*_places(n // base, base), n - n // base * base]
+    digits = places(n, v["base"].run)
+    return v["finish"].run(v["together"].run([v["each"].run(d) for d in digits if v["which"].run(d)]))
 
 
 def sample(v: Variant, rng: random.Random, stratum: str, size: int) -> list[int]:

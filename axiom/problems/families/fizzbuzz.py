@@ -5,7 +5,7 @@ import random
 from axiom.problems.cases import inputs
 from axiom.problems.family import Family, function
 from axiom.problems.space import Option, Variant
-from axiom.problems.vocabulary import sentence
+from axiom.problems.vocabulary import places, sentence
 
 
 def _tests(first: bool) -> dict[str, Option]:
@@ -14,16 +14,12 @@ def _tests(first: bool) -> dict[str, Option]:
     return {
         **{f"divides_{k}": Option(0, f"n is divisible by {k}", f"n % {k} == 0", lambda n, k=k: n // k * k == n) for k in divisors},
         **{f"digit_{d}": Option(1, f"n contains the decimal digit {d}", f"'{d}' in str(n)",
-                                lambda n, d=d: d in _digits(n)) for d in digits},
+                                lambda n, d=d: d in places(n)) for d in digits},
         **{f"rest_{k}": Option(1, f"n leaves remainder 1 modulo {k}", f"n % {k} == 1", lambda n, k=k: (n - 1) // k * k == n - 1)
            for k in divisors if k > 2},
         **{f"sum_{k}": Option(2, f"the sum of n's decimal digits is divisible by {k}", f"sum(int(d) for d in str(n)) % {k} == 0",
-                              lambda n, k=k: sum(_digits(n)) // k * k == sum(_digits(n))) for k in ((2, 4) if first else (5, 7))},
+                              lambda n, k=k: sum(places(n)) // k * k == sum(places(n))) for k in ((2, 4) if first else (5, 7))},
     }
-
-
-def _digits(n: int) -> list[int]:
-    return [n] if n < 10 else [*_digits(n // 10), n % 10]
 
 
 _WORDS = {
@@ -41,9 +37,9 @@ _NEITHER = {
     "empty": Option(0, "If neither holds, return the empty string.", "''", lambda n: ""),
     "dash": Option(0, "If neither holds, return '-'.", "'-'", lambda n: "-"),
     "parity": Option(2, "If neither holds, return 'even' or 'odd' as n is.", "'even' if n % 2 == 0 else 'odd'", lambda n: ("even", "odd")[n & 1]),
-    "length": Option(2, "If neither holds, return the number of n's decimal digits as a string.", "str(len(str(n)))", lambda n: str(len(_digits(n)))),
+    "length": Option(2, "If neither holds, return the number of n's decimal digits as a string.", "str(len(str(n)))", lambda n: str(len(places(n)))),
     "reversed": Option(2, "If neither holds, return n's decimal digits in reverse order as a string.", "str(n)[::-1]",
-                       lambda n: "".join(map(str, reversed(_digits(n))))),
+                       lambda n: "".join(map(str, reversed(places(n))))),
 }
 _UP_TO = {
     "n": Option(0, "", "", False),

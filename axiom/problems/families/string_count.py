@@ -30,8 +30,8 @@ _QUESTIONS = {
                    lambda hits: len(hits) - 1 - hits[::-1].index(True) if True in hits else -1),
     "sum": Option(3, "the sum of the indices of its {}", "sum(i for i, c in enumerate(s) if {test})",
                   lambda hits: sum(i * hit for i, hit in enumerate(hits))),
-    "run": Option(5, "the length of the longest run of neighbouring {}", "", None),
-    "runs": Option(5, "the number of maximal runs of neighbouring {}", "", None),
+    "run": Option(5, "the length of the longest run of neighbouring {}", "", lambda hits: max(_runs(hits), default=0)),
+    "runs": Option(5, "the number of maximal runs of neighbouring {}", "", lambda hits: len(_runs(hits))),
 }
 
 
@@ -54,11 +54,11 @@ def program(v: Variant) -> str:
 
 
 def solve(v: Variant, s: str) -> int:
-    hits = [v["class"].run(c) for c in v["view"].run(s)]
-    if v["question"].run:
-        return v["finish"].run(v["question"].run(hits))
-    runs = [len(run) for run in "".join("x" if hit else " " for hit in hits).split()]
-    return v["finish"].run(max(runs, default=0) if "longest" in v["question"].words else len(runs))
+    return v["finish"].run(v["question"].run([v["class"].run(c) for c in v["view"].run(s)]))
+
+
+def _runs(hits: list[bool]) -> list[int]:
+    return [len(run) for run in "".join("x" if hit else " " for hit in hits).split()]
 
 
 FAMILY = Family(
