@@ -77,80 +77,63 @@ def _axiom(model: ModelConfig, examples: Sequence[Example], config: TrainingConf
 
 def _padded_loop(model: ModelConfig, examples: Sequence[Example], config: TrainingConfig) -> Run:
     """The original experiment's: one example at a time, padded to the longest, peft as it comes."""
-    adapted, tokenizer = _peft_model(model, config), load_tokenizer(model)
-    return lambda: _one_by_one(adapted, tokenizer, examples, config)
-
-
-def _one_by_one(adapted: Any, tokenizer: Any, examples: Sequence[Example], config: TrainingConfig) -> None:
     import torch
+    from peft import get_peft_model
 
-    optimizer = torch.optim.AdamW([p for p in adapted.parameters() if p.requires_grad], lr=config.learning_rate)
-    longest = max(len(ids) for ids in tokenizer([e.prompt + e.target for e in examples])["input_ids"])
-    accumulation = config.examples_per_step
-    for number, example in enumerate(examples, 1):
-        batch = tokenizer(
-            example.prompt + example.target, return_tensors="pt", padding="max_length", max_length=longest
-        )
-        batch = batch.to(adapted.device)
-        labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
-        (adapted(**batch, labels=labels).loss / accumulation).backward()
-        if number % accumulation == 0 or number == len(examples):
-            torch.nn.utils.clip_grad_norm_(adapted.parameters(), config.max_grad_norm)
-            optimizer.step()
-            optimizer.zero_grad()
+    from axiom.training.lora import lora_config
+
+    base, tokenizer = load_model(model), load_tokenizer(model)
+    adapted: Any = get_peft_model(base, lora_config(config, base)).train()
+    texts, accumulation = [e.prompt + e.target for e in examples], config.examples_per_step
+
+    def run() -> None:
+        optimizer = torch.optim.AdamW([p for p in adapted.parameters() if p.requires_grad], lr=config.learning_rate)
+        longest = max(len(ids) for ids in tokenizer(texts)["input_ids"])
+        for number, text in enumerate(texts, 1):
+            batch = tokenizer(text, return_tensors="pt", padding="max_length", max_length=longest).to(adapted.device)
+            labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
+            (adapted(**batch, labels=labels).loss / accumulation).backward()
+            if number % accumulation == 0 or number == len(texts):
+                torch.nn.utils.clip_grad_norm_(adapted.parameters(), config.max_grad_norm)
+                optimizer.step()
+                optimizer.zero_grad()
+
+    return run
 
 
 def _trl(model: ModelConfig, examples: Sequence[Example], config: TrainingConfig) -> Run:
-    loaded, tokenizer = load_model(model), load_tokenizer(model)
-    step_tokens = config.examples_per_step * _tokens(model, examples) / len(examples)
-    rows = max(1, round(step_tokens / config.max_length))
-    return lambda: _sft(loaded, tokenizer, examples, config, rows)
-
-
-def _sft(loaded: Any, tokenizer: Any, examples: Sequence[Example], config: TrainingConfig, rows_in_step: int) -> None:
     """Packed rows of `max_length`, as many in a step as hold the tokens of axiom's step."""
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
-    rows = Dataset.from_list([{"prompt": e.prompt, "completion": e.target} for e in examples])
-    with tempfile.TemporaryDirectory() as folder:
-        settings = SFTConfig(
-            output_dir=folder,
-            packing=True,
-            max_length=config.max_length,
-            per_device_train_batch_size=rows_in_step,
-            gradient_accumulation_steps=1,
-            learning_rate=config.learning_rate,
-            num_train_epochs=1,
-            bf16=True,
-            gradient_checkpointing=False,
-            report_to=[],
-            save_strategy="no",
-            logging_strategy="no",
-            disable_tqdm=True,
-            use_cpu=loaded.device.type == "cpu",
-        )
-        trainer = SFTTrainer(
-            model=loaded,
-            args=settings,
-            train_dataset=rows,
-            peft_config=_lora(config, loaded),
-            processing_class=tokenizer,
-        )
-        trainer.train()
-
-
-def _peft_model(model: ModelConfig, config: TrainingConfig) -> Any:
-    from peft import get_peft_model
-
-    base = load_model(model)
-    return get_peft_model(base, _lora(config, base)).train()
-
-
-def _lora(config: TrainingConfig, base: Any) -> Any:
     from axiom.training.lora import lora_config
 
-    return lora_config(config, base)
+    loaded, tokenizer = load_model(model), load_tokenizer(model)
+    step_tokens = config.examples_per_step * _tokens(model, examples) / len(examples)
+    rows = Dataset.from_list([{"prompt": e.prompt, "completion": e.target} for e in examples])
+
+    def run() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            settings = SFTConfig(
+                output_dir=folder,
+                packing=True,
+                max_length=config.max_length,
+                per_device_train_batch_size=max(1, round(step_tokens / config.max_length)),
+                gradient_accumulation_steps=1,
+                learning_rate=config.learning_rate,
+                num_train_epochs=1,
+                bf16=True,
+                gradient_checkpointing=False,
+                report_to=[],
+                save_strategy="no",
+                logging_strategy="no",
+                disable_tqdm=True,
+                use_cpu=loaded.device.type == "cpu",
+            )
+            adapter = lora_config(config, loaded)
+            SFTTrainer(loaded, settings, train_dataset=rows, peft_config=adapter, processing_class=tokenizer).train()
+
+    return run
 
 
 def _tokens(model: ModelConfig, examples: Sequence[Example]) -> int:
