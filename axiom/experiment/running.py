@@ -22,7 +22,7 @@ from axiom.progress import Progress, doing, report
 from axiom.records import Case, Gold, Metric, Problem, Purpose, Sample, Verdict
 from axiom.store import Handle
 from axiom.training import Example
-from axiom.verification import AnswersOnly, Verifier, verify_samples
+from axiom.verification import Verifier, verify_samples
 from axiom.verification.streaming import VerificationStream
 
 HEADLINES = (GREEDY, "gold", "solved", "level")
@@ -78,7 +78,7 @@ class Runtime:
     def verifier(self) -> Verifier:
         """The sandbox templates; for direct answers, which are only compared, none."""
         if self.config.model.kind == "modular":
-            return AnswersOnly()
+            return Verifier(None)
         doing("starting the sandbox")
         return (_handover.get() or Handover()).take("verifier", self.config.sandbox) or Verifier(self.config.sandbox)
 

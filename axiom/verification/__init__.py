@@ -2,7 +2,6 @@
 
 from axiom.verification.rows import verify as verify
 from axiom.verification.verifier import (
-    AnswersOnly as AnswersOnly,
     Candidate as Candidate,
     CandidateVerdict as CandidateVerdict,
     Verifier as Verifier,

@@ -55,10 +55,13 @@ class CandidateVerdict:
 class Verifier:
     """Sandbox templates, started and self-tested once and kept until `close`. A context manager; one call at a time."""
 
-    def __init__(self, config: SandboxConfig) -> None:
-        """Start the templates. Raises SandboxError when an isolation layer does not hold."""
-        self._config = config
-        self._pool = Pool(config.workers, config.without)
+    def __init__(self, config: SandboxConfig | None) -> None:
+        """Start the templates. Raises SandboxError when an isolation layer does not hold.
+
+        Without a config no template is started, and a program is refused: for answers that are compared as text alone.
+        """
+        self._config = config or SandboxConfig()
+        self._pool = Pool(config.workers, config.without) if config else None
 
     def __enter__(self) -> Self:
         return self
@@ -68,7 +71,8 @@ class Verifier:
 
     def close(self) -> None:
         """End the templates. Safe to call twice."""
-        self._pool.close()
+        if self._pool:
+            self._pool.close()
 
     @property
     def without(self) -> tuple[str, ...]:
@@ -78,7 +82,7 @@ class Verifier:
     @property
     def tier(self) -> str:
         """The isolation in force: the layers that hold, joined by `+`."""
-        return self._pool.tier
+        return self._pool.tier if self._pool else "nothing runs"
 
     def verify(self, candidates: Iterable[Candidate | None]) -> Iterator[CandidateVerdict]:
         """A verdict for each candidate, as they fall. Takes a candidate only when a template has room for it.
@@ -87,8 +91,7 @@ class Verifier:
         Raises DataError for a candidate without cases or with a case that is not `axiom.values` text, and
         SandboxError when the machine fails.
         """
-        source = ((candidate, self.program(candidate)) if candidate else None for candidate in candidates)
-        for candidate, run in self._pool.run(source):
+        for candidate, run in self._runs(candidates):
             yield _verdict(candidate, run)
 
     def observe(self, candidates: Iterable[Candidate]) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -96,15 +99,21 @@ class Verifier:
 
         One that ended several templates has no calls. Raises as `verify` does.
         """
-        source = ((candidate, self.program(candidate)) for candidate in candidates)
-        for candidate, run in self._pool.run(source):
+        for candidate, run in self._runs(candidates):
             calls = () if isinstance(run, Quarantined) else observed(run, len(candidate.cases))
             yield candidate.candidate_id, calls
+
+    def _runs(self, candidates: Iterable[Candidate | None]) -> Iterator[tuple[Candidate, Run | Quarantined]]:
+        if self._pool is not None:
+            yield from self._pool.run((one, self.program(one)) if one else None for one in candidates)
+            return
+        for one in filter(None, candidates):
+            raise DataError(f"candidate {one.candidate_id!r} is a program; it needs a Verifier with a sandbox")
 
     @property
     def templates(self) -> list[Template]:
         """The templates in service, for the bench and the curious."""
-        return self._pool.templates
+        return self._pool.templates if self._pool else []
 
     def program(self, candidate: Candidate) -> Program:
         """`candidate` as the sandbox takes it, with the config's limits where it names none."""
@@ -120,32 +129,6 @@ class Verifier:
             (candidate.memory_mb or self._config.memory_mb) << 20,
             self._config.output_kb << 10,
         )
-
-
-class AnswersOnly(Verifier):
-    """A verifier for answers that are compared as text and literals alone, so no template is started."""
-
-    def __init__(self) -> None:
-        self._config = SandboxConfig()
-
-    def close(self) -> None:
-        """Nothing to end."""
-
-    @property
-    def tier(self) -> str:
-        """No isolation, because nothing runs."""
-        return "nothing runs"
-
-    def verify(self, candidates: Iterable[Candidate | None]) -> Iterator[CandidateVerdict]:
-        """No verdicts. Raises DataError for a candidate, because that is a program."""
-        for candidate in filter(None, candidates):
-            raise DataError(f"candidate {candidate.candidate_id!r} is a program; it needs a Verifier with a sandbox")
-        yield from ()
-
-    def observe(self, candidates: Iterable[Candidate]) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """As `verify`."""
-        for verdict in self.verify(candidates):
-            yield verdict.candidate_id, ()
 
 
 @functools.lru_cache(65536)
