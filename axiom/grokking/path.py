@@ -86,13 +86,18 @@ def _part(at: Floats, correct: Floats, n: Floats, start: int, end: int) -> tuple
     return -gain, start + cut, Part(start, end, one)
 
 
+def in_windows(accuracy: Floats, n: Floats, window: int) -> Floats:
+    """Accuracies of every `window` evaluations in a row, pooled."""
+    ones = np.ones(window)
+    return np.convolve(accuracy * n, ones, "valid") / np.convolve(n, ones, "valid")
+
+
 def rise_end(accuracy: Floats, n: Floats) -> int:
     """How many evaluations the whole rise takes, and as many again: what comes later cannot make it any higher.
 
     It is over when three pooled evaluations come within a tenth of the best such three.
     """
-    ones = np.ones(3)
-    smooth = np.convolve(accuracy * n, ones, "valid") / np.convolve(n, ones, "valid")
+    smooth = in_windows(accuracy, n, 3)
     reached = int((smooth >= smooth.max() - 0.1 * (smooth.max() - smooth[0])).argmax())
     return min(len(n), max(2 * (reached + 3), reached + MIN_AFTER_RISE))
 

@@ -16,7 +16,7 @@ from axiom.config import DetectionConfig
 from axiom.grokking import fit
 from axiom.grokking.curve import MIN_EVALUATIONS, Curve, Floats
 from axiom.grokking.jump import CONTRAST, Rise, reading_times, sudden
-from axiom.grokking.path import Path, fit_path, rise_end
+from axiom.grokking.path import Path, fit_path, in_windows, rise_end
 from axiom.records import Event
 
 Kind = Literal[
@@ -121,7 +121,7 @@ def detect(curve: Curve, config: DetectionConfig | None = None) -> Phases:
         return Phases("undetermined", length, reason, float(curve.iteration[starts[0]]) if starts else None)
     if not starts:
         window = config.memorised_window
-        best = float(_pooled(curve.train_accuracy, curve.train_n, window).max())
+        best = float(in_windows(curve.train_accuracy, curve.train_n, window).max())
         reason = (
             f"train accuracy, pooled over {window} evaluations, reached {_below(best, config.memorised_accuracy)} at "
             f"most, memorised means {config.memorised_accuracy:g}"
@@ -138,7 +138,7 @@ def _memorised(curve: Curve, config: DetectionConfig) -> list[int]:
     """Where train accuracy first reaches the level; if it is lost, also where its longest later stretch begins."""
     if len(curve) < config.memorised_window:
         return []
-    train = _pooled(curve.train_accuracy, curve.train_n, config.memorised_window)
+    train = in_windows(curve.train_accuracy, curve.train_n, config.memorised_window)
     reached = np.flatnonzero(train >= config.memorised_accuracy - 1e-12)
     losses = np.cumsum(train < HELD_SHARE * config.memorised_accuracy)[reached]
     stretches = [reached[losses == count] for count in np.unique(losses)]
@@ -152,12 +152,6 @@ def _from(curve: Curve, start: int, config: DetectionConfig) -> Phases:
         reason = f"{length - start} evaluations after memorisation, a verdict needs {MIN_AFTER_MEMORISING}"
         return Phases("undetermined", length, reason, float(curve.iteration[start]))
     return replace(_classify(curve.part(start, length), config), evaluations=length)
-
-
-def _pooled(accuracy: Floats, n: Floats, window: int) -> Floats:
-    """Accuracies of every `window` evaluations in a row."""
-    ones = np.ones(window)
-    return np.convolve(accuracy * n, ones, "valid") / np.convolve(n, ones, "valid")
 
 
 def _classify(curve: Curve, config: DetectionConfig) -> Phases:

@@ -1,7 +1,7 @@
 """One run, many curves: each split, family and difficulty, and the problems the base model could not solve at all."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from axiom.evaluation import GREEDY
@@ -110,14 +110,8 @@ def _accuracies(rows: Sequence[Evaluation], hard: set[str]) -> dict[str, tuple[f
 
 
 def _curve(points: Mapping[int, Mapping[str, tuple[float, int]]], split: str) -> Curve:
-    rows = list(_rows(points, split))
+    both = {i: (scores["train"], scores[split]) for i, scores in points.items() if {"train", split} <= scores.keys()}
+    rows = [
+        (float(i), train, val, float(train_n), float(val_n)) for i, ((train, train_n), (val, val_n)) in both.items()
+    ]
     return Curve.of(*zip(*rows, strict=True)) if rows else Curve.of([], [], [])
-
-
-def _rows(
-    points: Mapping[int, Mapping[str, tuple[float, int]]], split: str
-) -> Iterator[tuple[float, float, float, float, float]]:
-    for iteration, scores in points.items():
-        if "train" in scores and split in scores:
-            (train, train_n), (val, val_n) = scores["train"], scores[split]
-            yield float(iteration), train, val, float(train_n), float(val_n)
