@@ -68,6 +68,7 @@ CHECKS = {
 """By the name of a check: what saves a model, what is trained, and what the check says of a model that is right."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", CHECKS)
 def test_without_a_check_a_model_goes_wrong(check, tmp_path, monkeypatch):
     build, training, right = CHECKS[check]

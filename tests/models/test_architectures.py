@@ -300,7 +300,13 @@ EIGHT = {
 """Settings that list all of eight layers."""
 
 
-@pytest.mark.parametrize("model_type", ["llama", "qwen2", "gpt2", "granite", "mistral", "bloom"])
+@pytest.mark.parametrize(
+    "model_type",
+    [
+        "llama",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("qwen2", "gpt2", "granite", "mistral", "bloom")),
+    ],
+)
 def test_a_proof_by_some_of_the_layers_is_that_of_all(model_type, tmp_path, monkeypatch):
     """Whole models are loaded, and a model that needs a fallback is proved with all of its layers."""
     tiny_model(tiny_config(model_type, num_hidden_layers=8, **EIGHT.get(model_type, {}))).save_pretrained(tmp_path)

@@ -147,6 +147,7 @@ def test_every_end_of_sequence_counts(folder):
     assert stop_tokens(folder, load_tokenizer(config(folder).model)) == {0, 2, 5, 7}
 
 
+@pytest.mark.slow
 def test_a_proof_is_made_once_for_a_model_and_again_for_another(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("AXIOM_CACHE_DIR", str(tmp_path / "cache"))
     chosen = config(folder)

@@ -256,6 +256,7 @@ WRONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", WRONG)
 def test_a_folder_that_is_no_whole_model_is_one_sentence(folder, case, tmp_path):
     change, sentence = WRONG[case]

@@ -58,6 +58,7 @@ def generated(folder: Path, hidden_cases: int) -> Experiment:
     return experiment
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hidden_cases", [4, 16])
 def test_the_report_shows_the_audit_and_a_low_rate_is_said_at_the_start(tmp_path, capsys, hidden_cases):
     experiment = generated(tmp_path, hidden_cases)

@@ -33,6 +33,7 @@ def calls(source: str, entry_point: str, *numbers: int):
     return [((n,), run(n)) for n in numbers]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_shared_compilation_answers_as_the_printed_program(name):
     for problem in generate(name, None, 8, 5):

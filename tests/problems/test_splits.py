@@ -256,6 +256,7 @@ def test_every_way_to_go_on_for_ever_ends(kind):
         run(60)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(GENERATORS))
 def test_a_bounded_program_passes_its_own_problem_with_steps_to_spare(name, monkeypatch):
     monkeypatch.setattr(bounded, "MOST_STEPS", bounded.MOST_STEPS // 10)

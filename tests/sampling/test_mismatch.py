@@ -78,7 +78,9 @@ def traces(sampler, temperature=1.0, top_p=1.0, stop=(), thinking=0, traced=4):
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("name", ["base", "first", "second"])
+@pytest.mark.parametrize(
+    "name", ["second", *(pytest.param(name, marks=pytest.mark.slow) for name in ("base", "first"))]
+)
 def test_the_right_weights_differ_by_rounding_however_they_are_drawn_from(learner, folder, name, way):
     learner.sampler.use(policy(folder, name))
     drawn = traces(learner.sampler, **WAYS[way])

@@ -397,6 +397,7 @@ def test_charts_and_page_hold_every_arm(tmp_path):
     assert measurements(groups).height == 20
 
 
+@pytest.mark.slow
 def test_a_learner_that_is_handed_on_computes_what_a_new_one_does(tmp_path):
     """Its next runs have another seed, learning rate or rank. A run that failed and one of another engine's settings
     leave it to nobody."""
