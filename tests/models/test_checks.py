@@ -182,7 +182,7 @@ def test_a_run_goes_the_ways_that_were_shown_and_no_other(folder, tmp_path, monk
     from axiom.learners import LanguageLearner
     from axiom.models import Policy
     from axiom.models.ways import OWN, QUICK, Proof
-    from axiom.training import Example, lora
+    from axiom.training import Example, Round, lora
 
     taken = []
     monkeypatch.setattr(lora, "quickened", lambda *given, was=lora.quickened: taken.append(given[1]) or was(*given))
@@ -191,7 +191,7 @@ def test_a_run_goes_the_ways_that_were_shown_and_no_other(folder, tmp_path, monk
         monkeypatch.setattr("axiom.learners.checks.prove", lambda *_, found=found: found)
         learner = LanguageLearner(config(folder))
         example, base = Example("a", "b", 1.0), Policy("base", None)
-        learner.train([example], base, tmp_path / way, seed=0, iteration=1, first_step=0, on_step=lambda _: None)
+        learner.train([example], Round(base, tmp_path / way, 0, 1))
         assert (taken.pop(), learner.sampler.way) == (path, way)
     monkeypatch.setattr("axiom.learners.checks.prove", lambda *_: [Proof(refused="no way is right")])
     with pytest.raises(ConfigError, match="no way is right"):
