@@ -350,6 +350,14 @@ def _beside(text: str) -> int:
 def _show_plan(config: "StudyConfig", pilot: Path | None, root: str, as_json: bool) -> None:
     from axiom.study import power
 
+    if not config.comparisons:
+        console.print(
+            f"The study has {config.count()}. Its conditions are measured on other families, so their times are not "
+            f"compared and no test sets the number of seeds; the intervals of its transfer matrix need two at least.",
+            highlight=False,
+            soft_wrap=True,
+        )
+        return
     noise = None
     if pilot is not None and find_preset(pilot).suffix == ".toml":
         noise = power.differences(_pilot_runs(pilot, root))

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -431,31 +431,6 @@ def compare_pairs(
 
 
 def compare_study(study: StudyConfig, groups: Mapping[str, Sequence[Outcome]]) -> list[Comparison]:
-    """What a study compares: in each cell of its grid the expert arm with every other; of a lone arm, the first cell
-    with every other.
-
-    Conditions that measure other problems are not compared, unless one family is read. Raises DataError without a grid
-    where there are too few pairs.
-    """
-    conditions = study.conditions()
-    first = conditions[0]
-    pairs = [
-        (groups[(first if len(study.groups) == 1 else expert).label], groups[one.label])
-        for expert, one in _with_expert(conditions)
-        if one is not (first if len(study.groups) == 1 else expert)
-    ]
-    pairs = [both for both in pairs if study.family or _measured_alike(both[0][0], both[1][0])]
+    """What `StudyConfig.compared` names. Raises DataError without a grid where there are too few pairs."""
+    pairs = [(groups[first.label], groups[second.label]) for first, second in study.compared()]
     return compare_pairs(pairs, study.reading(), few=bool(study.grid)) if pairs else []
-
-
-def _measured_alike(first: Outcome, second: Outcome) -> bool:
-    """Whether the same families are measured; times to generalise on others are not comparable."""
-    return not {"problems.families", "modular.p"} & _differ(first, second).keys()
-
-
-def _with_expert(conditions: Sequence[Condition]) -> Iterator[tuple[Condition, Condition]]:
-    """Each condition behind the expert arm of its cell."""
-    expert = conditions[0]
-    for one in conditions:
-        expert = one if one.group == "expert_iteration" else expert
-        yield expert, one

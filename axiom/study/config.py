@@ -1,7 +1,7 @@
 """STUDY.toml: which arms, over which seeds, of which experiment; and what counts as having generalised."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -41,6 +41,10 @@ UNITS: dict[str, str] = {
     "wall_seconds": "seconds",
 }
 """What each clock counts, in the plural."""
+
+
+MEASURED_ON = ("problems.families", "modular.p")
+"""Settings that say on which problems a run is measured."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +155,7 @@ class StudyConfig(Section):
 
     @model_validator(mode="after")
     def _enough(self) -> Self:
-        if "expert_iteration" not in self.arms or not self.comparisons:
+        if "expert_iteration" not in self.arms or len(self.groups) * size(self.grid) == 1:
             raise ValueError(
                 f"arms = {list(self.arms)} must hold expert_iteration and one more to compare it with, a variant or a "
                 f"grid of several values"
@@ -165,7 +169,7 @@ class StudyConfig(Section):
                 f"the study has {self.count()}, more than max_runs = {self.max_runs}; take values or seeds out, or set "
                 f"max_runs"
             )
-        fewest = fewest_pairs(self.alpha, self.comparisons)
+        fewest = fewest_pairs(self.alpha, self.comparisons) if self.comparisons else 1
         if self.seeds < fewest and not self.grid:
             others = f"{self.comparisons} arm{'s' if self.comparisons > 1 else ''}"
             raise ValueError(
@@ -213,11 +217,24 @@ class StudyConfig(Section):
         runs = len(self.groups) * size(self.grid) * self.seeds
         return f"{runs:,} runs ({' times '.join([*parts, f'{self.seeds} seeds'])})"
 
+    def compared(self) -> list[tuple[Condition, Condition]]:
+        """In each cell of the grid the expert arm with every other; of a lone arm, the first cell with every other.
+
+        Conditions that are measured on other problems are left out, unless one family is read: their times say nothing
+        of each other.
+        """
+        conditions, lone = self.conditions(), len(self.groups) == 1
+        pairs = [(conditions[0] if lone else one, other) for one, other in _with_expert(conditions)]
+        return [both for both in pairs if both[0] is not both[1] and (self.family or self._measured_alike(*both))]
+
+    def _measured_alike(self, first: Condition, second: Condition) -> bool:
+        ours, theirs = ({**self.settings, **one.changes} for one in (first, second))
+        return all(ours.get(key) == theirs.get(key) for key in MEASURED_ON)
+
     @property
     def comparisons(self) -> int:
-        """Arms and variants that are compared with the expert's in each cell; of a lone arm, cells with the first."""
-        others, places = len(self.groups) - 1, size(self.grid)
-        return others * places or places - 1
+        """How many pairs of conditions are compared by their times."""
+        return len(self.compared())
 
     @property
     def alpha(self) -> float:
@@ -239,6 +256,14 @@ class StudyConfig(Section):
         return {
             run_name(self, one.group, seed, one.cell): one for one in self.conditions() for seed in range(self.seeds)
         }
+
+
+def _with_expert(conditions: Sequence[Condition]) -> Iterator[tuple[Condition, Condition]]:
+    """Each condition behind the expert arm of its cell."""
+    expert = conditions[0]
+    for one in conditions:
+        expert = one if one.group == "expert_iteration" else expert
+        yield expert, one
 
 
 def _whole(value: Any) -> Any:

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -82,18 +83,30 @@ EXACT = ("samples", "history", "gold", "passed_over", "buffer", "adapter", "eval
 """Stages whose bytes do not depend on the clock."""
 
 
-@pytest.fixture(scope="module")
-def preset(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("preset") / "counting.toml"
-    path.write_text(COUNTING)
-    return path
+@dataclass(frozen=True)
+class Run:
+    """A run that nothing disturbed: its preset, what it printed and what it left."""
+
+    preset: Path
+    out: str
+    left: Experiment
+
+
+def run_of(folder: Path, name: str, text: str) -> Run:
+    preset = folder / f"{name}.toml"
+    preset.write_text(text)
+    out = finish(start(folder, "run", str(preset), "--experiment", name))
+    return Run(preset, out, Experiment.open(str(folder / "artifacts"), name))
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory, preset, one_server) -> Experiment:
-    folder = tmp_path_factory.mktemp("whole")
-    finish(start(folder, "run", str(preset), "--experiment", "whole"))
-    return Experiment.open(str(folder / "artifacts"), "whole")
+def counting(tmp_path_factory, one_server) -> Run:
+    return run_of(tmp_path_factory.mktemp("counting"), "counting", COUNTING)
+
+
+@pytest.fixture(scope="module")
+def writing(tmp_path_factory, one_server, programmer) -> Run:
+    return run_of(tmp_path_factory.mktemp("writing"), "writing", WRITING.format(model=programmer))
 
 
 def digests(experiment: Experiment) -> dict[tuple[int, str], str]:
@@ -106,11 +119,8 @@ def digests(experiment: Experiment) -> dict[tuple[int, str], str]:
     return found
 
 
-def test_each_round_of_programs_does_what_its_settings_say(tmp_path, programmer):
-    preset = tmp_path / "writing.toml"
-    preset.write_text(WRITING.format(model=programmer))
-    out = finish(start(tmp_path, "run", str(preset), "--experiment", "writing"))
-    experiment = Experiment.open(str(tmp_path / "artifacts"), "writing")
+def test_each_round_of_programs_does_what_its_settings_say(writing):
+    experiment = writing.left
     problems, drawn = experiment.problems_by_id, {}
     for number in range(1, 4):
         folder = iteration_folder(number)
@@ -128,11 +138,11 @@ def test_each_round_of_programs_does_what_its_settings_say(tmp_path, programmer)
         assert len(fresh) <= 3
         assert len(gold) - len(fresh) <= round(len(fresh) * 0.4 / 0.6)
     assert drawn == {1: {1}, 2: {1, 2}, 3: {1, 2}}
-    assert "level 2" in out
+    assert "level 2" in writing.out
 
 
-def test_each_round_of_numbers_does_what_its_settings_say(whole):
-    replayed = 0
+def test_each_round_of_numbers_does_what_its_settings_say(counting):
+    whole, replayed = counting.left, 0
     for number in range(1, 7):
         folder = iteration_folder(number)
         history = {row.problem_id: row for row in whole.stages.read(folder, "history", History)}
@@ -152,9 +162,12 @@ def test_each_round_of_numbers_does_what_its_settings_say(whole):
     assert {row.name for row in metrics} >= {"replayed", "replay_staleness", "groups_mixed", "groups_all_wrong"}
 
 
-def test_killed_at_many_moments_it_resumes_to_the_same_bytes(tmp_path, preset, whole):
-    folder, seen, kills = tmp_path / "artifacts/whole", 0, 0
-    process = start(tmp_path, "run", str(preset), "--experiment", "whole")
+@pytest.mark.parametrize("name", ["writing", "counting"])
+def test_killed_at_many_moments_it_resumes_to_the_same_bytes(tmp_path, name, request):
+    """With levels, diverse programs and a share of old gold, and with what the modular network has in their place."""
+    undisturbed = request.getfixturevalue(name)
+    folder, seen, kills = tmp_path / "artifacts" / name, 0, 0
+    process = start(tmp_path, "run", str(undisturbed.preset), "--experiment", name)
     for _ in range(3):
         deadline = time.monotonic() + 400
         while process.poll() is None and time.monotonic() < deadline:
@@ -168,16 +181,17 @@ def test_killed_at_many_moments_it_resumes_to_the_same_bytes(tmp_path, preset, w
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         kills += 1
-        process = start(tmp_path, "resume", "whole")
+        process = start(tmp_path, "resume", name)
     finish(process)
     assert kills >= 2
-    assert digests(Experiment.open(str(tmp_path / "artifacts"), "whole")) == digests(whole)
+    assert digests(Experiment.open(str(tmp_path / "artifacts"), name)) == digests(undisturbed.left)
 
 
 @pytest.mark.parametrize("arm", ["random_accept", "sft_reference"])
-def test_a_yoked_arm_keeps_to_the_experts_ledger(whole, preset, arm):
-    folder = Path(whole.root).parent
-    finish(start(folder, "run", str(preset), "--experiment", arm, "--set", f"arm={arm}", "--set", "yoke=whole"))
-    entries = read(Experiment.open(whole.root, arm))
-    assert disagreement(read(whole), entries, 0.02) is None
+def test_a_yoked_arm_keeps_to_the_experts_ledger(counting, arm):
+    expert, preset = counting.left, str(counting.preset)
+    yoked = ("--set", f"arm={arm}", "--set", f"yoke={expert.config.name}")
+    finish(start(Path(expert.root).parent, "run", preset, "--experiment", arm, *yoked))
+    entries = read(Experiment.open(expert.root, arm))
+    assert disagreement(read(expert), entries, 0.02) is None
     assert any(entry.optimizer_steps for entry in entries)

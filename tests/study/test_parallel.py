@@ -1,5 +1,6 @@
 """Runs of a study beside each other: what may begin when, what a lost worker costs, and the same tables as in turn."""
 
+import json
 import os
 import signal
 import subprocess
@@ -309,6 +310,27 @@ def test_another_setting_shares_only_what_does_not_depend_on_it(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+def test_a_worker_whose_study_is_gone_ends_though_its_shell_ignores_interrupts(tmp_path, workers):
+    """As a job in the background of a script does; it would write on, and keep its experiment from the next study."""
+    command = [sys.executable, "-m", "axiom.flows.worker"]
+    environment = os.environ | {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "300"}
+    pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process = subprocess.Popen(command, stdin=pipe, stdout=nothing, stderr=nothing, env=environment, text=True)
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    config = {"name": "long"} | MODULAR | {"iterations": 1000}
+    process.stdin.write(json.dumps({"config": config, "root": str(tmp_path)}) + "\n")
+    process.stdin.flush()
+    end = time.monotonic() + 400
+    while time.monotonic() < end and not list(tmp_path.glob("long/iterations/0000/*.json")):
+        time.sleep(0.05)
+    process.stdin.close()
+    assert process.wait(100) == 130
+
+
 def test_a_failed_run_is_named_with_those_that_replay_it(tmp_path, workers):
     """In the real worker process: an experiment whose folder is a file cannot be written."""
     (tmp_path / "broken").write_text("")

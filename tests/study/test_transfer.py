@@ -133,6 +133,25 @@ def test_conditions_that_measure_other_families_are_not_compared_by_their_times(
     )
 
 
+def test_seeds_are_asked_for_by_what_is_compared_and_by_nothing_else(tmp_path):
+    """Pairs of families alone need no seeds for a test; a condition of the same families beside them does."""
+    pairs = {"seeds": 3, "variants": {"only-list_filter": VARIANTS["only-list_filter"]}}
+    few = StudyConfig.model_validate(STUDY.model_dump() | pairs)
+    assert (few.comparisons, STUDY.comparisons) == (0, 1)
+    labels = [one.label for one in few.conditions()]
+    families = {labels[1]: ("list_filter",)}
+    made = {label: [outcome(label, seed, {}, families.get(label, FAMILIES)) for seed in range(3)] for label in labels}
+    assert compare_study(few, made) == []
+    with pytest.raises(ValueError, match="with 1 arm beside the expert's"):
+        StudyConfig.model_validate(STUDY.model_dump() | {"seeds": 3})
+    with pytest.raises(ValueError, match="fewer than 6"):
+        StudyConfig.model_validate(STUDY.model_dump() | pairs | {"family": "list_filter"})
+    planned = CliRunner().invoke(app, ["study", "transfer-pairs", "--plan", "--root", str(tmp_path)])
+    assert planned.exit_code == 0
+    assert "28 runs" in planned.output
+    assert "their times are not compared" in planned.output
+
+
 PROBLEMS = generate_splits(
     ExperimentConfig().problems.model_copy(
         update={"families": FAMILIES, "train_size": 8, "val_size": 2, "test_size": 0, "difficulty": (3, 4)}
