@@ -98,12 +98,29 @@ def _check_curriculum(config: ExperimentConfig) -> None:
             f"curriculum.kind = {kind!r} goes by difficulty, which is 1 for all pairs of the modular network; choose "
             f"'self_paced' or 'none'"
         )
+    if kind in BY_LEVEL:
+        _check_ranges(config)
     trains = arm.draws is every_round or arm.pool is not None
     if kind in ("success", "self_paced") and trains and arm.draws is not every_round and not config.yoke:
         raise ConfigError(
             f"curriculum.kind = {kind!r} goes by what the rounds' draws solve, and arm {config.arm!r} draws nothing "
             f"after round 1; set yoke to an expert run, or curriculum.kind = 'linear'"
         )
+
+
+def _ranges(config: ExperimentConfig) -> list[tuple[int, int]]:
+    """Difficulties of each family that is trained."""
+    return [config.problems.range_of(family) for family in config.problems.families]
+
+
+def _check_ranges(config: ExperimentConfig) -> None:
+    """A level without a training problem, as far as the settings tell without making them."""
+    for number, (low, high) in enumerate(config.curriculum.levels, 1):
+        if not any(low <= most and least <= high for least, most in _ranges(config)):
+            raise ConfigError(
+                f"level {number} of [curriculum] levels, difficulty {low} to {high}, has no training problem; change "
+                f"levels, or widen [problems] difficulty"
+            )
 
 
 def _check_joins(config: ExperimentConfig) -> None:
@@ -137,13 +154,8 @@ def check_levels(config: ExperimentConfig, make: Callable[[], Sequence[Problem]]
     """
     if config.curriculum.kind not in BY_LEVEL:
         return
-    ranges = [config.problems.range_of(family) for family in config.problems.families]
-    for number, (low, high) in enumerate(config.curriculum.levels, 1):
-        if not any(low <= most and least <= high for least, most in ranges):
-            raise ConfigError(
-                f"level {number} of [curriculum] levels, difficulty {low} to {high}, has no training problem; change "
-                f"levels, or widen [problems] difficulty"
-            )
+    _check_ranges(config)
+    ranges = _ranges(config)
     each = config.problems.train_size // max(1, len(ranges))
     spread = all(most - least < each for least, most in ranges)  # so each family has problems of every difficulty
     if spread and config.curriculum.levels:

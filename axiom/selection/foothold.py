@@ -171,6 +171,12 @@ def check_foothold(config: ExperimentConfig) -> None:
             f"foothold.{asked} = {getattr(foothold, asked)} is about programs, and the modular network answers with "
             f"numbers; leave it out, or set foothold.references"
         )
+    for name, wanted in programs.items():
+        if wanted and getattr(foothold, f"{name}_until", 2) < 2:
+            raise ConfigError(
+                f"foothold.{name} = {getattr(foothold, name)} with foothold.{name}_until = 1 helps in no round; set a "
+                f"larger foothold.{name}_until"
+            )
     if foothold.hints and config.arm == "reinforce":
         raise ConfigError(
             f"foothold.hints = {foothold.hints} changes the prompts that arm 'reinforce' follows the draws of; leave "

@@ -214,8 +214,9 @@ class StudyConfig(Section):
         """How many runs there are and where the number comes from."""
         parts = [f"{len(self.groups)} arms and variants" if len(self.groups) > 1 else "1 arm"]
         parts += [f"{size(self.grid)} cells of the grid"] if self.grid else []
+        parts += [f"{self.seeds} seed{'s' * (self.seeds > 1)}"]
         runs = len(self.groups) * size(self.grid) * self.seeds
-        return f"{runs:,} runs ({' times '.join([*parts, f'{self.seeds} seeds'])})"
+        return f"{runs:,} runs ({' times '.join(parts)})"
 
     def compared(self) -> list[tuple[Condition, Condition]]:
         """In each cell of the grid the expert arm with every other; of a lone arm, the first cell with every other.
@@ -367,6 +368,11 @@ def _check_readable(study: StudyConfig, config: ExperimentConfig) -> None:
         raise ConfigError(
             f"study {study.name!r} reads split = {study.split!r}, which its preset has no problems of; set another "
             f"split, or its size in [problems] of {study.preset}"
+        )
+    if problems.ood_families and not problems.ood_size and config.model.kind == "language":
+        raise ConfigError(
+            f"study {study.name!r} names problems.ood_families = {list(problems.ood_families)} and measures none of "
+            f"them with problems.ood_size = 0; set problems.ood_size"
         )
     if study.family and (config.model.kind == "modular" or study.family not in problems.families):
         raise ConfigError(

@@ -160,6 +160,8 @@ def test_hints_fade_and_are_in_the_prompts_of_training_problems_alone():
     ("changes", "says"),
     [
         ({"foothold.partial": 0.5, "model.kind": "modular"}, r"foothold.partial = 0.5 is about programs"),
+        ({"foothold.partial": 0.5, "foothold.partial_until": 1}, r"partial_until = 1 helps in no round"),
+        ({"foothold.hints": 0.5, "foothold.hints_until": 1}, r"hints_until = 1 helps in no round"),
         ({"foothold.hindsight": 3, "model.kind": "modular"}, "foothold.hindsight = 3"),
         ({"foothold.hints": 0.5, "model.kind": "modular"}, "foothold.hints"),
         ({"foothold.hints": 0.5, "arm": "reinforce"}, "changes the prompts that arm 'reinforce'"),

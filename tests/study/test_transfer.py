@@ -207,6 +207,8 @@ def test_a_study_of_a_family_that_a_condition_does_not_train_is_refused(tmp_path
     ("old", "new", "says"),
     [
         ("{ list_sort = 6 }", "{ rpn = 6 }", "curriculum.joins names 'rpn'"),
+        ("{ list_sort = 6 }", '{}\n"curriculum.kind" = "linear"\n"curriculum.levels" = [[1, 1], [7, 8]]', "level 2 of"),
+        ('"curriculum.joins" = { list_sort = 6 }', '"problems.ood_families" = ["rpn"]', "set problems.ood_size"),
         ("{ list_sort = 6 }", "{ list_sort = 60 }", "after the last of 16 iterations"),
         ('"curriculum.joins" = { list_sort = 6 }', '"foothold.partial" = 2', "foothold.partial = 2"),
         ("iterations = 16", '"sampling.samples_per_problem" = 1\n"arm" = 3', "settings.arm"),
