@@ -57,12 +57,14 @@ class Cost:
     peak_mib: float
 
 
-def measure(sizes: Iterable[int], folder: Path | None = None, ways: Sequence[Way] = WAYS) -> Iterator[Cost]:
-    """The cost of each stage at each size, in these ways. What is written goes to a temporary folder."""
+def measure(
+    sizes: Iterable[int], folder: Path | None = None, ways: Sequence[Way] = WAYS, stages: Sequence[str] = STAGES
+) -> Iterator[Cost]:
+    """The cost of each of the stages at each size, in these ways. What is written goes to a temporary folder."""
     for samples in sizes:
         with tempfile.TemporaryDirectory(prefix="axiom-bench-", dir=folder) as place:
             make(Path(place), samples)
-            for stage in STAGES:
+            for stage in stages:
                 for way in ways:
                     yield _cost(place, samples, stage, way)
 

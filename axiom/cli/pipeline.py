@@ -1,4 +1,4 @@
-"""`axiom bench pipeline` and `axiom bench store`."""
+"""`axiom bench pipeline`, `store` and `cost`: where a round's time goes, and what other rounds would take."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +7,7 @@ import typer
 
 from axiom.cli import tables
 from axiom.cli.app import bench_app, console
+from axiom.cli.outputs import check_file
 from axiom.cli.run import Overrides
 from axiom.cli.tables import AsJson
 from axiom.cli.workflow import load_flow
@@ -79,3 +80,34 @@ def bench_store(
         ]
         header = ["stage", "in parts", "CPU", "peak", "whole", "CPU", "peak"]
         tables.show(console, f"{size:,} samples, and as many of the evaluation", header, rows)
+
+
+@bench_app.command()
+def cost(
+    measure: Annotated[
+        Path | None,
+        typer.Option(help="Measure this machine's points, some ten minutes on two cores, and write them to this CSV."),
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables of docs/scaling.md.")] = False,
+) -> None:
+    """Fit what each stage of a round costs to stored points, check it on others, and say what larger rounds take.
+
+    Example: axiom bench cost --markdown
+    """
+    from axiom.bench import cost as costs
+
+    if measure is not None:
+        from axiom.bench import cost_points
+
+        check_file("--measure", measure, (".csv",))
+        cost_points.write(cost_points.measured(), measure)
+        return
+    lines = costs.fit(costs.read())
+    for title, (header, rows) in (
+        ("Lines and their held-out points", costs.fits(lines)),
+        ("Seconds of a round", costs.forecasts(lines)),
+    ):
+        if markdown:
+            print(costs.markdown(header, rows), end="\n\n")
+        else:
+            tables.show(console, title, header, rows)
