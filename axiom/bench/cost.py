@@ -149,7 +149,8 @@ def forecast(lines: Mapping[tuple[str, str], Line], of: Round) -> dict[str, floa
 
     Assumed: a token's time grows with the parameters along the line through the two measured models (`SIZES`); GPUs
     share tokens evenly; the stages of tables run in one process on one core; candidates share all cores while sampling
-    goes on, so that only what lasts longer than sampling adds.
+    goes on, so that only what lasts longer than sampling adds. The fixed part of selection and evaluation is what their
+    processes load when they are measured, which a run does once.
     """
     drawn = of.problems * of.samples
     sampling = _per_token(lines, "sampling", of, drawn * of.tokens)
@@ -157,10 +158,10 @@ def forecast(lines: Mapping[tuple[str, str], Line], of: Round) -> dict[str, floa
     return {
         "sampling": sampling,
         "verification beyond it": max(0.0, verification - sampling),
-        "selection": lines[CPU, "selection"].at(drawn),
+        "selection": lines[CPU, "selection"].each * drawn,
         "training": _per_token(lines, "training", of, of.kept * of.trained),
         "evaluation": _per_token(lines, "sampling", of, of.evaluated * of.tokens)
-        + lines[CPU, "evaluation"].at(of.evaluated),
+        + lines[CPU, "evaluation"].each * of.evaluated,
     }
 
 

@@ -9,21 +9,15 @@ from pathlib import Path
 
 from axiom.bench import store
 from axiom.bench.cost import CPU, Point
-from axiom.bench.workload import make_examples, make_requests
-from axiom.config import ModelConfig, ProblemsConfig, SamplingConfig, SandboxConfig, TrainingConfig
+from axiom.config import ProblemsConfig, SandboxConfig
 from axiom.folders import Folder
-from axiom.learners.proof import train_path
-from axiom.models import Policy
 from axiom.problems import generate_splits
 from axiom.records import Metric, Sample
-from axiom.sampling import open_sampler
 from axiom.store import write_parquet
-from axiom.training import Kept, Round
 from axiom.verification import Candidate, Verifier
 
 PUBLISHED = {"one H200": "smollm2-h200", "one H100": "smollm2-h100"}
 """Runs in artifacts/reference, by machine. Every second round is held out, and the first, which compiles, left out."""
-FEW = ModelConfig(path="smollm2-135m", device="cpu")
 STAGES = {"selection": ("remember", "select", "passed over"), "evaluation": ("evaluate", "measure")}
 """What works on tables, with their reading and writing, as `axiom bench store` names it."""
 
@@ -51,19 +45,16 @@ def measured() -> Iterator[Point]:
     """Points of a machine like the one it runs on, in seconds of one core."""
     yield from _points("problems", _problems, (100, 200, 400, 800, 1600), held_out=(200, 800))
     yield from _points("verification", _verification, (100, 300, 1000, 2000, 4000), held_out=(300, 2000))
-    yield from _points("sampling", _sampling, (4, 6, 8, 16, 24), held_out=(6, 16))
-    yield from _points("training", _training, (4, 6, 8, 12, 16), held_out=(6, 12))
     yield from _tables((4_000, 12_000, 40_000), held_out=(12_000,))
     for count in (250, 500, 1000, 2000, 4000):
         yield Point(CPU, "bytes", count, _stored(count), count in (500, 2000), "axiom bench cost --measure")
 
 
 def _points(
-    stage: str, work: Callable[[int], tuple[float, float]], sizes: tuple[int, ...], held_out: tuple[int, ...]
+    stage: str, work: Callable[[int], float], sizes: tuple[int, ...], held_out: tuple[int, ...]
 ) -> Iterator[Point]:
     for size in sizes:
-        amount, seconds = work(size)
-        yield Point(CPU, stage, amount, round(seconds, 4), size in held_out, "axiom bench cost --measure")
+        yield Point(CPU, stage, size, round(work(size), 4), size in held_out, "axiom bench cost --measure")
 
 
 def _cpu_seconds() -> float:
@@ -72,13 +63,13 @@ def _cpu_seconds() -> float:
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
-def _problems(count: int) -> tuple[float, float]:
+def _problems(count: int) -> float:
     began = _cpu_seconds()
     generate_splits(ProblemsConfig(train_size=count, val_size=1, test_size=0), 0)
-    return count, _cpu_seconds() - began
+    return _cpu_seconds() - began
 
 
-def _verification(count: int) -> tuple[float, float]:
+def _verification(count: int) -> float:
     problems = generate_splits(ProblemsConfig(train_size=200, val_size=1, test_size=0), 0)["train"]
     candidates = [
         Candidate(str(number), one.reference_solution, one.entry_point, one.cases)
@@ -87,33 +78,7 @@ def _verification(count: int) -> tuple[float, float]:
     began = _cpu_seconds()
     with Verifier(SandboxConfig(workers=1)) as verifier:
         assert all(verdict.outcome == "passed" for verdict in verifier.verify(candidates))
-    return count, _cpu_seconds() - began
-
-
-def _sampling(problems: int) -> tuple[float, float]:
-    requests = make_requests(FEW, problems, 4, 0.8, 32)
-    sampler, _ = open_sampler(FEW, SamplingConfig(engine="transformers"), way="recompute")
-    try:
-        sampler.use(Policy("base", None))
-        list(sampler.sample(requests[:1]))
-        began = _cpu_seconds()
-        tokens = sum(completion.token_count for completion in sampler.sample(requests))
-        return tokens, _cpu_seconds() - began
-    finally:
-        sampler.close()
-
-
-def _training(problems: int) -> tuple[float, float]:
-    from axiom.training.loop import train
-
-    examples, kept, config = make_examples(FEW, problems, 1), Kept(), TrainingConfig()
-    path, base = train_path(FEW, config), Policy("base", None)
-    with tempfile.TemporaryDirectory() as folder:
-        this = Round(previous=base, out=Path(folder), seed=0, iteration=1, first_step=0)
-        train(examples[:1], this, FEW, config, kept, path)
-        began = _cpu_seconds()
-        done = train(examples, this, FEW, config, kept, path)
-    return sum(step.tokens for step in done), _cpu_seconds() - began
+    return _cpu_seconds() - began
 
 
 def _tables(sizes: tuple[int, ...], held_out: tuple[int, ...]) -> Iterator[Point]:

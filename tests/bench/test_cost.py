@@ -47,12 +47,16 @@ def test_a_held_out_point_does_not_move_the_line_and_can_break_it():
 
 
 def test_every_stage_has_held_out_points_and_the_page_says_which_hold():
-    assert {stage for machine, stage in LINES if machine == CPU} == set(UNITS)
+    assert {stage for _, stage in LINES} == set(UNITS)
     for line in LINES.values():
-        assert len(line.errors) >= 2 - (line.machine == CPU and line.stage in ("sampling", "training"))
+        assert line.errors
         within = sum(abs(error) <= LEVEL for error in line.errors) / len(line.errors)
         assert line.holds == (within >= 0.9 and abs(line.total) <= LEVEL)
-    assert all(line.holds for (machine, stage), line in LINES.items() if machine != CPU)
+    broken = [key for key, line in LINES.items() if not line.holds]
+    assert broken == [("one H200", "sampling")]
+    page = (ROOT / "docs/scaling.md").read_text()
+    assert "Eight of nine lines hold. Sampling on the H200 does not" in page
+    assert all(abs(line.total) <= LEVEL for line in LINES.values())
 
 
 def test_the_stored_points_of_published_runs_are_those_of_their_tables(tmp_path):
