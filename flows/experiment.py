@@ -14,6 +14,7 @@ from axiom.experiment import DEFAULT_ROOT, iteration_folder
 from axiom.experiment.gate import admit
 from axiom.experiment.naming import settled
 from axiom.experiment.running import Runtime
+from axiom.experiment.tracked import Tracking
 from axiom.flows.iteration import Round, finished, recorded, run_iteration
 from axiom.flows.operation import OPERATION, Operation, announce, following, holding, pause, pause_asked
 from axiom.flows.pages import Pages
@@ -83,16 +84,18 @@ def without_server(config: ExperimentConfig, root: str, operation: Operation) ->
 
 
 def _complete(run: Runtime, pages: Pages | None) -> dict[str, Any]:
-    seen, last = _loop(run, pages)
+    tracking = Tracking(run.experiment)
+    seen, last = _loop(run, pages, tracking)
     if pages is None:
         path = write_report.fn(run, iteration=last)
     else:
         path = write_report(run, iteration=last)
         patiently(lambda: pages.finish(path))
+    tracking.finish(path)
     return {"name": run.config.name, "phases": seen["sentence"], "kind": seen["kind"], "report": path}
 
 
-def _loop(run: Runtime, pages: Pages | None) -> tuple[dict[str, Any], int]:
+def _loop(run: Runtime, pages: Pages | None, tracking: Tracking) -> tuple[dict[str, Any], int]:
     """Every iteration; what was seen in the last one, and its number."""
     config = run.config
     state, seen, pace = Round(problems=generate(run)), dict[str, Any](), Pace(config.iterations)
@@ -101,6 +104,7 @@ def _loop(run: Runtime, pages: Pages | None) -> tuple[dict[str, Any], int]:
         state = done or _advance(run, pages, number, state, _due(config, number), _paused(config, seen))
         seen = detect_phases(run, iteration=number, whole=number == config.iterations)
         _tell(number, seen["parts"], reused, pace)
+        tracking.follow(number)
         if pages is not None:
             _show(run, pages, number, seen, reused)
         _prune(run, number - 2, state.adapter)

@@ -636,6 +636,18 @@ class ModularConfig(Section):
     """Full-batch AdamW steps in one iteration."""
 
 
+class TrackingConfig(Section):
+    """Where else curves and samples go. Nothing here changes a result, and a tracker that fails never stops a run."""
+
+    to: tuple[Literal["tensorboard", "mlflow", "wandb", "trackio"], ...] = ()
+    """Trackers to write to; each needs its package, `pip install 'axiom-rl[tracking-mlflow]'`."""
+    project: Annotated[str, Field(min_length=1)] = "axiom"
+    """The project, or the experiment as MLflow calls it, that holds the runs."""
+    uri: str = ""
+    """Address of the tracker's server; empty takes its usual environment variable, and without one files on this
+    machine."""
+
+
 class ExperimentConfig(Section):
     """One experiment: one config, one seed, one arm, `iterations` rounds."""
 
@@ -665,6 +677,7 @@ class ExperimentConfig(Section):
     sandbox: SandboxConfig = SandboxConfig()
     detection: DetectionConfig = DetectionConfig()
     modular: ModularConfig = ModularConfig()
+    tracking: TrackingConfig = TrackingConfig()
 
     @classmethod
     def patterns(cls) -> dict[str, str]:

@@ -57,6 +57,7 @@ VERSIONS = {
 EXECUTION = {
     "iterations": None,
     "checkpoint_every": None,
+    "tracking": None,
     "sandbox": {"workers"},
     "sampling": {"batch_size", "vllm", "engine"},
     "model": {"device"},

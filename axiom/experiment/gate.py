@@ -7,6 +7,7 @@ types of `axiom.config` check the values; here is what depends on the store and 
 from collections.abc import Mapping
 from typing import Any
 
+from axiom import tracking
 from axiom.config import ExperimentConfig, checked
 from axiom.errors import ConfigError
 from axiom.experiment import Experiment
@@ -28,6 +29,7 @@ def admit(root: str, config: ExperimentConfig | Mapping[str, Any]) -> Experiment
     _check_yoke(experiment)
     check_selection(experiment.config, training_problems(experiment.config))
     check(experiment.config)
+    tracking.check(experiment.config)
     check_levels(experiment.config, lambda: _training_problems(experiment))
     return experiment
 

@@ -10,9 +10,10 @@ def _keys(section: str, names: str) -> tuple[str, ...]:
 
 
 UNREAD = {
-    "language": ("checkpoint_every", "modular"),
+    "language": ("checkpoint_every", "tracking", "modular"),
     "modular": (
         "checkpoint_every",
+        "tracking",
         "problems",
         "prompts",
         "sandbox",
@@ -49,10 +50,14 @@ def computing(config: ExperimentConfig) -> dict[str, Any]:
 
 def ignored(config: ExperimentConfig) -> list[str]:
     """Keys that are set to something else than their defaults and that the learner does not read, in order."""
-    kept = "checkpoint_every"  # which the run reads, though nothing that it computes depends on it
+    kept = ("checkpoint_every", "tracking")  # which the run reads, though nothing that it computes depends on them
     usual = _flat(ExperimentConfig().model_dump(mode="json"))
     given = _flat(config.model_dump(mode="json"))
-    return [key for key, value in given.items() if key != kept and value != usual.get(key) and unread(config, key)]
+    return [
+        key
+        for key, value in given.items()
+        if key.partition(".")[0] not in kept and value != usual.get(key) and unread(config, key)
+    ]
 
 
 def _flat(tree: dict[str, Any], above: str = "") -> dict[str, Any]:

@@ -39,6 +39,7 @@ FLOORS = (
     "learners",
     "evaluation",
     "grokking",
+    "tracking",
     "experiment",
     "study",
     "report",
