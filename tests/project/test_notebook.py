@@ -1,13 +1,15 @@
-"""The notebook runs from top to bottom without a browser, on a published run and on one with samples."""
+"""The notebook and the snippets beside the artifacts run from top to bottom, without a browser."""
 
 import importlib.util
+import re
 from pathlib import Path
 
 from axiom.config import load_config
 from axiom.flows.experiment import without_server
 from axiom.flows.operation import Operation
 
-NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "tour.py"
+ROOT = Path(__file__).parents[2]
+NOTEBOOK = ROOT / "notebooks" / "tour.py"
 
 
 def run_tour():
@@ -36,3 +38,14 @@ def test_the_tour_of_a_run_of_one_s_own(tmp_path, monkeypatch):
     found = run_tour()
     assert found["samples"].height > 10
     assert {"code", "outcome"} <= set(found["samples"].columns)
+
+
+def test_the_snippets_of_polars_duckdb_and_pandas_agree(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    names = {}
+    for code in re.findall(r"^```py(?:thon)?\n(.*?)^```", (ROOT / "artifacts/README.md").read_text(), re.S | re.M):
+        exec(compile(code, "artifacts/README.md", "exec"), names)
+    assert names["curve"][-1][0] == names["last"]["iteration"].item() == names["by_family"].index[-1]
+    assert names["best"].height >= 1
+    assert 0 <= names["curve"][0][1] <= 1
+    assert names["by_family"].shape[1] > 3
