@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from axiom.experiment import Experiment
     from axiom.grokking import Curve
     from axiom.records import Evaluation
-    from axiom.report.study import Table as Rows
+    from axiom.report.study import Origin, Table as Rows
     from axiom.study import Comparison, Study, StudyConfig
     from axiom.study.transfer import Gain
 
@@ -528,15 +528,29 @@ def _draw(study: "Study", found: "Sequence[Comparison]", folder: Path, refused: 
     for name, chart in made.items():
         curve_charts.save(chart, folder / f"{name}.svg")
     why = None if refused is None else str(refused)
-    sentences = [*(swept[1] if swept else ()), *(_paragraphs(study, found) if why is None else [why])]
-    sentences += _transferred(study, gains)
+    folded = found if why is None and not (study.config and study.config.grid) else []
+    sentences = [*(swept[1] if swept else ()), *([why] if why else ()), *_transferred(study, gains)]
     matrix = transfer.table(gains) if gains else None
     with whole(folder / "report.html") as file:
-        file.write_text(report.page(study.name, arms, sentences, made, swept and swept[0], matrix), encoding="utf-8")
+        text = report.page(
+            study.name, arms, sentences, made, swept and swept[0], matrix, folded, _origin(study, folder)
+        )
+        file.write_text(text, encoding="utf-8")
     with whole(folder / "figures.json") as file:
         file.write_text(report.figures(arms, found, why), encoding="utf-8")
     with whole(folder / "metrics.parquet") as file:
         study.measurements().write_parquet(file, compression="zstd")
+
+
+def _origin(study: "Study", folder: Path) -> "Origin":
+    """The plan, the command and the runs behind a study's page."""
+    from axiom.report.study import origin
+
+    config = study.config
+    plan = config.model_dump(mode="json", exclude_defaults=True) if config else dataclasses.asdict(study.reading)
+    words = [config.name] if config else [run.name for runs in study.arms.values() for run in runs]
+    names = [run.name for runs in study.arms.values() for run in runs]
+    return origin(study.root, names, folder, suggest("compare", *words, root=study.root), plan)
 
 
 @bench_app.command("study")

@@ -40,12 +40,26 @@ def script() -> str:
     return bundle
 
 
-def svg(chart: Any) -> str:
-    """An Altair chart as SVG text."""
+def svg(chart: Any, ink: str | None = None) -> str:
+    """An Altair chart as SVG text; with `ink`, its text and lines in that colour, on no ground of its own."""
     import vl_convert
 
     check_addresses()
-    drawn: str = vl_convert.vegalite_to_svg(chart.to_dict())
+    spec = chart.to_dict()
+    if ink:
+        axis = {f"{part}Color": ink for part in ("label", "title", "domain", "tick", "grid")} | {"gridOpacity": 0.15}
+        look = {
+            "background": "transparent",
+            "axis": axis,
+            "legend": {"labelColor": ink, "titleColor": ink},
+            "title": {"color": ink, "subtitleColor": ink},
+            "header": {"labelColor": ink, "titleColor": ink},
+            "text": {"color": ink},
+            "rule": {"color": ink},
+            "view": {"stroke": "transparent"},
+        }
+        spec["config"] = {**spec.get("config", {}), **look}
+    drawn: str = vl_convert.vegalite_to_svg(spec)
     return drawn
 
 

@@ -2,17 +2,21 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-from axiom.experiment import ledger
+from axiom.experiment import Experiment, ledger
 from axiom.report.render import render, svg
-from axiom.study.compare import Comparison
+from axiom.study.compare import Comparison, conclusion
 from axiom.study.outcome import Outcome
 from axiom.study.survival import restricted_mean
 
 LEDGER_COLUMNS = ledger.SHOWN
+LEDGER_NAMES = {"learning_rate": "learning rate, summed over steps"}
+"""Figures of the ledger that are no plain counts."""
 MOST_SIDE_BY_SIDE = 12
 """Arms or conditions that a chart and a table of the ledger have room for; the figures hold all of them."""
 Table = tuple[list[str], list[list[str]]]
@@ -25,7 +29,7 @@ def arm_rows(arms: Mapping[str, Sequence[Outcome]]) -> tuple[list[str], list[lis
         horizon = min(run.horizon for run in runs)
         mean = restricted_mean([run.time for run in runs], [run.observed for run in runs], horizon)
         kinds = sorted({run.kind for run in runs})
-        counts = ", ".join(f"{kind} {sum(run.kind == kind for run in runs)}" for kind in kinds)
+        counts = ", ".join(f"{kind.replace('_', ' ')} {sum(run.kind == kind for run in runs)}" for kind in kinds)
         final = sum(run.final_accuracy for run in runs) / len(runs)
         seen = sum(run.observed for run in runs)
         rows.append([arm, str(len(runs)), str(seen), f"{mean:.2f}", f"{final:.3f}", counts])
@@ -38,7 +42,12 @@ def ledger_rows(arms: Mapping[str, Sequence[Outcome]]) -> tuple[list[str], list[
     rows = []
     for column in LEDGER_COLUMNS:
         means = [sum(total[column] for total in found) / len(found) for found in totals.values()]
-        rows.append([column.replace("_", " "), *(f"{mean:,.4g}" if mean < 100 else f"{mean:,.0f}" for mean in means)])
+        rows.append(
+            [
+                LEDGER_NAMES.get(column, column.replace("_", " ")),
+                *(f"{mean:,.4g}" if mean < 100 else f"{mean:,.0f}" for mean in means),
+            ]
+        )
     return ["", *arms], rows
 
 
@@ -49,23 +58,77 @@ def page(
     charts: Mapping[str, Any],
     conditions: Table | None = None,
     transfer: Table | None = None,
+    comparisons: Sequence[Comparison] = (),
+    origin: "Origin | None" = None,
 ) -> str:
-    """The page as text: a paragraph a verdict, then tables and charts, drawn, so that it needs no script.
+    """The page as text: the conclusion, a folded box a comparison, then tables and charts, drawn, without a script.
 
-    `conditions` is the table of a study with variants or a grid, in place of that of the arms; `transfer` that of what
-    families gained.
+    `verdicts` are sentences beside those of the comparisons. `conditions` is the table of a study with variants or a
+    grid, in place of that of the arms; `transfer` that of what families gained. `origin` has what the runs are from.
     """
-    drawings = {name: svg(chart) for name, chart in charts.items()}
     return render(
         "study.html",
         title=title,
+        conclusion=conclusion(comparisons),
+        comparisons=comparisons,
         verdicts=verdicts,
         heading="Conditions" if conditions else "Arms",
         arms=conditions or arm_rows(arms),
         transfer=transfer,
-        charts=drawings,
+        charts={name: svg(chart, ink="currentColor") for name, chart in charts.items()},
         ledger=ledger_rows(arms) if len(arms) <= MOST_SIDE_BY_SIDE else None,
+        runs=[
+            (run, group, (origin.reports.get(run.name) if origin else None))
+            for group, found in arms.items()
+            for run in found
+        ],
+        origin=origin,
     )
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a study's runs are from: the plan that was made before them, the command, their code and machines.
+
+    `reports` has the address of each run's own page, from the study's page, as far as there is one.
+    """
+
+    plan: Sequence[tuple[str, str]]
+    provenance: Sequence[tuple[str, str]]
+    command: str
+    reports: Mapping[str, str]
+
+
+def origin(root: str, names: Sequence[str], folder: Path, command: str, plan: Mapping[str, Any]) -> Origin:
+    """Read it from the runs under `root`; `plan` is what the study's file sets, `folder` where the page will be."""
+    experiments = [Experiment.open(root, name) for name in names]
+    records = [json.loads(experiment.folder.read_bytes("experiment.json")) for experiment in experiments]
+    made = {
+        "runs": str(len(names)),
+        "started": f"{min(r.get('created', '') for r in records)} to {max(r.get('created', '') for r in records)}",
+        "code": _each(record.get("code") or "an installed copy" for record in records),
+        "Python": _each(record.get("python") for record in records),
+        "packages": _each(", ".join(f"{k} {v}" for k, v in (r.get("packages") or {}).items()) for r in records),
+        "machine": _each(_machine(record.get("hardware") or {}) for record in records),
+    }
+    reports = {
+        experiment.config.name: os.path.relpath(experiment.folder.at("report.html"), folder)
+        for experiment in experiments
+        if experiment.folder.local and experiment.folder.exists("report.html")
+    }
+    said = [
+        (name.replace("_", " "), value if isinstance(value, str) else json.dumps(value)) for name, value in plan.items()
+    ]
+    return Origin(said, list(made.items()), command, reports)
+
+
+def _each(values: Iterable[Any]) -> str:
+    """The different values, in their order."""
+    return "; ".join(dict.fromkeys(str(value) for value in values))
+
+
+def _machine(hardware: Mapping[str, Any]) -> str:
+    return f"{hardware.get('machine')}, {hardware.get('cpus')} CPUs, {hardware.get('gpu') or 'no GPU'}"
 
 
 def figures(

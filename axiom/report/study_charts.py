@@ -7,6 +7,7 @@ import altair as alt
 import polars as pl
 
 from axiom.evaluation import GREEDY
+from axiom.report import looks
 from axiom.report.study import MOST_SIDE_BY_SIDE
 from axiom.study.compare import Comparison, pair
 from axiom.study.config import UNITS
@@ -17,13 +18,16 @@ alt.data_transformers.disable_max_rows()  # the curves of a study have more than
 
 WIDTH, HEIGHT = 420, 220
 RISK_COLUMNS = 6
+SLOPE = 190
+"""Width of a panel of paired runs, and of the two names under it."""
 CLOCKS = tuple(UNITS)
 SOONER = ("expert", "other arm", "neither")
 SHARED = "shared"
-PALETTE = ("#4c78a8", "#e45756", "#54a24b", "#f58518", "#b279a2", "#72b7b2", "#9d755d", "#eeca3b", "#ff9da6")
+NONE = "none generalised"
+PALETTE = (*looks.OKABE_ITO, "#8c510a", "#4d4d4d")
 Arms = Mapping[str, Sequence[Outcome]]
 _WHO_IS_SOONER = alt.Color(
-    "sooner:N", title="sooner", scale=alt.Scale(domain=list(SOONER), range=["#4c78a8", "#e45756", "#999999"])
+    "sooner:N", title="sooner", scale=alt.Scale(domain=list(SOONER), range=[looks.BLUE, looks.ORANGE, "#999999"])
 )
 
 
@@ -67,10 +71,10 @@ def incidence(arms: Arms, clock: str) -> alt.FacetChart:
     rows = []
     for arm, runs in arms.items():
         horizon = max(outcome.horizon for outcome in runs)
-        for kind in sorted({outcome.kind for outcome in runs if outcome.observed}) or [runs[0].kind]:
+        for kind in sorted({outcome.kind for outcome in runs if outcome.observed}) or [NONE]:
             times = sorted(outcome.time for outcome in runs if outcome.observed and outcome.kind == kind)
             steps = [(0.0, 0), *((time, count) for count, time in enumerate(times, 1)), (horizon, len(times))]
-            rows += [{"arm": arm, "kind": kind, "time": t, "share": c / len(runs)} for t, c in steps]
+            rows += [{"arm": arm, "kind": kind.replace("_", " "), "time": t, "share": c / len(runs)} for t, c in steps]
     table = pl.DataFrame(rows, schema={"arm": pl.String, "kind": pl.String, "time": pl.Float64, "share": pl.Float64})
     chart = alt.Chart(table, width=WIDTH / 2, height=HEIGHT / 2).mark_line(interpolate="step-after", strokeWidth=2)
     return (
@@ -94,10 +98,15 @@ def slopes(arms: Arms, clock: str) -> alt.ConcatChart:
             for a, b in pair(first, runs)
             for name, o in ((expert, a), (other, b))
         ]
-        chart = alt.Chart(pl.DataFrame(rows), width=180, height=HEIGHT).mark_line(point=True, opacity=0.7)
+        heading = alt.Title(f"against {other}", fontSize=11, limit=SLOPE)
+        chart = alt.Chart(pl.DataFrame(rows), width=SLOPE, height=HEIGHT, title=heading).mark_line(
+            point=True, opacity=0.7
+        )
         panels.append(
             chart.encode(
-                alt.X("arm:N", title=None, sort=[expert, other], axis=alt.Axis(labelAngle=0)),
+                alt.X(
+                    "arm:N", title=None, sort=[expert, other], axis=alt.Axis(labelAngle=0, labelLimit=SLOPE // 2 - 4)
+                ),
                 alt.Y("time:Q", title=UNITS[clock]),
                 _WHO_IS_SOONER,
                 detail="seed:N",
@@ -112,13 +121,23 @@ def _sooner(expert: float, other: float) -> str:
 
 def _by_arm(arms: Arms) -> alt.Color:
     legend = alt.Legend(labelLimit=240, symbolOpacity=1, symbolStrokeWidth=3)
-    return alt.Color("arm:N", title=None, sort=list(arms), scale=alt.Scale(domain=list(arms)), legend=legend)
+    colours = [PALETTE[place % len(PALETTE)] for place in range(len(arms))]
+    return alt.Color(
+        "arm:N", title=None, sort=list(arms), scale=alt.Scale(domain=list(arms), range=colours), legend=legend
+    )
 
 
 def differences(comparisons: Sequence[Comparison]) -> alt.TopLevelMixin:
     """Difference of restricted means, other arm less expert, with its interval."""
     rows = [
-        {"other": c.other, "difference": c.difference, "low": c.low, "high": c.high, "p": f"p = {c.p:.3g}"}
+        {
+            "other": c.other,
+            "difference": c.difference,
+            "low": c.low,
+            "high": c.high,
+            "p": f"{'' if c.decides else 'not shown, '}p = {c.family_p:.3g}",
+            "found": "shown" if c.decides else "not shown",
+        }
         for c in comparisons
     ]
     base = alt.Chart(pl.DataFrame(rows), width=WIDTH, height=40 * len(rows)).encode(
@@ -127,13 +146,25 @@ def differences(comparisons: Sequence[Comparison]) -> alt.TopLevelMixin:
     layers: list[alt.Chart | alt.LayerChart] = [
         alt.Chart(pl.DataFrame({"zero": [0.0]})).mark_rule(color="#999").encode(x="zero:Q"),
         base.mark_rule(strokeWidth=2).encode(alt.X("low:Q", title=f"{comparisons[0].clock} later"), alt.X2("high:Q")),
-        base.mark_point(filled=True, size=80).encode(x="difference:Q"),
+        base.mark_point(size=80).encode(
+            x="difference:Q",
+            shape=alt.Shape(
+                "found:N", scale=alt.Scale(domain=["shown", "not shown"], range=["circle", "cross"]), legend=None
+            ),
+        ),
         base.mark_text(dy=-12).encode(x="difference:Q", text="p:N"),
     ]
     first = comparisons[0]
     than = first.expert if len({c.expert for c in comparisons}) == 1 else "the expert arm beside it"
     title = f"Restricted mean: how much later than {than}, with {100 * first.confidence:.4g} % intervals"
-    return alt.layer(*layers, title=title)
+    alone = f"p is adjusted for {first.family} comparisons; each interval stands alone" if first.family > 1 else ""
+    return alt.layer(*layers, title=alt.Title(title, subtitle=alone) if alone else title)
+
+
+def telling(arms: Arms) -> tuple[str, ...]:
+    """The clocks that say something of the learner: the modular network's tokens and seconds do not."""
+    families = {row.family for runs in arms.values() for run in runs for row in run.metrics if row.family}
+    return ("iteration", "optimizer_step") if families == {"modular"} else CLOCKS
 
 
 def curves(arms: Arms, split: str, clocks: Sequence[str] = CLOCKS) -> alt.ConcatChart:
@@ -204,4 +235,4 @@ def all_of(
         made["differences"] = differences(comparisons)
     if any(c.since for c in comparisons):
         made = {"branches": branches(arms, comparisons, split)} | made
-    return made | {"curves": curves(arms, split)}
+    return made | {"curves": curves(arms, split, telling(arms))}

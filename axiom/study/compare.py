@@ -81,13 +81,38 @@ class Comparison:
             return f"{seen} No run was seen to generalise within {self.horizon:g} {self.clock}."
         return (
             f"{seen} Restricted to {self.horizon:g} {self.clock} the mean time was {self.expert_mean:.2f} against "
-            f"{self.other_mean:.2f}: a difference of {self.difference:+.2f} ({100 * self.confidence:.4g} % bootstrap "
-            f"{self.low:+.2f} to {self.high:+.2f}; sign-flip p = {self.p:.3g}{self._adjusted()}, log-rank p = "
-            f"{self.log_rank_p:.3g}). {self._power()}"
+            f"{self.other_mean:.2f}: a difference of {self.difference:+.2f} {self.clock}, positive where "
+            f"{self.expert} is sooner ({100 * self.confidence:.4g} % bootstrap {self.low:+.2f} to {self.high:+.2f}; "
+            f"{self.tested()}). {self._power()}"
         )
 
-    def _adjusted(self) -> str:
-        return f", {self.family_p:.3g} among {self.family} comparisons" if self.family > 1 else ""
+    @property
+    def decides(self) -> bool:
+        """Whether it follows that one of the two is sooner: the adjusted p value is small and the ledgers agree."""
+        return self.refusal is None and self.observed and self.family_p <= 1 - self.confidence + 1e-9
+
+    @property
+    def sooner(self) -> tuple[str, str]:
+        """The arm with the shorter mean time, then the other."""
+        return (self.expert, self.other) if self.difference > 0 else (self.other, self.expert)
+
+    def tested(self) -> str:
+        """The p value that decides, with what it is adjusted for: an unadjusted one would contradict the conclusion."""
+        if self.family > 1:
+            return f"sign-flip p = {self.family_p:.3g}, adjusted for {self.family} comparisons"
+        return f"sign-flip p = {self.p:.3g}, log-rank p = {self.log_rank_p:.3g}"
+
+    def heading(self) -> str:
+        """The two and what follows, in a line."""
+        if self.refusal is not None:
+            found = "no verdict, their ledgers disagree"
+        elif not self.observed:
+            found = "no run generalised"
+        elif self.decides:
+            found = f"{self.sooner[0]} is sooner (p = {self.family_p:.3g})"
+        else:
+            found = f"no difference shown (p = {self.family_p:.3g})"
+        return f"{self.expert} against {self.other}: {found}"
 
     def _power(self) -> str:
         if math.isnan(self.detectable):
@@ -104,7 +129,7 @@ class Comparison:
             )
         if not self.observed:
             return f"Nothing follows on which of them is sooner, nor that they are alike. {self._scope()}"
-        if self.family_p > 1 - self.confidence + 1e-9:
+        if not self.decides:
             unseen = (
                 f": a difference smaller than {self.detectable:.2f} {self.clock} could well have gone unseen"
                 if math.isfinite(self.detectable)
@@ -113,7 +138,7 @@ class Comparison:
             return (
                 f"It does not follow that one arm generalises sooner, nor that they are alike{unseen}. {self._scope()}"
             )
-        sooner, later = (self.expert, self.other) if self.difference > 0 else (self.other, self.expert)
+        sooner, later = self.sooner
         return (
             f"It follows that {sooner} generalises sooner than {later} here. Why it does is not answered. "
             f"{self._scope()}"
@@ -154,6 +179,49 @@ class Comparison:
             f" The runs of a pair have their iterations up to there in common: they differ from {where} on, {what}, "
             f"and in all that follows from it."
         )
+
+
+MOST_NAMED = 2
+"""Comparisons that a conclusion names; of more it counts the rest."""
+
+
+def conclusion(comparisons: Sequence[Comparison]) -> str:
+    """What follows from all comparisons together, in words, by the adjusted p values; empty without any."""
+    if not comparisons:
+        return ""
+    decided = [c for c in comparisons if c.decides]
+    parts = []
+    if len(decided) == 1:
+        (only,) = decided
+        low, high = (only.low, only.high) if only.difference > 0 else (-only.high, -only.low)
+        parts.append(
+            f"{only.sooner[0]} generalises sooner than {only.sooner[1]}, by {abs(only.difference):.2f} {only.clock} on "
+            f"average [{low:.2f}, {high:.2f}], p = {only.family_p:.2g}"
+        )
+    elif decided:
+        named = ", ".join(f"{c.sooner[0]} before {c.sooner[1]}" for c in decided[:MOST_NAMED])
+        rest = f" and {len(decided) - MOST_NAMED} more" if len(decided) > MOST_NAMED else ""
+        most = max(c.family_p for c in decided)
+        parts.append(
+            f"one is sooner in {len(decided)} of {len(comparisons)} comparisons: {named}{rest}, p at most {most:.2g}"
+        )
+    open_ = [c for c in comparisons if c.refusal is None and not c.decides]
+    if open_ and not any(c.observed for c in open_):
+        parts.append(f"no run generalised in {_of(open_, comparisons)}, so nothing follows there")
+    elif open_:
+        least = min(c.family_p for c in open_ if c.observed)
+        parts.append(f"no difference is shown in {_of(open_, comparisons)}, where the smallest p is {least:.2g}")
+    if refused := [c for c in comparisons if c.refusal is not None]:
+        parts.append(f"no verdict in {_of(refused, comparisons)}, since the ledgers disagree")
+    adjusted = f" P values are adjusted for {comparisons[0].family} comparisons." if comparisons[0].family > 1 else ""
+    text = "; ".join(parts)
+    return f"{text[:1].upper()}{text[1:]}.{adjusted}"
+
+
+def _of(some: Sequence[Comparison], every: Sequence[Comparison]) -> str:
+    if len(some) <= MOST_NAMED:
+        return " and ".join(f"{c.expert} against {c.other}" for c in some)
+    return f"{len(some)} of {len(every)} comparisons"
 
 
 def in_words(differ: Mapping[str, tuple[Any, Any]]) -> str:
