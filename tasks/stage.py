@@ -3,8 +3,10 @@
 import logging
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
+from opentelemetry import trace
 from prefect import Task, get_run_logger
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
@@ -61,7 +63,12 @@ def stage_task(name: str) -> Callable[[Callable[..., Handle]], Callable[..., Han
         )
 
         def call(run: Runtime, *args: Any, iteration: int = 0, **kwargs: Any) -> Handle:
-            report(Progress(iteration, f"{name}{' train' * ('train' in args)}{' eval' * ('eval' in args)}", 0, 0, ""))
+            title = f"{name}{' train' * ('train' in args)}{' eval' * ('eval' in args)}"
+            report(Progress(iteration, title, 0, 0, ""))
+            with span(title, run.config.name, iteration):
+                return stage(run, *args, iteration=iteration, **kwargs)
+
+        def stage(run: Runtime, *args: Any, iteration: int, **kwargs: Any) -> Handle:
             if FlowRunContext.get() is None:
                 return _told(name, iteration, retried(lambda: function(run, *args, iteration=iteration, **kwargs)))
             purpose = " eval" if "eval" in args else ""
@@ -74,6 +81,12 @@ def stage_task(name: str) -> Callable[[Callable[..., Handle]], Callable[..., Han
         return call
 
     return wrap
+
+
+def span(stage: str, experiment: str, iteration: int) -> AbstractContextManager[Any]:
+    """A span of OpenTelemetry, which goes nowhere unless a tracer is configured, as `opentelemetry-instrument` does."""
+    attributes: dict[str, Any] = {"axiom.experiment": experiment, "axiom.iteration": iteration}
+    return trace.get_tracer("axiom").start_as_current_span(stage, attributes=attributes)
 
 
 def _tag(run: Runtime) -> None:
