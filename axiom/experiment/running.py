@@ -25,6 +25,8 @@ from axiom.training import Example
 from axiom.verification import Verifier, verify_samples
 from axiom.verification.streaming import VerificationStream
 
+OF_A_ROUND = {"samples_per_problem", "allocation", "min_draws"}
+"""Settings of `[sampling]` that say which completions a round asks for, and nothing of the engine that draws them."""
 HEADLINES = (GREEDY, "gold", "solved", "level")
 """Metrics that a run shows while it goes on, pooled over families and difficulties."""
 
@@ -168,7 +170,7 @@ class Runtime:
 
         The trainer's model stays as well, unless the adapter's shape changes.
         """
-        return self.config.model, self.config.prompts, self.config.sampling
+        return self.config.model, self.config.prompts, self.config.sampling.model_dump(exclude=OF_A_ROUND)
 
     def close(self) -> None:
         """End every process of ours."""

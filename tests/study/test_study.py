@@ -399,18 +399,18 @@ def test_charts_and_page_hold_every_arm(tmp_path):
 
 @pytest.mark.slow
 def test_a_learner_that_is_handed_on_computes_what_a_new_one_does(tmp_path):
-    """Its next runs have another seed, learning rate or rank. A run that failed and one of another engine's settings
-    leave it to nobody."""
+    """Its next runs have another seed, learning rate, rank or allocation of the draws. A run that failed and one of
+    another engine's settings leave it to nobody."""
     base = {"path": str(make_tiny_model(tmp_path / "model")), "device": "cpu", "dtype": "float32"}
 
-    def learn(root, seed, rate=1e-2, rank=16, top_p=1.0, fail=False):
+    def learn(root, seed, rate=1e-2, rank=16, top_p=1.0, fail=False, **draws):
         config = ExperimentConfig(
             name=f"seed-{seed}",
             seed=seed,
             model=base,
             training={"learning_rate": rate, "lora_r": rank},
             prompts={"template": "plain"},
-            sampling={"engine": "transformers", "top_p": top_p},
+            sampling={"engine": "transformers", "top_p": top_p} | draws,
         )
         with running(Experiment(str(tmp_path / root), config)) as run:
             learner, out = run.learner, tmp_path / root / f"adapter-{seed}-{rate}-{rank}-{top_p}"
@@ -422,7 +422,8 @@ def test_a_learner_that_is_handed_on_computes_what_a_new_one_does(tmp_path):
                 raise ValueError("a run that fails")
         return learner.sampler, verifier, drawn, (out / "adapter_model.safetensors").read_bytes()
 
-    changes = ({}, {"rate": 1e-3}, {"rate": 1e-3, "rank": 8})
+    draws = {"allocation": "adaptive", "samples_per_problem": 6, "min_draws": 2}
+    changes = ({}, {"rate": 1e-3}, {"rate": 1e-3, "rank": 8}, draws)
     with handing_on():
         first, *others = learn("study", 0), *(learn(f"study-{n}", 1, **change) for n, change in enumerate(changes))
         assert {(id(sampler), id(verifier)) for sampler, verifier, *_ in [first, *others]} == {
