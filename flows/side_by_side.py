@@ -11,8 +11,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -24,6 +24,7 @@ from axiom.errors import InfrastructureError, OutOfMemoryError
 from axiom.flows.worker import VLLM
 from axiom.progress import Progress, report
 from axiom.study.parallel import Room
+from axiom.study.sharing import kernels_together
 
 ATTEMPTS = 2
 """Times that a run is begun whose worker died."""
@@ -43,7 +44,10 @@ def side_by_side(
 ) -> None:
     """Run all of them, and call `done` after each. Raises InfrastructureError, at the end, with those that failed."""
     schedule, told = Schedule(planned, done), ""
-    with _Workers(room) as workers:
+    together: AbstractContextManager[dict[str, str]] = nullcontext({}) if room.gpu_share is None else kernels_together()
+    with together as environment, _Workers(room, environment) as workers:
+        if environment:
+            say("their kernels share the GPU at the same time, through MPS")
         while not schedule.over:
             _give(schedule, workers, root, room)
             waiting = schedule.waiting(workers.taken)
@@ -221,8 +225,8 @@ class _Worker:
 class _Workers:
     """At most `most` workers; on a GPU fewer, until those have trained and show how much memory a run takes."""
 
-    def __init__(self, room: Room) -> None:
-        self.most, self._room = room.runs, room
+    def __init__(self, room: Room, environment: Mapping[str, str] | None = None) -> None:
+        self.most, self._room, self._environment = room.runs, room, environment or {}
         self._at_once = room.at_once
         self._all: list[_Worker] = []
         self._said: SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = SimpleQueue()
@@ -295,6 +299,7 @@ class _Workers:
         home.mkdir(parents=True, exist_ok=True)
         device, threads = self._room.device(place), str(self._room.cores)
         environment = {"OMP_NUM_THREADS": threads, "TORCHINDUCTOR_COMPILE_THREADS": threads} | os.environ
+        environment |= self._environment
         if device is not None:
             environment["CUDA_VISIBLE_DEVICES"] = device
         if not os.environ.get("PREFECT_API_URL"):

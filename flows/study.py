@@ -32,6 +32,11 @@ def study(
     `parallel` runs go on beside each other on this machine, 0 for as many as it holds. Returns what each experiment
     returned, and what of its ledger forbids a verdict. Finished runs are reused.
     """
+    return without_server(path, root, shard, shards, parallel)
+
+
+def without_server(path: str, root: str, shard: int, shards: int, parallel: int) -> list[dict[str, Any]]:
+    """The same outside Prefect, for runs beside each other that are given no server."""
     config = load_study(Path(path))
     planned = [plan(config, seed) for seed in range(shard, config.seeds, shards)]  # a mistake in any stops before all
     runs = [run for seed in planned for run in seed]

@@ -2,7 +2,8 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -285,7 +286,7 @@ def study(
         _submit(path, root, submit, quiet, as_json)
         return
     Folder(root).check_writable()
-    flow = load_flow("axiom.flows.study", "study")
+    flow = _study_flow(beside)
     with interruptible("the same command"), listen(_silent if quiet or as_json else _line):
         results = flow(path=str(path), root=root, shard=part - 1, shards=parts, parallel=beside)
     if as_json:
@@ -323,6 +324,12 @@ def _submit(path: Path, root: str, pool: str, quiet: bool, as_json: bool) -> Non
     lines.append(f"When all are done: {suggest('compare', str(path), root=root)}")
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+def _study_flow(beside: int) -> Callable[..., Any]:
+    """The study's flow. Runs beside each other that are given no server need none, nor does their study."""
+    alone = beside != 1 and not os.environ.get("PREFECT_API_URL")
+    return load_flow("axiom.flows.study", "without_server" if alone else "study")
 
 
 def _line(progress: Progress) -> None:
@@ -567,7 +574,7 @@ def bench_study(
     from axiom.bench.study import measure
 
     beside = _beside(parallel)
-    flow = load_flow("axiom.flows.study", "study")
+    flow = _study_flow(beside)
     with interruptible("the same command"), listen(_silent if as_json else _line):
         found = measure(path, beside, in_turn, flow)
     if as_json:
