@@ -35,7 +35,7 @@ def study(
     return without_server(path, root, shard, shards, parallel)
 
 
-def without_server(path: str, root: str, shard: int, shards: int, parallel: int) -> list[dict[str, Any]]:
+def without_server(path: str, root: str, shard: int = 0, shards: int = 1, parallel: int = 1) -> list[dict[str, Any]]:
     """The same outside Prefect, for runs beside each other that are given no server."""
     config = load_study(Path(path))
     planned = [plan(config, seed) for seed in range(shard, config.seeds, shards)]  # a mistake in any stops before all
