@@ -5,6 +5,7 @@ Each stage runs in a process of its own on the same files, as a run calls it, an
 """
 
 import importlib
+import json
 import os
 import subprocess
 import sys
@@ -136,15 +137,19 @@ def _verdict(sample: Sample) -> Verdict:
 
 def _cost(folder: str, samples: int, stage: str, way: Way) -> Cost:
     began = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "axiom.bench.store", folder, stage, way], stdout=subprocess.DEVNULL
-    )
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise InfrastructureError(f"stage {stage!r} with {samples} samples ended with {process.returncode}")
-    seconds = time.perf_counter() - began
-    return Cost(samples, stage, way, seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+    command = [sys.executable, "-m", "axiom.bench.store", folder, stage, way]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise InfrastructureError(f"stage {stage!r} with {samples} samples ended with {done.returncode}")
+    used = json.loads(done.stdout.splitlines()[-1])
+    return Cost(samples, stage, way, time.perf_counter() - began, **used)
+
+
+def _used() -> dict[str, float]:
+    """CPU seconds and the most memory of this process, for the one that started it."""
+    used, status = os.times(), Path("/proc/self/status").read_text(encoding="ascii")
+    peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
+    return {"cpu_seconds": used.user + used.system, "peak_mib": peak / 1024}
 
 
 def run_stage(folder: str, stage: str, way: Way) -> None:
@@ -216,3 +221,4 @@ def _task(module: str, name: str) -> Any:
 
 if __name__ == "__main__":
     run_stage(*sys.argv[1:])  # type: ignore[arg-type]
+    print(json.dumps(_used()))
