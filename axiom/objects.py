@@ -61,8 +61,9 @@ def put_new(files: AbstractFileSystem, path: str, data: bytes) -> bool:
     """
     try:
         files.pipe_file(path, data, mode="create")
-    except OSError as error:
-        # What is there may be ours: a request whose answer was lost is sent again, and then finds what it wrote.
+    except Exception as error:  # noqa: BLE001 (libraries share no kind of error)
+        # They say in different ways that there is a file. What is there may be ours: a request whose answer was
+        # lost is sent again, and then finds what it wrote.
         try:
             return bool(files.cat_file(path) == data)
         except FileNotFoundError:

@@ -181,7 +181,7 @@ except Exception as error:
 """
 
 
-@pytest.mark.parametrize("end", [signal.SIGSTOP, signal.SIGKILL])
+@pytest.mark.parametrize("end", [signal.SIGSTOP, pytest.param(signal.SIGKILL, marks=pytest.mark.long)])
 def test_a_holder_that_is_stopped_or_killed_loses_its_lease(experiment, end):
     """And one that is continued after another took over writes nothing."""
     process = subprocess.Popen(
