@@ -43,8 +43,8 @@ def plain(text: str, what: str = "the value") -> str:
 
 
 def hidden(text: str) -> str:
-    """`text` with each credential in it replaced by `***`: what a library says may repeat an address."""
-    return re.sub(CREDENTIAL, "***", text)
+    """`text` with `***` from each credential to the end of its word: what a library says may repeat an address."""
+    return re.sub(rf"(?:{CREDENTIAL})\S*", "***", text)
 
 
 Plain = Annotated[str, AfterValidator(lambda text: plain(text)), Field(json_schema_extra={"pattern": WITHOUT})]

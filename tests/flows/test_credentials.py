@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 from prefect.utilities.callables import parameter_schema
 
 from axiom.config import load_config
-from axiom.credentials import CREDENTIAL, WITHOUT, plain
+from axiom.credentials import CREDENTIAL, WITHOUT, hidden, plain
 from axiom.errors import ConfigError
 from axiom.flows.experiment import experiment
 from axiom.flows.report import report
@@ -60,6 +60,15 @@ FREE = [
     "design=1",
     "all-linear",
 ]
+
+
+@pytest.mark.parametrize("text", HOLDING)
+def test_what_a_library_says_is_shown_without_its_credentials(text):
+    shown = hidden(f"cannot connect to {text} now")
+    assert shown.startswith("cannot connect to")
+    assert shown.endswith("*** now")
+    assert not re.search(CREDENTIAL, shown)
+    assert hidden("cannot connect to s3://bucket/axiom now") == "cannot connect to s3://bucket/axiom now"
 
 
 @pytest.mark.parametrize("text", HOLDING)
