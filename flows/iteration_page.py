@@ -47,7 +47,8 @@ def commands(experiment: Experiment, iteration: int | None) -> str:
     """How to look at the whole: commands that work as they are pasted on a machine that has the store."""
     name, root = experiment.config.name, experiment.root
     number = iteration if iteration is not None else min(1, experiment.config.iterations)
-    looks = (suggest("inspect", name, "--iteration", str(number), root=root), suggest("report", name, root=root))
+    asked = (("view", name), ("inspect", name, "--iteration", str(number)), ("report", name))
+    looks = [suggest(*words, root=root) for words in asked]
     return fenced("\n".join(looks), "")
 
 
