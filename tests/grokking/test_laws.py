@@ -103,7 +103,7 @@ def test_a_smooth_curve_has_no_jump_where_brute_force_finds_hardly_a_contrast(le
     val = np.interp(part**power, np.linspace(0, 1, 6), knots)
     clear = contrast(val, at, 2)
     found = detect(curve(val, at=at))
-    if clear < 1.5:  # the fit rounds corners, so nearer to the limit it may say either
+    if clear < 1.3:  # the fit rounds corners and even change has 1, so in between it may say either
         assert found.kind not in JUMPED, (clear, found.sentence())
 
 
