@@ -99,10 +99,12 @@ def _loop(run: Runtime, pages: Pages | None, tracking: Tracking) -> tuple[dict[s
     """Every iteration; what was seen in the last one, and its number."""
     config = run.config
     state, seen, pace = Round(problems=generate(run)), dict[str, Any](), Pace(config.iterations)
+    known = run.experiment.last_done()
     for number in range(config.iterations + 1):
         reused = (done := finished(run, number, state, _due(config, number), _paused(config, seen))) is not None
         state = done or _advance(run, pages, number, state, _due(config, number), _paused(config, seen))
-        seen = detect_phases(run, iteration=number, whole=number == config.iterations)
+        write = not reused or number >= known  # of a finished run that is walked again the tables stay whole
+        seen = detect_phases(run, iteration=number, whole=number == config.iterations, write=write)
         _tell(number, seen["parts"], reused, pace)
         tracking.follow(number)
         if pages is not None:

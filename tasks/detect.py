@@ -11,21 +11,23 @@ from axiom.store import write_parquet, write_table
 from axiom.tasks.stage import retried
 
 
-def detect_phases(run: Runtime, *, iteration: int, whole: bool = False) -> dict[str, Any]:
+def detect_phases(run: Runtime, *, iteration: int, whole: bool = False, write: bool = True) -> dict[str, Any]:
     """`metrics.parquet` and `events.parquet` of the experiment; returns the verdict so far.
 
     With `whole` the verdict is on every evaluation, else the newest hundredth of them may be left out of the phases.
+    Without `write` the two tables stay as they are.
     A plain call with a task's retries: its task runs would add more to Prefect's database than they tell.
     """
-    return retried(lambda: _detect(run, iteration, whole))
+    return retried(lambda: _detect(run, iteration, whole, write))
 
 
-def _detect(run: Runtime, iteration: int, whole: bool) -> dict[str, Any]:
+def _detect(run: Runtime, iteration: int, whole: bool, write: bool) -> dict[str, Any]:
     metrics, watch = run.headlines(iteration), run.watch
     watch.read(Curve.from_metrics(metrics, name=GREEDY), whole)
     raised = [event for event in watch.alarm.events if event.iteration == iteration]
-    write_table(run.experiment.folder, "metrics", run.metrics(iteration))
-    write_parquet(run.experiment.folder, "events", watch.events(), Event)
+    if write:
+        write_table(run.experiment.folder, "metrics", run.metrics(iteration))
+        write_parquet(run.experiment.folder, "events", watch.events(), Event)
     return {
         "iteration": iteration,
         "kind": watch.phases.kind,

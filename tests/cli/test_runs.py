@@ -198,6 +198,21 @@ def test_prune_keeps_the_adapter_in_force_and_the_run_goes_on_as_if_nothing_were
     assert before.items() <= contents(copied / "fork").items(), "what the fork shared stays whole"
 
 
+def test_a_finished_run_that_is_walked_again_and_interrupted_keeps_its_tables(copied, monkeypatch):
+    from axiom.flows import experiment as flow
+    from axiom.flows.operation import Operation
+
+    def interrupted(number, *_):
+        if number == 1:
+            raise KeyboardInterrupt
+
+    kept = {name: (copied / "first" / name).read_bytes() for name in ("metrics.parquet", "events.parquet")}
+    monkeypatch.setattr(flow, "_tell", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        flow.without_server(Experiment.open(str(copied), "first").config, str(copied), Operation())
+    assert kept == {name: (copied / "first" / name).read_bytes() for name in kept}
+
+
 def test_what_runs_or_is_replayed_is_not_deleted(copied, call):
     root = str(copied)
     experiment = Experiment.open(root, "first")
