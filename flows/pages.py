@@ -126,9 +126,9 @@ def chart(metrics: Sequence[Metric]) -> str:
 
 
 def thinned(rows: Sequence[Metric], most: int = 150) -> list[Metric]:
-    """At most about `most` rows, evenly spread, the last among them."""
+    """At most about `most` rows, evenly spread, the first and the last among them."""
     step = max(1, len(rows) // most)
-    return [row for place, row in enumerate(rows) if (len(rows) - 1 - place) % step == 0]
+    return [row for place, row in enumerate(rows) if place == 0 or (len(rows) - 1 - place) % step == 0]
 
 
 def as_image(svg: str) -> str:

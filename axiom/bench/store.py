@@ -138,7 +138,7 @@ def _verdict(sample: Sample) -> Verdict:
 def _cost(folder: str, samples: int, stage: str, way: Way) -> Cost:
     began = time.perf_counter()
     command = [sys.executable, "-m", "axiom.bench.store", folder, stage, way]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(command, stdout=subprocess.PIPE, encoding="utf-8", check=False)
     if done.returncode:
         raise InfrastructureError(f"stage {stage!r} with {samples} samples ended with {done.returncode}")
     used = json.loads(done.stdout.splitlines()[-1])

@@ -520,6 +520,8 @@ def _paragraphs(study: "Study", found: "Sequence[Comparison]") -> list[str]:
 
 
 def _draw(study: "Study", found: "Sequence[Comparison]", folder: Path, refused: DataError | None) -> None:
+    import polars as pl
+
     from axiom.folders import whole
     from axiom.report import curves as curve_charts, study as report, study_charts as charts, sweep_charts
     from axiom.study import sweep, transfer
@@ -547,6 +549,9 @@ def _draw(study: "Study", found: "Sequence[Comparison]", folder: Path, refused: 
         file.write_text(report.figures(arms, found, why), encoding="utf-8")
     with whole(folder / "metrics.parquet") as file:
         study.measurements().write_parquet(file, compression="zstd")
+    if gains:
+        with whole(folder / "gains.parquet") as file:
+            pl.DataFrame(transfer.by_run(study.arms)).write_parquet(file, compression="zstd")
 
 
 def _origin(study: "Study", folder: Path) -> "Origin":

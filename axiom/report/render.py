@@ -45,7 +45,7 @@ def svg(chart: Any, ink: str | None = None) -> str:
     import vl_convert
 
     check_addresses()
-    spec = chart.to_dict()
+    spec = _seen(chart.to_dict())
     if ink:
         axis = {f"{part}Color": ink for part in ("label", "title", "domain", "tick", "grid")} | {"gridOpacity": 0.15}
         look = {
@@ -61,6 +61,17 @@ def svg(chart: Any, ink: str | None = None) -> str:
         spec["config"] = {**spec.get("config", {}), **look}
     drawn: str = vl_convert.vegalite_to_svg(spec)
     return drawn
+
+
+def _seen(spec: Any) -> Any:
+    """Without the marks that nobody sees: they carry tips, which a picture has not, and most of its bytes."""
+    if isinstance(spec, list):
+        return [_seen(part) for part in spec if not (isinstance(part, dict) and _is_unseen(part.get("mark")))]
+    return {key: _seen(value) for key, value in spec.items()} if isinstance(spec, dict) else spec
+
+
+def _is_unseen(mark: Any) -> bool:
+    return isinstance(mark, dict) and mark.get("opacity") == 0
 
 
 def asset(name: str) -> str:

@@ -15,7 +15,7 @@ from axiom.records import Metric
 from axiom.study.config import WINDOW, Clock, Reading
 
 SLACK = 0.1
-"""How far below the level a later window may fall in a run that still counts as stable."""
+"""How far below the level a later window may fall in a run that still counts as stable, and at most half of it."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def stable_from(curve: Curve, level: float) -> int | None:
         return None
     ones = np.ones(WINDOW)
     pooled = np.convolve(curve.val_accuracy * curve.val_n, ones, "valid") / np.convolve(curve.val_n, ones, "valid")
-    lost = np.flatnonzero(pooled < level - SLACK)
+    lost = np.flatnonzero(pooled < level - min(SLACK, level / 2))
     reached = np.flatnonzero(pooled >= level)
     reached = reached[reached > (lost[-1] if len(lost) else -1)]
     return int(reached[0]) if len(reached) else None

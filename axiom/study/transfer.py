@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from axiom.evaluation import GREEDY
 from axiom.study.compare import setting
@@ -25,6 +26,17 @@ class Gain:
     trained: bool
     runs: int
     gain: Estimate
+
+
+def by_run(groups: Mapping[str, Sequence[Outcome]]) -> list[dict[str, Any]]:
+    """What each run adds to the matrix: a row for each family that was measured."""
+    return [
+        {"condition": label, "run": run.name, "seed": run.seed, "family": family, "gain": gain}
+        for label, runs in groups.items()
+        for run in runs
+        for family in dict.fromkeys(_measured(run))
+        if (gain := _gain(run, family)) is not None
+    ]
 
 
 def matrix(groups: Mapping[str, Sequence[Outcome]], confidence: float) -> list[Gain]:

@@ -56,6 +56,7 @@ OTHERS = {
     "prompts.template": '"plain"',
     "prompts.date": '"2025-01-31"',
     "sampling.vllm.max_lora_rank": "32",
+    "tracking.to": '["tensorboard"]',
 }
 """TOML of another value, where none of the usual ones will do."""
 

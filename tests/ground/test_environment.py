@@ -277,7 +277,9 @@ def _says_its_encoding(node: ast.Call) -> bool:
         return "encoding" in keywords
     if name in ("run", "Popen", "check_output") and ("text" in keywords or "universal_newlines" in keywords):
         return False
-    if ast.unparse(node.func) == "open" or (name in ("open", "fdopen") and ast.unparse(node.func) != "os.open"):
+    if ast.unparse(node.func) == "open" or (
+        name in ("open", "fdopen") and ast.unparse(node.func) not in ("os.open", "webbrowser.open")
+    ):
         modes = [
             part.value for part in ast.walk(node) if isinstance(part, ast.Constant) and isinstance(part.value, str)
         ]

@@ -164,6 +164,8 @@ def test_generalised_means_reached_and_kept():
     assert stable_from(curve([0.1] * 5 + [0.95] * 3 + [0.3] * 3 + [0.95] * 4), 0.9) == 11
     assert stable_from(curve([0.1] * 5 + [0.95] * 3 + [0.86] * 3 + [0.95] * 4), 0.9) == 5
     assert stable_from(curve([0.95, 0.95]), 0.9) is None
+    assert stable_from(curve([0.0, 0.15, 0.15, *[0.0] * 6]), 0.1) is None, "a low level can be lost as well"
+    assert stable_from(curve([0.0] * 4 + [0.15] * 3 + [0.06] * 3), 0.1) == 3
 
 
 def outcome(arm, seed, time, horizon=40.0, examples=10, unmet=()):

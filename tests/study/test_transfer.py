@@ -70,6 +70,10 @@ def test_the_matrix_has_the_gain_of_each_family_under_each_condition_with_its_in
     crossed = gains["only", "list_sort"].gain
     assert crossed.value == pytest.approx(0.21)
     assert (crossed.low, crossed.high) == pytest.approx((0.21 - 0.0248, 0.21 + 0.0248), abs=1e-3), "Student, 2 degrees"
+    kept = [
+        row["gain"] for row in transfer.by_run(groups()) if (row["condition"], row["family"]) == ("only", "list_sort")
+    ]
+    assert kept == pytest.approx([0.2, 0.21, 0.22]), "from which a reader computes it again"
     header, rows = transfer.table(list(gains.values()))
     assert header == ["trained on", *FAMILIES]
     assert rows[1] == ["only", "+0.50 [+0.50, +0.50] *", "+0.21 [+0.19, +0.23]"]
