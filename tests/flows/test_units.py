@@ -130,7 +130,7 @@ def test_the_chart_stays_small_and_shows_first_and_last_point():
     ]
     svg = pages.chart(rows)
     assert len(svg) < 40_000
-    assert all(f">{words}</text>" in svg for words in ("train", "val", "test", "0", "1000"))
+    assert all(f">{words}</text>" in svg for words in ("training", "validation", "test", "0", "1000"))
     assert pages.chart([]).startswith("<svg")
 
 
