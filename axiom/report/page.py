@@ -32,12 +32,12 @@ def write(experiment: Experiment) -> str:
 
 def page(experiment: Experiment) -> str:
     """The page as text. Raises DataError when no iteration is finished."""
-    from axiom.report.charts import CLOCKS
+    from axiom.report.charts import CLOCKS, level_line
     from axiom.report.views import views
 
     data = RunData(experiment)
     found = verdict(experiment, data.metrics)
-    last = max((row.iteration for row in data.metrics), default=0)
+    last, level = max((row.iteration for row in data.metrics), default=0), level_line(data.metrics)
     return render(
         "run.html",
         title=experiment.config.name,
@@ -49,7 +49,7 @@ def page(experiment: Experiment) -> str:
         numbers=_numbers(found),
         summary=_summary(experiment, last),
         notes=_notes(data.metrics),
-        groups={title: [_shown(view) for view in group] for title, group in views(data).items()},
+        groups={title: [_shown(view, level) for view in group] for title, group in views(data).items()},
         clocks=CLOCKS,
         last=last,
         programs=list(_programs(experiment, last)),
@@ -94,12 +94,13 @@ def _numbers(found: Phases) -> list[tuple[str, str]]:
     ]
 
 
-def _shown(view: Any) -> dict[str, Any]:
-    """A view as the template takes it; its title stands in the page, so the chart needs none."""
+def _shown(view: Any, level: str) -> dict[str, Any]:
+    """A view as the template takes it; its title stands in the page, so the chart has the curriculum's level there."""
     spec = view.chart.to_dict() if view.chart is not None else None
     if spec is not None:
         subtitle = (spec.get("title") or {}).get("subtitle") if isinstance(spec.get("title"), dict) else None
-        spec["title"] = {"text": subtitle, "anchor": "start", "fontWeight": "normal"} if subtitle else None
+        line = subtitle or level
+        spec["title"] = {"text": line, "anchor": "start", "fontWeight": "normal"} if line else None
         spec["config"] = {}
     return vars(view) | {"chart": spec}
 

@@ -1,9 +1,14 @@
 """Charts of long runs."""
+# ruff: noqa: TID253
 
+import altair as alt
+import polars as pl
 import pytest
 
 from axiom.records import LossStep
 from axiom.report import charts
+from axiom.report.data import View
+from axiom.report.page import _shown
 from tests.rows import metric_row
 
 
@@ -81,4 +86,6 @@ def test_the_level_in_force_is_in_every_chart():
     for chart in made[:2]:
         assert bands in chart.to_dict()["datasets"].values()
     assert "subtitle" not in charts.accuracy(plain).to_dict()["title"]
+    shown = _shown(View("Gap", "words", alt.Chart(pl.DataFrame({"a": [1]})).mark_point()), line)
+    assert shown["chart"]["title"]["text"] == line, "a view with no place for levels of its own has them as well"
     assert charts.levels(plain) == []
