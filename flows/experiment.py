@@ -57,8 +57,8 @@ def experiment(
     admitted, behaviour = admit(root, named), checked(Operation, operation)
     with witnessed(), following(admitted.config), holding(admitted, behaviour) as run:
         before = admitted.finished()
-        if unread := ignored(admitted.config):
-            told = f"model.kind = {admitted.config.model.kind!r} does not read {', '.join(unread)}, which are set here"
+        for why, keys in ignored(admitted.config).items():
+            told = f"{why} {', '.join(keys)}, which {'are' if len(keys) > 1 else 'is'} set here"
             report(Progress(0, "warning", 1, 1, "", note=told))
         result = _complete(run, Pages(run.experiment))
         if len(before) <= admitted.config.iterations or admitted.finished() != before:

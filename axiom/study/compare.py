@@ -12,6 +12,7 @@ from axiom.config import OF_A_RUN, ExperimentConfig
 from axiom.errors import DataError
 from axiom.experiment import Experiment, differences
 from axiom.experiment.ledger import disagreement, totals
+from axiom.learners.unread import unread
 from axiom.selection.arms import ARMS
 from axiom.study import survival
 from axiom.study.conditions import Condition, shown
@@ -307,7 +308,11 @@ def _differ(first: Outcome, second: Outcome) -> dict[str, tuple[Any, Any]]:
     if first.config is None or second.config is None:
         return {}
     found = differences(first.config, second.config) | _rounds(first.config, second.config)
-    return {key: both for key, both in found.items() if key not in OF_A_RUN}
+    return {
+        key: both
+        for key, both in found.items()
+        if key not in OF_A_RUN and not (unread(first.config, key) and unread(second.config, key))
+    }
 
 
 def _rounds(first: ExperimentConfig, second: ExperimentConfig) -> dict[str, tuple[Any, Any]]:

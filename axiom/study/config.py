@@ -338,21 +338,33 @@ def _config_of(study: StudyConfig, one: Condition, seed: int) -> ExperimentConfi
 
 
 def _refuse_twins(study: StudyConfig, configs: Sequence[ExperimentConfig]) -> None:
-    """Two conditions that compute the same would be compared with each other as if they differed."""
-    known: dict[str, Condition] = {}
-    for one, config in zip(study.conditions(), configs, strict=True):
-        twin = known.setdefault(hash_json(computing(config)), one)
-        if twin is not one:
-            keys = [key for key in {**twin.changes, **one.changes} if twin.changes.get(key) != one.changes.get(key)]
-            ignored = [key for key in keys if unread(config, key)]
-            hint = (
-                f"a {config.model.kind} model does not read {ignored[0]}" if ignored else "its values are set already"
-            )
-            what = f"grid.{keys[0]}" if twin.group == one.group and keys else f"variants.{one.group}"
-            raise ConfigError(
-                f"study {study.name!r}: {what} changes nothing, so that {one.label} would be {twin.label} again "
-                f"({hint}); give it other values or leave it out"
-            )
+    """Two conditions that compute the same would be compared with each other as if they differed.
+
+    So would two cells of the grid in which nothing differs. An arm may be the same in two cells where another differs.
+    """
+    made = list(zip(study.conditions(), configs, map(hash_json, map(computing, configs)), strict=True))
+    width, known = len(study.groups), dict[tuple[str, ...], Condition]()
+    for start in range(0, len(made), width):
+        cell = made[start : start + width]
+        first, config, _ = cell[0]
+        twin = known.setdefault(tuple(digest for *_, digest in cell), first)
+        if twin is not first:
+            raise _no_difference(study, first, twin, config)
+        alike: dict[str, Condition] = {}
+        for one, config, digest in cell:
+            twin = alike.setdefault(digest, one)
+            if twin is not one:
+                raise _no_difference(study, one, twin, config)
+
+
+def _no_difference(study: StudyConfig, one: Condition, twin: Condition, config: ExperimentConfig) -> ConfigError:
+    keys = [key for key in {**twin.changes, **one.changes} if twin.changes.get(key) != one.changes.get(key)]
+    why = next((f"{told} {key}" for key in keys if (told := unread(config, key))), "its values are set already")
+    what = f"grid.{keys[0]}" if twin.group == one.group and keys else f"variants.{one.group}"
+    return ConfigError(
+        f"study {study.name!r}: {what} changes nothing, so that {one.label} would be {twin.label} again ({why}); give "
+        f"it other values or leave it out"
+    )
 
 
 def _check_readable(study: StudyConfig, config: ExperimentConfig) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from axiom.errors import DataError
 from axiom.experiment import Experiment, differences, experiment_names, iteration_folder
+from axiom.learners.unread import unread
 from axiom.study.compare import Comparison, compare_pairs
 from axiom.study.conditions import shown
 from axiom.study.config import Reading
@@ -81,7 +82,7 @@ def _changed(run: Experiment) -> str:
     if not run.inherited:
         return run.config.arm
     found = differences(run.made_with(0), run.config)
-    settings = ", ".join(f"{key} = {shown(value)}" for key, (_, value) in found.items())
+    settings = ", ".join(f"{key} = {shown(value)}" for key, (_, value) in found.items() if not unread(run.config, key))
     return f"{settings or 'no setting changed'} from iteration {run.inherited} on"
 
 

@@ -137,8 +137,14 @@ def test_a_place_that_is_not_filled_in_makes_no_folder(tmp_path):
 
 
 def test_what_a_learner_ignores_is_known():
-    assert ignored(load_config("modular")) == []
-    assert ignored(load_config("quickstart")) == []
+    assert ignored(load_config("modular")) == {}
+    assert ignored(load_config("quickstart")) == {}
     wrong = load_config("modular", **{"problems.train_size": 5, "training.lora_r": 8, "training.mode": "restart"})
-    assert ignored(wrong) == ["problems.train_size", "training.lora_r"]
-    assert ignored(load_config("quickstart", **{"modular.p": 13})) == ["modular.p"]
+    assert ignored(wrong) == {"a modular model does not read": ["problems.train_size", "training.lora_r"]}
+    assert ignored(load_config("quickstart", **{"modular.p": 13})) == {"a language model does not read": ["modular.p"]}
+    paused = load_config("quickstart", arm="frozen", **{"curriculum.up": 0.9, "foothold.hints_until": 4})
+    assert ignored(paused) == {
+        "arm 'frozen' does not read": ["replay.rounds"],
+        "curriculum.kind = 'none' leaves unread": ["curriculum.up"],
+        "arm 'frozen' draws nothing and does not read": ["foothold.hints_until"],
+    }

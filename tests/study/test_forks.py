@@ -78,6 +78,15 @@ def test_one_pair_is_described_and_decides_nothing(tmp_path):
     assert "differ from iteration 2 on, in modular.weight_decay (1.0 against 0.5)" in found.paragraph()
 
 
+def test_a_setting_that_a_fork_does_not_read_is_no_difference(tmp_path):
+    parent = run(tmp_path, "p", late=7)
+    unread = {"replay__capacity": 9, "curriculum__up": 0.5, "training__epochs": 3}
+    run(tmp_path, "f", late=3, fork=(parent, 2), modular__weight_decay=0.5, **unread)
+    _, [found] = compared(tmp_path, "p", "f")
+    assert found.other == "modular.weight_decay = 0.5 from iteration 2 on"
+    assert found.differ == {"modular.weight_decay": (1.0, 0.5)}
+
+
 def test_two_forks_of_one_run_part_where_the_first_of_them_does(tmp_path):
     parent = run(tmp_path, "p")
     first = run(tmp_path, "f", fork=(parent, 4), modular__weight_decay=0.5)

@@ -145,6 +145,84 @@ def test_the_plan_counts_the_runs(study_file, tmp_path):
     assert "18 runs (1 arm times 6 cells of the grid times 3 seeds)" in " ".join(told.output.split())
 
 
+QUICK = 'name = "tiny"\npreset = "quickstart"\nseeds = 8\n'
+LEFT_UNREAD = {
+    "replay.strategy": "'recency'",
+    "replay.capacity": "7",
+    "sampling.min_draws": "2",
+    **{f"curriculum.{key}": "7" for key in ("rounds",)},
+    **{f"curriculum.{key}": "0.5" for key in ("up", "down", "low", "high")},
+    "curriculum.keep_easier": "false",
+    "curriculum.levels": "[[1, 1], [2, 2]]",
+    "foothold.partial_until": "4",
+    "foothold.hints_until": "4",
+}
+READ_WITH = {
+    "replay.strategy": ["'replay.rounds' = 0\n'replay.share' = 0.5"],
+    "replay.capacity": ["'replay.rounds' = 0\n'replay.share' = 0.5"],
+    "sampling.min_draws": [f"'sampling.allocation' = '{rule}'" for rule in ("unsolved_first", "adaptive")],
+    "foothold.partial_until": ["'foothold.partial' = 0.5"],
+    "foothold.hints_until": ["'foothold.hints' = 0.5"],
+    "curriculum.rounds": ["linear", "success", "forced"],
+    "curriculum.levels": ["linear", "success", "forced"],
+    "curriculum.keep_easier": ["linear", "success", "forced"],
+    "curriculum.up": ["success", "forced"],
+    "curriculum.down": ["success"],
+    "curriculum.low": ["self_paced"],
+    "curriculum.high": ["self_paced"],
+}
+
+
+@pytest.mark.parametrize("key", LEFT_UNREAD)
+def test_a_setting_that_another_leaves_unread_makes_no_condition(study_file, tmp_path, key):
+    text = f"{QUICK}[settings]\niterations = 20\n[variants.x]\n'{key}' = {LEFT_UNREAD[key]}\n"
+    root = tmp_path / "runs"
+    told = CliRunner().invoke(app, ["study", str(study_file(text)), "--root", str(root)])
+    assert isinstance(told.exception, ConfigError), told.output
+    assert re.search(rf"variants.x changes nothing.* leaves unread {key}\)", str(told.exception))
+    assert not root.exists()
+    for setting in READ_WITH[key]:
+        setting = setting if "=" in setting else f"'curriculum.kind' = '{setting}'"
+        read = text.replace("[variants", f"{setting}\n[variants")
+        assert len(plan(load_study(study_file(read)), 0)) == 2, setting
+
+
+def test_a_grid_of_settings_that_nothing_reads_is_refused(study_file):
+    text = QUICK + "[grid]\n'replay.strategy' = ['reservoir', 'recency', 'balanced', 'forgetting']\n"
+    text += "'sampling.min_draws' = [0, 1, 2]\n'curriculum.up' = [0.6, 0.8]\n"
+    with pytest.raises(ConfigError, match=r"grid.curriculum.up changes nothing.*curriculum.kind = 'none' leaves"):
+        plan(load_study(study_file(text)), 0)
+    half = QUICK + "[settings]\n'replay.rounds' = 0\n[grid]\n'replay.share' = [0, 0.5]\n"
+    half += "'replay.strategy' = ['reservoir', 'recency']\n"
+    with pytest.raises(ConfigError, match=r"grid\.replay\.strategy changes nothing"):
+        plan(load_study(study_file(half)), 0)
+
+
+@pytest.mark.parametrize(
+    ("arm", "keys"),
+    [
+        ("frozen", ["selection.max_rows", "selection.weight", "replay.rounds", "sampling.allocation"]),
+        ("sft_reference", ["selection.max_rows", "selection.max_per_problem", "replay.rounds", "foothold.partial"]),
+        ("static_rft", ["selection.max_rows", "replay.rounds"]),
+        ("reinforce", ["selection.max_per_problem", "replay.rounds", "training.target"]),
+    ],
+)
+def test_what_an_arm_does_not_read_makes_no_variant_of_it(study_file, arm, keys):
+    values = {"selection.weight": "'difficulty'", "sampling.allocation": "'adaptive'", "foothold.partial": "0.5"}
+    values["training.target"] = "'completion'"
+    for key in keys:
+        change = f"'{key}' = {values.get(key, 2)}\n"
+        text = f"{QUICK}arms = ['expert_iteration', '{arm}']\n[variants.x]\narm = '{arm}'\n{change}"
+        with pytest.raises(ConfigError, match=rf"variants.x changes nothing.*arm '{arm}' .*does not read {key}"):
+            plan(load_study(study_file(text)), 0)
+        plan(load_study(study_file(f"{QUICK}[variants.x]\n{change}")), 0)
+
+
+def test_a_grid_that_one_arm_does_not_read_is_a_grid_of_the_others(study_file):
+    text = QUICK + "arms = ['expert_iteration', 'static_rft', 'frozen']\n[grid]\n'replay.rounds' = [0, 3]\n"
+    assert len(plan(load_study(study_file(text)), 0)) == 6
+
+
 OTHER = {
     "mode": "restart",
     "optimizer": "fresh",
