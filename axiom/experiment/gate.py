@@ -14,7 +14,7 @@ from axiom.experiment import Experiment
 from axiom.experiment.ledger import Schedule
 from axiom.learners import check, make_problems, training_problems
 from axiom.records import Problem
-from axiom.selection.checks import check_levels, check_selection
+from axiom.selection.checks import check_levels, check_reached, check_selection
 
 
 def admit(root: str, config: ExperimentConfig | Mapping[str, Any]) -> Experiment:
@@ -28,6 +28,8 @@ def admit(root: str, config: ExperimentConfig | Mapping[str, Any]) -> Experiment
     _check_rounds(experiment)
     _check_yoke(experiment)
     check_selection(experiment.config, training_problems(experiment.config))
+    if experiment.last_done() < 0:
+        check_reached(experiment.config)
     check(experiment.config)
     tracking.check(experiment.config)
     check_levels(experiment.config, lambda: _training_problems(experiment))

@@ -106,6 +106,52 @@ def _check_curriculum(config: ExperimentConfig) -> None:
             f"curriculum.kind = {kind!r} goes by what the rounds' draws solve, and arm {config.arm!r} draws nothing "
             f"after round 1; set yoke to an expert run, or curriculum.kind = 'linear'"
         )
+    if not config.yoke:
+        _check_pace(config)
+    if arm.draws is every_round and not config.yoke:
+        _check_draws_of_the_solved(config)
+
+
+def _check_pace(config: ExperimentConfig) -> None:
+    """`self_paced` trains on problems that are solved now and then, so it needs some room between two shares."""
+    low, high = config.curriculum.low, config.curriculum.high
+    if config.curriculum.kind == "self_paced" and low == high < 1:
+        raise ConfigError(
+            f"curriculum.low = curriculum.high = {high} leaves curriculum.kind = 'self_paced' "
+            f"{'nothing' if not high else 'next to nothing'} to train on; set a larger curriculum.high"
+        )
+
+
+def _check_draws_of_the_solved(config: ExperimentConfig) -> None:
+    """A curriculum that goes by the share of draws that pass needs draws of problems that are solved."""
+    kind, allocation = config.curriculum.kind, config.sampling.allocation
+    if kind in ("success", "forced") and allocation in ("stop_when_solved", "unsolved_first"):
+        raise ConfigError(
+            f"sampling.allocation = {allocation!r} draws the unsolved more than the solved, and curriculum.kind = "
+            f"{kind!r} goes by the share of a level's draws that pass, which would fall as the level is solved; set "
+            f"sampling.allocation = 'uniform'"
+        )
+    if kind == "self_paced" and allocation == "stop_when_solved":
+        raise ConfigError(
+            "sampling.allocation = 'stop_when_solved' never draws a solved problem again, and curriculum.kind = "
+            "'self_paced' trains on one only once enough of its draws pass; set sampling.allocation = 'uniform'"
+        )
+
+
+def check_reached(config: ExperimentConfig) -> None:
+    """Raise ConfigError where a run's iterations end before `curriculum.rounds` can bring the second level.
+
+    It is for a run that begins: a later one may have been given more iterations.
+    """
+    curriculum = config.curriculum
+    if curriculum.kind not in ("linear", "forced") or config.yoke or not config.iterations > 0:
+        return
+    if curriculum.rounds >= config.iterations:
+        what = "has a second level" if curriculum.kind == "linear" else "forces a level"
+        raise ConfigError(
+            f"curriculum.rounds = {curriculum.rounds} is not less than iterations = {config.iterations}, so "
+            f"curriculum.kind = {curriculum.kind!r} never {what}; set curriculum.rounds to less than iterations"
+        )
 
 
 def _ranges(config: ExperimentConfig) -> list[tuple[int, int]]:

@@ -177,6 +177,17 @@ def check_foothold(config: ExperimentConfig) -> None:
                 f"foothold.{name} = {getattr(foothold, name)} with foothold.{name}_until = 1 helps in no round; set a "
                 f"larger foothold.{name}_until"
             )
+    gold = {
+        "references": foothold.references > 0,
+        "partial": foothold.partial < 1.0,
+        "hindsight": programs["hindsight"],
+    }
+    added_to = next((name for name, wanted in gold.items() if wanted), None)
+    if added_to and config.arm in ("reinforce", "static_rft"):
+        raise ConfigError(
+            f"foothold.{added_to} = {getattr(foothold, added_to)} joins the gold of each round's draws, and arm "
+            f"{config.arm!r} trains on nothing but its own; leave it out, or set arm = 'expert_iteration'"
+        )
     if foothold.hints and config.arm == "reinforce":
         raise ConfigError(
             f"foothold.hints = {foothold.hints} changes the prompts that arm 'reinforce' follows the draws of; leave "

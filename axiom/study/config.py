@@ -305,13 +305,14 @@ def plan(study: StudyConfig, seed: int) -> list[ExperimentConfig]:
     """
     from axiom.learners import check_engine, training_problems
     from axiom.problems import check_families
-    from axiom.selection.checks import check_selection
+    from axiom.selection.checks import check_reached, check_selection
 
     configs = []
     for one in study.conditions():
         configs.append(_config_of(study, one, seed))
         check_families(configs[-1].problems)
         check_selection(configs[-1], training_problems(configs[-1]))
+        check_reached(configs[-1])
         check_engine(configs[-1])
         _refuse_resting(study, configs[-1])
         _check_readable(study, configs[-1])

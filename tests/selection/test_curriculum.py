@@ -1,18 +1,23 @@
 """Curricula: which level is in force, what it draws, and that it turns only when the rates do."""
 
 import itertools
+import re
 from collections import Counter
 
 import pytest
 from hypothesis import given, strategies as st
+from typer.testing import CliRunner
 
-from axiom.config import CurriculumConfig, SamplingConfig, load_config
+from axiom.cli.science import app
+from axiom.config import CurriculumConfig, SamplingConfig, load_config, override
 from axiom.errors import ConfigError
+from axiom.experiment import Experiment, iteration_folder
+from axiom.experiment.gate import admit
 from axiom.problems import generate_splits
 from axiom.records import History
 from axiom.selection import select, to_gold
 from axiom.selection.allocation import allocate
-from axiom.selection.checks import check_levels, check_selection
+from axiom.selection.checks import check_levels, check_reached, check_selection
 from axiom.selection.curriculum import course_of, levels_of, out_of_pace, plan_of, solve_rate_of, step, within, without
 from axiom.selection.history import begin
 from axiom.selection.passed_over import passed_over
@@ -221,6 +226,62 @@ def test_a_curriculum_that_makes_no_sense_is_refused_in_one_sentence(settings, s
     with pytest.raises(ConfigError, match=says) as error:
         admit()
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        *(
+            ({"curriculum.kind": kind, "sampling.allocation": rule}, f"allocation = '{rule}' draws.*kind = '{kind}'")
+            for kind in ("success", "forced")
+            for rule in ("stop_when_solved", "unsolved_first")
+        ),
+        ({"curriculum.kind": "self_paced", "sampling.allocation": "stop_when_solved"}, "never draws a solved problem"),
+        (
+            {"curriculum.kind": "self_paced", "curriculum.low": 0, "curriculum.high": 0},
+            r"high = 0(\.0)? leaves .*nothing",
+        ),
+        ({"curriculum.kind": "self_paced", "curriculum.low": 0.5, "curriculum.high": 0.5}, "next to nothing"),
+        ({"curriculum.kind": "linear", "curriculum.rounds": 5}, "rounds = 5 is not less than iterations = 5.* second"),
+        ({"curriculum.kind": "forced", "curriculum.rounds": 9}, "rounds = 9 is not less than iterations = 5.* forces"),
+    ],
+)
+def test_a_curriculum_that_cannot_do_what_it_says_writes_nothing(tmp_path, changes, says):
+    for command in (["run", "quickstart"], ["study", str(tmp_path / "study.toml")]):
+        sets = [word for key, value in changes.items() for word in ("--set", f"{key}={value}")]
+        if command[0] == "study":
+            body = "\n".join(f"'{key}' = {value!r}" for key, value in changes.items())
+            head = "name = 'x'\npreset = 'quickstart'\nseeds = 8\n[settings]\niterations = 5\n[variants.x]\n"
+            (tmp_path / "study.toml").write_text(head + body)
+            sets = []
+        told = CliRunner().invoke(app, [*command, *sets, "--root", str(tmp_path / "runs")])
+        assert isinstance(told.exception, ConfigError), told.output
+        assert told.exception.exit_status == 2
+        assert re.search(says, str(told.exception)), str(told.exception)
+        assert "\n" not in str(told.exception)
+        assert not (tmp_path / "runs").exists()
+
+
+def test_curricula_at_the_edge_of_what_they_can_do_are_admitted():
+    base = load_config("quickstart", **{"curriculum.kind": "linear"})
+    check_reached(override(base, (), **{"curriculum.rounds": 4}))
+    check_reached(override(base, (), iterations=0))
+    check_reached(override(base, (), yoke="expert"))
+    paced = override(base, (), **{"curriculum.kind": "self_paced", "sampling.allocation": "unsolved_first"})
+    check_selection(paced, 100)
+    check_selection(override(paced, (), **{"curriculum.low": 1, "curriculum.high": 1}), 100)
+    for kind, rule in (("success", "adaptive"), ("linear", "stop_when_solved"), ("none", "unsolved_first")):
+        check_selection(override(base, (), **{"curriculum.kind": kind, "sampling.allocation": rule}), 100)
+
+
+def test_a_run_that_began_may_go_on_with_a_level_that_it_will_not_reach(tmp_path):
+    config = load_config("quickstart", **{"curriculum.kind": "linear", "curriculum.rounds": 5})
+    experiment = Experiment(str(tmp_path), config)
+    experiment.save()
+    experiment.stages.run(
+        "iteration", iteration_folder(0), settings="", version="1", inputs={}, work=lambda out: out.json("iteration", 0)
+    )
+    admit(str(tmp_path), config)
 
 
 def test_curricula_that_make_sense_are_admitted_without_making_the_problems():

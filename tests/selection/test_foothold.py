@@ -164,6 +164,11 @@ def test_hints_fade_and_are_in_the_prompts_of_training_problems_alone():
         ({"foothold.hints": 0.5, "foothold.hints_until": 1}, r"hints_until = 1 helps in no round"),
         ({"foothold.hindsight": 3, "model.kind": "modular"}, "foothold.hindsight = 3"),
         ({"foothold.hints": 0.5, "model.kind": "modular"}, "foothold.hints"),
+        *(
+            ({f"foothold.{key}": value, "arm": arm}, f"foothold.{key} = {value} joins the gold.*arm '{arm}'")
+            for arm in ("reinforce", "static_rft")
+            for key, value in {"references": 2, "partial": 0.5, "hindsight": 3}.items()
+        ),
         ({"foothold.hints": 0.5, "arm": "reinforce"}, "changes the prompts that arm 'reinforce'"),
     ],
 )

@@ -224,6 +224,9 @@ def test_weights_of_problems_multiply_advantages():
     ("changes", "says"),
     [
         ({"sampling.samples_per_problem": 1}, "leaves none to compare with; set 2 or more"),
+        ({"selection.max_rows": 9}, "max_rows = 9 limits none of them; set selection.max_rows = 0"),
+        ({"replay.rounds": 0, "replay.share": 0.5}, "share = 0.5 would replay none; set replay.share = 0"),
+        ({"foothold.references": 2}, "foothold.references = 2 joins the gold"),
         ({"sampling.thinking_tokens": 5}, "set sampling.thinking_tokens = 0"),
         ({"model.kind": "language", "sampling.top_p": 0.9}, "a part of them; set sampling.top_p = 1"),
         ({"model.kind": "language", "training.gradient_accumulation": 1}, "puts one into each; set more"),

@@ -68,6 +68,16 @@ def _corrected(harvest: Harvest, drawn: Sequence[Sample], rows: Sequence[Gold]) 
 
 def _check(config: ExperimentConfig) -> None:
     sampling, training = config.sampling, config.training
+    if config.selection.max_rows:
+        raise ConfigError(
+            f"arm 'reinforce' trains on every draw that has an advantage, and selection.max_rows = "
+            f"{config.selection.max_rows} limits none of them; set selection.max_rows = 0"
+        )
+    if config.replay.share:
+        raise ConfigError(
+            f"arm 'reinforce' trains on the draws of the round alone, and replay.share = {config.replay.share} would "
+            f"replay none; set replay.share = 0"
+        )
     if sampling.samples_per_problem < 2:
         raise ConfigError(
             "arm 'reinforce' compares the draws of a problem with each other, and sampling.samples_per_problem = 1 "
