@@ -359,7 +359,7 @@ def _show_plan(config: "StudyConfig", pilot: Path | None, root: str, as_json: bo
 
     if not config.comparisons:
         console.print(
-            f"The study has {config.count()}. Its conditions are measured on other families, so their times are not "
+            f"The study has {config.count()}. Its conditions are measured on other problems, so their times are not "
             f"compared and no test sets the number of seeds; the intervals of its transfer matrix need two at least.",
             highlight=False,
             soft_wrap=True,

@@ -736,7 +736,8 @@ def _changed(tree: dict[str, Any], overrides: Sequence[str], top: Mapping[str, A
     tree = _moved(tree)
     given: dict[str, Any] = {}
     for key, value in map(_setting, overrides):
-        if given.setdefault(key, value) != value:
+        before = given.setdefault(key, value)
+        if before is not value and before != value and _shown(before) != _shown(value):  # nan differs from itself
             raise ConfigError(
                 f"--set gives {_masked(key)} twice, as {_shown(given[key])} and as {_shown(value)}; leave one out"
             )
@@ -847,6 +848,10 @@ def all_keys(section: type[BaseModel] = ExperimentConfig, above: str = "") -> li
     return keys
 
 
+SHAPES = {"tuple_type": "a list, such as [1, 2]", "dict_type": "a table of keys and values"}
+"""What a value should be that has another shape, by the kind of fault."""
+
+
 def _sentence(error: ValidationError, section: type[BaseModel]) -> str:
     """The first key that is unknown in a tree of `section`, else the first fault, with its value and the next step."""
     errors = error.errors()
@@ -862,9 +867,19 @@ def _sentence(error: ValidationError, section: type[BaseModel]) -> str:
             f"did you mean {' or '.join(map(repr, near))}?" if near else f"known here: {', '.join(holder.model_fields)}"
         )
         return f"unknown key {_masked(repr(dotted))}; {hint}"
-    where = ".".join(str(part) for part in first["loc"] if "[" not in str(part) and part != "str")
+    parts = [part for part in first["loc"] if "[" not in str(part) and part != "str"]
+    where = ".".join(map(str, parts))
     if first["type"] == "value_error":
         return " ".join(str(first["ctx"]["error"]).split())
+    if parts and first["type"] in SHAPES:
+        field = ".".join(str(part) for part in parts if not isinstance(part, int))
+        inside = "".join(f"[{part}]" for part in parts if isinstance(part, int))
+        return f"{field}{inside} = {_shown(first['input'])} must be {SHAPES[first['type']]}; set {field}"
+    if first["type"] == "missing" and parts and isinstance(parts[-1], int):
+        field = ".".join(str(part) for part in parts if not isinstance(part, int))
+        return (
+            f"{field} = {_shown(first['input'])} is too short; set {field} to a list of {parts[-1] + 1} values or more"
+        )
     if first["type"] == "missing":
         return f"{where} is missing; set {where}"
     return f"{where} = {_shown(first['input'])}: {first['msg'][0].lower()}{first['msg'][1:]}; set {where}"

@@ -43,8 +43,21 @@ UNITS: dict[str, str] = {
 """What each clock counts, in the plural."""
 
 
-MEASURED_ON = ("problems.families", "modular.p")
+MEASURED_ON = (
+    "problems.families",
+    "problems.difficulty",
+    "problems.difficulty_by_family",
+    "problems.val_size",
+    "problems.test_size",
+    "problems.ood_size",
+    "problems.ood_families",
+    "problems.shown_cases",
+    "problems.hidden_cases",
+    "modular.p",
+)
 """Settings that say on which problems a run is measured."""
+OF_ALL_FAMILIES = ("problems.families", *(f"problems.{name}" for name in ("val_size", "test_size", "ood_size")))
+"""Those that change with the families where one family is read, whose problems stay the same in kind."""
 
 
 @dataclass(frozen=True)
@@ -155,13 +168,13 @@ class StudyConfig(Section):
 
     @model_validator(mode="after")
     def _enough(self) -> Self:
+        if len(set(self.arms)) < len(self.arms):
+            raise ValueError(f"arms = {list(self.arms)} holds an arm twice; leave one out")
         if "expert_iteration" not in self.arms or len(self.groups) * size(self.grid) == 1:
             raise ValueError(
                 f"arms = {list(self.arms)} must hold expert_iteration and one more to compare it with, a variant or a "
                 f"grid of several values"
             )
-        if len(set(self.arms)) < len(self.arms):
-            raise ValueError(f"arms = {list(self.arms)} holds an arm twice; leave one out")
         self._check_keys()
         runs = len(self.groups) * size(self.grid) * self.seeds
         if runs > self.max_runs:
@@ -221,16 +234,19 @@ class StudyConfig(Section):
     def compared(self) -> list[tuple[Condition, Condition]]:
         """In each cell of the grid the expert arm with every other; of a lone arm, the first cell with every other.
 
-        Conditions that are measured on other problems are left out, unless one family is read: their times say nothing
-        of each other.
+        Conditions that are measured on other problems are left out, as their times say nothing of each other. Where
+        one family is read, the others may differ, and with them how many problems there are of all.
         """
         conditions, lone = self.conditions(), len(self.groups) == 1
         pairs = [(conditions[0] if lone else one, other) for one, other in _with_expert(conditions)]
-        return [both for both in pairs if both[0] is not both[1] and (self.family or self._measured_alike(*both))]
+        return [both for both in pairs if both[0] is not both[1] and self._measured_alike(*both)]
 
     def _measured_alike(self, first: Condition, second: Condition) -> bool:
         ours, theirs = ({**self.settings, **one.changes} for one in (first, second))
-        return all(ours.get(key) == theirs.get(key) for key in MEASURED_ON)
+        differing = {key for key in MEASURED_ON if ours.get(key) != theirs.get(key)}
+        if self.family and "problems.families" in differing:
+            differing -= {*OF_ALL_FAMILIES, "problems.ood_families"}
+        return not differing
 
     @property
     def comparisons(self) -> int:
@@ -387,7 +403,12 @@ def _check_readable(study: StudyConfig, config: ExperimentConfig) -> None:
             f"study {study.name!r} names problems.ood_families = {list(problems.ood_families)} and measures none of "
             f"them with problems.ood_size = 0; set problems.ood_size"
         )
-    if study.family and (config.model.kind == "modular" or study.family not in problems.families):
+    if study.family and config.model.kind == "modular":
+        raise ConfigError(
+            f"study {study.name!r} reads family = {study.family!r}, and the problems of a modular network have no "
+            f"families; leave family out"
+        )
+    if study.family and study.family not in problems.families:
         raise ConfigError(
             f"study {study.name!r} reads family = {study.family!r}, which {config.name} does not train; name one of "
             f"{', '.join(problems.families)}"

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -120,6 +121,25 @@ def test_each_mistake_is_one_sentence(override, message):
     with pytest.raises(ConfigError, match=message) as caught:
         load_config(None, [override])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("training.learning_rate=nan", "training.learning_rate = NaN: input should be a finite number"),
+        (
+            "curriculum.levels=[1, 2]",
+            r"^curriculum.levels\[0\] = 1 must be a list, such as \[1, 2\]; set curriculum.levels$",
+        ),
+        ("problems.difficulty=3", r"^problems.difficulty = 3 must be a list"),
+        ("problems.difficulty=[3]", r"^problems.difficulty = \[3\] is too short; .* 2 values or more$"),
+        ("curriculum.joins=3", "^curriculum.joins = 3 must be a table"),
+    ],
+)
+def test_a_value_of_another_shape_is_told_in_plain_words(text, says):
+    with pytest.raises(ConfigError, match=says) as error:
+        load_config(None, [text])
+    assert not re.search("twice|tuple|dictionary", str(error.value))
 
 
 @pytest.mark.parametrize("value", [True, "7", 7.5, None, [7], {"x": 7}])

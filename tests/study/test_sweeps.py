@@ -115,6 +115,8 @@ LONE = "[variants.x]\n"
         ('[variants."a/b"]\niterations = 5\n', "at most 40 letters"),
         ('[variants]\nx = 5\n', "no named set of settings"),
         ("[variants.x]\niterations = 5\n", "at least 6"),
+        ('arms = ["expert_iteration", "expert_iteration"]\n', "holds an arm twice; leave one out"),
+        ('family = "rpn"\n[grid]\niterations = [4, 5]\n', "modular network have no families; leave family out"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_sweep_is_one_sentence_and_nothing_is_written(study_file, tmp_path, text, says):
@@ -221,6 +223,30 @@ def test_what_an_arm_does_not_read_makes_no_variant_of_it(study_file, arm, keys)
 def test_a_grid_that_one_arm_does_not_read_is_a_grid_of_the_others(study_file):
     text = QUICK + "arms = ['expert_iteration', 'static_rft', 'frozen']\n[grid]\n'replay.rounds' = [0, 3]\n"
     assert len(plan(load_study(study_file(text)), 0)) == 6
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("difficulty", [5, 8]),
+        ("difficulty_by_family", {"rpn": [5, 8]}),
+        ("families", ["rpn"]),
+        ("val_size", 50),
+        ("test_size", 50),
+        ("ood_size", 50),
+        ("ood_families", ["list_reduce"]),
+        ("shown_cases", 4),
+        ("hidden_cases", 8),
+    ],
+)
+def test_times_on_other_problems_are_not_compared(key, value):
+    made = {"other": {f"problems.{key}": value}, "alike": {"training.mode": "restart"}}
+    study = StudyConfig(name="s", preset="original", seeds=9, variants=made)
+    assert [other.group for _, other in study.compared()] == ["alike"]
+    study = StudyConfig(name="s", preset="original", seeds=9, family="rpn", variants=made)
+    assert len(study.compared()) == (2 if key == "families" else 1)
+    sized = StudyConfig(name="s", preset="modular", seeds=9, grid={"modular.train_fraction": (0.5, 0.6)})
+    assert sized.comparisons == 1
 
 
 OTHER = {
