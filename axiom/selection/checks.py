@@ -9,6 +9,7 @@ from axiom.selection.arm import all_at_once, every_round
 from axiom.selection.arms import ARMS
 from axiom.selection.curriculum import BY_LEVEL, levels_of
 from axiom.selection.foothold import check_foothold
+from axiom.selection.replay import replayed_beside
 
 
 def check_selection(config: ExperimentConfig, problems: int) -> None:
@@ -82,7 +83,7 @@ def _check_min_gold(config: ExperimentConfig, problems: int) -> None:
     most = problems * each
     if arm.draws is every_round and selection.max_rows:
         most = min(most, selection.max_rows)
-    most += min(config.replay.capacity, round(most * config.replay.share / (1.0 - config.replay.share)))
+    most += min(config.replay.capacity, replayed_beside(most, config.replay.share))
     most += config.replay.rounds * most
     if selection.min_gold > most:
         raise ConfigError(

@@ -61,6 +61,12 @@ def identity(sample: Sample, bare: Collection[str] = ()) -> str:
     return sample.code if sample.problem_id in bare else fingerprint(sample.code)
 
 
+def program_of(row: Gold, problems: Mapping[str, Problem]) -> tuple[str, str]:
+    """The problem of a row and what it shares with other rows of the problem if they are one program."""
+    bare = problems[row.problem_id].kind == "answer"
+    return row.problem_id, row.target if bare else fingerprint(row.target)
+
+
 def to_gold(sample: Sample, reason: str) -> Gold:
     """The row that trains on a sample."""
     return Gold(

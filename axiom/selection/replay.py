@@ -13,6 +13,7 @@ from axiom.records import Gold, History, Problem
 from axiom.seeds import derive
 from axiom.selection.allocation import spread
 from axiom.selection.arm import Harvest
+from axiom.selection.gold import program_of
 from axiom.selection.history import is_lost, solve_rate
 
 LOST = 4.0
@@ -27,13 +28,25 @@ def with_replay(fresh: Sequence[Gold], harvest: Harvest) -> list[Gold]:
     With `replay.rounds` that is all, else so many rows that their share of all is nearest to `replay.share`, or as many
     as there are. A program that is among the fresh ones is not replayed.
     """
-    config, known = harvest.config.replay, {(row.problem_id, row.target) for row in fresh}
-    old = [row for row in harvest.buffer if (row.problem_id, row.target) not in known]
+    config, problems = harvest.config.replay, harvest.problems
+    old = list(harvest.buffer) if config.rounds or config.share else []
+    known = {program_of(row, problems) for row in fresh} if old else set()
+    old = [row for row in old if program_of(row, problems) not in known]
     if not config.rounds:
-        count = round(len(fresh) * config.share / (1.0 - config.share))
         lot = lots(harvest.config.seed, "replay", harvest.iteration)
-        old = preferred(old, count, config, lot, harvest.problems, harvest.history)
-    return [*fresh, *(row.model_copy(update={"reason": "replayed"}) for row in old)]
+        old = preferred(old, replayed_beside(len(fresh), config.share), config, lot, problems, harvest.history)
+    return [*fresh, *map(replayed, old)]
+
+
+def replayed(row: Gold) -> Gold:
+    """The row as it trains again: it counts as a new one does, not as in the round that found it."""
+    return row.model_copy(update={"reason": "replayed", "weight": 1.0})
+
+
+def replayed_beside(fresh: int, share: float) -> int:
+    """The number of rows whose share of all, together with `fresh` new ones, is nearest to `share`."""
+    least = int(fresh * share / (1.0 - share))
+    return min((least, least + 1), key=lambda count: abs(count / (fresh + count) - share)) if fresh else 0
 
 
 def remembered(
@@ -47,11 +60,13 @@ def remembered(
 ) -> list[Gold]:
     """The buffer with the gold of round `iteration`: that of `replay.rounds` rounds, else at most `capacity` rows.
 
-    Programs that had credit for a part of the cases are left out.
+    Programs that had credit for a part of the cases are left out. Of a program's texts of one round the shortest stays.
     """
     programs: dict[tuple[str, str], Gold] = {}
     for row in (*(row for row in gold if not row.reason.startswith(("replayed", "partial"))), *buffer):
-        programs.setdefault((row.problem_id, row.target), row)
+        program = program_of(row, problems)
+        both = programs.get(program, row), row
+        programs[program] = min(both, key=lambda one: (-one.iteration, len(one.target), one.target))
     rows = list(programs.values())
     if config.rounds:
         return [row for row in rows if row.iteration > iteration - config.rounds]

@@ -14,7 +14,7 @@ from axiom.records import Gold, Sample
 from axiom.seeds import derive, stream
 from axiom.selection import to_gold
 from axiom.selection.arm import Harvest, Quota
-from axiom.selection.replay import with_replay
+from axiom.selection.replay import replayed, with_replay
 from axiom.selection.strategies import limited
 
 
@@ -37,7 +37,7 @@ def from_samples(harvest: Harvest, samples: Sequence[Sample], reason: str) -> li
     if harvest.quota is None:
         return with_replay(lot(harvest, samples, reason), harvest)
     pool = [to_gold(sample, reason) for sample in samples]
-    pool += [row.model_copy(update={"reason": "replayed"}) for row in harvest.buffer]
+    pool += map(replayed, harvest.buffer)
     seed = derive(harvest.config.seed, "arms", reason, harvest.iteration)
     stream(seed, "pool").shuffle(pool)
     return draw(pool, harvest.quota, seed, harvest.loss_tokens(pool))

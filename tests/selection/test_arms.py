@@ -320,6 +320,16 @@ def test_shuffled_replay_needs_an_expert_run():
         ARMS["shuffled_replay"].pool(harvest(), [])
 
 
+def test_shuffled_replay_takes_what_was_right_without_the_weights_of_the_experts_rounds():
+    reasons = {"verified": 3.0, "hindsight": 0.5, "partial 0.50": 1.0, "reward -1": -2.0}
+    expert = [
+        row.model_copy(update={"reason": reason, "weight": weight})
+        for row, (reason, weight) in zip(pool([4]), reasons.items(), strict=True)
+    ]
+    found = ARMS["shuffled_replay"].pool(harvest(), expert)
+    assert [(row.target, row.weight) for row in found] == [("0.0", 1.0), ("0.1", 1.0), ("0.3", -2.0)]
+
+
 def test_static_rft_draws_the_whole_run_from_the_base_model_at_once():
     arm, expert = ARMS["static_rft"], ARMS["expert_iteration"]
     assert arm.policy == "base"

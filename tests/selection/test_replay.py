@@ -8,13 +8,15 @@ from collections import Counter
 import pytest
 from hypothesis import given, strategies as st
 
-from axiom.config import ExperimentConfig, ReplayConfig, load_config, override, stored_config
+from axiom.config import ExperimentConfig, ReplayConfig, SelectionConfig, load_config, override, stored_config
 from axiom.errors import ConfigError
 from axiom.experiment import Experiment, differences
 from axiom.records import Gold, History
-from axiom.selection.arms import Harvest
+from axiom.selection.arms import Harvest, Quota
 from axiom.selection.checks import check_selection
-from axiom.selection.replay import LOST, lots, preferred, priority, remembered, with_replay
+from axiom.selection.replay import LOST, lots, preferred, priority, remembered, replayed_beside, with_replay
+from axiom.selection.weights import weighted
+from axiom.selection.yoke import from_samples
 from tests.selection.test_selection import PROBLEM
 
 STRATEGIES = ("reservoir", "recency", "balanced", "forgetting")
@@ -58,12 +60,8 @@ def test_the_share_is_kept_as_nearly_as_rows_allow_and_nothing_comes_twice(buffe
     assert len({(row.problem_id, row.target) for row in kept}) == len(kept)
     there = len({(row.problem_id, row.target) for row in buffer} - {(row.problem_id, row.target) for row in fresh})
     if kept:
-        missed = abs(len(old) / len(kept) - share)
-        nearer = [n for n in (len(old) - 1, len(old) + 1) if 0 <= n <= there]
-        assert len(old) == there or all(
-            abs(n * (1 - share) - share * len(fresh)) >= abs(len(old) * (1 - share) - share * len(fresh)) - 1e-9
-            for n in nearer
-        ), missed
+        missed = {n: abs(n / (n + len(fresh)) - share) for n in range(there + 1) if n + len(fresh)}
+        assert not fresh or missed[len(old)] == min(missed.values())
     if not share:
         assert kept == fresh
 
@@ -148,6 +146,43 @@ def test_what_was_lost_is_replayed_more_often_than_what_is_solved():
     for seed in range(2000):
         counts.update(row.problem_id for row in preferred(rows, 1, config, lots(seed), PROBLEMS, history))
     assert [counts[f"p{n}"] / 2000 for n in range(3)] == pytest.approx([w / sum(weights) for w in weights], abs=0.03)
+
+
+def test_of_one_and_a_half_rows_those_are_replayed_whose_share_is_nearest():
+    for fresh, share, nearest in ((1, 0.6, 2), (1, 0.5, 1), (1, 0.2, 0), (9, 0.1, 1), (4, 0.9, 36), (0, 0.5, 0)):
+        assert replayed_beside(fresh, share) == nearest, (fresh, share)
+    kept = with_replay([gold(0, "x", 9)], harvest(ReplayConfig(share=0.6), [gold(n, "a") for n in range(5)]))
+    assert len(kept) == 3
+
+
+@pytest.mark.parametrize("config", [ReplayConfig(share=0.5), ReplayConfig(rounds=9)])
+def test_a_program_with_another_comment_is_the_same_program(config):
+    plain, told, other = "def f(a):\n    return a", "def f(a):\n    # as it is\n    return a", "def f(a):\n    return 1"
+    assert with_replay([gold(0, told, 9)], harvest(config, [gold(0, plain)])) == [gold(0, told, 9)]
+    kept = with_replay([gold(0, told, 9)], harvest(config, [gold(0, plain), gold(0, other), gold(1, plain)]))
+    assert {(row.problem_id, row.target) for row in kept[1:]} <= {("p0", other), ("p1", plain)}
+    held = remembered([gold(0, plain, 1), gold(0, other, 1)], [gold(0, told, 2)], config, 0, 2, PROBLEMS, [])
+    assert [(row.iteration, row.target) for row in held] == [(2, told), (1, other)], "once, in its newest row"
+    for new in ([told, plain], [plain, told]):
+        assert remembered([], [gold(0, one) for one in new], config, 0, 1, PROBLEMS, []) == [gold(0, plain)]
+    answers = {key: problem.model_copy(update={"kind": "answer"}) for key, problem in PROBLEMS.items()}
+    assert len(remembered([gold(0, plain)], [gold(0, told, 2)], config, 0, 2, answers, [])) == 2, "answers are texts"
+
+
+@pytest.mark.parametrize("config", [ReplayConfig(share=0.5), ReplayConfig(rounds=9)])
+def test_what_is_replayed_weighs_as_its_problem_does_today(config):
+    rule, rates, buffer = SelectionConfig(weight="inverse_solve_rate"), {"p0": 0.1, "p1": 0.5}, []
+    for number in range(1, 6):
+        new = [gold(problem, f"{number}", number) for problem in (0, 1)]
+        rows = weighted(with_replay(new, harvest(config, buffer, number)), rule, PROBLEMS, rates)
+        assert sum(row.weight for row in rows) / len(rows) == pytest.approx(1), number
+        for row in rows:
+            mean = sum(1 / rates[one.problem_id] for one in rows) / len(rows)
+            assert row.weight == pytest.approx(1 / rates[row.problem_id] / mean)
+        buffer = remembered(buffer, rows, config, 0, number, PROBLEMS, [])
+    assert any(row.reason == "replayed" for row in rows)
+    quota = dataclasses.replace(harvest(config, buffer), quota=Quota(2, 4, 0))
+    assert {row.weight for row in from_samples(quota, [], "random")} == {1.0}
 
 
 def test_each_round_replays_others():

@@ -22,6 +22,8 @@ from axiom.selection.arm import Arm, Harvest, every_round
 
 CAP = 2.0
 """Largest importance weight."""
+REWARD = "reward"
+"""How the reason of a row begins whose weight is an advantage."""
 
 
 def leave_one_out(rewards: Sequence[float]) -> list[float]:
@@ -50,7 +52,7 @@ def _select(harvest: Harvest) -> list[Gold]:
             if advantage and sample.finish_reason == "stop":
                 drawn.append(sample)
                 changes = {"weight": advantage, "completion": sample.completion}
-                rows.append(to_gold(sample, f"reward {reward:+.0f}").model_copy(update=changes))
+                rows.append(to_gold(sample, f"{REWARD} {reward:+.0f}").model_copy(update=changes))
     return _corrected(harvest, drawn, rows)
 
 
