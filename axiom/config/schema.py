@@ -518,7 +518,8 @@ class FootholdConfig(Section):
     """What helps expert iteration to begin where the base model solves nothing."""
 
     references: Count = 0
-    """Training problems of each family whose reference solutions join the gold of the first iteration."""
+    """Training problems of each family whose reference solutions join the gold of the first iteration in which it
+    trains, on top of the limits of [selection]."""
     partial: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     """Share of the hidden cases from which a wrong program is gold in the first iteration, for problems that no program
     solves; it rises evenly to all of them, and 1 gives no credit for a part."""

@@ -87,7 +87,9 @@ def joined(
     if course is not None:
         return replace(course, problems=course.problems & there)
     past = sorted(start for start in joins.values() if 1 < start <= iteration)
-    return Course(1 + len(past), past[-1] if past else 1, len(past) or None, there)
+    since = past[-1] if past else 1
+    before = 1 + sum(start < since for start in past) if past else None
+    return Course(1 + len(past), since, before, there)
 
 
 def fell(last: History) -> bool:

@@ -1,6 +1,6 @@
 """A foothold where the base model solves nothing: more than whole solutions teaches, less and less of it.
 
-References: solutions of a few problems of each family join the gold of the first round. Partial credit: a program that
+References: solutions of a few problems of each family join the gold of its first round. Partial credit: a program that
 passes a share of the hidden cases is gold, a share that rises to all (DELTA, arXiv:2509.21016).
 Hindsight: a wrong program that solves another variant of its family is gold for that (Andrychowicz et al. 2017,
 arXiv:1707.01495), found by running it. Hints: the prompt begins the solution, and what is found trains without it
@@ -17,7 +17,9 @@ from axiom.errors import ConfigError
 from axiom.records import Gold, Outcome, Problem, Sample
 from axiom.seeds import derive, stream
 from axiom.selection.arm import Harvest
-from axiom.selection.gold import accepted, identity, to_gold
+from axiom.selection.curriculum import out_of_pace
+from axiom.selection.gold import accepted, fingerprint, identity, to_gold
+from axiom.selection.strategies import limited
 
 PARTIAL = "partial"
 """How the reason of a row begins that solves only a part of the cases."""
@@ -28,30 +30,37 @@ def on(config: FootholdConfig) -> bool:
     return config != FootholdConfig()
 
 
-def added(harvest: Harvest) -> list[Gold]:
-    """The rows that join the verified gold of the round."""
+def added(harvest: Harvest, fresh: Sequence[Gold]) -> list[Gold]:
+    """The rows that join `fresh`, the verified gold of the round.
+
+    Hindsight takes what `max_per_problem` and `max_rows` leave, then partial credit; references come on top.
+    """
     config = harvest.config.foothold
-    return [*_references(harvest, config), *_partial(harvest, config), *_hindsight(harvest, config)]
+    hindsight = _hindsight(harvest, config, fresh)
+    return [*_references(harvest, config), *_partial(harvest, config, [*fresh, *hindsight]), *hindsight]
 
 
 def _references(harvest: Harvest, config: FootholdConfig) -> list[Gold]:
-    if harvest.iteration != 1 or not config.references:
+    """Those of the families whose training begins in the round."""
+    if not config.references:
         return []
+    joins = harvest.config.curriculum.joins
     families: defaultdict[str, list[Problem]] = defaultdict(list)
     for problem in _training(harvest):
-        families[problem.family].append(problem)
+        if joins.get(problem.family, 1) == harvest.iteration:
+            families[problem.family].append(problem)
     rows = []
     for family, problems in sorted(families.items()):
         stream(harvest.config.seed, "foothold", "references", family).shuffle(problems)
-        rows += [_reference(problem) for problem in problems[: config.references]]
+        rows += [_reference(problem, harvest.iteration) for problem in problems[: config.references]]
     return rows
 
 
-def _reference(problem: Problem) -> Gold:
+def _reference(problem: Problem, iteration: int) -> Gold:
     return Gold(
         sample_id=f"reference:{problem.problem_id}",
         problem_id=problem.problem_id,
-        iteration=1,
+        iteration=iteration,
         weight=1.0,
         reason="reference",
         target=problem.reference_solution,
@@ -65,7 +74,7 @@ def least_share(config: FootholdConfig, iteration: int) -> float:
     return config.partial + (1.0 - config.partial) * (iteration - 1) / (config.partial_until - 1)
 
 
-def _partial(harvest: Harvest, config: FootholdConfig) -> list[Gold]:
+def _partial(harvest: Harvest, config: FootholdConfig, taken: Sequence[Gold]) -> list[Gold]:
     """Of problems that no program solved in the round those that come nearest, the shortest first."""
     least = least_share(config, harvest.iteration)
     if least >= 1.0:
@@ -82,37 +91,50 @@ def _partial(harvest: Harvest, config: FootholdConfig) -> list[Gold]:
         if sample.problem_id not in solved and shares.get(sample.sample_id, 0.0) >= least - 1e-9
     ]
     order = sorted(near, key=lambda one: (-shares[one.sample_id], len(one.code), one.code, one.sample_id))
-    kept = _distinct(order, harvest.config.selection.max_per_problem)
+    kept = _fitting(order, taken, harvest)
     return [to_gold(sample, f"{PARTIAL} {shares[sample.sample_id]:.2f}") for sample in kept]
 
 
-def _distinct(samples: Iterable[Sample], most: int) -> list[Sample]:
-    """The first `most` different programs of each problem."""
-    known: defaultdict[str, dict[str, Sample]] = defaultdict(dict)
+def _fitting(samples: Iterable[Sample], taken: Sequence[Gold], harvest: Harvest) -> list[Sample]:
+    """The first different programs of each problem, as many as the limits leave room for beside the rows `taken`."""
+    config, programs = harvest.config.selection, defaultdict[str, set[str]](set)
+    for row in taken:
+        programs[row.problem_id].add(fingerprint(row.target))
+    kept: defaultdict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
-        programs = known[sample.problem_id]
-        if len(programs) < most:
-            programs.setdefault(identity(sample), sample)
-    return [sample for programs in known.values() for sample in programs.values()]
+        there, program = programs[sample.problem_id], identity(sample)
+        if len(there) < config.max_per_problem and program not in there:
+            there.add(program)
+            kept[sample.problem_id].append(sample)
+    room = config.max_rows - len(taken)
+    if config.max_rows and room <= 0:
+        return []
+    rest = config.model_copy(update={"max_rows": room if config.max_rows else 0})
+    return [sample for found in limited(kept, rest, harvest.known).values() for sample in found]
 
 
-def _hindsight(harvest: Harvest, config: FootholdConfig) -> list[Gold]:
+def _hindsight(harvest: Harvest, config: FootholdConfig, taken: Sequence[Gold]) -> list[Gold]:
     if not config.hindsight:
         return []
     tried = list(_tries(harvest, config.hindsight))
     right = accepted(tried, harvest.judge(tried))
     order = sorted(right, key=lambda one: (len(one.code), one.code, one.sample_id))
-    kept = _distinct(order, harvest.config.selection.max_per_problem)
+    kept = _fitting(order, taken, harvest)
     return [to_gold(sample, "hindsight").model_copy(update={"completion": ""}) for sample in kept]
 
 
 def _tries(harvest: Harvest, most: int) -> Iterable[Sample]:
-    """Each different wrong program as a sample of `most` other training problems of its family, unsolved ones first."""
+    """Each different wrong program as a sample of `most` other training problems of its family, unsolved ones first.
+
+    Problems that the self-paced curriculum bars are none of these.
+    """
+    barred = out_of_pace(harvest.config.curriculum, () if harvest.quota else harvest.history)
     solved = {sample.problem_id for sample in accepted(harvest.samples, harvest.verdicts)}
     wrong = {v.sample_id for v in harvest.verdicts if v.outcome is Outcome.WRONG_ANSWER}
     families: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for problem in _training(harvest):
-        families[problem.family, problem.signature].append(problem.problem_id)
+        if problem.problem_id not in barred:
+            families[problem.family, problem.signature].append(problem.problem_id)
     for place, ids in families.items():
         stream(harvest.config.seed, "foothold", "hindsight", harvest.iteration, *place).shuffle(ids)
         ids.sort(key=solved.__contains__)

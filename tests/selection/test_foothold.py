@@ -10,9 +10,10 @@ from axiom.experiment.gate import admit
 from axiom.grokking import from_nothing
 from axiom.grokking.slices import never_solved
 from axiom.problems import audit_cases, generate_splits, prove_disjoint
-from axiom.records import Evaluation, Outcome, Sample, Verdict
+from axiom.records import Evaluation, History, Outcome, Sample, Verdict
 from axiom.sampling.requests import requests
 from axiom.selection.arms import ARMS, Harvest
+from axiom.selection.curriculum import joined
 from axiom.selection.foothold import hinted_share, least_share, with_hints
 from axiom.selection.replay import remembered
 from axiom.verification import Verifier, verify_samples
@@ -45,9 +46,9 @@ def wrong(sample, passed=0, total=8, outcome=Outcome.WRONG_ANSWER):
     )  # fmt: skip
 
 
-def gold(samples, verdicts, iteration=1, judge=None, **foothold):
-    config = ExperimentConfig(foothold=foothold)
-    harvest = Harvest(config, iteration, PROBLEMS, samples, verdicts, (), (), None)
+def gold(samples, verdicts, iteration=1, judge=None, settings=None, history=(), **foothold):
+    config = override(ExperimentConfig(foothold=foothold), (), **(settings or {}))
+    harvest = Harvest(config, iteration, PROBLEMS, samples, verdicts, (), (), None, history=history)
     return ARMS["expert_iteration"].select(dataclasses.replace(harvest, **({"judge": judge} if judge else {})))
 
 
@@ -116,6 +117,70 @@ def test_a_wrong_program_is_gold_for_the_training_problem_that_it_solves(verifie
     few: list[Sample] = []
     gold([missed], [wrong(missed, 3)], judge=judge_with(verifier, few), hindsight=2)
     assert len(few) == 2
+
+
+def found_by_hindsight(codes, right=(), settings=None, history=()):
+    """The gold of wrong programs for one problem that all solve the next, which `right` solved itself."""
+    asked, other, *_ = (problem for problem in TRAIN if problem.family == "list_sort")
+    missed = [sample(asked, code, index) for index, code in enumerate(codes)]
+    hits = [sample(other, code, index) for index, code in enumerate(right)]
+    verdicts = [*map(wrong, missed), *(wrong(one, 8, outcome=Outcome.PASSED) for one in hits)]
+
+    def judge(tried):
+        return [wrong(one, 8, outcome=Outcome.PASSED) for one in tried if one.problem_id == other.problem_id]
+
+    rows = gold([*missed, *hits], verdicts, judge=judge, hindsight=50, settings=settings, history=history)
+    assert {row.problem_id for row in rows} <= {other.problem_id}
+    return [(row.reason, row.target) for row in rows], other
+
+
+PROGRAMS = [f"def solve(x):\n    return {n}" for n in range(4)]
+
+
+def test_what_hindsight_adds_keeps_to_the_limits_together_with_what_was_verified():
+    told = "def solve(x):\n    # the same\n    return 0"
+    rows, _ = found_by_hindsight(PROGRAMS[:1], [told])
+    assert rows == [("verified", told)], "one program by its syntax tree"
+    assert len(found_by_hindsight(PROGRAMS[1:], PROGRAMS[:1])[0]) == 4
+    for most in (1, 2, 3):
+        rows, _ = found_by_hindsight(PROGRAMS[1:], PROGRAMS[:1], {"selection.max_per_problem": most})
+        assert rows == [("verified", PROGRAMS[0]), *(("hindsight", code) for code in PROGRAMS[1:most])]
+        rows, _ = found_by_hindsight(PROGRAMS[1:], PROGRAMS[:1], {"selection.max_rows": most})
+        assert rows == [("verified", PROGRAMS[0]), *(("hindsight", code) for code in PROGRAMS[1:most])]
+    assert len(found_by_hindsight(PROGRAMS, (), {"selection.max_rows": 2})[0]) == 2
+
+
+def test_hindsight_trains_on_no_problem_that_the_self_paced_curriculum_bars():
+    pace = {"curriculum.kind": "self_paced"}
+    rows, other = found_by_hindsight(PROGRAMS[:1], settings=pace)
+    assert rows == [("hindsight", PROGRAMS[0])]
+    for passes, taken in ((8.0, []), (4.0, rows)):
+        known = History(
+            problem_id=other.problem_id, family="list_sort", difficulty=1, recent_draws=8.0, recent_passes=passes
+        )
+        assert found_by_hindsight(PROGRAMS[:1], settings=pace, history=[known])[0] == taken
+
+
+def test_credit_for_a_part_keeps_to_the_limits_and_references_come_on_top():
+    near = [sample(problem, code, index) for problem in TRAIN[:3] for index, code in enumerate(PROGRAMS)]
+    verdicts = [wrong(one, 6) for one in near]
+    assert len(gold(near, verdicts, partial=0.5)) == 12
+    rows = gold(near, verdicts, partial=0.5, settings={"selection.max_rows": 3, "selection.max_per_problem": 2})
+    assert {row.problem_id for row in rows} == {problem.problem_id for problem in TRAIN[:3]}
+    assert len(rows) == 3
+    rows = gold(near, verdicts, partial=0.5, references=2, settings={"selection.max_rows": 3})
+    assert sorted(row.reason for row in rows) == ["partial 0.75"] * 3 + ["reference"] * 4
+
+
+def test_references_of_a_family_that_joins_later_come_in_its_first_iteration():
+    for number in range(1, 6):
+        config = override(ExperimentConfig(foothold={"references": 2}), (), **{"curriculum.joins": {"list_sort": 3}})
+        level = joined(None, config.curriculum.joins, TRAIN, number)
+        harvest = Harvest(config, number, PROBLEMS, [], [], (), (), None, active=level.problems)
+        rows = ARMS["expert_iteration"].select(harvest)
+        wanted = {1: ["list_filter"] * 2, 3: ["list_sort"] * 2}
+        assert [PROBLEMS[row.problem_id].family for row in rows] == wanted.get(number, [])
+        assert {row.iteration for row in rows} <= {number}
 
 
 def test_hindsight_runs_nothing_on_a_problem_that_is_held_out(verifier):

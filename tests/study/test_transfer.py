@@ -172,6 +172,13 @@ def test_a_family_joins_in_its_iteration_and_stays():
         assert course.problems == (ids["list_filter"] | ids["list_sort"] if number >= 4 else ids["list_filter"])
     assert [(course.level, course.since, course.before) for course in courses] == [(1, 1, None)] * 3 + [(2, 4, 1)] * 3
     assert joined(None, {}, PROBLEMS, 1) is None
+    two = [joined(None, {"list_sort": 3, "rpn": 3, "roman_numerals": 5}, PROBLEMS, number) for number in (2, 3, 4, 5)]
+    assert [(course.level, course.since, course.before) for course in two] == [
+        (1, 1, None),
+        (3, 3, 1),
+        (3, 3, 1),
+        (4, 5, 3),
+    ]
     level = Course(2, 3, 1, frozenset(list(ids["list_filter"])[:1] + list(ids["list_sort"])[:1]))
     assert joined(level, {"list_sort": 4}, PROBLEMS, 3).problems == level.problems & ids["list_filter"]
     assert joined(level, {"list_sort": 4}, PROBLEMS, 4) == level
