@@ -3,6 +3,7 @@
 from typing import Any
 
 from axiom.experiment import VERSIONS, iteration_folder
+from axiom.experiment.ledger import Schedule
 from axiom.experiment.running import Runtime
 from axiom.progress import Meter, Progress, doing, report
 from axiom.records import Gold, LossStep
@@ -81,14 +82,14 @@ def train(
             work=work,
             need_files=files,
         )
-    why = _untrained(run, gold, handle, paused)
+    why = _untrained(run, gold, handle, paused, iteration)
     if why:
         note = f"iteration {iteration} trained on nothing: {why}; the policy stays as it was"
         report(Progress(iteration, "warning", 1, 1, "", note=note))
     return handle
 
 
-def _untrained(run: Runtime, gold: Handle, adapter: Handle, paused: bool) -> str | None:
+def _untrained(run: Runtime, gold: Handle, adapter: Handle, paused: bool, iteration: int) -> str | None:
     """Why a round trained on nothing; None where it trained, or belongs to an arm that never does."""
     config, rows = run.config, gold.rows["gold"]
     arm = ARMS[config.arm]
@@ -100,4 +101,6 @@ def _untrained(run: Runtime, gold: Handle, adapter: Handle, paused: bool) -> str
         return "validation accuracy did not rise, and training.only_if_improved is set"
     if rows:
         return f"all {rows} programs are longer than training.max_length = {config.training.max_length} tokens"
+    if config.yoke and arm.yoked and not Schedule(run.experiment.root, config.yoke).quota(iteration, 0).examples:
+        return f"the expert run {config.yoke!r} trained on nothing in this iteration"
     return "no program was accepted"

@@ -7,14 +7,17 @@ import json
 import pytest
 from hypothesis import given, strategies as st
 
-from axiom.config import ExperimentConfig
+from axiom.config import ExperimentConfig, load_config
 from axiom.errors import ConfigError, DataError
 from axiom.experiment import Experiment, iteration_folder
 from axiom.experiment.gate import admit
 from axiom.experiment.ledger import COMPARED, SHOWN, Entry, Schedule, disagreement, read, totals, write
+from axiom.experiment.running import Runtime
+from axiom.progress import listen
 from axiom.records import Gold, LossStep, Record
 from axiom.selection.arms import Quota
 from axiom.store import Writer
+from axiom.tasks.train import train
 
 
 def gold(problem: str, target: str, iteration: int, reason: str = "verified") -> Gold:
@@ -278,3 +281,22 @@ def test_a_schedule_has_the_level_of_each_round_and_a_run_with_another_curriculu
     other = ExperimentConfig(name="other", yoke="expert", iterations=3, curriculum={"kind": "linear"})
     with pytest.raises(ConfigError, match=r"yoke = 'expert' ran with another \[curriculum\]"):
         admit(root, other)
+
+
+@pytest.mark.parametrize("arm", ["sft_reference", "wrong_only"])
+def test_an_arm_that_rests_with_its_expert_says_so(root, arm):
+    expert(root)
+    made = Experiment.create(root, load_config(None, ["model.kind=modular"], name="mine", arm=arm, yoke="expert"))
+    made.save()
+    told: list[str] = []
+    with listen(lambda progress: told.append(progress.note) if progress.stage == "warning" else None):
+        for number in (1, 3):
+            folder = iteration_folder(number)
+            none = made.stages.run("gold", folder, settings=None, version="1", inputs={}, work=_no_gold)
+            train.fn(Runtime(made), none, None, iteration=number)
+    assert "no program was accepted" in told[0]
+    assert "the expert run 'expert' trained on nothing in this iteration" in told[1]
+
+
+def _no_gold(out: Writer) -> None:
+    out.table("gold", [], Gold)
