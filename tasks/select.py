@@ -77,7 +77,7 @@ def select_gold(
         "gold",
         iteration_folder(iteration),
         settings=run.experiment.settings("selection", "replay", "arm", "seed", *foothold) | yoke | level,
-        version=VERSIONS["gold"],
+        version=VERSIONS["gold_weighted_or_helped" if foothold or config.selection.weight != "equal" else "gold"],
         inputs=inputs | old.inputs,
         work=work,
     )

@@ -356,7 +356,7 @@ def test_a_schedule_starts_runs_and_refuses_or_queues_what_overlaps(operator: Op
     wait_until("a whole run", lambda: met(refusing, "Completed"), 90)
     assert operator.await_state(waiting) == "COMPLETED"
     assert set(state_names(operator, refusing).values()) == {"Completed", "Cancelled"}
-    assert set(state_names(operator, queueing).values()) <= {"Completed", "AwaitingConcurrencySlot"}
+    assert set(state_names(operator, queueing).values()) <= {"Completed", "NothingToDo", "AwaitingConcurrencySlot"}
     for name in ("on-time-enqueue", "on-time-cancel_new"):
         assert (home / "store" / name / "iterations/0003/metrics.manifest.json").exists()
 
@@ -509,38 +509,6 @@ def test_a_paused_run_outlives_an_upgrade_and_a_restored_backup(operator: Operat
     assert before.items() <= digests(home, "paused").items()
 
 
-def test_server_and_workers_listen_on_loopback_alone(operator: Operator):
-    assert operator.listens_at() == {"127.0.0.1"}
-
-
-def as_text(path: Path) -> bytes:
-    """A file's content, a table's uncompressed."""
-    return str(polars.read_parquet(path).to_dicts()).encode() if path.suffix == ".parquet" else path.read_bytes()
-
-
-def test_no_credential_is_in_the_store_the_database_or_a_log(operator: Operator, home: Path, finished: str):
-    known = {"AWS_SECRET_ACCESS_KEY": SECRET, "HF_TOKEN": SECRET}
-    alive = [psutil.Process(worker.pid) for worker in operator.workers if worker.child.poll() is None]
-    assert alive, "it was in the environment of the workers"
-    assert all(known.items() <= worker.environ().items() for worker in alive)
-    files = [path for path in home.rglob("*") if path.is_file()]
-    names = {path.name for path in files}
-    assert {"prefect.db", "server.log", "worker-0.log", "report.html", "experiment.json", "samples.parquet"} <= names
-    assert [str(path) for path in files if SECRET.encode() in as_text(path)] == []
-    with sqlite3.connect(home / "prefect.db") as database:
-        assert "calm · iteration 7" in "\n".join(database.iterdump())
-        assert not any(SECRET in line for line in database.iterdump())
-
-
-def test_nothing_of_ours_survives_and_no_pickle_lies_about(operator: Operator, home: Path):
-    operator.stop()
-    wait_until("the end of every process", lambda: not processes_of(f"PREFECT_HOME={home}"), 60)
-    files = [path for path in (home / "store").rglob("*") if path.is_file()]
-    assert {path.suffix for path in files} <= {".parquet", ".json", ".safetensors", ".html", ".lock", ""}
-    assert not any(path.read_bytes().startswith(b"\x80") for path in files)
-    assert not list((home / "storage").rglob("*"))
-
-
 STUDY = """
 name = "pooled"
 preset = "preset.toml"
@@ -576,6 +544,38 @@ def test_a_study_is_submitted_to_a_pool_and_only_what_is_missing_again(operator:
 def test_a_study_is_not_submitted_to_a_pool_that_is_not_there(operator: Operator, home: Path):
     with pytest.raises(AssertionError, match="the server has no work pool 'nowhere'; there: cpu, gpu"):
         operator.axiom("study", "h1-modular", "--submit", "nowhere", "--root", str(home / "store"))
+
+
+def test_server_and_workers_listen_on_loopback_alone(operator: Operator):
+    assert operator.listens_at() == {"127.0.0.1"}
+
+
+def as_text(path: Path) -> bytes:
+    """A file's content, a table's uncompressed."""
+    return str(polars.read_parquet(path).to_dicts()).encode() if path.suffix == ".parquet" else path.read_bytes()
+
+
+def test_no_credential_is_in_the_store_the_database_or_a_log(operator: Operator, home: Path, finished: str):
+    known = {"AWS_SECRET_ACCESS_KEY": SECRET, "HF_TOKEN": SECRET}
+    alive = [psutil.Process(worker.pid) for worker in operator.workers if worker.child.poll() is None]
+    assert alive, "it was in the environment of the workers"
+    assert all(known.items() <= worker.environ().items() for worker in alive)
+    files = [path for path in home.rglob("*") if path.is_file()]
+    names = {path.name for path in files}
+    assert {"prefect.db", "server.log", "worker-0.log", "report.html", "experiment.json", "samples.parquet"} <= names
+    assert [str(path) for path in files if SECRET.encode() in as_text(path)] == []
+    with sqlite3.connect(home / "prefect.db") as database:
+        assert "calm · iteration 7" in "\n".join(database.iterdump())
+        assert not any(SECRET in line for line in database.iterdump())
+
+
+def test_nothing_of_ours_survives_and_no_pickle_lies_about(operator: Operator, home: Path):
+    operator.stop()
+    wait_until("the end of every process", lambda: not processes_of(f"PREFECT_HOME={home}"), 60)
+    files = [path for path in (home / "store").rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} <= {".parquet", ".json", ".safetensors", ".html", ".lock", ""}
+    assert not any(path.read_bytes().startswith(b"\x80") for path in files)
+    assert not list((home / "storage").rglob("*"))
 
 
 def test_a_server_that_does_not_answer_is_named(operator: Operator):

@@ -10,6 +10,7 @@ from axiom.experiment import Experiment
 from axiom.experiment.running import Runtime
 from axiom.problems import prove_disjoint
 from axiom.problems.cases.audit import audit_rates
+from axiom.progress import listen
 from axiom.records import Event, Metric
 from axiom.report.page import page
 from axiom.store import write_table
@@ -60,9 +61,11 @@ def generated(folder: Path, hidden_cases: int) -> Experiment:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("hidden_cases", [4, 16])
-def test_the_report_shows_the_audit_and_a_low_rate_is_said_at_the_start(tmp_path, capsys, hidden_cases):
-    experiment = generated(tmp_path, hidden_cases)
-    said = capsys.readouterr().err
+def test_the_report_shows_the_audit_and_a_low_rate_is_said_at_the_start(tmp_path, hidden_cases):
+    told: list[str] = []
+    with listen(lambda progress: told.append(progress.note) if progress.stage == "warning" else None):
+        experiment = generated(tmp_path, hidden_cases)
+    said = "\n".join(told)
     folder = experiment.folder.join("problems")
     proof, audit = (json.loads(folder.read_bytes(f"{name}.json")) for name in ("proof", "audit"))
     assert proof == prove_disjoint(experiment.problems)
