@@ -288,12 +288,15 @@ class StageStore:
     def rows(self, folder: str, name: str, record: type[R]) -> Sequence[R]:
         """The same as `read`; a long table is not read at once, but again and a part at a time by each pass over it."""
         place, file = self._place(folder), f"{name}.parquet"
+        sent = (
+            None if place.local and place.exists(file) else place.read_bytes(file)
+        )  # from far away once for all passes
 
         def opened() -> pq.ParquetFile:
             with parquet_errors(place.at(file)):
-                if place.local and place.exists(file):
+                if sent is None:
                     return pq.ParquetFile(place.at(file), pre_buffer=False)
-                return pq.ParquetFile(pa.BufferReader(place.read_bytes(file)))
+                return pq.ParquetFile(pa.BufferReader(sent))
 
         def parts() -> Iterator[pa.Table]:
             with opened() as source, parquet_errors(place.at(file)):
@@ -302,7 +305,11 @@ class StageStore:
 
         with opened() as source:
             count = source.metadata.num_rows
-        return self.read(folder, name, record) if count <= KEPT_ROWS else Rows(parts, record, count)
+        if count > KEPT_ROWS:
+            return Rows(parts, record, count)
+        if sent is None:
+            return self.read(folder, name, record)
+        return record.from_table(read_parquet(sent, record, place.at(file)))
 
     def _place(self, folder: str) -> Folder:
         return self.root.join(folder) if folder else self.root

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from axiom.commands import suggest
-from axiom.errors import DataError
 from axiom.evaluation import GREEDY
 from axiom.experiment import Experiment, iteration_folder
-from axiom.experiment.judged import failing_case, judged
+from axiom.experiment.judged import drawn, failing_case
 from axiom.records import Metric, with_interval
+from axiom.report.render import markdown_table as table
 from axiom.sampling.prompts import question
 from axiom.store import Manifest
 from axiom.visible import one_line, visible
@@ -104,14 +104,8 @@ def _stage(title: str, manifest: Manifest) -> list[str]:
 
 def _programs(experiment: Experiment, iteration: int) -> Iterator[str]:
     """Programs that passed and that failed, each of another problem as far as there are enough."""
-    for name in ("samples", "eval_samples"):
-        try:
-            rows = judged(experiment, name, iteration)
-        except DataError:
-            continue
-        if rows.height and "outcome" in rows.columns:
-            break
-    else:
+    rows = drawn(experiment, iteration)
+    if rows is None:
         return
     for heading, passed in (("Programs that passed", True), ("Programs that failed", False)):
         of_kind = (rows["outcome"] == "passed") == passed
@@ -147,9 +141,3 @@ def fenced(text: str, language: str) -> str:
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{visible(text)}\n{fence}"
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of markdown."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -16,11 +16,11 @@ from prefect.artifacts import Artifact, create_markdown_artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 
-from axiom.evaluation import GREEDY
+from axiom.evaluation import GREEDY, pooled_greedy
 from axiom.experiment import Experiment, iteration_folder
 from axiom.flows.iteration_page import commands, page
 from axiom.records import Metric
-from axiom.report.page import accuracy_rows
+from axiom.report.data import accuracy_rows
 from axiom.report.render import svg
 
 TABLE_ROWS = 200
@@ -119,7 +119,7 @@ def chart(metrics: Sequence[Metric]) -> str:
     """Pooled greedy accuracy of each split by iteration, as SVG small enough for a database row; and the level."""
     from axiom.report import charts
 
-    pooled = [row for row in metrics if row.pooled and row.name == GREEDY]
+    pooled = pooled_greedy(metrics)
     splits = dict.fromkeys(row.split for row in pooled)
     shown = [row for split in splits for row in thinned([row for row in pooled if row.split == split])]
     return svg(charts.accuracy([*shown, *(row for row in metrics if row.name == "level")]))

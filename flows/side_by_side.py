@@ -65,8 +65,7 @@ class Schedule:
 
     def __init__(self, planned: Sequence[ExperimentConfig], done: Callable[[ExperimentConfig, Result], None]) -> None:
         self._tell, self._planned = done, planned
-        replayed = {run.yoke for run in planned}
-        self._waiting = sorted(planned, key=lambda run: run.name not in replayed)
+        self._waiting = replayed_first(planned)
         self._running: dict[str, ExperimentConfig] = {}
         self._begun: dict[str, int] = {}
         self._names = {run.name for run in planned}
@@ -176,6 +175,12 @@ def _conclude(schedule: Schedule, workers: "_Workers", worker: "_Worker", name: 
     else:
         schedule.fail(name, message["text"])
         say(f"{name} failed: {message['text']}")
+
+
+def replayed_first(planned: Sequence[ExperimentConfig]) -> list[ExperimentConfig]:
+    """The runs, those that others wait for first."""
+    replayed = {run.yoke for run in planned}
+    return sorted(planned, key=lambda run: run.name not in replayed)
 
 
 def siblings(planned: Sequence[ExperimentConfig], run: ExperimentConfig) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ from axiom.experiment import DEFAULT_ROOT, Experiment, ledger
 from axiom.flows.experiment import experiment, run_name
 from axiom.flows.operation import Operation
 from axiom.flows.setup import ENDED, ENVIRONMENT, keep_automation, the_server, zombies
-from axiom.flows.side_by_side import siblings
+from axiom.flows.side_by_side import replayed_first, siblings
 from axiom.flows.workarounds.outage import patiently
 from axiom.folders import Folder
 from axiom.study import load_study, plan
@@ -96,7 +96,7 @@ def submit(path: str, root: str, pool: str) -> tuple[list[Standing], str]:
         for automation in (zombies(), begin_again(), never_began()):
             keep_automation(client, automation)
         known, lost = _known(client, deployment, root, experiments), dict[str, str]()
-        for run in _in_order(planned):
+        for run in replayed_first(planned):
             ours = known.get(run.name, [])
             if _done(experiments[run.name]) or any(not _ended(one) for one in ours):
                 continue
@@ -184,12 +184,6 @@ def _deployment(client: SyncPrefectClient, pool: str) -> UUID:
         enforce_parameter_schema=True,
         job_variables={"env": ENVIRONMENT},
     )
-
-
-def _in_order(planned: Sequence[ExperimentConfig]) -> list[ExperimentConfig]:
-    """Those that others wait for first."""
-    replayed = {run.yoke for run in planned}
-    return sorted(planned, key=lambda run: run.name not in replayed)
 
 
 def _create(

@@ -231,9 +231,3 @@ def forecasts(lines: Mapping[tuple[str, str], Line]) -> tuple[list[str], list[li
 
 def _seconds(seconds: float) -> str:
     return f"{seconds:,.0f} s" if seconds >= 10 else f"{seconds:.2g} s"
-
-
-def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """The table as docs/scaling.md has it."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

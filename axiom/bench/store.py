@@ -161,13 +161,13 @@ def run_stage(folder: str, stage: str, way: Way) -> None:
         experiment.folder.join(FOLDER).remove(f"{MADE[stage]}.manifest.json")
     run, found = Runtime(experiment), dict[str, Handle]()
     for name in ("samples", "verdicts", "history", "gold", "adapter", "eval_samples", "eval_verdicts", "evaluation"):
-        manifest = experiment.stages.manifest(name, FOLDER)
-        done = manifest and experiment.stages.done(name, FOLDER, manifest.key, need_files=True)
+        done = _handle(experiment, name, FOLDER)
         found |= {name: done} if done else {}
+    problems = _handle(experiment, "problems", "problems")
     act = {
         "start": lambda: None,
         "remember": lambda: _task("remember", "remember")(
-            run, _problem_handle(experiment), found["samples"], found["verdicts"], None, None, iteration=1
+            run, problems, found["samples"], found["verdicts"], None, None, iteration=1
         ),
         "select": lambda: _task("select", "select_gold")(
             run, found["samples"], found["verdicts"], found["history"], _old(), None, None, iteration=1
@@ -176,7 +176,7 @@ def run_stage(folder: str, stage: str, way: Way) -> None:
             run, found["samples"], found["verdicts"], found["history"], found["gold"], iteration=1
         ),
         "evaluate": lambda: _task("evaluate", "evaluate_policy")(
-            run, _problem_handle(experiment), found["eval_samples"], found["eval_verdicts"], iteration=1
+            run, problems, found["eval_samples"], found["eval_verdicts"], iteration=1
         ),
         "measure": lambda: _measure(run, found),
         "report": lambda: importlib.import_module("axiom.report.page").write(experiment),
@@ -203,11 +203,10 @@ def _inspect(experiment: Experiment, way: Way) -> None:
     look(NAME, iteration=1, stage="samples", where=WRONG, limit=10, as_json=False, root=experiment.root)
 
 
-def _problem_handle(experiment: Experiment) -> Handle:
-    manifest = experiment.stages.manifest("problems", "problems")
-    done = manifest and experiment.stages.done("problems", "problems", manifest.key, need_files=True)
-    assert done, "the benchmark has made them"
-    return done
+def _handle(experiment: Experiment, stage: str, folder: str) -> Handle | None:
+    """A finished stage, None for one that is not."""
+    manifest = experiment.stages.manifest(stage, folder)
+    return experiment.stages.done(stage, folder, manifest.key, need_files=True) if manifest else None
 
 
 def _old() -> Any:

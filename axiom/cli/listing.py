@@ -26,10 +26,11 @@ def status(name: Name, as_json: AsJson = False, root: Root = DEFAULT_ROOT) -> No
     Example: axiom status quickstart
     """
     from axiom.cli import tables
-    from axiom.evaluation import GREEDY
+    from axiom.evaluation import pooled_greedy
     from axiom.experiment import Experiment, iteration_folder
     from axiom.records import Metric
-    from axiom.report.page import accuracy_rows, verdict
+    from axiom.report.data import accuracy_rows
+    from axiom.report.page import verdict
 
     experiment = Experiment.open(root, name)
     done, state = experiment.finished(), state_of(experiment)
@@ -45,7 +46,7 @@ def status(name: Name, as_json: AsJson = False, root: Root = DEFAULT_ROOT) -> No
         for number, files in begun.items()
     }
     if as_json:
-        pooled = [row for row in metrics if row.pooled and row.name == GREEDY]
+        pooled = pooled_greedy(metrics)
         told = {"name": name, "state": state, "done": done, "iterations": experiment.config.iterations}
         tables.as_json(told | {"begun": parts, "phases": sentence, "accuracy": pooled})
         return
@@ -114,6 +115,7 @@ def state_of(experiment: "Experiment") -> str:
 
 def _described(root: str, name: str) -> dict[str, Any]:
     """One experiment; of a damaged one the reason."""
+    from axiom.config import flat
     from axiom.errors import UserError
     from axiom.experiment import Experiment
 
@@ -127,7 +129,7 @@ def _described(root: str, name: str) -> dict[str, Any]:
             "done": max(0, experiment.last_done()),
             "iterations": experiment.config.iterations,
             "val": _last_accuracy(experiment),
-            "settings": _flat(experiment.config.model_dump(mode="json", exclude=set(OF_EACH))),
+            "settings": flat(experiment.config.model_dump(mode="json", exclude=set(OF_EACH))),
             "why": "",
         }
     except UserError as error:
@@ -135,21 +137,14 @@ def _described(root: str, name: str) -> dict[str, Any]:
 
 
 def _last_accuracy(experiment: "Experiment") -> float | None:
-    from axiom.evaluation import GREEDY
+    from axiom.evaluation import pooled_greedy
     from axiom.records import Metric
 
     if not experiment.folder.exists("metrics.parquet"):
         return None
     rows = experiment.stages.read("", "metrics", Metric)
-    values = [row.value for row in rows if row.pooled and (row.name, row.split) == (GREEDY, "val")]
-    return values[-1] if values else None
-
-
-def _flat(tree: dict[str, Any], above: str = "") -> dict[str, Any]:
-    flat = dict[str, Any]()
-    for key, value in tree.items():
-        flat |= _flat(value, f"{above}{key}.") if isinstance(value, dict) else {above + key: value}
-    return flat
+    values = pooled_greedy(rows, "val")
+    return values[-1].value if values else None
 
 
 def _most_common(settings: Sequence[dict[str, Any]]) -> dict[str, Any]:

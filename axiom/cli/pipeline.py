@@ -1,7 +1,7 @@
 """`axiom bench pipeline`, `store` and `cost`: where a round's time goes, and what other rounds would take."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from axiom.cli.outputs import check_file
 from axiom.cli.run import Overrides
 from axiom.cli.tables import AsJson
 from axiom.cli.workflow import load_flow
+
+if TYPE_CHECKING:
+    from axiom.bench.store import Cost
 
 
 @bench_app.command()
@@ -66,20 +69,16 @@ def bench_store(
     for size in sizes:
         costs = {(row.stage, row.way): row for row in found if row.samples == size}
         rows = [
-            [
-                stage,
-                *(
-                    f
-                    for way in ("parts", "whole")
-                    for row in [costs[stage, way]]
-                    for f in (f"{row.seconds:.1f} s", f"{row.cpu_seconds:.1f} s", f"{row.peak_mib:,.0f} MiB")
-                ),
-            ]
+            [stage, *_figures(costs[stage, "parts"]), *_figures(costs[stage, "whole"])]
             for stage, way in costs
             if way == "parts"
         ]
         header = ["stage", "in parts", "CPU", "peak", "whole", "CPU", "peak"]
         tables.show(console, f"{size:,} samples, and as many of the evaluation", header, rows)
+
+
+def _figures(cost: "Cost") -> list[str]:
+    return [f"{cost.seconds:.1f} s", f"{cost.cpu_seconds:.1f} s", f"{cost.peak_mib:,.0f} MiB"]
 
 
 @bench_app.command()
@@ -95,6 +94,7 @@ def cost(
     Example: axiom bench cost --markdown
     """
     from axiom.bench import cost as costs
+    from axiom.report.render import markdown_table
 
     if measure is not None:
         from axiom.bench import cost_points
@@ -108,6 +108,6 @@ def cost(
         ("Seconds of a round", costs.forecasts(lines)),
     ):
         if markdown:
-            print(costs.markdown(header, rows), end="\n\n")
+            print(markdown_table(header, rows), end="\n\n")
         else:
             tables.show(console, title, header, rows)

@@ -163,14 +163,14 @@ def _start(config: Any, root: str, how: Shown) -> None:
 def _conclude(root: str, name: str, result: dict[str, Any], as_json: bool) -> None:
     """What came of a run: each split at the beginning, in the middle and at the end, and the phases."""
     from axiom.cli import tables
-    from axiom.evaluation import GREEDY
+    from axiom.evaluation import pooled_greedy
     from axiom.experiment import Experiment
     from axiom.records import Metric
 
     experiment = Experiment.open(root, name)
     metrics = experiment.stages.read("", "metrics", Metric)
     if as_json:
-        pooled = [row for row in metrics if row.pooled and row.name == GREEDY]
+        pooled = pooled_greedy(metrics)
         tables.as_json(result | {"accuracy": pooled})
         return
     confidence = f"{experiment.config.evaluation.confidence:.0%}"
@@ -183,10 +183,10 @@ def _conclude(root: str, name: str, result: dict[str, Any], as_json: bool) -> No
 
 def closing(metrics: "Sequence[Metric]") -> tuple[list[str], list[list[str]]]:
     """A split a row, and the first, the middle and the last evaluation a column."""
-    from axiom.evaluation import GREEDY
+    from axiom.evaluation import pooled_greedy
     from axiom.records import with_interval
 
-    pooled = [row for row in metrics if row.pooled and row.name == GREEDY]
+    pooled = pooled_greedy(metrics)
     cells = {(row.split, row.iteration): with_interval(row) for row in pooled}
     measured = sorted({row.iteration for row in pooled})
     shown = sorted({measured[0], measured[len(measured) // 2], measured[-1]}) if measured else []

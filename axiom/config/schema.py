@@ -840,6 +840,21 @@ def _section_of(section: type[BaseModel] | None, key: str) -> "type[Section] | N
     )
 
 
+def flat(tree: Mapping[str, Any], above: str = "", empty: bool = False) -> dict[str, Any]:
+    """The values of a tree by their dotted keys. A table without any is left out, or with `empty` kept as a value."""
+    leaves = dict[str, Any]()
+    for key, value in tree.items():
+        inside = isinstance(value, Mapping) and (value or not empty)
+        leaves |= flat(value, f"{above}{key}.", empty) if inside else {above + key: value}
+    return leaves
+
+
+def changed_settings(config: ExperimentConfig) -> dict[str, Any]:
+    """The settings that are not the defaults, by their dotted keys."""
+    usual = flat(ExperimentConfig().model_dump(mode="json"))
+    return {key: value for key, value in flat(config.model_dump(mode="json")).items() if value != usual.get(key)}
+
+
 def all_keys(section: type[BaseModel] = ExperimentConfig, above: str = "") -> list[str]:
     """Every dotted key of the tree."""
     keys = []

@@ -9,6 +9,7 @@ from axiom.evaluation.accuracy import (
     mismatch_metrics,
     outcome_metrics,
     pass_at_k,
+    pooled_greedy,
     wilson_interval,
 )
 from axiom.evaluation.learning import forgetting_metrics, group_metrics
@@ -24,5 +25,6 @@ __all__ = [
     "mismatch_metrics",
     "outcome_metrics",
     "pass_at_k",
+    "pooled_greedy",
     "wilson_interval",
 ]

@@ -86,6 +86,11 @@ def evaluate(problems: Iterable[Problem], samples: Iterable[Sample], verdicts: I
     ]
 
 
+def pooled_greedy(metrics: Iterable[Metric], split: str | None = None) -> list[Metric]:
+    """Greedy accuracies over all families and difficulties together, of one split or of each."""
+    return [row for row in metrics if row.pooled and row.name == GREEDY and split in (None, row.split)]
+
+
 def accuracy_metrics(
     evaluations: Sequence[Evaluation], iteration: int, counters: Counters, config: EvaluationConfig
 ) -> list[Metric]:

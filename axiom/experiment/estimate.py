@@ -68,13 +68,10 @@ class Estimate:
     memory: str
 
 
-def estimate(root: str, config: ExperimentConfig, sizes: tuple[int, int] | None = None) -> Estimate:
-    """The estimate of `config` under `root`. Reads what is done; runs and writes nothing.
-
-    `sizes` are the numbers of training and of all problems, where they are known.
-    """
+def estimate(root: str, config: ExperimentConfig) -> Estimate:
+    """The estimate of `config` under `root`. Reads what is done; runs and writes nothing."""
     done = _done(root, config)
-    work = remaining(config, done, sizes or problem_counts(config))
+    work = remaining(config, done)
     rates = _rates(root, config)
     seconds = work.draws * rates.draw + work.evaluated * rates.evaluation + work.iterations * rates.rest
     seconds += START_SECONDS if work.iterations else 0.0
@@ -90,14 +87,14 @@ def problem_counts(config: ExperimentConfig) -> tuple[int, int]:
         sizes = split_sizes(config.modular)
         return sizes[0], sum(sizes)
     made = config.problems
-    rings = 4 if made.ood_families else 3
-    every = made.train_size + made.val_size + made.test_size + made.ood_size * rings + 164 * made.humaneval
+    beyond = 4 if made.ood_families else 3
+    every = made.train_size + made.val_size + made.test_size + made.ood_size * beyond + 164 * made.humaneval
     return made.train_size, every
 
 
-def remaining(config: ExperimentConfig, done: Sequence[int] | None, sizes: tuple[int, int]) -> Work:
+def remaining(config: ExperimentConfig, done: Sequence[int] | None) -> Work:
     """The iterations that are not done, and the completions that they draw."""
-    train, every = sizes
+    train, every = problem_counts(config)
     draws, evaluation = ARMS[config.arm].draws, config.evaluation
     to_do = [number for number in range(config.iterations + 1) if number not in (done or ())]
     evaluated = sum(number % evaluation.every == 0 or number == config.iterations for number in to_do)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from axiom.commands import DEFAULT_ROOT, suggest
-from axiom.config import ExperimentConfig, checked, stored_config
+from axiom.config import ExperimentConfig, checked, flat, stored_config
 from axiom.errors import ConfigError, DataError
 from axiom.experiment import lease, lock, tables
 from axiom.experiment.computed_with import Facts, changed, facts
@@ -315,13 +315,6 @@ def _computing(config: ExperimentConfig) -> dict[str, Any]:
 
 def differences(old: ExperimentConfig, new: ExperimentConfig) -> dict[str, tuple[Any, Any]]:
     """Dotted keys on which two experiments differ in what they compute, with both values."""
-
-    def flat(tree: dict[str, Any], above: str = "") -> dict[str, Any]:
-        leaves: dict[str, Any] = {}
-        for key, value in tree.items():
-            leaves |= flat(value, f"{above}{key}.") if isinstance(value, dict) else {above + key: value}
-        return leaves
-
     before, after = flat(_computing(old)), flat(_computing(new))
     keys = [*before, *(key for key in after if key not in before)]
     return {key: (before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)}

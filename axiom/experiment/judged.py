@@ -7,7 +7,7 @@ from axiom import values
 from axiom.errors import DataError
 from axiom.experiment.folder import Experiment
 from axiom.experiment.tables import lazy
-from axiom.records import Problem
+from axiom.records import Case, Problem
 
 if TYPE_CHECKING:
     import polars as pl
@@ -43,11 +43,28 @@ def judged_lazily(
     return rows
 
 
+def drawn(experiment: Experiment, iteration: int) -> "pl.DataFrame | None":
+    """The training samples of an iteration with their verdicts, else those of its evaluation; None without any."""
+    for table in VERDICTS:
+        try:
+            rows = judged(experiment, table, iteration)
+        except DataError:
+            continue
+        if rows.height and "outcome" in rows.columns:
+            return rows
+    return None
+
+
+def failing(problem: Problem, detail: str) -> Case | None:
+    """The hidden case that a verdict's detail names; None where it names none."""
+    found = _CASE.match(detail)
+    return problem.cases[int(found[1])] if found and int(found[1]) < len(problem.cases) else None
+
+
 def failing_case(problem: Problem, detail: str) -> str | None:
     """The hidden call at which a program failed first, and what it should give; None where no single case is named."""
-    found = _CASE.match(detail)
-    if found is None or int(found[1]) >= len(problem.cases):
+    case = failing(problem, detail)
+    if case is None:
         return None
-    case = problem.cases[int(found[1])]
     arguments = ", ".join(map(repr, values.decode(case.args)))
     return f"{problem.entry_point}({arguments}) -> {values.decode(case.expected)!r}"

@@ -106,6 +106,18 @@ def _scan(stages: StageStore, folder: str, table: str) -> "pl.LazyFrame":
     return _read(stages, folder, table).lazy()  # far away, or written by an earlier version
 
 
+def some_columns(folder: Folder, table: str, names: list[str] | None = None) -> "pl.DataFrame":
+    """Columns of a table, or all of them, as they are in its file: a table of samples is mostly text."""
+    import polars as pl
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    source = pq.ParquetFile(pa.BufferReader(folder.read_bytes(f"{table}.parquet")))
+    found = pl.from_arrow(source.read(columns=names, use_threads=False))
+    assert isinstance(found, pl.DataFrame)
+    return found
+
+
 def _record(table: str) -> type[Record]:
     return {**OF_AN_ITERATION, **OF_THE_RUN}.get(table, Problem)
 

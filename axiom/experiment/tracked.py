@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from axiom.errors import DataError
 from axiom.evaluation import GREEDY
 from axiom.experiment.folder import Experiment, iteration_folder
-from axiom.experiment.judged import judged
+from axiom.experiment.judged import drawn
 from axiom.records import Metric
 from axiom.sampling.prompts import question
 from axiom.tracking import Guarded, Subject
@@ -94,15 +93,11 @@ def scalars(metrics: Sequence[Metric]) -> dict[str, float]:
 
 def samples(experiment: Experiment, iteration: int) -> list[dict[str, Any]]:
     """Some samples of an iteration, each of another problem."""
-    for table in ("samples", "eval_samples"):
-        try:
-            rows = judged(experiment, table, iteration)
-        except DataError:
-            continue
-        if rows.height and "outcome" in rows.columns:
-            chosen = rows.unique("problem_id", keep="first", maintain_order=True).head(SAMPLES)
-            return [_row(experiment, row) for row in chosen.iter_rows(named=True)]
-    return []
+    rows = drawn(experiment, iteration)
+    if rows is None:
+        return []
+    chosen = rows.unique("problem_id", keep="first", maintain_order=True).head(SAMPLES)
+    return [_row(experiment, row) for row in chosen.iter_rows(named=True)]
 
 
 def _row(experiment: Experiment, row: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from axiom.config import ExperimentConfig
+from axiom.config import ExperimentConfig, changed_settings
 from axiom.selection.arm import never
 from axiom.selection.arms import ARMS
 
@@ -97,16 +97,8 @@ def computing(config: ExperimentConfig) -> dict[str, Any]:
 def ignored(config: ExperimentConfig) -> dict[str, list[str]]:
     """Keys that are set to something else than their defaults and that nothing reads, in order, by why that is so."""
     kept = ("checkpoint_every", "tracking")  # which the run reads, though nothing that it computes depends on them
-    usual = _flat(ExperimentConfig().model_dump(mode="json"))
     found: dict[str, list[str]] = {}
-    for key, value in _flat(config.model_dump(mode="json")).items():
-        if key.partition(".")[0] not in kept and value != usual.get(key) and (why := unread(config, key)):
+    for key in changed_settings(config):
+        if key.partition(".")[0] not in kept and (why := unread(config, key)):
             found.setdefault(why, []).append(key)
     return found
-
-
-def _flat(tree: dict[str, Any], above: str = "") -> dict[str, Any]:
-    flat = dict[str, Any]()
-    for key, value in tree.items():
-        flat |= _flat(value, f"{above}{key}.") if isinstance(value, dict) and value else {above + key: value}
-    return flat

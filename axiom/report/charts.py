@@ -142,12 +142,11 @@ def outcomes(metrics: Sequence[Metric]) -> alt.LayerChart:
     words = [name.replace("_", " ") for name in shown]
     rows = rows.filter(pl.col("outcome").is_in(shown)).with_columns(pl.col("outcome").str.replace("_", " "))
     scale = alt.Scale(domain=words, range=[OUTCOME_COLOURS[name] for name in shown])
-    axis = alt.Axis(labelAngle=0, labelOverlap=True, labelSeparation=6)
     drawn = (
         alt.Chart(rows)
         .mark_bar()
         .encode(
-            alt.X("iteration:O", title="iteration", axis=axis),
+            looks.each_iteration(),
             alt.Y("value:Q", title="share of samples", axis=PERCENT, scale=SHARE),
             alt.Color("outcome:N", title=None, scale=scale, sort=words),
             order=alt.Order("place:Q"),
@@ -178,20 +177,18 @@ def heat(rows: pl.DataFrame, down: str) -> alt.LayerChart | alt.FacetChart:
     if down == "family":
         rows = rows.with_columns(pl.col(down).str.replace_all("_", " "))
     splits = rows["split"].unique(maintain_order=True).to_list()
-    first = "validation" if "validation" in splits else splits[0]
-    chosen = looks.choice("split", [first, *(split for split in splits if split != first)], "Split")
     drawn = (
         alt.Chart(rows)
         .mark_rect()
         .encode(
-            alt.X("iteration:O", axis=alt.Axis(labelAngle=0, labelOverlap=True, labelSeparation=6)),
+            looks.each_iteration(),
             alt.Y(f"{down}:O", title=down, axis=alt.Axis(labelLimit=130, title=None)),
             alt.Color("value:Q", title="accuracy", scale=looks.SHADES, legend=alt.Legend(format="%")),
             tooltip=[down, "split", "iteration", alt.Tooltip("value:Q", title="accuracy", format=".1%"), "n"],
         )
         .transform_filter("datum.split == split")
     )
-    return alt.layer(drawn).add_params(chosen)
+    return alt.layer(drawn).add_params(looks.split_choice(splits))
 
 
 def _cells(values: pl.Series) -> int:

@@ -6,16 +6,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from axiom.evaluation import GREEDY
 from axiom.experiment import Experiment, iteration_folder
+from axiom.experiment.tables import some_columns
 from axiom.records import Event, LossStep, Metric, with_interval
 
 Table = tuple[list[str], list[list[str]]]
 """Header and rows."""
+Network = dict[str, np.ndarray]
+"""Tensors by name."""
+MOST_ADAPTERS = 20
+"""Adapters that are read for one page: each has some megabytes."""
 
 SPLITS = {
     "train": "training",
@@ -102,9 +106,26 @@ class RunData:
 
     def columns(self, iteration: int, table: str, columns: list[str]) -> pl.DataFrame:
         """Some columns of a table of an iteration: a table of samples is mostly text that no chart needs."""
-        data = self.experiment.folder.join(iteration_folder(iteration)).read_bytes(f"{table}.parquet")
-        found = pl.from_arrow(pq.ParquetFile(pa.BufferReader(data)).read(columns=columns, use_threads=False))
-        assert isinstance(found, pl.DataFrame)
+        return some_columns(self.experiment.folder.join(iteration_folder(iteration)), table, columns)
+
+    def kept(self, file: str) -> list[int]:
+        """Iterations whose adapter folder still has the file; of many, evenly spread ones and the last."""
+        folder = self.experiment.folder
+        there = [n for n in self.experiment.iterations() if folder.join(iteration_folder(n), "adapter").exists(file)]
+        step = -(-len(there) // MOST_ADAPTERS) or 1
+        return there[::-1][::step][::-1]
+
+    @cached_property
+    def networks(self) -> dict[int, Network]:
+        """Of a modular run each kept network by iteration, the untrained one first."""
+        from safetensors.numpy import load
+
+        from axiom.learners.modular import FILE, new_network
+
+        config, folder = self.experiment.config, self.experiment.folder
+        found = {0: {name: tensor.numpy() for name, tensor in new_network(config.modular, config.seed).items()}}
+        for number in self.kept(FILE):
+            found[number] = load(folder.join(iteration_folder(number), "adapter").read_bytes(FILE))
         return found
 
     def pooled(self, *names: str) -> pl.DataFrame:
@@ -122,9 +143,16 @@ class RunData:
         place = self.experiment.folder.join(folder)
         return json.loads(place.read_bytes(name)) if place.exists(name) else None
 
-    def infos(self, stage: str) -> Mapping[int, dict[str, Any]]:
-        """The figures of a stage, by iteration."""
-        return {number: stages[stage]["info"] for number, stages in self.stages.items() if stage in stages}
+
+def packages(record: Mapping[str, Any]) -> str:
+    """The packages of an experiment's record, with their versions."""
+    return ", ".join(f"{name} {version}" for name, version in (record.get("packages") or {}).items())
+
+
+def machine(record: Mapping[str, Any]) -> str:
+    """The machine of an experiment's record."""
+    hardware = record.get("hardware") or {}
+    return f"{hardware.get('machine')}, {hardware.get('cpus')} CPUs, {hardware.get('gpu') or 'no GPU'}"
 
 
 def accuracy_rows(metrics: Sequence[Metric], name: str = GREEDY) -> Table:

@@ -88,6 +88,16 @@ def lines(
     return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
 
 
+def each_iteration() -> alt.X:
+    """An axis with a place for each iteration, for bars and maps."""
+    return alt.X("iteration:O", title="iteration", axis=alt.Axis(labelAngle=0, labelOverlap=True, labelSeparation=6))
+
+
+def split_choice(splits: Sequence[str]) -> alt.Parameter:
+    """A drop-down list of the splits, validation first."""
+    return choice("split", sorted(splits, key=lambda split: split != "validation"), "Split")
+
+
 def choice(name: str, options: Sequence[str], label: str) -> alt.Parameter:
     """A drop-down list under a chart; the chart filters by it."""
     return alt.param(name=name, value=options[0], bind=alt.binding_select(options=list(options), name=f"{label} "))

@@ -6,21 +6,19 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from axiom.commands import suggest
-from axiom.config import ExperimentConfig
+from axiom.config import ExperimentConfig, changed_settings
 from axiom.environment import check_addresses
-from axiom.evaluation import GREEDY
+from axiom.evaluation import GREEDY, pooled_greedy
 from axiom.experiment import Experiment, iteration_folder
 from axiom.grokking import Curve, Phases, detect
 from axiom.records import Metric, Problem, Sample, Verdict, with_interval
-from axiom.report.data import RunData, accuracy_rows as accuracy_rows
+from axiom.report.data import RunData, Table, machine, packages
 from axiom.report.render import asset, render, script
 from axiom.visible import visible
 
 PROGRAMS_SHOWN = 6
 MOST_SHOWN = 20_000
 """Characters of a program on the page; `axiom view` shows the rest."""
-Table = tuple[list[str], list[list[str]]]
-"""Header and rows."""
 
 
 def write(experiment: Experiment) -> str:
@@ -67,7 +65,7 @@ def verdict(experiment: Experiment, metrics: Sequence[Metric]) -> Phases:
 
 def headline(metrics: Sequence[Metric]) -> str:
     """Validation accuracy of the base model and of the last evaluation, with their intervals."""
-    pooled = [row for row in metrics if row.pooled and (row.name, row.split) == (GREEDY, "val")]
+    pooled = pooled_greedy(metrics, "val")
     if not pooled:
         return "No validation accuracy was measured"
     first, last = (min(pooled, key=lambda row: row.iteration), max(pooled, key=lambda row: row.iteration))
@@ -166,47 +164,31 @@ def _notes(metrics: Sequence[Metric]) -> list[str]:
 def _provenance(experiment: Experiment) -> list[tuple[str, str]]:
     """With what the run was computed, a line each."""
     record = json.loads(experiment.folder.read_bytes("experiment.json"))
-    hardware, computed = record.get("hardware") or {}, record.get("computed_with") or {}
-    packages = ", ".join(f"{name} {version}" for name, version in (record.get("packages") or {}).items())
+    computed = record.get("computed_with") or {}
     facts = [f"{section}: {', '.join(f'{k} {v}' for k, v in found.items())}" for section, found in computed.items()]
     lines = {
         "started": record.get("created"),
         "code": record.get("code") or "an installed copy, its commit is not known",
         "Python": record.get("python"),
-        "packages": packages,
-        "machine": f"{hardware.get('machine')}, {hardware.get('cpus')} CPUs, {hardware.get('gpu') or 'no GPU'}",
+        "packages": packages(record),
+        "machine": machine(record),
         "computed with": "; ".join(facts),
         "versions of code or machine": str(len(record.get("history", []))),
     }
     return [(name, str(value)) for name, value in lines.items() if value]
 
 
-def _changed(config: ExperimentConfig) -> dict[str, Any]:
-    """The settings that are not the defaults, by their dotted keys."""
-
-    def differing(tree: dict[str, Any], default: dict[str, Any], above: str = "") -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for key, value in tree.items():
-            if isinstance(value, dict):
-                found |= differing(value, default.get(key, {}), f"{above}{key}.")
-            elif value != default.get(key):
-                found[above + key] = value
-        return found
-
-    return differing(config.model_dump(mode="json"), ExperimentConfig().model_dump(mode="json"))
-
-
 def _settings(config: ExperimentConfig) -> Table:
     """Every setting that is not the default, in words."""
     rows = [
         [key.replace("_", " ").replace(".", ": "), value if isinstance(value, str) else json.dumps(value)]
-        for key, value in _changed(config).items()
+        for key, value in changed_settings(config).items()
     ]
     return ["setting", "value"], rows
 
 
 def _command(config: ExperimentConfig) -> str:
     """One command that computes the run again."""
-    changed = _changed(config)
+    changed = changed_settings(config)
     words = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in changed.items()]
     return shlex.join(["axiom", "run", *(part for word in words for part in ("--set", word))])

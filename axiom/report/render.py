@@ -3,6 +3,7 @@
 Whatever a template shows is escaped, unless the template itself says that it is safe.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -72,6 +73,12 @@ def _seen(spec: Any) -> Any:
 
 def _is_unseen(mark: Any) -> bool:
     return isinstance(mark, dict) and mark.get("opacity") == 0
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def asset(name: str) -> str:

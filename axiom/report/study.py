@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from axiom.experiment import Experiment, ledger
+from axiom.report.data import Table, machine, packages
 from axiom.report.render import render, svg
 from axiom.study.compare import Comparison, conclusion
 from axiom.study.outcome import Outcome
@@ -19,7 +20,6 @@ LEDGER_NAMES = {"learning_rate": "learning rate, summed over steps"}
 """Figures of the ledger that are no plain counts."""
 MOST_SIDE_BY_SIDE = 12
 """Arms or conditions that a chart and a table of the ledger have room for; the figures hold all of them."""
-Table = tuple[list[str], list[list[str]]]
 
 
 def arm_rows(arms: Mapping[str, Sequence[Outcome]]) -> tuple[list[str], list[list[str]]]:
@@ -108,8 +108,8 @@ def origin(root: str, names: Sequence[str], folder: Path, command: str, plan: Ma
         "started": f"{min(r.get('created', '') for r in records)} to {max(r.get('created', '') for r in records)}",
         "code": _each(record.get("code") or "an installed copy" for record in records),
         "Python": _each(record.get("python") for record in records),
-        "packages": _each(", ".join(f"{k} {v}" for k, v in (r.get("packages") or {}).items()) for r in records),
-        "machine": _each(_machine(record.get("hardware") or {}) for record in records),
+        "packages": _each(map(packages, records)),
+        "machine": _each(map(machine, records)),
     }
     reports = {
         experiment.config.name: os.path.relpath(experiment.folder.at("report.html"), folder)
@@ -125,10 +125,6 @@ def origin(root: str, names: Sequence[str], folder: Path, command: str, plan: Ma
 def _each(values: Iterable[Any]) -> str:
     """The different values, in their order."""
     return "; ".join(dict.fromkeys(str(value) for value in values))
-
-
-def _machine(hardware: Mapping[str, Any]) -> str:
-    return f"{hardware.get('machine')}, {hardware.get('cpus')} CPUs, {hardware.get('gpu') or 'no GPU'}"
 
 
 def figures(

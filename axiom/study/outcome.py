@@ -11,6 +11,7 @@ from axiom.evaluation import GREEDY
 from axiom.experiment import Experiment, ledger
 from axiom.grokking import Curve, detect
 from axiom.grokking.curve import Floats
+from axiom.grokking.path import in_windows
 from axiom.records import Metric
 from axiom.study.config import WINDOW, Clock, Reading
 
@@ -51,8 +52,7 @@ def stable_from(curve: Curve, level: float) -> int | None:
     """Index of the first evaluation from which pooled accuracy reaches `level` and never again falls well below it."""
     if len(curve) < WINDOW:
         return None
-    ones = np.ones(WINDOW)
-    pooled = np.convolve(curve.val_accuracy * curve.val_n, ones, "valid") / np.convolve(curve.val_n, ones, "valid")
+    pooled = in_windows(curve.val_accuracy, curve.val_n, WINDOW)
     lost = np.flatnonzero(pooled < level - min(SLACK, level / 2))
     reached = np.flatnonzero(pooled >= level)
     reached = reached[reached > (lost[-1] if len(lost) else -1)]

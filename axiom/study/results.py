@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from axiom.commands import DEFAULT_ROOT
-from axiom.evaluation import GREEDY
+from axiom.evaluation import pooled_greedy
 from axiom.experiment import Experiment
 from axiom.study.compare import Comparison, check_arms, compare_arms, compare_study, gather, gather_study
 from axiom.study.config import Reading, StudyConfig, load_study
@@ -108,7 +108,6 @@ def measurements(arms: Mapping[str, Sequence[Outcome]]) -> "pl.DataFrame":
             }
             for group in arms.values()
             for run in group
-            for row in run.metrics
-            if row.pooled and row.name == GREEDY
+            for row in pooled_greedy(run.metrics)
         ]
     )

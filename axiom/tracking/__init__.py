@@ -109,11 +109,3 @@ class Guarded:
             note = f"tracking with {self.name} failed ({why}); the run goes on without it"
             report(Progress(0, "warning", 1, 1, "", note=note))
             return None
-
-
-def flat(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """A config's settings by their dotted keys."""
-    leaves = dict[str, Any]()
-    for key, value in tree.items():
-        leaves |= flat(value, f"{above}{key}.") if isinstance(value, Mapping) and value else {above + key: value}
-    return leaves

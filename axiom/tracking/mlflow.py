@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from axiom.tracking import Subject, flat
+from axiom.config import flat
+from axiom.tracking import Subject
 from axiom.visible import visible_json
 
 SETTINGS = {
@@ -46,7 +47,7 @@ class Open:
         if subject.parent:
             tags |= {"axiom.forked_from": subject.parent, "axiom.forked_at": str(subject.at)}
         run = str(self._client.create_run(owner, tags=tags, run_name=subject.name).info.run_id)
-        params = [Param(key, _text(value)) for key, value in flat(subject.config).items()]
+        params = [Param(key, _text(value)) for key, value in flat(subject.config, empty=True).items()]
         for start in range(0, len(params), TOGETHER):
             self._client.log_batch(run, params=params[start : start + TOGETHER])
         return run

@@ -6,7 +6,6 @@ open at once. Nothing here writes.
 
 import base64
 import json
-import re
 import threading
 from collections.abc import Iterator
 from functools import cached_property, lru_cache
@@ -14,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from axiom.experiment import Experiment, iteration_folder
+from axiom.experiment.judged import failing
+from axiom.experiment.tables import some_columns
 from axiom.folders import Folder
 from axiom.records import Outcome, Problem
 from axiom.sampling.prompts import call, plain_prompt, question
@@ -32,7 +31,6 @@ MOST_CHARACTERS = 200_000
 """Of one text that is shown: a browser stands still over more."""
 KEPT = 8
 """Tables of samples that are kept in memory."""
-_CASE = re.compile(r"case (\d+)")
 
 
 class Run:
@@ -103,9 +101,9 @@ class Run:
 
     def _columns(self, iteration: int, purpose: str) -> dict[str, Any]:
         prefix, folder = PURPOSES[purpose], self._folder(iteration)
-        samples = _columns(folder, f"{prefix}samples", ["sample_id", "problem_id", "index"])
+        samples = some_columns(folder, f"{prefix}samples", ["sample_id", "problem_id", "index"])
         wanted = ["sample_id", "outcome", "audit_passed"]
-        rows = samples.join(_columns(folder, f"{prefix}verdicts", wanted), on="sample_id", how="left")
+        rows = samples.join(some_columns(folder, f"{prefix}verdicts", wanted), on="sample_id", how="left")
         place = rows["problem_id"].replace_strict(self._place, default=0, return_dtype=pl.Int32)
         outcome = rows["outcome"].replace_strict({name: at for at, name in enumerate(OUTCOMES)}, return_dtype=pl.UInt8)
         audit = rows.select(
@@ -143,7 +141,7 @@ class Run:
         """For each chunk of the index, the rows whose completion or program holds `text`, whatever its case."""
         found = []
         for number, purpose in self.parts():
-            table = _columns(self._folder(number), f"{PURPOSES[purpose]}samples", ["completion", "code"])
+            table = some_columns(self._folder(number), f"{PURPOSES[purpose]}samples", ["completion", "code"])
             hit = pl.any_horizontal(
                 pl.col(name).str.to_lowercase().str.contains(text.lower(), literal=True) for name in table.columns
             )
@@ -155,8 +153,8 @@ class Run:
 
     def _table(self, iteration: int, purpose: str, _mark: str) -> pl.DataFrame:
         prefix, folder = PURPOSES[purpose], self._folder(iteration)
-        return _columns(folder, f"{prefix}samples").join(
-            _columns(folder, f"{prefix}verdicts"), on="sample_id", how="left"
+        return some_columns(folder, f"{prefix}samples").join(
+            some_columns(folder, f"{prefix}verdicts"), on="sample_id", how="left"
         )
 
     def _shown(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -178,11 +176,9 @@ class Run:
 
 def _first_failing(problem: Problem | None, detail: str) -> dict[str, str] | None:
     """The case that a verdict's detail names, as a call and the value that it must return."""
-    found = _CASE.match(detail)
-    number = int(found[1]) if found else -1
-    if problem is None or not 0 <= number < len(problem.cases):
+    case = failing(problem, detail) if problem is not None else None
+    if problem is None or case is None:
         return None
-    case = problem.cases[number]
     asked = call(problem.entry_point, case.args) if problem.kind == "program" else case.args
     return {"call": visible(_cut(asked)), "expected": visible(_cut(case.expected))}
 
@@ -190,13 +186,6 @@ def _first_failing(problem: Problem | None, detail: str) -> dict[str, str] | Non
 def _cut(text: str) -> str:
     rest = len(text) - MOST_CHARACTERS
     return text if rest <= 0 else f"{text[:MOST_CHARACTERS]}\n... {rest:,} more characters"
-
-
-def _columns(folder: Folder, table: str, names: list[str] | None = None) -> pl.DataFrame:
-    data = folder.read_bytes(f"{table}.parquet")
-    found = pl.from_arrow(pq.ParquetFile(pa.BufferReader(data)).read(columns=names, use_threads=False))
-    assert isinstance(found, pl.DataFrame)
-    return found
 
 
 def _coded(values: np.ndarray) -> str:

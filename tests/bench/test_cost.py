@@ -18,11 +18,11 @@ from axiom.bench.cost import (
     fits,
     forecast,
     forecasts,
-    markdown,
     read,
     slower,
 )
 from axiom.bench.cost_points import PUBLISHED, published, write
+from axiom.report.render import markdown_table
 
 ROOT = Path(__file__).parents[2]
 LINES = fit(read())
@@ -84,4 +84,4 @@ def test_the_two_measured_models_are_on_the_line_of_sizes():
 def test_the_page_shows_what_the_command_prints():
     page = (ROOT / "docs/scaling.md").read_text()
     for table in (fits(LINES), forecasts(LINES)):
-        assert markdown(*table) in page, f"print the tables with `axiom bench cost --markdown` ({POINTS})"
+        assert markdown_table(*table) in page, f"print the tables with `axiom bench cost --markdown` ({POINTS})"

@@ -43,7 +43,7 @@ def time(data: RunData) -> View | None:
         alt.Chart(rows, width=looks.WIDTH, height=looks.HEIGHT)
         .mark_bar()
         .encode(
-            alt.X("iteration:O", axis=alt.Axis(labelAngle=0, labelOverlap=True, labelSeparation=6)),
+            looks.each_iteration(),
             alt.Y("seconds:Q", title="seconds"),
             alt.Color("stage:N", title=None, sort=names, scale=alt.Scale(domain=names, range=list(COLOURS))),
             order=alt.Order("place:Q"),

@@ -67,7 +67,6 @@ def pass_at_k(data: RunData) -> View | None:
     ]
     table = pl.DataFrame(points)
     splits = table["split"].unique(maintain_order=True).to_list()
-    first = "validation" if "validation" in splits else splits[0]
     order = list(names.values())
     colour = alt.Color("name:N", title=None, sort=order, scale=alt.Scale(domain=order, range=_POLICIES[: len(order)]))
     base = (
@@ -81,12 +80,13 @@ def pass_at_k(data: RunData) -> View | None:
         tooltip=["name", "split", "k", *(alt.Tooltip(f"{c}:Q", format=".1%") for c in ("value", "low", "high"))],
     )
     band = base.mark_area(opacity=0.12).encode(alt.Y("low:Q", title="pass@k"), alt.Y2("high:Q"))
-    chosen_split = looks.choice("split", [first, *(split for split in splits if split != first)], "Split")
     words = (
         "The chance that at least one of k samples passes, on the same problems for every policy. Where the base "
         "model's line meets or crosses the others at large k, training sharpened what the base model could already do."
     )
-    chart = alt.layer(band, line).add_params(chosen_split).properties(width=looks.WIDTH, height=looks.HEIGHT)
+    chart = (
+        alt.layer(band, line).add_params(looks.split_choice(splits)).properties(width=looks.WIDTH, height=looks.HEIGHT)
+    )
     return View("pass@k against k", words, chart)
 
 

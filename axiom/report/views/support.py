@@ -26,12 +26,12 @@ def against_base(data: RunData) -> View | None:
     )
     long = counted.unpivot(list(CHANGES), index=["split", "iteration"], variable_name="what", value_name="problems")
     splits = long["split"].unique(maintain_order=True).to_list()
-    chosen = looks.choice("split", ["validation", *(s for s in splits if s != "validation")], "Split")
+    chosen = looks.split_choice(splits)
     chart = (
         alt.Chart(long, width=looks.WIDTH, height=looks.HEIGHT)
         .mark_bar()
         .encode(
-            alt.X("iteration:O", axis=alt.Axis(labelAngle=0, labelOverlap=True, labelSeparation=6)),
+            looks.each_iteration(),
             alt.Y("problems:Q", title="problems (lost ones below zero)"),
             alt.Color("what:N", title=None, scale=alt.Scale(domain=list(CHANGES), range=list(CHANGES.values()))),
             tooltip=["what", "split", "iteration", "problems"],
@@ -57,7 +57,7 @@ def groups(data: RunData) -> View | None:
         alt.Chart(rows, width=looks.WIDTH, height=looks.HEIGHT)
         .mark_bar()
         .encode(
-            alt.X("iteration:O", axis=alt.Axis(labelAngle=0, labelOverlap=True, labelSeparation=6)),
+            looks.each_iteration(),
             alt.Y("value:Q", title="training problems drawn"),
             alt.Color("name:N", title=None, scale=colours, sort=names),
             tooltip=["name", "iteration", alt.Tooltip("value:Q", title="problems")],
@@ -105,7 +105,7 @@ def solve_map(data: RunData) -> View | None:
         return None
     table = pl.DataFrame(drawn).sort("split", "row", "from")
     splits = [split for split in data.splits if split in set(table["split"])]
-    chosen = looks.choice("split", sorted(splits, key=lambda split: split != "validation"), "Split")
+    chosen = looks.split_choice(splits)
     chart = (
         alt.Chart(table, width=looks.WIDTH, height=looks.HEIGHT * 1.5)
         .mark_rect(color=looks.GREEN)

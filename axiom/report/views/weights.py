@@ -6,30 +6,26 @@ Axes: A and B residues, P logits (one a residue), S sums modulo p, D embedding, 
 
 import json
 from collections.abc import Iterator
-from functools import lru_cache
 
 import altair as alt
 import numpy as np
 import polars as pl
 from safetensors.numpy import load
 
-from axiom.experiment import Experiment, iteration_folder
+from axiom.experiment import iteration_folder
 from axiom.report import looks
-from axiom.report.data import RunData, View
+from axiom.report.data import Network, RunData, View
 
-MOST_ADAPTERS = 20
-"""Adapters that are read for one page: each has some megabytes."""
 MOST_RESIDUES = 199
 """Largest modulus whose logits for all pairs are looked at: they are its cube."""
 KEY_FREQUENCIES = 5
 """As many as Nanda et al. found at work in their network."""
-Network = dict[str, np.ndarray]
 
 
 def adapters(data: RunData) -> View | None:
     """Norm and effective rank of what the adapters add to the model."""
     rows = []
-    for number, tensors, scale in _adapters(data.experiment):
+    for number, tensors, scale in _adapters(data):
         values = [scale * found for found in _singular_values(tensors)]
         norm = float(np.sqrt(sum((found**2).sum() for found in values)))
         rank = float(np.mean([effective_rank(found) for found in values]))
@@ -67,17 +63,10 @@ def _panels(rows: pl.DataFrame) -> alt.LayerChart:
     return chart
 
 
-def _kept(experiment: Experiment, file: str) -> list[int]:
-    """Iterations whose adapter folder still has the file; of many, evenly spread ones and the last."""
-    there = [n for n in experiment.iterations() if experiment.folder.join(iteration_folder(n), "adapter").exists(file)]
-    step = -(-len(there) // MOST_ADAPTERS) or 1
-    return there[::-1][::step][::-1]
-
-
-def _adapters(experiment: Experiment) -> Iterator[tuple[int, Network, float]]:
+def _adapters(data: RunData) -> Iterator[tuple[int, Network, float]]:
     """Tensors of each kept adapter, and the factor that its product is scaled by."""
-    for number in _kept(experiment, "adapter_model.safetensors"):
-        folder = experiment.folder.join(iteration_folder(number), "adapter")
+    for number in data.kept("adapter_model.safetensors"):
+        folder = data.experiment.folder.join(iteration_folder(number), "adapter")
         config = json.loads(folder.read_bytes("adapter_config.json"))
         root = config["r"] ** 0.5 if config.get("use_rslora") else config["r"]
         yield number, load(folder.read_bytes("adapter_model.safetensors")), config["lora_alpha"] / root
@@ -138,14 +127,13 @@ def progress(data: RunData) -> View | None:
     p = data.experiment.config.modular.p
     key = _key_frequencies(_by_sum(_all_logits(networks[max(networks)])))
     train = _pairs(data, "train")
+    sums = np.add.outer(np.arange(p), np.arange(p)) % p
     everything = np.array([(a, b) for a in range(p) for b in range(a, p)])
     rows = []
     for number, network in networks.items():
         logits_ABP = _all_logits(network)
-        component_SP = _components(_by_sum(logits_ABP), key)
-        sums = np.add.outer(np.arange(p), np.arange(p)) % p
-        excluded = logits_ABP - component_SP[sums]
-        restricted = component_SP[sums]
+        restricted = _components(_by_sum(logits_ABP), key)[sums]
+        excluded = logits_ABP - restricted
         losses = {
             "training loss": cross_entropy(logits_ABP, train, p),
             "excluded loss": cross_entropy(excluded, train, p),
@@ -188,18 +176,7 @@ def _networks(data: RunData) -> dict[int, Network]:
     config = data.experiment.config
     if config.model.kind != "modular" or config.modular.p > MOST_RESIDUES:
         return {}
-    return _read_networks(data.experiment)
-
-
-@lru_cache(maxsize=1)
-def _read_networks(experiment: Experiment) -> dict[int, Network]:
-    from axiom.learners.modular import FILE, new_network
-
-    config = experiment.config
-    found = {0: {name: tensor.numpy() for name, tensor in new_network(config.modular, config.seed).items()}}
-    for number in _kept(experiment, FILE):
-        found[number] = load(experiment.folder.join(iteration_folder(number), "adapter").read_bytes(FILE))
-    return found
+    return data.networks
 
 
 def _all_logits(network: Network) -> np.ndarray:
