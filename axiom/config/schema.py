@@ -327,12 +327,20 @@ class VLLMConfig(Section):
     """Longest prompt and completion together, in tokens."""
     enforce_eager: bool = False
     """Use no CUDA graphs and no compilation: a quicker start, slower sampling. Always so on a CPU."""
+    data_parallel: Annotated[int, Field(ge=0, le=64)] = 1
+    """GPUs with engines of their own, which share the requests; 0 is all that are visible. With `tensor_parallel`,
+    groups of so many GPUs."""
+    tensor_parallel: Annotated[int, Field(ge=1, le=64)] = 1
+    """GPUs that share the weights of one engine, for a model that does not fit one."""
     replicas: Annotated[int, Field(ge=0, le=16)] = 0
-    """Engines that share the GPU and the requests, because one engine is limited by its CPU work. 0 is two where the
+    """Engines that share each GPU and the requests, because one engine is limited by its CPU work. 0 is two where the
     GPU's memory allows it, else one."""
+    seeds: Literal["engine", "request"] = "engine"
+    """`engine` draws all completions of an engine from one stream. `request` gives each completion its own, so that the
+    number of engines changes it by rounding alone; this costs an engine speed."""
     weights: Literal["auto", "merged", "adapter"] = "auto"
     """`merged` adds the adapter to the weights, `adapter` applies it separately to each token; `auto` merges on a
-    GPU."""
+    GPU, unless several share the weights."""
     max_lora_rank: Literal[8, 16, 32, 64, 128, 256, 320, 512] = 16
     """Highest LoRA rank that the engine accepts; a higher limit costs speed."""
     logprobs: bool = False

@@ -21,6 +21,13 @@ def check_engine(config: ExperimentConfig, skeleton: Any) -> None:
             f"sampling.vllm.max_model_len = {asked} is more than the {limit} tokens that the model takes; set "
             f"sampling.vllm.max_model_len = {limit}"
         )
+    heads = getattr(skeleton.config.get_text_config(), "num_attention_heads", 0)
+    parts = config.sampling.vllm.tensor_parallel
+    if heads % parts:
+        raise ConfigError(
+            f"sampling.vllm.tensor_parallel = {parts} does not divide the model's {heads} attention heads; set a "
+            f"divisor of {heads}"
+        )
     from axiom.sampling.vllm import weights_in_force
 
     trained = _trained(config, skeleton)

@@ -271,6 +271,7 @@ def check_engine(config: ExperimentConfig) -> None:
     if config.model.kind == "language":
         _check_merged_rank(config)
         _check_logprobs(config)
+        _check_gpus(config)
 
 
 def _check_logprobs(config: ExperimentConfig) -> None:
@@ -282,6 +283,23 @@ def _check_logprobs(config: ExperimentConfig) -> None:
         raise ConfigError(
             f"arm {config.arm!r} corrects for the sampler's log-probabilities, which vLLM does not record with "
             f"sampling.vllm.logprobs = false; set it to true, or sampling.engine = 'transformers'"
+        )
+
+
+def _check_gpus(config: ExperimentConfig) -> None:
+    """Refuse engines on more GPUs than there are, and weights in parts that none of them could exchange."""
+    from axiom.sampling import choose_engine
+
+    vllm = config.sampling.vllm
+    if choose_engine(config.model, config.sampling)[0] != "vllm":
+        return
+    from axiom.sampling.vllm_plan import gpu_groups
+
+    gpu_groups(config.model, config.sampling)
+    if vllm.tensor_parallel > 1 and vllm.weights == "merged":
+        raise ConfigError(
+            f"sampling.vllm.weights = 'merged' cannot be put in force in the parts of sampling.vllm.tensor_parallel = "
+            f"{vllm.tensor_parallel} GPUs; set sampling.vllm.weights = 'adapter' or sampling.vllm.tensor_parallel = 1"
         )
 
 

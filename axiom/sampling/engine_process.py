@@ -1,4 +1,4 @@
-"""One vLLM engine's process as its parent sees it: JSON lines both ways, and a death that is noticed at once."""
+"""A process that samples or trains as its parent sees it: JSON lines both ways, and a death that is noticed at once."""
 
 import contextlib
 import json
@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,27 +27,41 @@ ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # the engine core in the worker itself: one process, one hop less
     "VLLM_NO_USAGE_STATS": "1",
     "VLLM_LOGGING_LEVEL": "WARNING",
+    "VLLM_WORKER_MULTIPROCESSING_METHOD": "spawn",  # of the GPUs that share an engine's weights
     "HF_HUB_OFFLINE": "1",  # the model is a local directory by now
     "TOKENIZERS_PARALLELISM": "false",
 }
+ENGINE = "axiom.sampling.vllm_worker"
+"""The module that an engine's process runs."""
 
 
 class EngineProcess:
-    """A running worker. Every method raises EngineError, with the engine's own last words, once it is dead."""
+    """A running worker. Every method raises EngineError, with the worker's own last words, once it is dead.
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    It sees the GPUs `devices`, as `CUDA_VISIBLE_DEVICES` names them; None for those of this process.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        devices: str | None = None,
+        module: str = ENGINE,
+        environment: Mapping[str, str] = ENVIRONMENT,
+        kind: str = "engine",
+    ) -> None:
+        self.name, self.devices, self.kind = name, devices, kind
         self.log = tempfile.NamedTemporaryFile(prefix=f"axiom-{name}-", suffix=".log", delete=False)  # noqa: SIM115
         ours, theirs = socket.socketpair()
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+        seen = {} if devices is None else {"CUDA_VISIBLE_DEVICES": devices}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "axiom.sampling.vllm_worker", str(theirs.fileno()), str(os.getpid())],
+            [sys.executable, "-m", module, str(theirs.fileno()), str(os.getpid())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **ENVIRONMENT, "PYTHONPATH": path},
+            env={**os.environ, **environment, "PYTHONPATH": path, **seen},
             start_new_session=True,
         )
         theirs.close()
@@ -60,15 +75,15 @@ class EngineProcess:
         _waiting.append(cls("vllm"))
 
     @classmethod
-    def of(cls, name: str) -> "EngineProcess":
-        """The process that was started ahead if it is alive, else a new one."""
-        while _waiting:
+    def of(cls, name: str, devices: str | None = None) -> "EngineProcess":
+        """The process that was started ahead if it is alive and no GPUs are named, else a new one."""
+        while _waiting and devices is None:
             found = _waiting.pop()
             if found.process.poll() is None:
                 found.name = name
                 return found
             found.kill()
-        return cls(name)
+        return cls(name, devices)
 
     def __enter__(self) -> Self:
         return self
@@ -95,7 +110,7 @@ class EngineProcess:
                     return message[key]
                 if "done" not in message:
                     raise EngineError(
-                        f"engine {self.name} answered {list(message)} instead of {key!r}; see {self.log.name}"
+                        f"{self.kind} {self.name} answered {list(message)} instead of {key!r}; see {self.log.name}"
                     )
 
     def receive(self, seconds: float | None = None) -> list[dict[str, Any]]:
@@ -123,13 +138,13 @@ class EngineProcess:
 
     def _hung(self, seconds: float) -> EngineError:
         self.kill()
-        return EngineError(f"engine {self.name} was silent for {seconds:.0f} s and was ended; see {self.log.name}")
+        return EngineError(f"{self.kind} {self.name} was silent for {seconds:.0f} s and was ended; see {self.log.name}")
 
     def death(self) -> EngineError:
         """End what is left of the process and tell how it died."""
         self.kill()
         return EngineError(
-            f"engine {self.name} (pid {self.process.pid}) died with status {self.process.returncode}: "
+            f"{self.kind} {self.name} (pid {self.process.pid}) died with status {self.process.returncode}: "
             f"{_last_words(Path(self.log.name))}; see {self.log.name}"
         )
 

@@ -1,14 +1,17 @@
 """Sampling with vLLM engines in processes of their own, which live as long as the experiment.
 
-One engine is bound by its own CPU work at these model sizes, so several share a GPU and divide the requests. Making a
-sampler only sets them on their way; its first use waits for them. An engine that dies is restarted once in a call
-and given what it had not finished; a second death is an EngineError.
+One engine is bound by its own CPU work at these model sizes, so several share a GPU, and each GPU of
+`sampling.vllm.data_parallel` has its own. They divide the requests by the work that is known when they are asked for,
+so that no result depends on which engine was quicker. Making a sampler only sets them on their way; its first use waits
+for them. An engine that dies is restarted once in a call and given what it had not finished; a second death is an
+EngineError.
 """
 
 import contextlib
 import logging
 import selectors
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +29,8 @@ from axiom.models import (
 )
 from axiom.sampling import Completion, Request, Trace, engine_process, spread, stopped_at
 from axiom.sampling.engine_process import START_SECONDS, EngineProcess
-from axiom.sampling.vllm_plan import Plan, make_plan, out_of_memory
+from axiom.sampling.vllm_plan import Plan, free_bytes, make_plan, out_of_memory
+from axiom.seeds import derive
 
 log = logging.getLogger("axiom.sampling")
 
@@ -79,7 +83,8 @@ class VLLMSampler:
     def sample(self, requests: Sequence[Request], traced: int = 0) -> Iterator[Completion]:
         """Completions as they finish; those of one prompt come from one engine, which reads the prompt once.
 
-        `Request.seed` seeds the engines' common stream: a generator for each request would cost more than the model.
+        `Request.seed` seeds an engine's common stream: a generator for each request can cost more than a small model.
+        With `sampling.vllm.seeds = "request"` it seeds each completion's own.
         """
         self.await_start()
         self.traced, due = traced, self._jobs(requests)
@@ -102,12 +107,10 @@ class VLLMSampler:
 
     def make_room(self, bytes_needed: int) -> bool:
         """Let the engines sleep if what is free is not enough; `use` wakes them. Returns whether they do."""
-        import torch
-
         if self.plan.left_bytes is None:
             return False
         self.await_start()
-        free = torch.cuda.mem_get_info()[0]
+        free = free_bytes(self.plan.gpus)[0]
         if not self.plan.sleeps:
             if free < bytes_needed:
                 log.info("training may need %.0f GiB of GPU memory, %.0f are free", bytes_needed / 2**30, free / 2**30)
@@ -157,7 +160,7 @@ class VLLMSampler:
 
     def _spawn(self, index: int) -> EngineProcess:
         """A process on its way to being ready. All start at once, since none measures free memory."""
-        engine = EngineProcess.of(f"vllm-{index}")
+        engine = EngineProcess.of(f"vllm-{index}", self.plan.groups[index % len(self.plan.groups)])
         engine.send(
             op="start",
             arguments=engine_arguments(self.directory, self.config, self.sampling, self.plan),
@@ -187,11 +190,16 @@ class VLLMSampler:
     def _jobs(self, requests: Sequence[Request]) -> dict[int, _Job]:
         prompts = sorted({request.prompt for request in requests})
         encoded = self.tokenizer(prompts, add_special_tokens=False)["input_ids"] if prompts else []
-        home = {
-            prompt: (ids, place % len(self.engines))
-            for place, (prompt, ids) in enumerate(zip(prompts, encoded, strict=True))
-        }
-        jobs = [_Job(request, index, *home[request.prompt]) for request in requests for index in range(request.n)]
+        ids = dict(zip(prompts, encoded, strict=True))
+        work = Counter({prompt: len(tokens) for prompt, tokens in ids.items()})
+        for request in requests:
+            work[request.prompt] += request.n * request.max_new_tokens
+        home = shared_out(work, len(self.engines))
+        jobs = [
+            _Job(request, index, ids[request.prompt], home[request.prompt])
+            for request in requests
+            for index in range(request.n)
+        ]
         first, self.next_key = self.next_key, self.next_key + len(jobs)
         return dict(enumerate(jobs, first))
 
@@ -210,6 +218,7 @@ class VLLMSampler:
                 "max_tokens": job.request.max_new_tokens,
                 "stop": list(job.request.stop),
                 "traced": place in traced,
+                "seed": self._own_seed(job),
             }
             for place, (key, job) in enumerate(mine.items())
         ]
@@ -221,6 +230,12 @@ class VLLMSampler:
             logprobs=self.sampling.vllm.logprobs,
             beat_seconds=engine_process.SILENCE_SECONDS / engine_process.BEATS,
         )
+
+    def _own_seed(self, job: _Job) -> int | None:
+        """Of the completion's own stream, if it has one."""
+        if self.sampling.vllm.seeds == "engine":
+            return None
+        return derive(job.request.seed, "completion", job.index) % 2**31
 
     def _ready(self, due: dict[int, _Job]) -> list[int]:
         """Engines that have something to say, have died, or have work and are silent for too long."""
@@ -248,15 +263,30 @@ class VLLMSampler:
             )
 
 
+def shared_out(work: Mapping[str, int], engines: int) -> dict[str, int]:
+    """An engine for each prompt: the most work first, each to the engine that has the least so far.
+
+    `work` is in tokens, at most. The order of the prompts makes no difference.
+    """
+    loads, home = [0] * engines, {}
+    for prompt in sorted(work, key=lambda prompt: (-work[prompt], prompt)):
+        home[prompt] = loads.index(min(loads))
+        loads[home[prompt]] += work[prompt]
+    return home
+
+
 def _ask_to_use(engine: EngineProcess, policy: Policy) -> None:
     engine.send(op="use", adapter=_text(policy.adapter))
 
 
 def weights_in_force(model: ModelConfig, sampling: SamplingConfig) -> str:
-    """`merged` or `adapter`; vLLM repacks weights on a CPU, where only an adapter can be exchanged."""
+    """`merged` or `adapter`.
+
+    vLLM repacks weights on a CPU, and cuts them up where GPUs share them; there only an adapter can be exchanged.
+    """
     if sampling.vllm.weights != "auto":
         return sampling.vllm.weights
-    return "merged" if resolve_device(model) == "cuda" else "adapter"
+    return "merged" if resolve_device(model) == "cuda" and sampling.vllm.tensor_parallel == 1 else "adapter"
 
 
 def engine_arguments(directory: Path, model: ModelConfig, sampling: SamplingConfig, plan: Plan) -> dict[str, Any]:
@@ -267,6 +297,7 @@ def engine_arguments(directory: Path, model: ModelConfig, sampling: SamplingConf
         "dtype": "float32" if model.dtype == "float32" else "bfloat16",
         "max_model_len": settings.max_model_len,
         "max_num_seqs": plan.rows,
+        "tensor_parallel_size": settings.tensor_parallel,
         "disable_log_stats": True,
         "logprobs_mode": "raw_logprobs",  # of the model's own distribution, before temperature and top_p
         "enforce_eager": settings.enforce_eager or not cuda,

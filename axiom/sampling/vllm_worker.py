@@ -100,6 +100,7 @@ class Worker:
                 max_tokens=request["max_tokens"],
                 stop_token_ids=request["stops"],
                 logprobs=0 if logprobs or request["traced"] else None,
+                seed=request["seed"],
                 stop=request["stop"] or None,
                 detokenize=bool(request["stop"]),
                 output_kind=RequestOutputKind.FINAL_ONLY,

@@ -39,6 +39,8 @@ from axiom.verification import Candidate, Verifier
 # In float32 both engines choose the same token but for exact ties.
 MODEL = ModelConfig(path="smollm2-135m", dtype="float32", device="cpu")
 SAMPLING = SamplingConfig(engine="vllm", vllm=VLLMConfig(max_model_len=1024))
+OWN_SEEDS = VLLMConfig(max_model_len=1024, seeds="request")
+TWO = OWN_SEEDS.model_copy(update={"data_parallel": 2})
 QUICK = ModelConfig(path="smollm2-135m", dtype="bfloat16", device="cpu")
 BASE = Policy("base", None)
 TAUGHT = 8
@@ -167,6 +169,53 @@ def test_a_killed_engine_is_replaced_and_nothing_is_lost(engine, prompts, adapte
     assert sorted(found) == sorted((r.request_id, i) for r in requests for i in range(4))
     assert {c.text[:5] for c in rest} == {"zebra"}, "the new engine answers with the policy in force"
     engine.use(BASE)
+
+
+@pytest.fixture(scope="module")
+def pair():
+    """Engines as on two GPUs; here both have the CPU."""
+    from axiom.sampling.vllm import VLLMSampler
+
+    sampler = VLLMSampler(MODEL, SAMPLING.model_copy(update={"vllm": TWO}))
+    yield sampler
+    sampler.close()
+
+
+def test_two_engines_give_the_rows_of_one(engine, pair, prompts, adapters, monkeypatch):
+    """Greedy ones, and drawn ones where each completion has its own seed; both engines have the adapter."""
+    monkeypatch.setattr(engine, "sampling", SAMPLING.model_copy(update={"vllm": OWN_SEEDS}))
+    for sampler in (engine, pair):
+        sampler.use(BASE)
+    asked = ask(prompts, limit=12) + [
+        dataclasses.replace(one, request_id=f"drawn {one.request_id}")
+        for one in ask(prompts, n=2, temperature=0.8, limit=12)
+    ]
+    one, two = texts(engine, asked), texts(pair, asked)
+    assert one.keys() == two.keys()
+    differ = [key for key in one if one[key] != two[key]]
+    assert len(differ) <= 1, "a tie that rounding decides"
+    assert {job.engine for job in pair._jobs(asked).values()} == {0, 1}
+    drawn = [(one[f"drawn {number}", 0], one[f"drawn {number}", 1]) for number in range(len(prompts))]
+    assert sum(first != second for first, second in drawn) > len(prompts) / 2, "each draw has its own stream"
+    pair.use(Policy("zebra", adapters["zebra"]))
+    assert {text[:5] for text in texts(pair, ask(prompts[:TAUGHT], limit=4)).values()} == {"zebra"}
+
+
+def test_one_of_two_engines_dies_and_nothing_is_lost(pair, prompts, adapters):
+    pair.use(Policy("zebra", adapters["zebra"]))
+    requests = ask(prompts[:TAUGHT], n=4, limit=8)
+    stream = pair.sample(requests)
+    first = next(stream)
+    before = [engine.process.pid for engine in pair.engines]
+    os.kill(before[1], signal.SIGKILL)
+    found = [first, *stream]
+    assert sorted((c.request_id, c.index) for c in found) == sorted(
+        (r.request_id, i) for r in requests for i in range(4)
+    )
+    assert {c.text[:5] for c in found} == {"zebra"}
+    after = [engine.process.pid for engine in pair.engines]
+    assert after[0] == before[0], "the other engine goes on"
+    assert after[1] != before[1]
 
 
 def test_a_stream_nobody_reads_to_its_end_does_not_leak_into_the_next(engine, prompts, adapters):

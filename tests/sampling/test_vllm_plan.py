@@ -1,12 +1,17 @@
 """How engines share a device, and how they shrink when memory runs out."""
 
-import pytest
+from types import SimpleNamespace
 
-from axiom.config import ModelConfig, SamplingConfig, VLLMConfig
+import pytest
+from hypothesis import given, strategies as st
+
+from axiom.config import ExperimentConfig, ModelConfig, SamplingConfig, VLLMConfig
 from axiom.errors import ConfigError, EngineError
+from axiom.learners import check_engine
+from axiom.learners.engine import check_engine as check_shape
 from axiom.models import resolve_model
 from axiom.sampling import vllm_plan
-from axiom.sampling.vllm import engine_arguments
+from axiom.sampling.vllm import engine_arguments, shared_out, weights_in_force
 from axiom.sampling.vllm_plan import Plan, make_plan, out_of_memory
 
 GIB = 1 << 30
@@ -15,13 +20,15 @@ MODEL = ModelConfig(path="smollm2-135m", device="cuda")
 
 @pytest.fixture
 def gpu(monkeypatch):
-    """A GPU of so many GiB, free and in all, as torch would report it: no machine of the tests has one."""
+    """GPUs of so many GiB, free and in all, as torch would report them: no machine of the tests has one."""
     import torch
 
-    def of(free_gib, total_gib):
+    def of(free_gib, total_gib, count=1):
         monkeypatch.setattr(vllm_plan, "resolve_device", lambda _: "cuda")
         monkeypatch.setattr("axiom.sampling.vllm.resolve_device", lambda _: "cuda")
-        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (free_gib * GIB, total_gib * GIB))
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda *_: (free_gib * GIB, total_gib * GIB))
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
     return of
 
@@ -110,3 +117,81 @@ def test_a_plan_is_what_the_engine_is_started_with(gpu):
     assert arguments["kv_cache_memory_bytes"] == plan.cache_bytes
     assert arguments["gpu_memory_utilization"] == plan.share
     assert max(arguments["compilation_config"]["cudagraph_capture_sizes"]) == plan.rows
+
+
+@pytest.mark.parametrize(
+    ("count", "settings", "groups", "engines"),
+    [
+        (1, {}, (None,), 2),
+        (4, {}, (None,), 2),
+        (1, {"data_parallel": 0}, (None,), 2),
+        (4, {"data_parallel": 0, "replicas": 1}, ("0", "1", "2", "3"), 4),
+        (4, {"data_parallel": 2}, ("0", "1"), 4),
+        (4, {"data_parallel": 0, "tensor_parallel": 2}, ("0,1", "2,3"), 2),
+        (3, {"data_parallel": 0, "tensor_parallel": 2}, ("0,1",), 1),
+        (4, {"tensor_parallel": 4}, ("0,1,2,3",), 1),
+    ],
+)
+def test_each_gpu_or_group_of_gpus_has_engines_of_its_own(gpu, count, settings, groups, engines):
+    gpu(80, 80, count)
+    plan = planned(**settings)
+    assert (plan.groups, plan.engines) == (groups, engines)
+    assert plan.gpus == len([name for group in groups for name in (group or "0").split(",")])
+    assert plan.engines // len(groups) * plan.share <= 0.5, "of one GPU, however many there are"
+    assert ("GPUs" in str(plan)) is (groups != (None,))
+    assert plan.lowered().groups == groups
+
+
+def test_the_gpus_are_those_that_this_process_sees(gpu, monkeypatch):
+    gpu(80, 80, 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    assert planned(data_parallel=0).groups == ("5", "7")
+
+
+def test_the_fullest_gpu_decides_what_engines_take(gpu, monkeypatch):
+    gpu(80, 80, 2)
+    free = {0: 78 * GIB, 1: 20 * GIB}
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda index=0: (free[index], 80 * GIB))
+    both = planned(data_parallel=2)
+    assert both.engines // 2 * (both.cache_bytes + vllm_plan.ENGINE_OVERHEAD_BYTES) <= 20 * GIB
+    assert planned().cache_bytes > both.cache_bytes
+
+
+@pytest.mark.parametrize(
+    ("settings", "needed"),
+    [({"data_parallel": 3}, 3), ({"tensor_parallel": 4}, 4), ({"data_parallel": 0, "tensor_parallel": 3}, 3)],
+)
+def test_more_gpus_than_are_visible_are_refused_before_a_run(gpu, settings, needed):
+    gpu(80, 80, 2)
+    config = ExperimentConfig(model=MODEL, sampling=SamplingConfig(engine="vllm", vllm=VLLMConfig(**settings)))
+    with pytest.raises(ConfigError, match=rf"need {needed} GPUs and 2 are visible; lower them"):
+        check_engine(config)
+
+
+def test_gpus_that_share_weights_exchange_adapters_alone(gpu):
+    gpu(80, 80, 2)
+    shared = SamplingConfig(engine="vllm", vllm=VLLMConfig(tensor_parallel=2))
+    assert weights_in_force(MODEL, shared) == "adapter"
+    arguments = engine_arguments(resolve_model(MODEL.path), MODEL, shared, make_plan_of(shared))
+    assert (arguments["tensor_parallel_size"], arguments["enable_lora"]) == (2, True)
+    merged = SamplingConfig(engine="vllm", vllm=VLLMConfig(tensor_parallel=2, weights="merged"))
+    with pytest.raises(ConfigError, match=r"'merged' cannot be put in force .* set sampling.vllm.weights = 'adapter'"):
+        check_engine(ExperimentConfig(model=MODEL, sampling=merged))
+    from transformers import AutoConfig
+
+    skeleton = SimpleNamespace(config=AutoConfig.from_pretrained(resolve_model(MODEL.path)))
+    with pytest.raises(ConfigError, match=r"tensor_parallel = 2 does not divide the model's 9 attention heads; set a"):
+        check_shape(ExperimentConfig(model=MODEL, sampling=shared), skeleton)
+
+
+def make_plan_of(sampling):
+    return make_plan(resolve_model(MODEL.path), MODEL, sampling)
+
+
+@given(st.dictionaries(st.text(max_size=3), st.integers(1, 1000), max_size=30), st.integers(1, 5))
+def test_prompts_are_shared_out_by_their_work_alone(work, engines):
+    home = shared_out(work, engines)
+    assert home == shared_out(dict(reversed(list(work.items()))), engines)
+    assert home.keys() == work.keys()
+    loads = [sum(work[prompt] for prompt in work if home[prompt] == engine) for engine in range(engines)]
+    assert max(loads) - min(loads) <= max(work.values(), default=0)
