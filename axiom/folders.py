@@ -14,6 +14,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -128,6 +129,15 @@ class Folder:
         except OSError:
             return None
         return found.st_ino, found.st_size, found.st_mtime_ns
+
+    def modified(self, name: str) -> datetime:
+        """When a file of an object store was written, by the store's clock. Raises DataError when it is missing."""
+        with self._errors(name, "read"):
+            try:
+                found: datetime = self._fs.modified(self._in_fs(name))
+            except FileNotFoundError:
+                raise DataError(f"{self.at(name)} does not exist") from None
+        return found
 
     def read_bytes(self, name: str) -> bytes:
         """The whole file. Raises DataError when it is missing."""

@@ -20,6 +20,8 @@ WITH_BUCKETS = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"})
 """Protocols whose addresses begin with a bucket. It is never made here: a mistyped name would make another."""
 WITHOUT_CREDENTIALS = ("Credential", "ProfileNotFound", "TokenRetrieval")
 """What the names of errors contain that say that nobody is logged in."""
+CONFLICT = "conflicting"
+"""In what S3 says where requests for one name came at the same time: none has written, and any may try again."""
 
 
 def connect(url: str) -> tuple[AbstractFileSystem, str]:
@@ -59,16 +61,18 @@ def put_new(files: AbstractFileSystem, path: str, data: bytes) -> bool:
 
     A store that does not know the condition writes in any case.
     """
-    try:
-        files.pipe_file(path, data, mode="create")
-    except Exception as error:  # noqa: BLE001 (libraries share no kind of error)
-        # They say in different ways that there is a file. What is there may be ours: a request whose answer was
-        # lost is sent again, and then finds what it wrote.
+    while True:
         try:
-            return bool(files.cat_file(path) == data)
-        except FileNotFoundError:
-            raise error from None
-    return True
+            files.pipe_file(path, data, mode="create")
+            return True
+        except Exception as error:  # noqa: BLE001 (libraries share no kind of error)
+            # They say in different ways that there is a file. What is there may be ours: a request whose answer was
+            # lost is sent again, and then finds what it wrote.
+            try:
+                return bool(files.cat_file(path) == data)
+            except FileNotFoundError:
+                if CONFLICT not in str(error):
+                    raise error from None
 
 
 @contextmanager

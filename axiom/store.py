@@ -33,6 +33,7 @@ from axiom.records import Record
 from axiom.rows import Rows, in_parts
 
 R = TypeVar("R", bound=Record)
+MANIFEST = ".manifest.json"
 GROUP_ROWS = 65_536
 """Rows of a group of a Parquet file, which is written at a time."""
 PART_ROWS = 8_192
@@ -143,8 +144,8 @@ class Writer:
 class StageStore:
     """The stages of one experiment. `made` gives the code and packages that compute a stage now.
 
-    `others` are stores of other experiments. A stage that one of them holds under the same key is copied from there,
-    files and manifest, instead of being computed.
+    `others` are stores of other experiments. A stage that one of them holds under the same key is copied from there
+    instead of being computed.
     """
 
     def __init__(self, root: Folder, made: Callable[[], dict[str, Any]] = dict) -> None:
@@ -154,9 +155,14 @@ class StageStore:
         self._verified: dict[str, str] = {}
         self._kept = _Kept()
 
+    def names(self, folder: str) -> list[str]:
+        """The finished stages of a folder, sorted."""
+        files = self.root.join(folder).names()
+        return [name.removesuffix(MANIFEST) for name in files if name.endswith(MANIFEST)]
+
     def manifest(self, stage: str, folder: str) -> Manifest | None:
         """The manifest of a finished stage, or None if there is none that can be read."""
-        place, name = self.root.join(folder), f"{stage}.manifest.json"
+        place, name = self.root.join(folder), f"{stage}{MANIFEST}"
         if not place.exists(name):
             return None
         try:
@@ -198,7 +204,7 @@ class StageStore:
         manifest = Manifest(
             stage=stage, folder=folder, key=key, inputs=digests, files=files, info=writer.info, made=self._made()
         )
-        place.write_bytes(f"{stage}.manifest.json", manifest.model_dump_json(indent=1).encode())
+        place.write_bytes(f"{stage}{MANIFEST}", manifest.model_dump_json(indent=1).encode())
         if not place.local:  # else the next look would download what has just been sent
             self._verified[f"{folder}/{stage}"] = manifest.digest
         return _handle(manifest, reused=False)
@@ -207,23 +213,26 @@ class StageStore:
         """The stage as a copy of another store's, None where no other has it whole."""
         for other in self.others:
             manifest = other.manifest(stage, folder)
-            if manifest is not None and manifest.key == key and not manifest.pruned and self._copied(other, manifest):
+            if manifest is not None and manifest.key == key and not manifest.pruned and self.copy(other, manifest):
                 return _handle(manifest, reused=True)
         return None
 
-    def _copied(self, other: "StageStore", manifest: Manifest) -> bool:
-        """Whether every file of the stage could be copied with the digest that `manifest` says; it comes last."""
+    def copy(self, other: "StageStore", manifest: Manifest) -> bool:
+        """Take a finished stage over from another store, whatever its key; whether all that it still has was whole.
+
+        Each file must have its digest, and the manifest comes last. Nothing is written of a stage that is not whole.
+        """
         source, place = other.root.join(manifest.folder), self.root.join(manifest.folder)
-        with place.scratch() as scratch:
-            paths = {name: scratch / name for name in manifest.files}
+        with storage_errors(place.path), place.scratch() as scratch:
+            paths = {name: scratch / name for name in manifest.files if name not in manifest.pruned}
             for name, path in paths.items():
-                if not source.exists(name):  # pruned or removed meanwhile
+                if not source.exists(name):  # removed meanwhile
                     return False
                 source.download(name, path)
             if any(_digest_file(path) != manifest.files[name].sha256 for name, path in paths.items()):
                 return False
             place.put(paths)
-        place.write_bytes(f"{manifest.stage}.manifest.json", manifest.model_dump_json(indent=1).encode())
+        place.write_bytes(f"{manifest.stage}{MANIFEST}", manifest.model_dump_json(indent=1).encode())
         return True
 
     def find(
@@ -263,7 +272,7 @@ class StageStore:
             return
         place = self.root.join(folder)
         pruned = manifest.model_copy(update={"pruned": names})
-        place.write_bytes(f"{stage}.manifest.json", pruned.model_dump_json(indent=1).encode())
+        place.write_bytes(f"{stage}{MANIFEST}", pruned.model_dump_json(indent=1).encode())
         for name in names:
             place.remove(name)
 

@@ -78,7 +78,12 @@ class Asked:
     number: int
 
 
-CODES = {"403": "AccessDenied", "500": "InternalError", "503": "SlowDown"}
+CODES = {"403": "AccessDenied", "409": "ConditionalRequestConflict", "500": "InternalError", "503": "SlowDown"}
+MESSAGES = {
+    "ConditionalRequestConflict": "The conditional request cannot succeed due to a conflicting operation against this "
+    "resource."
+}
+"""Of those of which the text matters. Source: the error responses of Amazon S3's API."""
 Fault = Callable[[Asked], str | None]
 """What becomes of a request: None lets it through; one of `CODES` is the answer; "slow" waits; "cut" ends the
 connection in the middle of the upload, "lost" lets it through and ends the connection before the answer."""
@@ -113,7 +118,8 @@ def proxied(server: str) -> Iterator[Proxy]:
             body = self._body()
             if kind in CODES:
                 code = CODES[kind]
-                text = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{code}</Message></Error>".encode()
+                says = MESSAGES.get(code, code)
+                text = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{says}</Message></Error>".encode()
                 self._answer(int(kind), {"Content-Type": "application/xml"}, text)
                 return
             if kind == "slow":

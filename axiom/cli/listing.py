@@ -37,13 +37,9 @@ def status(name: Name, as_json: AsJson = False, root: Root = DEFAULT_ROOT) -> No
     measured = experiment.folder.exists("metrics.parquet")
     metrics = experiment.stages.read("", "metrics", Metric) if measured else []
     sentence = verdict(experiment, metrics).sentence() if measured else ""
-    begun = {
-        number: experiment.folder.join(iteration_folder(number)).names()
-        for number in sorted({*experiment.iterations()} - {*done})
-    }
     parts = {
-        number: [file.removesuffix(".manifest.json") for file in files if file.endswith(".manifest.json")]
-        for number, files in begun.items()
+        number: experiment.stages.names(iteration_folder(number))
+        for number in sorted({*experiment.iterations()} - {*done})
     }
     if as_json:
         pooled = pooled_greedy(metrics)

@@ -1,15 +1,13 @@
 """A counterfactual: a new experiment that shares another's first iterations and goes on with another config."""
 
-import os
-import shutil
-from pathlib import Path
 from typing import Any
 
+from axiom.commands import suggest
 from axiom.config import ExperimentConfig
-from axiom.errors import ConfigError, DataError
-from axiom.experiment import Experiment, differences, iteration_folder
+from axiom.errors import ConfigError, DataError, LockedError
+from axiom.experiment import Experiment, differences, iteration_folder, lease, lock
 from axiom.experiment.gate import admit
-from axiom.folders import TEMPORARY, storage_errors
+from axiom.folders import Folder
 from axiom.grokking import Curve
 
 SHARED = (
@@ -29,36 +27,34 @@ SHARED = (
 else governs each iteration by itself, so a fork may change it."""
 ADAPTER = ("training.lora_r", "training.lora_alpha", "training.target_modules")
 """The shape of an adapter, which a fork that continues the last shared one cannot change."""
+LOCKS = {lock.FILE, lock.NOTE, lease.PLACE}
 
 
 def fork(parent: Experiment, config: ExperimentConfig, at: int) -> Experiment:
     """Copy the problems and the iterations before `at` into the new experiment of `config`.
 
     The parent is locked meanwhile. Raises ConfigError when `at` is not done yet, when a folder of the new name is
-    there, or when `config` changes what came before; then nothing is written.
+    there, or when `config` changes what came before; then nothing is written. A fork that fails leaves nothing.
     """
-    child = admit(parent.root, config)
+    child, ours = admit(parent.root, config), False
     _check(parent, child, at)
-    target = Path(child.folder.path)
     with parent.locked():
         try:
-            target.mkdir()  # made here or refused: whatever is removed below is ours
-        except FileExistsError:
-            raise _taken(child) from None
-        try:
-            with child.locked(), storage_errors(child.folder.path):
-                _copy(Path(parent.folder.path), target, at)
+            with child.locked():
+                if set(child.folder.names()) - LOCKS:  # another fork of this name was quicker
+                    raise _taken(child)
+                ours = True
+                _copy(parent, child, at)
                 child.save(fork={"of": parent.config.name, "at": at, "shared": _shared(parent, at)})
-        except BaseException:
-            shutil.rmtree(target, ignore_errors=True)
+        except BaseException as error:
+            if ours and not isinstance(error, LockedError):  # else another process writes there
+                child.folder.remove_all()
             raise
     return Experiment(child.root, child.config)  # which reads again what it inherited
 
 
 def _check(parent: Experiment, child: Experiment, at: int) -> None:
-    if not parent.folder.local:
-        raise ConfigError(f"{parent.root!r} is not on a local disk; copy the experiment to one and fork it there")
-    if Path(child.folder.path).exists():
+    if child.config.name in Folder(child.root).names():
         raise _taken(child)
     done = parent.last_done() + 1
     if not 1 <= at <= done:
@@ -103,17 +99,13 @@ def _shared(parent: Experiment, at: int) -> list[dict[str, Any]]:
     return parts
 
 
-def _copy(source: Path, target: Path, at: int) -> None:
-    """Of the parent's files, those that stages wrote. The record comes last, so a fork cut short is no experiment."""
+def _copy(parent: Experiment, child: Experiment, at: int) -> None:
+    """The parent's finished stages. The record comes last, so a fork cut short is no experiment."""
     for folder in ("problems", *(iteration_folder(number) for number in range(at))):
-        for place, folders, files in os.walk(source / folder, onerror=_raise):
-            folders[:] = [name for name in folders if not name.startswith(TEMPORARY)]
-            made = target / Path(place).relative_to(source)
-            made.mkdir(parents=True, exist_ok=True)
-            for name in files:
-                if not name.startswith(TEMPORARY):
-                    shutil.copy2(Path(place) / name, made / name)
-
-
-def _raise(error: OSError) -> None:
-    raise error
+        for stage in parent.stages.names(folder):
+            manifest = parent.stages.manifest(stage, folder)
+            if manifest is None or not child.stages.copy(parent.stages, manifest):
+                again = suggest("resume", parent.config.name, root=parent.root)
+                raise DataError(
+                    f"{stage!r} in {parent.folder.at(folder)} is damaged; `{again}` computes it again, then fork"
+                )

@@ -6,6 +6,8 @@ Each file follows the one before: to take the lease, to renew it and to give it 
 number, which a store makes for one process only (`If-None-Match: *`). The highest number decides. It is a fencing token
 as well: a holder that was stopped or cut off so long that another took over finds a higher number than its own before
 it writes the next file, and writes no more. The last file stays when the lease is given back, so numbers never return.
+
+Whether a lease has ended is told by the store's clock, which dates the files: the clocks of two machines may differ.
 """
 
 import json
@@ -25,13 +27,15 @@ from axiom.experiment.lock import Holder, this_process
 from axiom.folders import Folder
 
 PLACE = ".lease"
+CLOCK = "clock"
+"""A file beside the leases that is written only to be dated."""
 SECONDS = 60.0
 """How long a lease lasts; it is renewed after a third of that. AXIOM_LEASE_SECONDS sets another."""
 
 
 @dataclass(frozen=True)
 class Lease:
-    """One file. `until` is UTC by the holder's clock, `mark` is random and tells holders apart.
+    """One file. `until` is UTC by the holder's clock and for people, `mark` is random and tells holders apart.
 
     `machine` names the running kernel and its process numbers, empty where they have no name.
     """
@@ -40,6 +44,7 @@ class Lease:
     until: str
     mark: str
     machine: str
+    seconds: float = SECONDS
     returned: bool = False
 
     @classmethod
@@ -52,11 +57,13 @@ class Lease:
         except (ValueError, TypeError, KeyError, RecursionError):
             return None
 
+    def given_up(self) -> bool:
+        """Whether its holder gave it back, or died on this machine."""
+        return self.returned or (self.machine != "" and self.machine == _machine() and not self.holder.runs())
+
     def holds(self) -> bool:
-        """Whether its holder may still write: not once it gave it back, let it run out, or died on this machine."""
-        if self.returned or datetime.now(UTC) > datetime.fromisoformat(self.until):
-            return False
-        return not (self.machine and self.machine == _machine()) or self.holder.runs()
+        """Whether its holder may still write, as far as this machine's clock tells."""
+        return not self.given_up() and datetime.now(UTC) <= datetime.fromisoformat(self.until)
 
     def __str__(self) -> str:
         return f"{self.holder}; its lease ends at {self.until[11:19]} UTC unless it renews it"
@@ -80,7 +87,11 @@ class Held:
         """
         while True:
             number, last = newest(self._folder)
-            if last is not None and last.holds():
+            try:
+                taken = last is not None and self._goes_on(number, last)
+            except DataError:  # it was followed by another and removed
+                continue
+            if taken:
                 raise LockedError(f"{self._what} is being written by {last}; {self._next_step}")
             if self._make(number + 1):
                 break
@@ -96,10 +107,9 @@ class Held:
     def check(self) -> None:
         """Raise LockedError if another process has taken the lease over; asks the store."""
         with self._busy:
-            if self._lost is None and time.monotonic() - self._renewed > self._seconds * 2 / 3:
+            self._look()  # which may take long itself
+            while self._lost is None and time.monotonic() - self._renewed > self._seconds * 2 / 3:
                 self._renew()
-            if self._lost is None:
-                self._look()
             if self._lost is not None:
                 raise LockedError(
                     f"{self._what} was taken over by {self._lost} while this process was stopped or cut off and did "
@@ -113,6 +123,14 @@ class Held:
         with suppress(AxiomError):
             if self._lost is None and self._number in _numbers(self._folder):  # else the experiment was deleted
                 self._make(self._number + 1, returned=True)
+
+    def _goes_on(self, number: int, last: Lease) -> bool:
+        """Whether a lease has not ended by the store's clock, which counts in whole seconds."""
+        if last.given_up():
+            return False
+        self._folder.write_bytes(CLOCK, b"")
+        age = self._folder.modified(CLOCK) - self._folder.modified(_name(number))
+        return age.total_seconds() <= last.seconds + 1
 
     def _keep(self) -> None:
         pause = self._seconds / 3
@@ -151,8 +169,8 @@ class Held:
 
     def _record(self, returned: bool = False) -> bytes:
         until = datetime.now(UTC) + timedelta(seconds=self._seconds)
-        lease = Lease(self._us, until.isoformat(timespec="milliseconds"), self._mark, _machine(), returned)
-        return json.dumps(asdict(lease)).encode()
+        ends = until.isoformat(timespec="milliseconds")
+        return json.dumps(asdict(Lease(self._us, ends, self._mark, _machine(), self._seconds, returned))).encode()
 
 
 @contextmanager

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from axiom.config import load_config, override
-from axiom.errors import ConfigError, DataError, LockedError, StorageError
+from axiom.errors import ConfigError, DataError, LockedError
 from axiom.experiment import Experiment, iteration_folder
 from axiom.experiment.fork import fork
+from axiom.folders import Folder
+from axiom.store import Writer
 
 SMALL = ("model.kind=modular", "modular.p=23", "checkpoint_every=100")
 
@@ -91,11 +93,27 @@ def test_a_folder_of_the_new_name_is_refused_and_kept(parent, content, tmp_path)
     assert tree(tmp_path) == before
 
 
-def test_a_fork_that_fails_leaves_nothing(parent, tmp_path):
-    (tmp_path / "parent/iterations/0001/samples.parquet").symlink_to("nowhere")  # which cannot be copied
-    with pytest.raises(StorageError, match="cannot be written"):
+def test_a_fork_of_what_is_damaged_is_refused_and_leaves_nothing(parent, tmp_path):
+    def work(out: Writer) -> None:
+        out.json("figures", 1)
+
+    parent.stages.run("samples", iteration_folder(1), settings=None, version="1", inputs={}, work=work)
+    (tmp_path / "parent/iterations/0001/figures.json").write_text("2")
+    with pytest.raises(DataError, match=r"'samples' in .*iterations/0001 is damaged; `.*axiom resume parent --root"):
         child_of(parent)
     assert not (tmp_path / "child").exists()
+
+
+def test_of_two_forks_of_one_name_at_once_the_second_is_refused(parent, tmp_path, monkeypatch):
+    child_of(parent)
+    before = tree(tmp_path)
+    monkeypatch.setattr(Folder, "names", lambda self, names=Folder.names: [n for n in names(self) if n != "child"])
+    with pytest.raises(ConfigError, match="already exists"):  # it was not there when the second looked
+        child_of(parent)
+    after = tree(tmp_path)
+    assert {path: data for path, data in after.items() if ".lock" not in path} == {
+        path: data for path, data in before.items() if ".lock" not in path
+    }
 
 
 def test_a_fork_locks_its_parent(parent, tmp_path):

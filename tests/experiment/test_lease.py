@@ -22,7 +22,7 @@ from axiom.experiment import Experiment, lease
 from axiom.experiment.lease import Held, Lease, newest
 from axiom.experiment.lock import Holder
 from axiom.folders import Folder
-from tests.object_store import BUCKET, environment, files, moto, rclone
+from tests.object_store import BUCKET, environment, files, moto, proxied, rclone
 
 ELSEWHERE = Lease(Holder(4321, "far.example.org", "2026-01-01 00:00:00 UTC", 7), "", "abc", "another kernel")
 
@@ -98,15 +98,26 @@ def test_of_many_at_once_one_writes(experiment):
     assert done
 
 
-def test_a_holder_elsewhere_is_believed_until_its_lease_ends(experiment):
-    leave(experiment, ELSEWHERE)
-    assert experiment.is_locked()
+def taken_at_last(experiment: Experiment) -> int:
+    """Hold the lease as soon as that is possible; its number."""
+    for _ in range(400):
+        try:
+            with experiment.locked():
+                return newest(experiment.folder.join(".lease"))[0]
+        except LockedError:
+            time.sleep(0.05)
+    raise AssertionError("it never ended")
+
+
+def test_a_holder_elsewhere_is_believed_until_its_lease_ends_by_the_store_s_clock(experiment):
+    """Who only looks goes by the clock of this machine; who takes the lease does not."""
+    leave(experiment, ELSEWHERE, seconds=-3600)
+    assert not experiment.is_locked(), "that machine's clock is behind by an hour"
     with pytest.raises(LockedError, match=r"process 4321 on far\.example\.org since"), experiment.locked():
         pass
-    leave(experiment, ELSEWHERE, seconds=-0.1)
-    assert not experiment.is_locked()
-    with experiment.locked():
-        assert newest(experiment.folder.join(".lease"))[0] == 6
+    leave(experiment, replace(ELSEWHERE, seconds=1), seconds=3600)
+    assert experiment.is_locked(), "and now ahead"
+    assert taken_at_last(experiment) == 6
 
 
 def test_a_holder_that_died_on_this_machine_is_not_waited_for(experiment):
@@ -152,6 +163,25 @@ def test_one_that_was_overtaken_writes_no_more(experiment):
     assert (number, last.mark) == (5, "abc"), "it leaves the other's lease alone"
 
 
+def test_a_lease_that_ends_while_the_store_answers_is_renewed_before_anything_is_sent(experiment, server, monkeypatch):
+    monkeypatch.setenv("AXIOM_LEASE_SECONDS", "1.5")
+    with proxied(server) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.address)
+        s3fs.S3FileSystem.clear_instance_cache()
+        held = Held(Folder(experiment.folder.url), "it", "wait")
+        held.take()
+        held._ended.set()  # so that nothing else renews it
+        held._thread.join()
+        number = newest(experiment.folder.join(".lease"))[0]
+        proxy.slow_seconds = 1.5
+        slow = iter(["slow"])
+        proxy.fault = lambda asked: next(slow, None) if "prefix" in asked.path else None
+        held._renewed = time.monotonic()
+        held.check()
+        assert newest(experiment.folder.join(".lease"))[0] > number
+        held.give_back()
+
+
 def test_a_renewal_whose_answer_was_lost_is_its_own(experiment):
     held = Held(Folder(experiment.folder.url), "it", "wait")
     held.take()
@@ -195,10 +225,7 @@ def test_a_holder_that_is_stopped_or_killed_loses_its_lease(experiment, end):
     os.kill(process.pid, end)
     if end == signal.SIGKILL:
         process.wait()
-    for _ in range(200):
-        if not experiment.is_locked():
-            break
-        time.sleep(0.05)
+    taken_at_last(experiment)
     with experiment.locked():
         experiment.folder.write_bytes("mine", b"1")
         experiment.folder.uploads.flush()

@@ -1,19 +1,22 @@
 """A whole run in an object store, through a real S3 server: killed at any upload, or with faults, it ends the same."""
 
+import itertools
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import s3fs
 
-from axiom.config import ExperimentConfig
+from axiom.config import ExperimentConfig, override
+from axiom.errors import ConfigError, DataError
 from axiom.experiment import Experiment
+from axiom.experiment.fork import fork
 from axiom.flows.experiment import without_server
 from axiom.flows.operation import OPERATION
+from axiom.folders import Folder
+from axiom.store import Writer
 from tests.object_store import BUCKET, Asked, Proxy, environment, files, moto, proxied
 
 CONFIG = {
@@ -26,17 +29,19 @@ CONFIG = {
 }
 TIMED = ("verdicts", "eval_verdicts", "metrics", "iteration")
 """Stages whose tables hold seconds, or handles of such."""
-RUN = """
-import sys
-from tests.experiment.test_object_store import run
-run(sys.argv[1])
-"""
+APART = multiprocessing.get_context("forkserver")
+APART.set_forkserver_preload(["axiom.flows.experiment", "axiom.learners.modular", "axiom.report.page", "s3fs", "torch"])
 
 
 def run(root: str) -> Experiment:
     config = ExperimentConfig.model_validate(CONFIG)
     without_server(config, root, OPERATION)
     return Experiment.open(root, "run")
+
+
+def run_with(environment: dict[str, str], root: str) -> None:
+    os.environ |= environment
+    run(root)
 
 
 def digests(experiment: Experiment) -> dict[str, str]:
@@ -80,12 +85,7 @@ def undisturbed(tmp_path_factory) -> dict[str, str]:
 
 def killed_at(proxy: Proxy, root: str, wanted, before: bool) -> bool:
     """Run in a process that is killed as it uploads the file that `wanted` tells, before or after it arrives."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", RUN, root],
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    process = APART.Process(target=run_with, args=(dict(os.environ), root))
 
     def fault(asked: Asked) -> str | None:
         if asked.method != "PUT" or ".lease" in asked.path or not wanted(asked.path):
@@ -94,9 +94,10 @@ def killed_at(proxy: Proxy, root: str, wanted, before: bool) -> bool:
         return "cut" if before else "lost"
 
     proxy.fault = fault
-    process.wait()
+    process.start()
+    process.join()
     proxy.fault = lambda asked: None
-    return process.returncode == -signal.SIGKILL
+    return process.exitcode == -signal.SIGKILL
 
 
 def test_killed_as_it_uploads_it_resumes_to_the_same_digests(proxy, undisturbed, request):
@@ -107,6 +108,73 @@ def test_killed_as_it_uploads_it_resumes_to_the_same_digests(proxy, undisturbed,
     assert there.stages.manifest("gold", "iterations/0001") is None, "the manifest comes last"
     assert there.stages.manifest("passed_over", "iterations/0001") is None, "and no later one before it"
     assert digests(run(root)) == undisturbed
+
+
+@pytest.fixture
+def parent(proxy, request) -> Experiment:
+    """Two iterations whose stages are a file each; of one a file was pruned."""
+    root = f"s3://{BUCKET}/{request.node.name}"
+    parent = Experiment.create(root, ExperimentConfig.model_validate(CONFIG))
+
+    def work(out: Writer) -> None:
+        for name in ("kept", "pruned"):
+            (out.directory(name) / "file").write_text(name)
+
+    with parent.locked():
+        parent.save()
+        for folder in ("problems", "iterations/0000", "iterations/0001"):
+            for stage in ("adapter", "iteration") if "it" in folder else ("problems",):
+                does = work if stage == "adapter" else lambda out: None
+                parent.stages.run(stage, folder, settings=None, version="1", inputs={}, work=does)
+        parent.stages.prune("adapter", "iterations/0001", "pruned/")
+    return parent
+
+
+def test_a_fork_has_what_its_parent_has_and_its_record_comes_last(parent, proxy, server):
+    count = len(proxy.asked)
+    child = fork(parent, override(parent.config, name="run2"), 2)
+    sent = [asked.path for asked in proxy.asked[count:] if asked.method == "PUT" and ".lease" not in asked.path]
+    assert sent[-1].endswith("/run2/experiment.json")
+    assert (child.last_done(), child.inherited, child.forked_from) == (1, 2, "run")
+    for folder in ("problems", "iterations/0000", "iterations/0001"):
+        assert child.stages.names(folder) == parent.stages.names(folder)
+        for stage in child.stages.names(folder):
+            ours = child.stages.manifest(stage, folder)
+            assert ours == parent.stages.manifest(stage, folder)
+            assert child.stages.intact(ours, need_files=False)
+    assert not child.folder.join("iterations/0001/pruned").exists("file")
+    assert not child.is_locked()
+    with pytest.raises(ConfigError, match="run2 already exists"):
+        fork(parent, override(parent.config, name="run2"), 2)
+    Folder(parent.folder.url).remove_all()
+    assert Folder(parent.root).names() == ["run2"], "the name of one is the beginning of the other's"
+    assert child.last_done() == 1
+
+
+def test_a_fork_that_fails_in_a_store_leaves_nothing(parent, proxy):
+    files(proxy.address).pipe_file(f"{parent.folder.url}/iterations/0001/kept/file", b"other")
+    with pytest.raises(DataError, match=r"'adapter' in s3://\S*/iterations/0001 is damaged"):
+        fork(parent, override(parent.config, name="child"), 2)
+    assert Folder(parent.root).names() == ["run"]
+    proxy.fault = lambda asked: (
+        "403" if asked.method == "PUT" and asked.path.endswith("child/experiment.json") else None
+    )
+    with pytest.raises(ConfigError, match=r"experiment\.json cannot be written"):
+        fork(parent, override(parent.config, name="child"), 1)
+    assert Folder(parent.root).names() == ["run"]
+
+
+@pytest.mark.long
+def test_a_fork_in_a_store_goes_on_as_one_on_a_disk(proxy, tmp_path, request):
+    found = []
+    for root in (str(tmp_path), f"s3://{BUCKET}/{request.node.name}"):
+        config = override(run(root).config, ["modular.learning_rate=0.1"], name="child")
+        child = fork(Experiment.open(root, "run"), config, 2)
+        without_server(child.config, root, OPERATION)
+        found.append((digests(Experiment.open(root, "run")), digests(Experiment.open(root, "child"))))
+    (_, child), _ = found
+    assert found[0] == found[1]
+    assert child["iterations/0002/gold"] != found[0][0]["iterations/0002/gold"]
 
 
 @pytest.mark.long
@@ -120,7 +188,8 @@ def test_a_finished_run_is_reused(proxy, request):
 
 
 @pytest.mark.long
-def test_killed_at_every_upload_it_resumes_to_the_same_digests(proxy, undisturbed, request):
+@pytest.mark.parametrize("part", range(4))
+def test_killed_at_every_upload_it_resumes_to_the_same_digests(proxy, undisturbed, request, part):
     """Before and after each file of the problems, of the base model's evaluation and of the first round arrives."""
     base = f"s3://{BUCKET}/{request.node.name}"
     run(f"{base}/whole")
@@ -129,8 +198,10 @@ def test_killed_at_every_upload_it_resumes_to_the_same_digests(proxy, undisturbe
     ]
     points = [name for name in dict.fromkeys(names) if ".lease" not in name and "iterations/0002" not in name]
     assert len(points) > 40
-    for number, name in enumerate(points):
-        root, before = f"{base}/{number}", number % 2 == 0
+    for number, (name, before) in enumerate(itertools.product(sorted(points), (True, False))):
+        if number % 4 != part:
+            continue
+        root = f"{base}/{number}"
         assert killed_at(proxy, root, lambda path, name=name: path.endswith(f"/run/{name}"), before), name
         assert digests(run(root)) == undisturbed, name
 

@@ -120,7 +120,7 @@ def test_an_upload_that_is_cut_leaves_what_was_there(folder, proxy, monkeypatch)
     assert folder.read_bytes("x") == b"old" * 1000
 
 
-@pytest.mark.parametrize("kind", ["lost", "500"])
+@pytest.mark.parametrize("kind", ["lost", "500", "409"])
 def test_a_new_file_is_made_once_also_where_the_answer_is_lost(folder, proxy, kind):
     proxy.fault = only("PUT", "x", kind, times=1)
     assert folder.write_new("x", b"mine")
