@@ -8,7 +8,7 @@
     ├── RegressionError                 a run that is known to learn does not; no machine failed
     └── InfrastructureError             a machine failed: retried, then the stage fails; never a verdict
         ├── SandboxError                a template died, a layer does not hold, a canary had a wrong outcome
-        ├── EngineError                 the sampling engine crashed or hung
+        ├── EngineError                 a process that samples or trains crashed or hung
         ├── OutOfMemoryError            host or device memory ran out
         └── StorageError                a file could not be read or written
 
@@ -64,7 +64,7 @@ class SandboxError(InfrastructureError):
 
 
 class EngineError(InfrastructureError):
-    """The sampling engine crashed, hung or answered out of turn."""
+    """A process that samples or trains crashed, hung or answered out of turn."""
 
 
 class OutOfMemoryError(InfrastructureError):

@@ -565,6 +565,12 @@ class TrainingConfig(Section):
     """Examples in one forward pass."""
     gradient_accumulation: Annotated[int, Field(ge=1, le=4096)] = 8
     """Forward passes in one optimizer step."""
+    data_parallel: Annotated[int, Field(ge=0, le=1024)] = 1
+    """GPUs that share the examples of each optimizer step; the update is that of one. 0 is all that are visible, at
+    most one for each example of a step."""
+    fsdp: bool = False
+    """Shard the base model's weights over those GPUs, for a model that does not fit one. Slower than a model that
+    fits."""
     lora_r: Annotated[int, Field(ge=1, le=1024)] = 16
     """LoRA rank."""
     lora_alpha: Annotated[int, Field(ge=1, le=4096)] = 32

@@ -62,6 +62,7 @@ EXECUTION = {
     "sandbox": {"workers"},
     "sampling": {"batch_size", "vllm", "engine"},
     "model": {"device"},
+    "training": {"data_parallel", "fsdp"},
 }
 """Fields that say how long or where a run goes, not what it computes: they may change between start and resume."""
 

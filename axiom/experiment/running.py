@@ -13,7 +13,7 @@ from axiom.config import ExperimentConfig
 from axiom.downloads import Downloads
 from axiom.errors import classified
 from axiom.evaluation import GREEDY
-from axiom.experiment import Experiment, iteration_folder
+from axiom.experiment import EXECUTION, Experiment, iteration_folder
 from axiom.grokking import Watch
 from axiom.learners import Learner, open_learner
 from axiom.models import Policy, resolve_device
@@ -65,7 +65,7 @@ class Runtime:
         made = self.experiment.made_with(iteration)
         if made is self.config:
             return self
-        made = made.model_copy(update={"model": made.model.model_copy(update={"device": self.config.model.device})})
+        made = _where(made, self.config)
         experiment = Experiment(self.experiment.root, made)
         experiment.folder.uploads = self.experiment.folder.uploads
         run = Runtime(experiment)
@@ -179,6 +179,13 @@ class Runtime:
         verifier = self.__dict__.pop("verifier", None)
         if verifier is not None:
             verifier.close()
+
+
+def _where(made: ExperimentConfig, ours: ExperimentConfig) -> ExperimentConfig:
+    """The config `made`, computed where `ours` is."""
+    place = {name: getattr(ours.training, name) for name in EXECUTION["training"] or ()}
+    model = made.model.model_copy(update={"device": ours.model.device})
+    return made.model_copy(update={"model": model, "training": made.training.model_copy(update=place)})
 
 
 class Handover:

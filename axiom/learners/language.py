@@ -19,7 +19,8 @@ from axiom.records import Gold, LossStep, Problem
 from axiom.sampling import Sampler, Trace
 from axiom.sampling.mismatch import Mismatch
 from axiom.selection.arms import ARMS
-from axiom.training import Example, Kept, Round
+from axiom.training import Example, Round
+from axiom.training.trainer import open_trainer, processes
 
 
 class Learner(Protocol):
@@ -85,7 +86,7 @@ class LanguageLearner:
         from axiom.sampling import open_sampler
         from axiom.sampling.prompts import make_template
 
-        self._config, self._kept = config, Kept()
+        self._config, self._trainer = config, open_trainer(config.model, config.training)
         self._before = Policy("base", None)
         self._tokenizer = load_tokenizer(config.model)
         self._template = make_template(config.prompts, self._tokenizer)
@@ -117,14 +118,15 @@ class LanguageLearner:
     def train(self, examples: Sequence[Example], this: Round) -> list[LossStep]:
         """LoRA fine-tuning, once the engine has left it the memory it needs."""
         from axiom.models import bytes_to_train, resolve_model
-        from axiom.training.loop import train
 
-        asleep = self.sampler.make_room(bytes_to_train(resolve_model(self._config.model.path)))
+        model, config = self._config.model, self._config.training
+        parts = processes(model, config) if config.fsdp else 1
+        asleep = self.sampler.make_room(bytes_to_train(resolve_model(model.path), parts))
         try:
-            return train(examples, this, self._config.model, self._config.training, self._kept, self._path)
+            return self._trainer.train(examples, this, model, config, self._path)
         finally:
             if asleep:
-                self._kept.release()  # the engine wakes to the memory that it had
+                self._trainer.release()  # the engine wakes to the memory that it had
 
     def mismatch(self, policy: Policy, traces: Sequence[Trace]) -> Mismatch | None:
         """Beside the trainer's model; it is that of `train`, loaded where it is not there yet."""
@@ -142,12 +144,12 @@ class LanguageLearner:
         from axiom.training import SCORING_BYTES
 
         needed = weight_bytes(resolve_model(self._config.model.path)) + SCORING_BYTES
-        asleep = not self._kept.held and self.sampler.make_room(needed)
+        asleep = not self._trainer.loaded and self.sampler.make_room(needed)
         try:
             yield
         finally:
             if asleep:
-                self._kept.release()
+                self._trainer.release()
 
     def _compared(self, policy: Policy, traces: Sequence[Trace]) -> Mismatch | None:
         """Other policies are scored only where the mismatch is more than rounding, and less than it takes to tell."""
@@ -169,7 +171,9 @@ class LanguageLearner:
             if other.adapter != policy.adapter and (other.adapter is None or other.adapter.exists())
         }
         why = mismatch.wrong(engine, right, others, dtype)
-        if why is not None:  # in bfloat16 a merged update that is small beside the weights is rounded away in part
+        if (
+            why is not None and not self._config.training.fsdp
+        ):  # in bfloat16 a merged update that is small beside the weights is rounded away in part
             why = mismatch.wrong(engine, self._score(policy, traces, merged=True), others, dtype)
         if why is not None:
             raise EngineError(
@@ -180,10 +184,7 @@ class LanguageLearner:
         return found
 
     def _score(self, policy: Policy, traces: Sequence[Trace], merged: bool = False) -> np.ndarray:
-        from axiom.training.scoring import score
-
-        model, config = self._config.model, self._config.training
-        return score(traces, model=model, config=config, policy=policy, kept=self._kept, merged=merged, path=self._path)
+        return self._trainer.score(traces, policy, self._config.model, self._config.training, self._path, merged)
 
     def loss_tokens(self, examples: Sequence[Example]) -> list[int]:
         """Those of the target and its end."""
@@ -210,12 +211,13 @@ class LanguageLearner:
 
         other = copy.copy(self)
         other._config, other._path = config, train_path(config.model, config.training)
+        other._trainer = open_trainer(config.model, config.training, self._trainer)
         return other
 
     def close(self) -> None:
         """End the sampler and its processes, and free the trainer's model."""
         self.sampler.close()
-        self._kept.release()
+        self._trainer.release()
 
 
 def open_learner(config: ExperimentConfig) -> Learner:
@@ -287,9 +289,10 @@ def _check_logprobs(config: ExperimentConfig) -> None:
 
 
 def _check_gpus(config: ExperimentConfig) -> None:
-    """Refuse engines on more GPUs than there are, and weights in parts that none of them could exchange."""
+    """Refuse more GPUs than there are or can be used, and weights in parts that could not be exchanged."""
     from axiom.sampling import choose_engine
 
+    processes(config.model, config.training)
     vllm = config.sampling.vllm
     if choose_engine(config.model, config.sampling)[0] != "vllm":
         return

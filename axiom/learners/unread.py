@@ -27,7 +27,7 @@ UNREAD = {
         *_keys(
             "training",
             "epochs learning_rate batch_size gradient_accumulation lora_r lora_alpha lora_dropout target "
-            "target_modules weight_decay max_grad_norm max_length",
+            "target_modules weight_decay max_grad_norm max_length data_parallel fsdp",
         ),
     ),
 }

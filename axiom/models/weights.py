@@ -214,9 +214,9 @@ def weight_bytes(model: Path) -> int:
     return sum(file.stat().st_size for file in weight_files(model))
 
 
-def bytes_to_train(model: Path) -> int:
-    """GPU memory that training the model in the directory `model` takes."""
-    return weight_bytes(model) + ACTIVATION_BYTES
+def bytes_to_train(model: Path, parts: int = 1) -> int:
+    """Memory that training the model in the directory `model` takes on each of the `parts` GPUs that hold it."""
+    return weight_bytes(model) // parts + ACTIVATION_BYTES
 
 
 def activation_bytes(model: Path, tokens: int) -> int:

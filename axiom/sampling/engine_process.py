@@ -30,6 +30,8 @@ ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",  # the model is a local directory by now
     "TOKENIZERS_PARALLELISM": "false",
 }
+ORPHAN_SECONDS = 1.0
+"""How often a worker looks whether its parent lives."""
 ENGINE = "axiom.sampling.vllm_worker"
 """The module that an engine's process runs."""
 
@@ -155,6 +157,13 @@ class EngineProcess:
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
         self.log.close()
+
+
+def follow(parent: int) -> None:
+    """End this process when its parent is gone; the kernel's own signal would follow the thread that started it."""
+    while os.getppid() == parent:
+        time.sleep(ORPHAN_SECONDS)
+    os._exit(1)
 
 
 _waiting: list[EngineProcess] = []

@@ -22,8 +22,7 @@ import time
 from pathlib import Path
 from typing import Any, cast
 
-ORPHAN_SECONDS = 1.0
-"""How often the worker looks whether its parent lives."""
+from axiom.sampling.engine_process import follow
 
 
 class Worker:
@@ -140,16 +139,9 @@ def _row(output: Any, traced: set[str]) -> list[Any]:
     return [int(output.request_id), tokens, answer.cumulative_logprob, answer.finish_reason, trace]
 
 
-def _follow(parent: int) -> None:
-    """End this process when its parent is gone; the kernel's own signal would follow the thread that started it."""
-    while os.getppid() == parent:
-        time.sleep(ORPHAN_SECONDS)
-    os._exit(1)
-
-
 def main() -> None:
     """Serve the socket whose descriptor is the first argument; the second is the parent's process id."""
-    threading.Thread(target=_follow, args=(int(sys.argv[2]),), daemon=True).start()
+    threading.Thread(target=follow, args=(int(sys.argv[2]),), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     gc.disable()  # until the engine is ready: a quarter of the import's time is collecting what none of it frees
     importlib.import_module("vllm")  # takes seconds, which engines that start side by side spend side by side

@@ -159,16 +159,37 @@ def steps_in_all(count: int, size: int, epochs: int, steps: int | None = None) -
 
 def packs(batch: Sequence[Encoded], budget: int) -> list[Pack]:
     """The batch in as few passes of about `budget` tokens as first-fit finds; a longer example passes alone."""
-    bins: list[list[Encoded]] = []
+    total = total_weight(batch)
+    return [pack(content, total) for content in bins(batch, budget)]
+
+
+def total_weight(batch: Sequence[Encoded]) -> float:
+    """What the loss of a step is divided by."""
+    return sum(example.loss_weight for example in batch)
+
+
+def bins(batch: Sequence[Encoded], budget: int) -> list[list[Encoded]]:
+    """The examples of each of the passes that `packs` makes."""
+    found: list[list[Encoded]] = []
     for example in sorted(batch, key=lambda item: -len(item.tokens)):
-        for content in bins:
+        for content in found:
             if sum(len(item.tokens) for item in content) + len(example.tokens) <= budget:
                 content.append(example)
                 break
         else:
-            bins.append([example])
-    total = sum(example.loss_weight for example in batch)
-    return [pack(content, total) for content in bins]
+            found.append([example])
+    return found
+
+
+def shares(batch: Sequence[Encoded], parts: int) -> list[list[Encoded]]:
+    """The batch in `parts`: the longest example first, each to the part that has the fewest tokens so far."""
+    found: list[list[Encoded]] = [[] for _ in range(parts)]
+    tokens = [0] * parts
+    for example in sorted(batch, key=lambda item: -len(item.tokens)):
+        least = tokens.index(min(tokens))
+        found[least].append(example)
+        tokens[least] += len(example.tokens)
+    return found
 
 
 def pack(content: Sequence[Encoded], total_weight: float) -> Pack:

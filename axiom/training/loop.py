@@ -15,7 +15,8 @@ from axiom.models.ways import OWN, TrainPath
 from axiom.records import LossStep
 from axiom.seeds import derive
 from axiom.training import Example, Kept, Round
-from axiom.training.batches import Encoded, Pack, encode, optimizer_steps, packs, steps_in_all
+from axiom.training.batches import Encoded, Pack, encode, optimizer_steps, steps_in_all
+from axiom.training.group import ALONE, Group
 from axiom.training.lora import Trainable, prepare, save_adapter
 from axiom.training.optimizer import Optimizer
 from axiom.training.passes import recompute, run_pass, to_device
@@ -36,27 +37,31 @@ def train(
     config: TrainingConfig,
     kept: Kept | None = None,
     path: TrainPath = OWN,
+    group: Group = ALONE,
 ) -> list[LossStep]:
     """Train an adapter on `examples` and write it into the directory of `this` round; one LossStep for each step.
 
     The prompt has no loss; the end-of-turn token does. `kept` is the caller's and spares the next call loading. `path`
     is what a probe has shown for this model (`axiom.learners.proof.prove`); without one the model's own code runs,
-    which is slower.
+    which is slower. In a `group` every process is given the same, and the first one writes.
     Raises ConfigError when nothing fits into `config.max_length` or the previous policy belongs to another base model,
     and OutOfMemoryError when not even one example fits into memory.
     """
     kept = kept or Kept()
     previous, seed = this.previous, this.seed
-    trainable = prepare(model, config, previous, seed, path, kept)
+    trainable = prepare(model, config, previous, seed, path, kept, group.sharded)
     encoded = encode(examples, _tokenizer(model, kept), config.max_length)
-    trainer = _Trainer(trainable, config, longest=max((len(e.tokens) for e in encoded), default=0))
+    trainer = _Trainer(trainable, config, max((len(e.tokens) for e in encoded), default=0), group)
     if config.optimizer == "kept" and config.mode == "continue" and previous.adapter is not None:
         trainer.optimizer.go_on(previous.adapter)
     size = config.examples_per_step
     total = steps_in_all(len(encoded), size, config.epochs, this.steps)
     batches = optimizer_steps(encoded, size, config.epochs, seed, this.iteration, this.steps)
+    mine = () if group.size == 1 else (group.rank,)  # what each drops is its own
     taken = (
-        trainer.step(batch, config.learning_rate * factor(config, number, total), derive(seed, "dropout", number))
+        trainer.step(
+            batch, config.learning_rate * factor(config, number, total), derive(seed, "dropout", number, *mine)
+        )
         for number, batch in enumerate(batches)
     )
     records: list[LossStep] = []
@@ -64,6 +69,8 @@ def train(
         for step in _one_behind(taken):
             records.append(step.record(this.iteration, this.first_step + len(records) + 1))
             this.on_step(records[-1])
+    if group.rank > 0:
+        return records
     save_adapter(trainable, model, this.out, previous.adapter if config.mode == "merge" else None)
     if config.optimizer == "kept" and config.mode == "continue":
         trainer.optimizer.save(this.out)
@@ -113,13 +120,15 @@ def _one_behind(steps: Iterator[_Step]) -> Iterator[_Step]:
 
 
 class _Trainer:
-    def __init__(self, trainable: Trainable, config: TrainingConfig, longest: int) -> None:
-        self.config = config
+    def __init__(self, trainable: Trainable, config: TrainingConfig, longest: int, group: Group) -> None:
+        self.config, self.group = config, group
         self.model, self.factors, self.graphed = trainable.model, trainable.factors, trainable.graphed
         self.path = trainable.path
         self.optimizer = Optimizer(trainable.factors.values_P, config)
-        self.budget = pass_tokens(self.model)
-        if longest > self.budget:
+        self.budget = group.least(pass_tokens(self.model), self.model.device)
+        if group.sharded and not self.path.packed:
+            self.budget = 1  # each sequence goes through the model by itself, in every process as many
+        if longest > self.budget > 1:
             log.warning("an example has %d tokens, memory holds %d: activations are recomputed", longest, self.budget)
             self.graphed = None  # recomputing draws on state that a graph cannot capture
             recompute(self.model, True)
@@ -128,7 +137,9 @@ class _Trainer:
 
     def step(self, batch: Sequence[Encoded], learning_rate: float, dropout_seed: int) -> _Step:
         """One optimizer step over `batch`; what dropout draws follows from `dropout_seed` alone."""
-        loss = self._accumulate(batch, dropout_seed)
+        loss = self.group.sum(self._accumulate(batch, dropout_seed))
+        if self.group.size > 1:
+            self.factors.gradient_P.copy_(self.group.sum(self.factors.gradient_P))
         norm = torch.nn.utils.clip_grad_norm_([self.factors.values_P], self.config.max_grad_norm)
         self.optimizer.step(learning_rate)
         self.optimizer.zero_gradient()
@@ -139,9 +150,15 @@ class _Trainer:
         while True:
             torch.manual_seed(dropout_seed)
             try:
-                return torch.stack([self._pass(pack) for pack in packs(batch, self.budget)]).sum()
+                losses = [self._pass(pack) for pack in self.group.passes(batch, self.budget)]
+                return torch.stack(losses or [torch.zeros((), device=self.model.device)]).sum()
             except torch.OutOfMemoryError:
                 self.optimizer.zero_gradient()
+                if self.group.sharded:  # the others would wait for this one's part of a pass
+                    raise OutOfMemoryError(
+                        f"a pass of {self.budget} tokens does not fit beside this process's part of the weights; "
+                        f"raise training.data_parallel or lower training.max_length"
+                    ) from None
                 if self.budget // 2 < SMALLEST_PASS_TOKENS or len(batch) == 1:
                     raise OutOfMemoryError(
                         f"one example of {max(len(e.tokens) for e in batch)} tokens does not fit into memory; "

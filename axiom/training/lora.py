@@ -3,7 +3,7 @@
 
 import copy
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,14 @@ from axiom.models import (
     fingerprint,
     load_model,
     read_settings,
+    resolve_device,
     resolve_model,
 )
 from axiom.models.merging import Merger, originals
 from axiom.models.ways import TrainPath
 from axiom.seeds import derive
 from axiom.training import Kept
+from axiom.training.group import shard
 from axiom.training.lowrank import ADAPTER, Factors, fuse_norms
 from axiom.training.passes import GraphedPasses
 
@@ -39,13 +41,17 @@ WEIGHTS, SETTINGS = "adapter_model.safetensors", "adapter_config.json"
 
 @dataclass(frozen=True)
 class Trainable:
-    """The base model with an adapter, the way its passes are computed, and on a GPU the captured ones."""
+    """The base model with an adapter, the way its passes are computed, and on a GPU the captured ones.
+
+    Where `sharded`, other processes have the rest of the base model's weights.
+    """
 
     adapted: PeftModel
     factors: Factors
     path: TrainPath
     graphed: GraphedPasses | None
     merger: Merger
+    sharded: bool = False
 
     @property
     def model(self) -> Any:
@@ -54,14 +60,20 @@ class Trainable:
 
 
 def prepare(
-    model: ModelConfig, config: TrainingConfig, previous: Policy, seed: int, path: TrainPath, kept: Kept | None = None
+    model: ModelConfig,
+    config: TrainingConfig,
+    previous: Policy,
+    seed: int,
+    path: TrainPath,
+    kept: Kept | None = None,
+    sharded: bool = False,
 ) -> Trainable:
     """The base model with the adapter to be trained in its starting state.
 
     That is the previous adapter in the mode `continue`, else a fresh one; `merge` adds the previous one to the base.
     What `kept` holds is used again.
     """
-    trainable = opened(model, config, path, kept or Kept())
+    trainable = opened(model, config, path, kept or Kept(), sharded)
     trainable.factors.gradient_P.zero_()
     if previous.adapter is not None:
         check_adapter(model, previous.adapter)
@@ -99,25 +111,42 @@ def _factors(adapted: PeftModel) -> dict[str, torch.Tensor]:
 
 
 def merge(trainable: Trainable, adapter: Path | None) -> None:
-    """Add `adapter` to the base weights, in place of what was added before."""
+    """Add `adapter` to the base weights, in place of what was added before.
+
+    Raises ConfigError where they are sharded.
+    """
+    if trainable.sharded and adapter is not None:
+        raise ConfigError(
+            f"training.fsdp splits the weights that adapter {str(adapter)!r} is to be added to; set training.fsdp = "
+            f"false, or training.mode = 'continue' with the adapter's rank and alpha"
+        )
     with torch.no_grad():
         for name, weight in trainable.merger.weights(adapter):
             _base_weight(trainable.model, name).copy_(weight)
 
 
-def opened(model: ModelConfig, config: TrainingConfig, path: TrainPath, kept: Kept) -> Trainable:
-    """The model with an adapter in any state, from `kept` if it is there.
+def opened(model: ModelConfig, config: TrainingConfig, path: TrainPath, kept: Kept, sharded: bool = False) -> Trainable:
+    """The model with an adapter in any state, from `kept` if it is there; with `sharded`, this process's part of it.
 
     Loading and capturing again would cost as much as a small round of training.
     """
-    key = (model, path, config.lora_r, config.lora_alpha, config.lora_dropout, config.target_modules)
+    key = (model, path, sharded, config.lora_r, config.lora_alpha, config.lora_dropout, config.target_modules)
     if key not in kept.held:
         kept.release()
         with torch.random.fork_rng():  # peft draws factors, which are then drawn from the seed
-            kept.held[key] = quickened(adapt(load_model(model), config), path)
+            kept.held[key] = (
+                _part(model, config, path) if sharded else quickened(adapt(load_model(model), config), path)
+            )
     found = kept.held[key]
     assert isinstance(found, Trainable)
     return found
+
+
+def _part(model: ModelConfig, config: TrainingConfig, path: TrainPath) -> Trainable:
+    """A sharded model never is whole on a GPU. Its passes gather weights, which no captured pass does."""
+    adapted = adapt(load_model(model.model_copy(update={"device": "cpu"})), config)
+    shard(adapted, resolve_device(model))
+    return replace(quickened(adapted, replace(path, captured=False)), sharded=True)
 
 
 def adapt(base: Any, config: TrainingConfig) -> PeftModel:

@@ -143,7 +143,7 @@ class GraphedPasses:
                 run_pass(self.model, self.factors, static, self.path, captured=True)
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self.memory):
+        with torch.cuda.graph(graph, pool=self.memory, capture_error_mode="thread_local"):  # NCCL has threads
             loss = run_pass(self.model, self.factors, static, self.path, captured=True)
         self.memory = graph.pool()
         self.factors.gradient_P.copy_(kept_P)

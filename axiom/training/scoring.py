@@ -31,18 +31,19 @@ def score(
     kept: Kept,
     merged: bool = False,
     path: TrainPath = OWN,
+    sharded: bool = False,
 ) -> np.ndarray:
     """Log-probabilities that the trainer's model with `policy` in force gives the drawn tokens, trace after trace.
 
     They are of temperature 1. Tokens beyond `config.max_length`, or where positions depend on the length of the whole
     text, have nan. `merged` adds the adapter to the weights, which rounds the sum. `kept` serves `train` afterwards,
-    with the same `path`.
+    with the same `path`. Of a `sharded` model all processes score the same.
     """
     if policy.adapter is not None and special_settings(policy.adapter):
         adapted: Any = read_by_peft(load_model(model), policy.adapter).eval()
         adapted.set_attn_implementation("eager")
         return _scored(adapted.get_base_model(), OWN, traces, config.max_length)
-    trainable = opened(model, config, path, kept)
+    trainable = opened(model, config, path, kept, sharded)
     _hold(trainable, policy.adapter, config, merged)
     with _without_dropout(trainable):
         trainable.factors.before_pass()
