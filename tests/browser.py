@@ -65,6 +65,32 @@ def looks_right(page: Page, name: str) -> None:
             assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
 
 
+PAPER = 718
+"""Width of an A4 page between margins of a centimetre, in pixels."""
+CUT = """width => [...document.body.querySelectorAll("*")]
+  .filter((one) => one.checkVisibility() && !one.closest("svg > *") && one.getBoundingClientRect().right > width + 1)
+  .map((one) => one.outerHTML.slice(0, 200))"""
+FOLDED = """() => [...document.querySelectorAll("details:not(.vega-embed details) > :not(summary)")]
+  .filter((one) => one.textContent.trim() && !one.checkVisibility({ contentVisibilityAuto: true }))
+  .map((one) => one.outerHTML.slice(0, 200))"""
+CONTROLS = """() => [...document.querySelectorAll("select, input, form, #filters button")]
+  .filter((one) => one.checkVisibility()).map((one) => one.outerHTML.slice(0, 200))"""
+
+
+def prints_right(page: Page, name: str) -> None:
+    """On paper nothing is cut or folded, there are no controls and the ground is white; a PDF is kept."""
+    SCREENSHOTS.mkdir(exist_ok=True)
+    page.set_viewport_size({"width": PAPER, "height": 1000})
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate(CUT, PAPER) == []
+    assert page.evaluate(FOLDED) == []
+    assert page.evaluate(CONTROLS) == []
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    margin = dict.fromkeys(("top", "right", "bottom", "left"), "1cm")
+    page.pdf(path=SCREENSHOTS / f"{name}.pdf", format="A4", margin=margin, print_background=True)
+    page.emulate_media(media="screen")
+
+
 def serious_faults(page: Page) -> list[tuple[str, str]]:
     """What axe-core calls serious or critical, in both schemes: the rule, and the first element that breaks it."""
     found = []

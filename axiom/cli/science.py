@@ -18,6 +18,7 @@ from axiom.cli.tables import AsJson
 from axiom.cli.workflow import interruptible, load_flow
 from axiom.commands import suggest
 from axiom.config import find_preset
+from axiom.config.presets import SHIPPED
 from axiom.errors import ConfigError, DataError
 from axiom.experiment import DEFAULT_ROOT
 from axiom.progress import Progress, listen
@@ -443,7 +444,8 @@ def compare(
 ) -> None:
     """Compare arms over paired seeds: survival analysis, paired test, power, and a verdict in words.
 
-    Forks are compared with the runs they come from, paired by what they share.
+    Forks are compared with the runs they come from, paired by what they share. Of a study some of whose runs are not
+    finished the page shows the others and compares nothing.
 
     Example: axiom compare h1-modular --out artifacts/h1
     """
@@ -457,11 +459,12 @@ def compare(
             raise ConfigError(
                 f"--{name} {value} cannot be given with a study file, which sets it; change it in {names[0]}"
             )
-        study = Study.load(names[0], root)
+        study = Study.load(names[0], root, partly=True)
     else:
         study = Study(names[0], tuple(names), Reading(**chosen_here), root)
     arms = study.arms
     check_arms(arms)
+    command = suggest("compare", *names, *(f"--{name}={value}" for name, value in chosen_here.items()), root=root)
     folder = out or Path("artifacts") / f"compare-{study.name}"
     check_folder("--out", folder)
     found, refused = [], None
@@ -469,7 +472,7 @@ def compare(
         found = study.compare()
     except DataError as error:  # too few pairs for a verdict, but not for the charts
         refused = error
-    _draw(study, found, folder, refused)
+    _draw(study, found, folder, refused, command)
     if as_json:
         print((folder / "figures.json").read_text(encoding="utf-8"))
     else:
@@ -488,14 +491,14 @@ def compare(
 
 
 def _swept(study: "Study", found: "Sequence[Comparison]") -> "tuple[Rows, list[str]] | None":
-    """The table of a study with variants or a grid, and what it says."""
+    """The table of a study with variants or a grid, and what it says where all of its runs are there."""
     from axiom.study import sweep
 
     config = study.config
     if config is None or not (config.grid or config.variants):
         return None
     rows = sweep.rows(config, study.arms, found)
-    return sweep.table(config, rows), sweep.sentences(config, rows)
+    return sweep.table(config, rows), [] if study.left_out else sweep.sentences(config, rows)
 
 
 def _gains(study: "Study") -> "list[Gain]":
@@ -519,7 +522,7 @@ def _paragraphs(study: "Study", found: "Sequence[Comparison]") -> list[str]:
     return [comparison.paragraph() for comparison in found] if not (study.config and study.config.grid) else []
 
 
-def _draw(study: "Study", found: "Sequence[Comparison]", folder: Path, refused: DataError | None) -> None:
+def _draw(study: "Study", found: "Sequence[Comparison]", folder: Path, refused: DataError | None, command: str) -> None:
     import polars as pl
 
     from axiom.folders import whole
@@ -542,7 +545,7 @@ def _draw(study: "Study", found: "Sequence[Comparison]", folder: Path, refused: 
     matrix = transfer.table(gains) if gains else None
     with whole(folder / "report.html") as file:
         text = report.page(
-            study.name, arms, sentences, made, swept and swept[0], matrix, folded, _origin(study, folder)
+            study.name, arms, sentences, made, swept and swept[0], matrix, folded, _origin(study, folder, command)
         )
         file.write_text(text, encoding="utf-8")
     with whole(folder / "figures.json") as file:
@@ -554,15 +557,17 @@ def _draw(study: "Study", found: "Sequence[Comparison]", folder: Path, refused: 
             pl.DataFrame(transfer.by_run(study.arms)).write_parquet(file, compression="zstd")
 
 
-def _origin(study: "Study", folder: Path) -> "Origin":
-    """The plan, the command and the runs behind a study's page."""
+def _origin(study: "Study", folder: Path, command: str) -> "Origin":
+    """The plan, the command and the runs behind a study's page; paths as seen from where the command ran."""
     from axiom.report.study import origin
 
     config = study.config
     plan = config.model_dump(mode="json", exclude_defaults=True) if config else dataclasses.asdict(study.reading)
-    words = [config.name] if config else [run.name for runs in study.arms.values() for run in runs]
+    if config:
+        preset = Path(config.preset)
+        plan["preset"] = preset.stem if preset.parent == SHIPPED else os.path.relpath(preset)
     names = [run.name for runs in study.arms.values() for run in runs]
-    return origin(study.root, names, folder, suggest("compare", *words, root=study.root), plan)
+    return origin(study.root, names, folder, command, plan)
 
 
 @bench_app.command("study")

@@ -7,11 +7,11 @@ from pathlib import Path
 import altair as alt
 import polars as pl
 
-from axiom.environment import check_addresses
 from axiom.errors import DataError
 from axiom.folders import whole
 from axiom.grokking import Curve, Phases
 from axiom.report.looks import SPLIT_COLOURS
+from axiom.report.render import png, svg
 
 WIDTH, HEIGHT = 320, 200
 FORMATS = ("html", "png", "svg", "json")
@@ -73,8 +73,11 @@ def save(chart: alt.TopLevelMixin, path: Path) -> None:
     suffix = path.suffix.removeprefix(".")
     if suffix not in FORMATS:
         raise DataError(f"chart {str(path)!r} must end in one of .{', .'.join(FORMATS)}")
-    check_addresses()
     path.parent.mkdir(parents=True, exist_ok=True)
-    extra = {"inline": True} if suffix == "html" else {"scale_factor": 2} if suffix == "png" else {}
     with whole(path) as file:
-        chart.save(str(file), **extra)
+        if suffix == "svg":
+            file.write_text(svg(chart), encoding="utf-8")
+        elif suffix == "png":
+            file.write_bytes(png(chart))
+        else:
+            chart.save(str(file), inline=suffix == "html")

@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from axiom.environment import check_addresses
+from axiom.visible import visible
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -46,7 +47,7 @@ def svg(chart: Any, ink: str | None = None) -> str:
     import vl_convert
 
     check_addresses()
-    spec = _seen(chart.to_dict())
+    spec = _drawable(chart.to_dict())
     if ink:
         axis = {f"{part}Color": ink for part in ("label", "title", "domain", "tick", "grid")} | {"gridOpacity": 0.15}
         look = {
@@ -64,11 +65,25 @@ def svg(chart: Any, ink: str | None = None) -> str:
     return drawn
 
 
-def _seen(spec: Any) -> Any:
-    """Without the marks that nobody sees: they carry tips, which a picture has not, and most of its bytes."""
+def png(chart: Any) -> bytes:
+    """An Altair chart as a picture of twice its size in pixels, for printing."""
+    import vl_convert
+
+    check_addresses()
+    drawn: bytes = vl_convert.vegalite_to_png(_drawable(chart.to_dict()), scale=2)
+    return drawn
+
+
+def _drawable(spec: Any) -> Any:
+    """A chart's specification for a picture, without the marks that nobody sees: they carry tips and most of its bytes.
+
+    Texts are made visible: a control character, which XML cannot hold, would end the process.
+    """
+    if isinstance(spec, str):
+        return visible(spec)
     if isinstance(spec, list):
-        return [_seen(part) for part in spec if not (isinstance(part, dict) and _is_unseen(part.get("mark")))]
-    return {key: _seen(value) for key, value in spec.items()} if isinstance(spec, dict) else spec
+        return [_drawable(part) for part in spec if not (isinstance(part, dict) and _is_unseen(part.get("mark")))]
+    return {visible(key): _drawable(value) for key, value in spec.items()} if isinstance(spec, dict) else spec
 
 
 def _is_unseen(mark: Any) -> bool:

@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from axiom.experiment import Experiment, ledger
 from axiom.report.data import Table, machine, packages
 from axiom.report.render import render, svg
 from axiom.study.compare import Comparison, conclusion
+from axiom.study.conditions import shown
 from axiom.study.outcome import Outcome
 from axiom.study.survival import restricted_mean
 
@@ -116,10 +117,17 @@ def origin(root: str, names: Sequence[str], folder: Path, command: str, plan: Ma
         for experiment in experiments
         if experiment.folder.local and experiment.folder.exists("report.html")
     }
-    said = [
-        (name.replace("_", " "), value if isinstance(value, str) else json.dumps(value)) for name, value in plan.items()
-    ]
-    return Origin(said, list(made.items()), command, reports)
+    return Origin(list(_settings(plan)), list(made.items()), command, reports)
+
+
+def _settings(plan: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    """Each setting of a plan with its value in words; one within a table by the names that lead to it."""
+    for key, value in plan.items():
+        name = f"{above}: {key}" if above else key.replace("_", " ")
+        if isinstance(value, Mapping):
+            yield from _settings(value, name)
+        else:
+            yield name, ", ".join(map(shown, value)) if isinstance(value, list | tuple) else shown(value)
 
 
 def _each(values: Iterable[Any]) -> str:

@@ -1,6 +1,7 @@
 """A study to Altair charts: survival with numbers at risk, incidence by kind, paired slopes, differences, curves."""
 # ruff: noqa: TID253  (imported only where a chart is drawn)
 
+import re
 from collections.abc import Mapping, Sequence
 
 import altair as alt
@@ -18,12 +19,18 @@ alt.data_transformers.disable_max_rows()  # the curves of a study have more than
 
 WIDTH, HEIGHT = 420, 220
 RISK_COLUMNS = 6
-SLOPE = 190
+SLOPE = 250
 """Width of a panel of paired runs, and of the two names under it."""
+LONGEST_LINE = 21
+"""Characters of such a name in one line."""
+MOST_BANDS = 5
+"""Arms whose intervals are still seen beside each other."""
 CLOCKS = tuple(UNITS)
 SOONER = ("expert", "other arm", "neither")
 SHARED = "shared"
 NONE = "none generalised"
+ROOM = 110
+"""Pixels beside the points of a chart of differences for the words above them."""
 PALETTE = (*looks.OKABE_ITO, "#8c510a", "#4d4d4d")
 Arms = Mapping[str, Sequence[Outcome]]
 _WHO_IS_SOONER = alt.Color(
@@ -32,13 +39,18 @@ _WHO_IS_SOONER = alt.Color(
 
 
 def survival(arms: Arms, clock: str, confidence: float = 0.95) -> alt.VConcatChart:
-    """Share of runs that have not generalised for good, per arm, above the number of runs still at risk."""
+    """Share of runs that have not generalised for good, per arm, above the number of runs still at risk.
+
+    Intervals are drawn for a few arms alone: those of many hide each other.
+    """
     horizon = max(outcome.horizon for runs in arms.values() for outcome in runs)
     rows, risk = [], []
     for arm, runs in arms.items():
         times = [outcome.time for outcome in runs]
         found = kaplan_meier(times, [outcome.observed for outcome in runs], confidence)
-        points = zip((0.0, *found.time), (1.0, *found.share), (1.0, *found.low), (1.0, *found.high), strict=True)
+        points = zip(
+            (0.0, *found.time), (1.0, *found.share), (found.least, *found.low), (1.0, *found.high), strict=True
+        )
         rows += [{"arm": arm, "time": t, "share": s, "low": a, "high": b} for t, s, a, b in points]
         rows.append(rows[-1] | {"time": horizon})
         marks = [horizon * k / RISK_COLUMNS for k in range(RISK_COLUMNS + 1)]
@@ -48,20 +60,28 @@ def survival(arms: Arms, clock: str, confidence: float = 0.95) -> alt.VConcatCha
         _by_arm(arms),
     )
     line = base.mark_line(interpolate="step-after", strokeWidth=2.5).encode(
-        alt.Y("share:Q", title="not yet generalised", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1]))
+        alt.Y("share:Q", title="not yet generalised", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
+        _dashed(arms),
     )
     band = base.mark_area(interpolate="step-after", opacity=0.12).encode(alt.Y("low:Q"), alt.Y2("high:Q"))
+    few = len(arms) <= MOST_BANDS
     counts = (
         alt.Chart(pl.DataFrame(risk), width=WIDTH, height=18 * len(arms), title="runs at risk")
         .mark_text()
         .encode(
             alt.X("time:Q", axis=None, scale=alt.Scale(domain=[0, horizon])),
-            alt.Y("arm:N", title=None, sort=list(arms), axis=alt.Axis(ticks=False, domain=False, labelPadding=14)),
+            alt.Y(
+                "arm:N",
+                title=None,
+                sort=list(arms),
+                axis=alt.Axis(ticks=False, domain=False, labelPadding=14, labelLimit=320),
+            ),
             text="runs:Q",
         )
     )
-    above = alt.layer(band, line).properties(
-        width=WIDTH, height=HEIGHT, title=f"Time to stable generalisation, bands are {100 * confidence:.4g} % intervals"
+    bands = f", bands are {100 * confidence:.4g} % intervals" if few else ""
+    above = alt.layer(*([band] if few else []), line).properties(
+        width=WIDTH, height=HEIGHT, title=f"Time to stable generalisation{bands}"
     )
     return alt.vconcat(above, counts)
 
@@ -81,38 +101,52 @@ def incidence(arms: Arms, clock: str) -> alt.FacetChart:
         chart.encode(
             alt.X("time:Q", title=UNITS[clock]),
             alt.Y("share:Q", title="of all runs", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
-            alt.Color("kind:N", title="kind of curve"),
+            alt.Color("kind:N", title="kind of curve", scale=alt.Scale(range=list(PALETTE))),
+            alt.StrokeDash("kind:N", title="kind of curve"),
         )
         .facet(alt.Facet("arm:N", title=None, sort=list(arms)), columns=2)
         .properties(title="Cumulative incidence of generalisation")
     )
 
 
-def slopes(arms: Arms, clock: str) -> alt.ConcatChart:
-    """Each seed's time in the expert arm joined to that in each other arm."""
+def slopes(arms: Arms, clock: str) -> alt.ConcatChart | None:
+    """Each seed's time in the expert arm joined to that in each other; None where no run of any pair generalised."""
     (expert, first), *others = arms.items()
     panels = []
     for other, runs in others:
+        pairs = pair(first, runs)
+        if not any(o.observed for both in pairs for o in both):
+            continue
         rows = [
-            {"seed": a.seed, "arm": name, "time": o.time, "sooner": _sooner(a.time, b.time)}
-            for a, b in pair(first, runs)
+            {"seed": a.seed, "arm": _wrapped(name), "time": o.time, "sooner": _sooner(a.time, b.time)}
+            for a, b in pairs
             for name, o in ((expert, a), (other, b))
         ]
-        heading = alt.Title(f"against {other}", fontSize=11, limit=SLOPE)
+        heading = alt.Title(["against", *_wrapped(other).split("\n")], fontSize=11)
         chart = alt.Chart(pl.DataFrame(rows), width=SLOPE, height=HEIGHT, title=heading).mark_line(
             point=True, opacity=0.7
         )
-        panels.append(
-            chart.encode(
-                alt.X(
-                    "arm:N", title=None, sort=[expert, other], axis=alt.Axis(labelAngle=0, labelLimit=SLOPE // 2 - 4)
-                ),
-                alt.Y("time:Q", title=UNITS[clock]),
-                _WHO_IS_SOONER,
-                detail="seed:N",
-            )
+        names = alt.Axis(labelAngle=0, labelExpr="split(datum.label, '\\n')", labelLimit=SLOPE // 2 - 4)
+        chart = chart.encode(
+            alt.X("arm:N", title=None, sort=[_wrapped(expert), _wrapped(other)], axis=names),
+            alt.Y("time:Q", title=UNITS[clock]),
+            _WHO_IS_SOONER,
+            detail="seed:N",
         )
-    return alt.concat(*panels, columns=3, title="Paired runs, a line a seed")
+        panels.append(chart)
+    return alt.concat(*panels, columns=3, title="Paired runs, a line a seed") if panels else None
+
+
+def _wrapped(name: str) -> str:
+    """A name in lines of which two fit side by side under a panel: broken at commas, else within a name."""
+    lines = []
+    for part in re.split("(?<=,) ", name):
+        lines.append("")
+        for piece in re.findall(rf"[^ _-]{{1,{LONGEST_LINE - 1}}}[ _-]?|[ _-]", part):
+            if len(lines[-1] + piece) > LONGEST_LINE:
+                lines.append("")
+            lines[-1] += piece
+    return "\n".join(lines)
 
 
 def _sooner(expert: float, other: float) -> str:
@@ -120,11 +154,16 @@ def _sooner(expert: float, other: float) -> str:
 
 
 def _by_arm(arms: Arms) -> alt.Color:
-    legend = alt.Legend(labelLimit=240, symbolOpacity=1, symbolStrokeWidth=3)
+    legend = alt.Legend(labelLimit=320, symbolOpacity=1, symbolStrokeWidth=3, orient="top", columns=2)
     colours = [PALETTE[place % len(PALETTE)] for place in range(len(arms))]
     return alt.Color(
         "arm:N", title=None, sort=list(arms), scale=alt.Scale(domain=list(arms), range=colours), legend=legend
     )
+
+
+def _dashed(arms: Arms) -> alt.StrokeDash:
+    """A pattern of dashes for each arm, so that lines differ in more than their colours."""
+    return alt.StrokeDash("arm:N", title=None, sort=list(arms), scale=looks.dashes(list(arms)))
 
 
 def differences(comparisons: Sequence[Comparison]) -> alt.TopLevelMixin:
@@ -133,27 +172,28 @@ def differences(comparisons: Sequence[Comparison]) -> alt.TopLevelMixin:
         {
             "other": c.other,
             "difference": c.difference,
-            "low": c.low,
-            "high": c.high,
-            "p": f"{'' if c.decides else 'not shown, '}p = {c.family_p:.3g}",
+            "p": f"{'' if c.decides else 'not shown, '}p = {c.family_p:.3g}{', all pairs alike' if c.alike else ''}",
             "found": "shown" if c.decides else "not shown",
         }
         for c in comparisons
     ]
-    base = alt.Chart(pl.DataFrame(rows), width=WIDTH, height=40 * len(rows)).encode(
-        alt.Y("other:N", title=None, sort=None, axis=alt.Axis(labelLimit=400))
-    )
+    intervals = [{"other": c.other, "low": c.low, "high": c.high} for c in comparisons if not c.alike]
+    names = alt.Y("other:N", title=None, sort=[c.other for c in comparisons], axis=alt.Axis(labelLimit=400))
+    base = alt.Chart(pl.DataFrame(rows), width=WIDTH, height=40 * len(rows)).encode(names)
+    later = alt.X("difference:Q", title=f"{comparisons[0].clock} later", scale=alt.Scale(padding=ROOM))
     layers: list[alt.Chart | alt.LayerChart] = [
         alt.Chart(pl.DataFrame({"zero": [0.0]})).mark_rule(color="#999").encode(x="zero:Q"),
-        base.mark_rule(strokeWidth=2).encode(alt.X("low:Q", title=f"{comparisons[0].clock} later"), alt.X2("high:Q")),
         base.mark_point(size=80).encode(
-            x="difference:Q",
+            later,
             shape=alt.Shape(
                 "found:N", scale=alt.Scale(domain=["shown", "not shown"], range=["circle", "cross"]), legend=None
             ),
         ),
         base.mark_text(dy=-12).encode(x="difference:Q", text="p:N"),
     ]
+    if intervals:
+        rules = alt.Chart(pl.DataFrame(intervals)).mark_rule(strokeWidth=2)
+        layers.insert(1, rules.encode(names, x="low:Q", x2="high:Q"))
     first = comparisons[0]
     than = first.expert if len({c.expert for c in comparisons}) == 1 else "the expert arm beside it"
     title = f"Restricted mean: how much later than {than}, with {100 * first.confidence:.4g} % intervals"
@@ -189,7 +229,7 @@ def curves(arms: Arms, split: str, clocks: Sequence[str] = CLOCKS) -> alt.Concat
             _by_arm(arms),
         )
         thin = alt.Chart(runs).mark_line(opacity=0.15, strokeWidth=1).encode(*axes, detail="seed:N")
-        thick = alt.Chart(mean).mark_line(strokeWidth=3).encode(*axes)
+        thick = alt.Chart(mean).mark_line(strokeWidth=3).encode(*axes, _dashed(arms))
         panels.append(alt.layer(thin, thick).properties(width=WIDTH / 2 + 40, height=HEIGHT / 1.5))
     return alt.concat(*panels, columns=2, title=f"Accuracy on {split}")
 
@@ -229,8 +269,8 @@ def all_of(
         "survival": survival(arms, clock, confidence),
         "incidence": incidence(arms, clock),
     }
-    if len(arms) > 1:
-        made["slopes"] = slopes(arms, clock)
+    if len(arms) > 1 and (paired := slopes(arms, clock)) is not None:
+        made["slopes"] = paired
     if comparisons:
         made["differences"] = differences(comparisons)
     if any(c.since for c in comparisons):

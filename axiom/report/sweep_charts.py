@@ -9,6 +9,7 @@ import altair as alt
 import polars as pl
 
 from axiom.evaluation import wilson_interval
+from axiom.report.study_charts import PALETTE
 from axiom.study.conditions import short
 from axiom.study.config import UNITS, StudyConfig
 from axiom.study.sweep import DATA_SIZE, Row, beside, numeric_axes
@@ -82,16 +83,23 @@ def _maps(
     for panel in panels:
         here = pl.DataFrame([cell for cell in cells if cell["panel"] == panel], schema=schema)
         base = alt.Chart(here, width=max(width, 2 * CELL), height=height, title=panel).encode(
-            alt.X("x:O", title=across, axis=alt.Axis(labelAngle=0)), alt.Y("y:O", title=up, sort="descending")
+            alt.X("x:O", title=titled(across), axis=alt.Axis(labelAngle=0)),
+            alt.Y("y:O", title=titled(up), sort="descending"),
         )
-        colour = alt.Color("value:Q", title=legend, scale=scale)
-        found = base.transform_filter("datum.value != null").mark_rect(stroke="#ddd").encode(colour)
-        never = base.transform_filter("datum.value == null").mark_rect(fill="white", stroke="#ddd")
-        text = base.mark_text(fontSize=10).encode(
-            text="text:N", color=alt.condition(dark, alt.value("white"), alt.value("black"))
-        )
-        drawn.append(alt.layer(never, found, text))
+        layers = []  # a layer without a mark would be an empty picture to assistive programs
+        if here["value"].null_count():
+            layers.append(base.transform_filter("datum.value == null").mark_rect(fill="white", stroke="#ddd"))
+        if here["value"].count():
+            colour = alt.Color("value:Q", title=legend, scale=scale)
+            layers.append(base.transform_filter("datum.value != null").mark_rect(stroke="#ddd").encode(colour))
+        ink = alt.condition(dark, alt.value("white"), alt.value("black"))
+        drawn.append(alt.layer(*layers, base.mark_text(fontSize=10).encode(text="text:N", color=ink)))
     return alt.concat(*drawn, columns=3, title=title)
+
+
+def titled(key: str) -> str:
+    """A setting as the title of an axis."""
+    return short(key).replace("_", " ")
 
 
 def curve(study: StudyConfig, rows: Sequence[Row], key: str) -> alt.TopLevelMixin:
@@ -107,20 +115,22 @@ def curve(study: StudyConfig, rows: Sequence[Row], key: str) -> alt.TopLevelMixi
         point = {"x": float(row.condition.cell[key]), "beside": beside(row.condition, key, study)}
         points += [point | share, point | final]
     named = any(point["beside"] for point in points)
-    colour = [alt.Color("beside:N", title=None, legend=alt.Legend(labelLimit=300))] if named else []
+    shown: dict[str, Any] = {"title": None, "legend": alt.Legend(labelLimit=300)}
+    colour = [alt.Color("beside:N", scale=alt.Scale(range=list(PALETTE)), **shown)] if named else []
+    dash = [alt.StrokeDash("beside:N", legend=None)] if named else []
     panels = []
     for figure in ("runs that generalised", ACCURACY):
         base = alt.Chart(pl.DataFrame([p for p in points if p["figure"] == figure]), width=320, height=180).encode(
-            alt.X("x:Q", title=key, scale=alt.Scale(zero=False)), *colour
+            alt.X("x:Q", title=titled(key), scale=alt.Scale(zero=False)), *colour
         )
         line = base.mark_line(point=True).encode(
-            alt.Y("value:Q", title=figure, axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1]))
+            alt.Y("value:Q", title=figure, axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])), *dash
         )
         panels.append(
             alt.layer(base.mark_rule(opacity=0.5).encode(alt.Y("low:Q", title=figure), alt.Y2("high:Q")), line)
         )
     intervals = f"{100 * study.confidence:.4g} % intervals over {rows[0].runs} seeds"
-    return alt.hconcat(*panels, title=f"Over {key}: {intervals}")
+    return alt.hconcat(*panels, title=f"Over {titled(key)}: {intervals}")
 
 
 def transfer_map(gains: Sequence[Gain]) -> alt.TopLevelMixin:
@@ -141,5 +151,6 @@ def transfer_map(gains: Sequence[Gain]) -> alt.TopLevelMixin:
         alt.Y("condition:N", title="trained on", sort=None),
     )
     colour = alt.Color("gain:Q", title="gain of accuracy", scale=alt.Scale(scheme="redblue", domain=[-1, 1]))
-    text = base.mark_text(fontSize=11).encode(text="text:N")
+    ink = alt.condition("abs(datum.gain) > 0.6", alt.value("white"), alt.value("black"))
+    text = base.mark_text(fontSize=11).encode(text="text:N", color=ink)
     return alt.layer(base.mark_rect(stroke="#ddd").encode(colour), text, title="What each family gained (*: trained)")

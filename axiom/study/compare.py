@@ -10,7 +10,7 @@ import numpy as np
 
 from axiom.config import OF_A_RUN, ExperimentConfig
 from axiom.errors import DataError
-from axiom.experiment import Experiment, differences
+from axiom.experiment import Experiment, differences, experiment_names
 from axiom.experiment.ledger import disagreement, totals
 from axiom.learners.unread import unread
 from axiom.selection.arms import ARMS
@@ -25,15 +25,15 @@ class Comparison:
     """Expert arm against another, over the seeds that both have.
 
     `difference` is the mean of other less expert of min(time, horizon), in `clock`s: positive where the expert is
-    sooner. Intervals have the `confidence`. `refusal` names the ledger's number that forbids a verdict, None where it
-    stands. `family_p` is `p` adjusted for the `family` of comparisons that are drawn together (Holm 1979), and decides;
-    `detectable` is the difference that the first of Holm's steps finds with 80 % power, nan where the pairs say nothing
-    of it. `unmet` holds the totals, the expert's first, of counts that gave way to the yoked loss tokens, which differ
-    by the share `token_gap` over a whole run at most. `rested` counts rounds for which the other arm had no data, their
-    runs, and the loss tokens that the expert trained on in them. `left_out` holds the seeds that make no pair, by the
-    arm that has no run of them. `differ` holds the settings in which the two differ, the expert's value first. `since`
-    is from which iteration on the two of a pair differ, the first and the last over all pairs, where they have a common
-    stem.
+    sooner. Intervals have the `confidence`; there is none, nan, where all pairs differ alike. `refusal` names the
+    ledger's number that forbids a verdict, None where it stands. `family_p` is `p` adjusted for the `family` of
+    comparisons that are drawn together (Holm 1979), and decides; `detectable` is the difference that the first of
+    Holm's steps finds with 80 % power, nan where the pairs say nothing of it. `unmet` holds the totals, the expert's
+    first, of counts that gave way to the yoked loss tokens, which differ by the share `token_gap` over a whole run at
+    most. `rested` counts rounds for which the other arm had no data, their runs, and the loss tokens that the expert
+    trained on in them. `left_out` holds the seeds that make no pair, by the arm that has no run of them. `differ` holds
+    the settings in which the two differ, the expert's value first. `since` is from which iteration on the two of a pair
+    differ, the first and the last over all pairs, where they have a common stem.
     """
 
     expert: str
@@ -83,9 +83,18 @@ class Comparison:
         return (
             f"{seen} Restricted to {self.horizon:g} {self.clock} the mean time was {self.expert_mean:.2f} against "
             f"{self.other_mean:.2f}: a difference of {self.difference:+.2f} {self.clock}, positive where "
-            f"{self.expert} is sooner ({100 * self.confidence:.4g} % bootstrap {self.low:+.2f} to {self.high:+.2f}; "
-            f"{self.tested()}). {self._power()}"
+            f"{self.expert} is sooner ({self._interval()}; {self.tested()}). {self._power()}"
         )
+
+    def _interval(self) -> str:
+        if self.alike:
+            return f"the same in all {self.pairs} pairs, so there is no interval" if self.pairs > 1 else "of one pair"
+        return f"{100 * self.confidence:.4g} % bootstrap {self.low:+.2f} to {self.high:+.2f}"
+
+    @property
+    def alike(self) -> bool:
+        """Whether every pair shows the same difference, so that nothing is known of its scatter."""
+        return math.isnan(self.low)
 
     @property
     def decides(self) -> bool:
@@ -195,9 +204,10 @@ def conclusion(comparisons: Sequence[Comparison]) -> str:
     if len(decided) == 1:
         (only,) = decided
         low, high = (only.low, only.high) if only.difference > 0 else (-only.high, -only.low)
+        ends = "in every pair" if only.alike else f"on average [{low:.2f}, {high:.2f}]"
         parts.append(
-            f"{only.sooner[0]} generalises sooner than {only.sooner[1]}, by {abs(only.difference):.2f} {only.clock} on "
-            f"average [{low:.2f}, {high:.2f}], p = {only.family_p:.2g}"
+            f"{only.sooner[0]} generalises sooner than {only.sooner[1]}, by {abs(only.difference):.2f} {only.clock} "
+            f"{ends}, p = {only.family_p:.2g}"
         )
     elif decided:
         named = ", ".join(f"{c.sooner[0]} before {c.sooner[1]}" for c in decided[:MOST_NAMED])
@@ -407,26 +417,41 @@ def gather(root: str, names: Sequence[str], reading: Reading) -> dict[str, list[
     return by_arm([read(run, reading) for run in runs])
 
 
-def gather_study(root: str, study: StudyConfig) -> dict[str, list[Outcome]]:
-    """The runs of a study by condition, in its order.
+def gather_study(root: str, study: StudyConfig, left_out: dict[str, str] | None = None) -> dict[str, list[Outcome]]:
+    """The runs of a study by condition, in its order; a run that is not finished goes to `left_out`, with why.
 
-    Raises ConfigError for a run that does not exist, and DataError for an unfinished one and for one whose settings are
-    not those that the study gives it.
+    Raises DataError for a run whose settings are not those that the study gives it, and where no run is finished.
+    Without `left_out` an unfinished run raises DataError too, and ConfigError one that does not exist.
     """
     conditions = study.condition_of_run()
-    runs = {name: Experiment.open(root, name) for name in conditions}
+    there = conditions.keys() if left_out is None else set(experiment_names(root))
+    runs = {name: Experiment.open(root, name) for name in conditions if name in there}
+    if left_out is not None:
+        left_out.update({name: f"run {name!r} was not begun" for name in conditions if name not in there})
     _check_conditions(conditions, {name: run.config for name, run in runs.items()})
     groups: dict[str, list[Outcome]] = {one.label: [] for one in conditions.values()}
-    for name, one in conditions.items():
-        groups[one.label].append(replace(read(runs[name], study.reading()), condition=one.label))
-    return groups
+    for name, run in runs.items():
+        try:
+            found = read(run, study.reading())
+        except DataError as error:
+            if left_out is None:
+                raise
+            left_out[name] = str(error)
+        else:
+            groups[conditions[name].label].append(replace(found, condition=conditions[name].label))
+    if not any(groups.values()):
+        raise DataError(f"no run of the study is finished; the first: {next(iter((left_out or {}).values()))}")
+    return {label: found for label, found in groups.items() if found}
 
 
 def _check_conditions(conditions: Mapping[str, Condition], configs: Mapping[str, ExperimentConfig]) -> None:
     """Raise DataError for a run that has not the settings of its condition, or that differs in any other."""
+    if not configs:
+        return
     (first, base), *_ = configs.items()
     varied = {key for one in conditions.values() for key in one.changes}
-    for name, one in conditions.items():
+    for name in configs:
+        one = conditions[name]
         for key, value in one.changes.items():
             has = setting(configs[name], key)
             if has != _plain(value):

@@ -15,6 +15,7 @@ from typing import Any
 from axiom.config import all_keys
 from axiom.config.schema import MOVED
 from axiom.store import hash_json
+from axiom.visible import one_line
 
 LONGEST_NAME = 100
 """Characters of a run's name: it names a folder."""
@@ -56,8 +57,8 @@ def label(group: str, cell: Settings, grid: Mapping[str, Sequence[Any]]) -> str:
 
 
 def shown(value: Any) -> str:
-    """A setting's value for a table."""
-    return value if isinstance(value, str) else json.dumps(value)
+    """A setting's value for a table, in a line without control characters."""
+    return value if isinstance(value, str) and value == one_line(value) else json.dumps(value)
 
 
 def dotted(table: Mapping[str, Any], what: str, beside: Sequence[str] = ()) -> dict[str, Any]:

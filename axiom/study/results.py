@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from axiom.commands import DEFAULT_ROOT
+from axiom.errors import DataError
 from axiom.evaluation import pooled_greedy
 from axiom.experiment import Experiment
 from axiom.study.compare import Comparison, check_arms, compare_arms, compare_study, gather, gather_study
@@ -33,16 +34,20 @@ class Study:
     root: str = DEFAULT_ROOT
     config: StudyConfig | None = field(default=None, init=False)
     """What the study's file says, where `load` read one."""
+    left_out: dict[str, str] | None = field(default=None, init=False)
+    """Runs that `arms` found unfinished, with why, of a study that was loaded `partly`."""
 
     @classmethod
-    def load(cls, path: str | Path, root: str = DEFAULT_ROOT) -> "Study":
+    def load(cls, path: str | Path, root: str = DEFAULT_ROOT, partly: bool = False) -> "Study":
         """The runs of a study: a TOML file, or the name of a study that comes with axiom.
 
-        Raises ConfigError with one sentence when the file is missing or breaks a rule. Its runs need not exist yet.
+        With `partly`, runs that are not finished are left out, and the rest is shown but not compared. Raises
+        ConfigError with one sentence when the file is missing or breaks a rule. Its runs need not exist yet.
         """
         config = load_study(Path(path))
         study = cls(config.name, tuple(config.runs()), config.reading(), root)
         object.__setattr__(study, "config", config)  # not an argument: runs and reading follow from it
+        object.__setattr__(study, "left_out", {} if partly else None)
         return study
 
     @cached_property
@@ -53,7 +58,7 @@ class Study:
         the others in more than arm and seed.
         """
         if self.config is not None:
-            return gather_study(self.root, self.config)
+            return gather_study(self.root, self.config, self.left_out)
         if self._forks:
             return gather_forks(self._forks, self.reading)
         return gather(self.root, self.runs, self.reading)
@@ -69,14 +74,21 @@ class Study:
     def compare(self) -> list[Comparison]:
         """The expert arm (else the first) compared with each other arm over paired seeds; forks by their common stem.
 
-        Raises DataError for a single arm, for arms without a common seed, and for too few pairs.
+        Raises DataError for a single arm, for arms without a common seed, for too few pairs, and where runs were left
+        out: which of them end first may depend on how they went.
         """
+        arms = self.arms
+        if self.left_out:
+            raise DataError(
+                f"{len(self.left_out)} of {len(self.runs)} runs are not finished, so the others are shown and nothing "
+                f"is compared; the first: {next(iter(self.left_out.values()))}"
+            )
         if self.config is not None:
-            return compare_study(self.config, self.arms)
+            return compare_study(self.config, arms)
         if self._forks:
-            check_arms(self.arms)
-            return compare_forks(self._forks, self.arms, self.reading)
-        return compare_arms(self.arms, self.reading)
+            check_arms(arms)
+            return compare_forks(self._forks, arms, self.reading)
+        return compare_arms(arms, self.reading)
 
     def outcomes(self) -> "pl.DataFrame":
         """One row a run: name, arm, group, seed, yoke, time, observed, horizon, kind, final_accuracy.

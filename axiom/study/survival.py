@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from axiom.evaluation import wilson_interval
+
 Floats = NDArray[np.float64]
 EXACT_PAIRS = 16
 """Up to so many pairs every one of the 2^n sign patterns is tried."""
@@ -26,7 +28,8 @@ PATTERNS = 100_000
 class Survival:
     """A Kaplan-Meier estimate: after each event `time`, the share still without the event and its interval.
 
-    `at_risk` counts runs under observation just before each time.
+    `at_risk` counts runs under observation just before each time. `least` is the lower end of the interval before the
+    first event: that no run has had it does not make it impossible.
     """
 
     time: Floats
@@ -34,6 +37,7 @@ class Survival:
     low: Floats
     high: Floats
     at_risk: Floats
+    least: float
 
     def at(self, when: float) -> float:
         """The share without the event at a time."""
@@ -53,9 +57,10 @@ def kaplan_meier(times: Sequence[float], observed: Sequence[bool], confidence: f
     """The share of runs without the event over time, with the log-log interval (Kalbfleisch & Prentice 2002)."""
     found = stats.ecdf(censored(times, observed)).sf
     seen = np.asarray(observed, bool)
+    least = wilson_interval(len(seen), len(seen), confidence)[0]
     if not seen.any():
         empty = np.array([])
-        return Survival(empty, empty, empty, empty, empty)
+        return Survival(empty, empty, empty, empty, empty, least)
     with warnings.catch_warnings():  # where the share is 0 the interval is undefined, which is handled below
         warnings.simplefilter("ignore", RuntimeWarning)
         interval = found.confidence_interval(confidence, method="log-log")
@@ -66,7 +71,7 @@ def kaplan_meier(times: Sequence[float], observed: Sequence[bool], confidence: f
     high = np.nan_to_num(interval.high.probabilities[at], nan=1.0)
     if share[-1] == 0:
         high[-1] = high[-2] if len(high) > 1 else 1.0
-    return Survival(found.quantiles[at], share, low, high, risk)
+    return Survival(found.quantiles[at], share, low, high, risk, least)
 
 
 def restricted_mean(times: Sequence[float], observed: Sequence[bool], horizon: float) -> float:
@@ -101,10 +106,13 @@ def sign_flip(differences: Sequence[float], seed: int = 0) -> float:
 
 
 def bootstrap_mean(differences: Sequence[float], confidence: float = 0.95, seed: int = 0) -> tuple[float, float]:
-    """Bias-corrected and accelerated bootstrap interval of the mean (Efron 1987). A point if all are equal."""
+    """Bias-corrected and accelerated bootstrap interval of the mean (Efron 1987).
+
+    nan where all are equal: they say nothing of the scatter, and an interval without width would claim certainty.
+    """
     d = np.asarray(differences, float)
     if np.ptp(d) == 0:
-        return float(d[0]), float(d[0])
+        return math.nan, math.nan
     found = stats.bootstrap(
         (d,), np.mean, confidence_level=confidence, n_resamples=9999, method="BCa", rng=np.random.default_rng(seed)
     ).confidence_interval

@@ -20,12 +20,16 @@ MOST_NAMED = 5
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its interval, which covers with the chance `covers`; nan where there is none."""
+    """A figure over seeds with its interval, which covers with the chance `covers`; nan and 0 where there is none.
+
+    `alike` says that several seeds gave the same figure, so that nothing is known of its scatter.
+    """
 
     value: float
     low: float
     high: float
     covers: float
+    alike: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,24 +59,26 @@ def median(values: Sequence[float], confidence: float) -> Estimate:
     k = max((place for place, chance in enumerate(covers, 1) if chance >= confidence), default=1)
     middle = ordered[(n - 1) // 2 : n // 2 + 1]
     value = float(middle.mean()) if np.isfinite(middle).all() else math.inf
-    return Estimate(value, float(ordered[k - 1]), float(ordered[n - k]), covers[k - 1] if covers else 0.0)
+    low, high = float(ordered[k - 1]), float(ordered[n - k])
+    return Estimate(value, low, high, covers[k - 1] if covers else 0.0, n > 1 and ordered[0] == ordered[-1])
 
 
 def mean(values: Sequence[float], confidence: float, least: float = 0.0) -> Estimate:
-    """The mean of shares with Student's interval, cut to `least`..1; a single run has none."""
+    """The mean of shares with Student's interval, cut to `least`..1; a single run has none, nor have runs all alike."""
     found, n = float(np.mean(values)), len(values)
-    if n < 2:
-        return Estimate(found, math.nan, math.nan, 0.0)
+    if n < 2 or np.ptp(values) == 0:
+        return Estimate(found, math.nan, math.nan, 0.0, n > 1)
     reach = float(stats.t.ppf((1 + confidence) / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n))
     return Estimate(found, max(least, found - reach), min(1.0, found + reach), confidence)
 
 
 def rows(study: StudyConfig, groups: Mapping[str, Sequence[Outcome]], found: Sequence[Comparison]) -> list[Row]:
-    """The study's conditions in their order."""
+    """The study's conditions of which a run is finished, in their order."""
     against = {comparison.other: comparison for comparison in found}
     made = []
     for one in study.conditions():
-        runs = groups[one.label]
+        if (runs := groups.get(one.label)) is None:
+            continue
         times = [run.time if run.observed else math.inf for run in runs]
         made.append(
             Row(
@@ -129,13 +135,22 @@ def table(study: StudyConfig, made: Sequence[Row]) -> tuple[list[str], list[list
 def _time(row: Row) -> str:
     if not row.generalised:
         return "never"
-    ends = [f"{end:g}" if math.isfinite(end) else f"> {row.horizon:g}" for end in (row.time.low, row.time.high)]
+    if row.time.alike:
+        return f"{row.time.value:g}{ends(row.time, 'g')}"
+    both = [f"{end:g}" if math.isfinite(end) else f"> {row.horizon:g}" for end in (row.time.low, row.time.high)]
     value = f"{row.time.value:g}" if math.isfinite(row.time.value) else f"> {row.horizon:g}"
-    return f"{value} [{', '.join(ends)}]"
+    return f"{value} [{', '.join(both)}]"
 
 
 def _accuracy(found: Estimate) -> str:
-    return f"{found.value:.3f}" + (f" [{found.low:.3f}, {found.high:.3f}]" if found.covers else "")
+    return f"{found.value:.3f}{ends(found, '.3f')}"
+
+
+def ends(found: Estimate, form: str) -> str:
+    """The interval of an estimate behind its value, or why there is none; empty for a single run."""
+    if found.alike:
+        return ", all alike"
+    return f" [{found.low:{form}}, {found.high:{form}}]" if found.covers else ""
 
 
 def _compared(found: Comparison | None) -> list[str]:
@@ -145,7 +160,8 @@ def _compared(found: Comparison | None) -> list[str]:
         return ["ledgers disagree", "", ""]
     if not found.observed:
         return ["neither generalised", "", ""]
-    return [f"{found.difference:+.2f} [{found.low:+.2f}, {found.high:+.2f}]", f"{found.p:.3g}", f"{found.family_p:.3g}"]
+    interval = ", all alike" if found.alike else f" [{found.low:+.2f}, {found.high:+.2f}]"
+    return [f"{found.difference:+.2f}{interval}", f"{found.p:.3g}", f"{found.family_p:.3g}"]
 
 
 def sentences(study: StudyConfig, made: Sequence[Row]) -> list[str]:
@@ -157,14 +173,17 @@ def sentences(study: StudyConfig, made: Sequence[Row]) -> list[str]:
 def _of_intervals(study: StudyConfig, made: Sequence[Row]) -> str:
     first = made[0]
     asked = f"{100 * study.confidence:.4g} %"
-    ends = f"Intervals of the final accuracy are Student's of {asked} over seeds." if first.accuracy.covers else ""
+    scattered = any(row.accuracy.covers for row in made)
+    final = f"Intervals of the final accuracy are Student's of {asked} over seeds." if scattered else ""
+    if any(row.accuracy.alike for row in made):
+        final += " Where all seeds end alike there is none: they say nothing of the scatter."
     if first.time.covers >= study.confidence:
-        return f"Intervals of the median are of order statistics and cover it with {asked} or more. {ends}"
+        return f"Intervals of the median are of order statistics and cover it with {asked} or more. {final}"
     if first.runs < 2:
         return "Each condition ran once, so that nothing is known of the scatter over seeds."
     return (
         f"The interval of a median over {first.runs} runs is their whole range, which covers it with "
-        f"{100 * first.time.covers:.3g} % and no more. {ends}"
+        f"{100 * first.time.covers:.3g} % and no more. {final}"
     )
 
 
@@ -179,10 +198,11 @@ def _of_comparisons(study: StudyConfig, made: Sequence[Row]) -> str:
         else "each arm and variant with expert_iteration" + (" in its cell of the grid" if study.grid else "")
     )
     count = f"{len(found)} comparison{'s' * (len(found) > 1)}, {whom}"
+    be = "are" if len(found) > 1 else "is"
     fewest = fewest_pairs(study.alpha, len(found))
     if study.seeds < fewest:
         return (
-            f"There are {count}. With {study.seeds} seed{'s' * (study.seeds > 1)} no test can reach {study.alpha:.3g} "
+            f"There {be} {count}. With {study.seeds} seed{'s' * (study.seeds > 1)} no test can reach {study.alpha:.3g} "
             f"among so many; that takes at least {fewest}. So the table and the maps describe these runs, and decide "
             f"nothing."
         )
@@ -194,7 +214,7 @@ def _of_comparisons(study: StudyConfig, made: Sequence[Row]) -> str:
     more = f"; and {len(decided) - MOST_NAMED} more" if len(decided) > MOST_NAMED else ""
     refused = sum(one.refusal is not None for one in found)
     return (
-        f"There are {count}. They are looked at together, so the p values are adjusted by Holm's method: without "
+        f"There {be} {count}. They are looked at together, so the p values are adjusted by Holm's method: without "
         f"it about one in {round(1 / study.alpha)} would be below {study.alpha:.3g} where nothing differs. "
         + (
             f"{len(decided)} of them decide{'s' if len(decided) == 1 else ''}: {named}{more}."

@@ -8,7 +8,7 @@ from axiom.evaluation import GREEDY
 from axiom.study.compare import setting
 from axiom.study.config import StudyConfig
 from axiom.study.outcome import Outcome
-from axiom.study.sweep import Estimate, mean
+from axiom.study.sweep import Estimate, ends, mean
 
 MEASURED = ("val", "ood_family")
 """Splits whose problems never train, of a family that is trained and of one that is not."""
@@ -86,8 +86,7 @@ def table(gains: Sequence[Gain]) -> tuple[list[str], list[list[str]]]:
 def _cell(gain: Gain | None) -> str:
     if gain is None:
         return "not measured"
-    interval = f" [{gain.gain.low:+.2f}, {gain.gain.high:+.2f}]" if gain.gain.covers else ""
-    return f"{gain.gain.value:+.2f}{interval}{' *' if gain.trained else ''}"
+    return f"{gain.gain.value:+.2f}{ends(gain.gain, '+.2f')}{' *' if gain.trained else ''}"
 
 
 def sentence(gains: Sequence[Gain], confidence: float) -> str:
@@ -99,6 +98,11 @@ def sentence(gains: Sequence[Gain], confidence: float) -> str:
         f"Gains of greedy accuracy on problems that never train, from the base model to the end, means over seeds with "
         f"Student's intervals of {100 * confidence:.4g} %; a star marks a family that was trained."
     )
+    if alike := [gain for gain in gains if not gain.trained and gain.gain.alike]:
+        same = "; ".join(f"{gain.measured} under {gain.condition} ({gain.gain.value:+.2f})" for gain in alike)
+        told += f" All seeds gained alike in {same}; that says nothing of their scatter, so there is no interval."
+    if not untrained and alike:
+        return told
     if not untrained:
         return f"{told} No family was measured that was not trained, or no condition has two runs."
     by_chance = (1 - confidence) * len(untrained)

@@ -107,7 +107,7 @@ def test_each_run_is_linked_and_its_origin_is_told(tmp_path):
     write_run(tmp_path, "two", iterations=1)
     found = report.origin(str(tmp_path), ["one", "two"], tmp_path / "out", "axiom compare x", {"seeds": [1, 2]})
     assert found.reports == {"one": "../one/report.html"}
-    assert found.plan == [("seeds", "[1, 2]")]
+    assert found.plan == [("seeds", "1, 2")]
     assert dict(found.provenance)["runs"] == "2"
     groups, _ = several([1.0])
     named = {arm: [dataclasses.replace(run, name="one") for run in runs[:1]] for arm, runs in groups.items()}

@@ -171,7 +171,14 @@ def test_the_bootstrap_covers_the_true_mean_about_as_often_as_it_says():
         low, high = bootstrap_mean(rng.exponential(1.0, 30))
         inside += low <= 1.0 <= high
     assert 0.86 <= inside / 120 <= 0.99
-    assert bootstrap_mean([2.0, 2.0, 2.0]) == bootstrap_mean([2.0]) == (2.0, 2.0)
+    for alike in ([2.0, 2.0, 2.0], [2.0]):
+        assert np.isnan(bootstrap_mean(alike)).all(), "no scatter was seen, which is not to say that there is none"
+
+
+def test_before_the_first_event_the_interval_is_not_a_point():
+    """Eight runs without the event do not make it impossible: the lower end is Wilson's of eight in eight."""
+    for times, observed in (([9.0] * 8, [False] * 8), ([3.0] * 8, [True] * 8)):
+        assert kaplan_meier(times, observed).least == pytest.approx(8 / (8 + 1.96**2), abs=1e-3)
 
 
 def test_power_is_alpha_without_a_shift_and_grows_with_it():

@@ -323,7 +323,7 @@ def test_the_table_shows_what_differs_and_every_condition(study_file):
     header, body = sweep.table(study, rows)
     assert header[:2] == ["train_fraction", "weight_decay"]
     assert len(body) == 6
-    assert body[0][2:6] == ["9", "0", "never", "0.900 [0.900, 0.900]"]
+    assert body[0][2:6] == ["9", "0", "never", "0.900, all alike"]
     assert body[2][6:] == ["neither generalised", "", ""]
     assert body[5][:5] == ["0.8", "1", "9", "9", "7 [6, 8]"]
     assert len(found) == 5 == study.comparisons

@@ -76,7 +76,7 @@ def test_the_matrix_has_the_gain_of_each_family_under_each_condition_with_its_in
     assert kept == pytest.approx([0.2, 0.21, 0.22]), "from which a reader computes it again"
     header, rows = transfer.table(list(gains.values()))
     assert header == ["trained on", *FAMILIES]
-    assert rows[1] == ["only", "+0.50 [+0.50, +0.50] *", "+0.21 [+0.19, +0.23]"]
+    assert rows[1] == ["only", "+0.50, all alike *", "+0.21 [+0.19, +0.23]"]
     told = transfer.sentence(list(gains.values()), 0.95)
     assert "Of 1 entries without a star 1 have an interval without 0: list_sort under only (+0.21)" in told
     drawn = sweep_charts.transfer_map(list(gains.values()))

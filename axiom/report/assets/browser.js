@@ -6,7 +6,7 @@ const POLL = 5000; // milliseconds between looks at a run that goes on
 const PURPOSE = { train: "training", eval: "evaluation" };
 const SPLIT = { train: "training", val: "validation" };
 const FIELDS = ["run", "iteration", "purpose", "family", "difficulty", "outcome", "only", "text"];
-const at = Object.fromEntries([...FIELDS, "list", "space", "detail", "count", "clear"].map((id) => [id, document.getElementById(id)]));
+const at = Object.fromEntries([...FIELDS, "list", "space", "detail", "count", "clear", "title"].map((id) => [id, document.getElementById(id)]));
 const loaded = new Map(); // runs by name
 
 function element(tag, text = "", kind = "") {
@@ -187,7 +187,7 @@ async function drawDetail(run, i, other) {
   parts.push(folded("Prompt, without the model's chat template", element("pre", problem.prompt)));
   parts.push(folded("Reference solution", code(problem.reference)));
   parts.push(element("p", `${sample.tokens} tokens, ${sample.finish === "length" ? "cut off at the limit" : "ended by itself"}, temperature ${sample.temperature}${sample.logprob === null ? "" : `, log-probability ${sample.logprob.toFixed(2)}`}, ${sample.cpu.toFixed(0)} ms of CPU`, "quiet"));
-  parts.push(element("h3", "This problem through all iterations"), through(run, i), element("h3", "Beside another sample"), await choices(run, i, other));
+  parts.push(element("h3", "This problem through all iterations"), through(run, i), await choices(run, i, other));
   if (against) parts.push(beside(run, i, sample, against));
   if (mine === turn) at.detail.replaceChildren(...parts);
 }
@@ -247,7 +247,7 @@ async function choices(run, i, other) {
   const names = await source.runs();
   const wanted = other ? decodeURIComponent(other.slice(0, other.indexOf(":"))) : run.name;
   const theirs = names.includes(wanted) ? await load(wanted) : run;
-  const made = element("p");
+  const made = element("div", "", "chooser");
   const which = select("Run", names.map((name) => [name, name]), theirs.name);
   which.onchange = async () => {
     const next = await load(which.value);
@@ -261,7 +261,7 @@ async function choices(run, i, other) {
   });
   const sample = select("Sample", [["", "none"], ...options], other ?? "");
   sample.onchange = () => change({ with: sample.value });
-  made.append(which, " ", sample);
+  made.append(element("h3", "Beside another sample"), which, " ", sample);
   return made;
 }
 
@@ -313,6 +313,7 @@ async function show() {
   const text = `${current.shown.length.toLocaleString("en")} of ${run.size.toLocaleString("en")} samples`;
   at.count.textContent = run.running ? `${text}; the run goes on, and so does this page` : text;
   current.chosen = numbered(run, state().get("sample"));
+  at.title.textContent = `Samples of ${name}`;
   document.title = `${name} · samples · axiom`;
   drawList();
   await drawDetail(run, current.chosen, state().get("with"));
