@@ -12,7 +12,7 @@ import numpy as np
 
 from axiom.config import DetectionConfig, ExperimentConfig, ModularConfig
 from axiom.grokking import Curve, Phases, alarms, detect
-from axiom.learners.modular import Trainer, accuracy, make_modular_problems, new_network, one_thread, residues
+from axiom.learners.modular import Pairs, Trainer, accuracy, make_modular_problems, new_network, one_thread, residues
 from axiom.records import Event
 
 
@@ -64,7 +64,7 @@ def train_on_answers(config: ModularConfig, steps: int, every: int, seed: int) -
     problems = make_modular_problems(ExperimentConfig(seed=seed, modular=config))
     held_out = [*problems["val"], *problems["test"]]
     train, val = (residues([p.description for p in rows]) for rows in (problems["train"], held_out))
-    pairs, answer = torch.from_numpy(train), torch.from_numpy(train.sum(1) % config.p)
+    pairs, answer = Pairs(train), torch.from_numpy(train.sum(1) % config.p)
     weight = torch.ones(len(train))
     at = np.arange(0.0, steps + 1, every)
     measured = []

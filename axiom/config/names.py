@@ -14,6 +14,13 @@ def names_in(folder: str) -> tuple[str, ...]:
 
 ARMS = names_in("selection/arms")
 FAMILIES = names_in("problems/families")
+OPERATIONS = {
+    "add": "modular",
+    "negate": "modular_negate",
+    "multiply": "modular_multiply",
+    "squares": "modular_squares",
+}
+"""Operations of the modular learner, to the names of their families of problems."""
 JOINT = "+"
 """Between the families of a composition."""
 SOURCES = names_in("problems/sources")

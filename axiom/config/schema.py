@@ -28,7 +28,7 @@ from pydantic import (
 )
 
 from axiom.commands import suggest
-from axiom.config.names import ARMS, FAMILIES, SOURCED, unknown_family
+from axiom.config.names import ARMS, FAMILIES, OPERATIONS, SOURCED, unknown_family
 from axiom.config.presets import find_preset, presets
 from axiom.credentials import CREDENTIAL, WITHOUT, plain
 from axiom.errors import ConfigError
@@ -491,7 +491,8 @@ class CurriculumConfig(Section):
     @field_validator("joins")
     @classmethod
     def _families_exist(cls, value: dict[str, int], info: ValidationInfo) -> dict[str, int]:
-        for told in map(unknown_family, value if info.context != STORED else ()):
+        named = () if info.context == STORED else (name for name in value if name not in OPERATIONS.values())
+        for told in map(unknown_family, named):
             if told:
                 raise ValueError(f"curriculum.joins: {told}")
         return value
@@ -632,6 +633,9 @@ class DetectionConfig(Section):
     """For the original rule: number of evaluations in a window."""
 
 
+Operation = Literal["add", "negate", "multiply", "squares"]
+
+
 class ModularConfig(Section):
     """The modular-addition learner, `model.kind = "modular"`. A language model reads nothing of this."""
 
@@ -649,6 +653,16 @@ class ModularConfig(Section):
     """Share of all pairs that the network trains on."""
     steps_per_iteration: Annotated[int, Field(ge=1, le=1_000_000)] = 10
     """Full-batch AdamW steps in one iteration."""
+    operations: Annotated[tuple[Operation, ...], Field(min_length=1)] = ("add",)
+    """What is done with two residues: `add` a + b, `negate` -a - b, `multiply` ab, `squares` a² + b². Each is a family
+    of problems, the n-th of difficulty n, and has a hidden layer of its own; they share embedding and output."""
+
+    @field_validator("operations")
+    @classmethod
+    def _named_once(cls, value: tuple[Operation, ...]) -> tuple[Operation, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError(f"modular.operations = {list(value)} names one operation twice; name each once")
+        return value
 
 
 class TrackingConfig(Section):
@@ -693,6 +707,20 @@ class ExperimentConfig(Section):
     detection: DetectionConfig = DetectionConfig()
     modular: ModularConfig = ModularConfig()
     tracking: TrackingConfig = TrackingConfig()
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """Families of the training problems."""
+        if self.model.kind == "modular":
+            return tuple(OPERATIONS[name] for name in self.modular.operations)
+        return self.problems.families
+
+    @property
+    def ranges(self) -> list[DifficultyRange]:
+        """Lowest and highest difficulty of each of the families."""
+        if self.model.kind == "modular":
+            return [(place, place) for place, _ in enumerate(self.families, 1)]
+        return [self.problems.range_of(family) for family in self.families]
 
     @classmethod
     def patterns(cls) -> dict[str, str]:

@@ -84,8 +84,9 @@ def problem_counts(config: ExperimentConfig) -> tuple[int, int]:
     if config.model.kind == "modular":
         from axiom.learners.modular import split_sizes
 
-        sizes = split_sizes(config.modular)
-        return sizes[0], sum(sizes)
+        train, _ = split_sizes(config.modular)
+        pairs = config.modular.p * (config.modular.p + 1) // 2
+        return train * len(config.families), pairs * len(config.families)
     made = config.problems
     beyond = 4 if made.ood_families else 3
     every = made.train_size + made.val_size + made.test_size + made.ood_size * beyond + 164 * made.humaneval

@@ -67,6 +67,10 @@ EXECUTION = {
 """Fields that say how long or where a run goes, not what it computes: they may change between start and resume."""
 
 
+LATER = {"modular": {"operations": ["add"]}}
+"""Fields that came after runs were kept, as those runs have them: so set, they are no part of what identifies a run."""
+
+
 class Experiment:
     """A run on disk: the folder `<root>/<name>` with its config and the tables of its stages.
 
@@ -311,6 +315,8 @@ def _computing(config: ExperimentConfig) -> dict[str, Any]:
             del tree[section]
         else:
             tree[section] = {key: value for key, value in tree[section].items() if key not in fields}
+    for section, added in LATER.items():
+        tree[section] = {key: value for key, value in tree[section].items() if (key, value) not in added.items()}
     return tree
 
 

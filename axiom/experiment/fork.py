@@ -22,6 +22,7 @@ SHARED = (
     "modular.embedding",
     "modular.hidden",
     "modular.train_fraction",
+    "modular.operations",
 )
 """What the shared iterations hand on to the later ones (problems, weights, pool) or is said of the whole curve. All
 else governs each iteration by itself, so a fork may change it."""

@@ -246,7 +246,7 @@ def training_problems(config: ExperimentConfig) -> int:
     if config.model.kind == "modular":
         from axiom.learners.modular import split_sizes
 
-        return split_sizes(config.modular)[0]
+        return split_sizes(config.modular)[0] * len(config.families)
     return config.problems.train_size
 
 

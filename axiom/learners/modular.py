@@ -1,21 +1,24 @@
-"""The modular-addition learner: a small network that groks within seconds, behind the language model's interfaces.
+"""The modular learner: a small network that groks within seconds, behind the language model's interfaces.
 
-Problems are unordered pairs of residues; the answer is their sum modulo p. The network is that of the grokking
-literature's smallest setting (Gromov 2023, arXiv:2301.02679, uses the same shape): logits = relu((E[a] + E[b]) W) U.
+Problems are unordered pairs of residues; the answer is their sum modulo p, or that of another symmetric operation. The
+network is that of the grokking literature's smallest setting (Gromov 2023, arXiv:2301.02679, uses the same shape):
+logits = relu((E[a] + E[b]) W) U, where each operation has a W of its own.
 
 Shapes: B problems, P residues, D embedding, H hidden.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from axiom import values
 from axiom.config import ExperimentConfig, ModularConfig
+from axiom.config.names import OPERATIONS
 from axiom.errors import ConfigError
 from axiom.models import Policy
 from axiom.records import Case, Gold, LossStep, Problem, Split
@@ -30,14 +33,35 @@ if TYPE_CHECKING:
 
     Tensors = dict[str, torch.Tensor]
 
-FAMILY = "modular"
 BETAS = (0.9, 0.98)
 EPSILON = 1e-8
-WEIGHTS = ("embedding", "hidden", "output")
 MOMENTS = ("mean", "square")
 FILE = "network.safetensors"
 TOKENS_PER_EXAMPLE = 3
 """Two residues in, one out."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What is done with two residues: as prompts write it, as people do, and its value before the modulus."""
+
+    written: str
+    title: str
+    value: Callable[[Any, Any], Any]
+
+    @property
+    def marks(self) -> str:
+        """What is left of a prompt without its numbers; no two operations have the same."""
+        return self.written.format(a="", b="")
+
+
+DONE = {
+    "add": Operation("{a}+{b}", "{a} + {b}", lambda a, b: a + b),
+    "negate": Operation("-{a}-{b}", "-{a} - {b}", lambda a, b: -a - b),
+    "multiply": Operation("{a}*{b}", "{a} · {b}", lambda a, b: a * b),
+    "squares": Operation("{a}²+{b}²", "{a}² + {b}²", lambda a, b: a * a + b * b),
+}
+"""The operations by the names of `modular.operations`."""
 
 
 def check_modular(config: ExperimentConfig) -> None:
@@ -52,7 +76,7 @@ def check_modular(config: ExperimentConfig) -> None:
 
 
 def split_sizes(config: ModularConfig) -> tuple[int, int]:
-    """Pairs in train, and in train and val together. Raises ConfigError when a split would be empty."""
+    """Pairs of one operation in train, and in train and val together. Raises ConfigError when a split is empty."""
     pairs = config.p * (config.p + 1) // 2
     train = round(config.train_fraction * pairs)
     middle = train + (pairs - train + 1) // 2
@@ -65,30 +89,35 @@ def split_sizes(config: ModularConfig) -> tuple[int, int]:
 
 
 def make_modular_problems(config: ExperimentConfig) -> dict[str, list[Problem]]:
-    """All p (p + 1) / 2 pairs: `train_fraction` of them to train, the rest shared evenly by val and test."""
+    """All p (p + 1) / 2 pairs of each operation: `train_fraction` of them to train, the rest shared by val and test."""
     p = config.modular.p
     train, middle = split_sizes(config.modular)
-    pairs = [(a, b) for a in range(p) for b in range(a, p)]
-    stream(config.seed, "problems", FAMILY).shuffle(pairs)
-    parts: dict[Split, list[tuple[int, int]]] = {
-        "train": pairs[:train],
-        "val": pairs[train:middle],
-        "test": pairs[middle:],
-    }
-    return {split: [_problem(a, b, p, split) for a, b in part] for split, part in parts.items()}
+    made: dict[str, list[Problem]] = {"train": [], "val": [], "test": []}
+    for difficulty, name in enumerate(config.modular.operations, 1):
+        pairs = [(a, b) for a in range(p) for b in range(a, p)]
+        stream(config.seed, "problems", OPERATIONS[name]).shuffle(pairs)
+        parts: dict[Split, list[tuple[int, int]]] = {
+            "train": pairs[:train],
+            "val": pairs[train:middle],
+            "test": pairs[middle:],
+        }
+        for split, part in parts.items():
+            made[split] += [_problem(name, a, b, p, split, difficulty) for a, b in part]
+    return made
 
 
-def _problem(a: int, b: int, p: int, split: Split) -> Problem:
-    answer, variant = values.encode((a + b) % p), values.encode({"a": a, "b": b, "p": p})
+def _problem(name: str, a: int, b: int, p: int, split: Split, difficulty: int) -> Problem:
+    family, operation = OPERATIONS[name], DONE[name]
+    answer, variant = values.encode(operation.value(a, b) % p), values.encode({"a": a, "b": b, "p": p})
     arguments = values.encode([a, b])
     return Problem(
-        problem_id=hash_json([FAMILY, variant])[:16],
-        family=FAMILY,
+        problem_id=hash_json([family, variant])[:16],
+        family=family,
         variant=variant,
-        difficulty=1,
+        difficulty=difficulty,
         split=split,
-        title=f"{a} + {b} modulo {p}",
-        description=f"{a}+{b}",
+        title=f"{operation.title.format(a=a, b=b)} modulo {p}",
+        description=operation.written.format(a=a, b=b),
         signature="",
         entry_point="",
         kind="answer",
@@ -100,12 +129,23 @@ def _problem(a: int, b: int, p: int, split: Split) -> Problem:
     )
 
 
+_NUMBER = re.compile("[0-9]+")
+
+
 def residues(prompts: Sequence[str]) -> np.ndarray:
     """The pairs B×2 that prompts like `3+11` name."""
-    return np.array([text.split("+") for text in prompts], dtype=np.int64).reshape(-1, 2)
+    return np.array([_NUMBER.findall(text) for text in prompts], dtype=np.int64).reshape(-1, 2)
 
 
-_NUMBER = re.compile(r"\d+")
+def hidden_layers(prompts: Sequence[str]) -> list[str]:
+    """The hidden layer of each prompt's operation, by its name in the network."""
+    named = {operation.marks: hidden_of(name) for name, operation in DONE.items()}
+    return [named[_NUMBER.sub("", text)] for text in prompts]
+
+
+def hidden_of(operation: str) -> str:
+    """The name of an operation's hidden layer."""
+    return "hidden" if operation == "add" else f"hidden.{operation}"
 
 
 def answers(targets: Sequence[str]) -> np.ndarray:
@@ -127,34 +167,63 @@ def one_thread() -> Iterator[None]:
 
 
 def new_network(config: ModularConfig, seed: int) -> "Tensors":
-    """Fresh weights: embedding P×D, hidden D×H, output H×P, normal with variance 1 / fan-in."""
+    """Fresh weights: embedding P×D, a hidden layer D×H for each operation, output H×P; variance 1 / fan-in.
+
+    Every layer has a random stream of its own but that of addition, so an operation more leaves the others as they are.
+    """
     import torch
 
-    shapes = {
-        "embedding": (config.p, config.embedding),
-        "hidden": (config.embedding, config.hidden),
-        "output": (config.hidden, config.p),
+    shared = torch.Generator().manual_seed(derive(seed, "modular", "network"))
+    made = {
+        "embedding": torch.randn(config.p, config.embedding, generator=shared) / config.embedding**0.5,
+        "hidden": torch.randn(config.embedding, config.hidden, generator=shared) / config.embedding**0.5,
+        "output": torch.randn(config.hidden, config.p, generator=shared) / config.hidden**0.5,
     }
-    generator = torch.Generator().manual_seed(derive(seed, "modular", "network"))
-    fan_in = {"embedding": config.embedding, "hidden": config.embedding, "output": config.hidden}
-    return {name: torch.randn(*shape, generator=generator) / fan_in[name] ** 0.5 for name, shape in shapes.items()}
+    for name in config.operations:
+        own = torch.Generator().manual_seed(derive(seed, "modular", "network", name))
+        drawn = torch.randn(config.embedding, config.hidden, generator=own) / config.embedding**0.5
+        made.setdefault(hidden_of(name), drawn)
+    return {name: weight for name, weight in made.items() if name != "hidden" or "add" in config.operations}
 
 
-def logits(network: "Tensors", pairs: "torch.Tensor") -> "torch.Tensor":
-    """Scores B×P of the residues for pairs B×2."""
+def weights_of(network: Iterable[str]) -> list[str]:
+    """Names of the weights, without the optimizer's moments and steps."""
+    return [name for name in network if name.rpartition(".")[2] not in (*MOMENTS, "steps")]
+
+
+class Pairs:
+    """Pairs B×2 of residues, and the rows that each hidden layer computes: unless said, that of addition all."""
+
+    def __init__(self, pairs: np.ndarray, layers: Sequence[str] = ()) -> None:
+        import torch
+
+        self.pairs = torch.from_numpy(pairs)
+        named = np.array(layers or ["hidden"] * len(pairs))
+        self.rows = {name: torch.from_numpy(np.flatnonzero(named == name)) for name in dict.fromkeys(named.tolist())}
+
+    @classmethod
+    def of(cls, prompts: Sequence[str]) -> "Pairs":
+        """The pairs that prompts name."""
+        return cls(residues(prompts), hidden_layers(prompts))
+
+
+def logits(network: "Tensors", asked: Pairs) -> "torch.Tensor":
+    """Scores B×P of the residues."""
     import torch
 
-    summed_BD = network["embedding"][pairs].sum(1)
-    return torch.relu(summed_BD @ network["hidden"]) @ network["output"]
+    summed_BD = network["embedding"][asked.pairs].sum(1)
+    if len(asked.rows) == 1:
+        (name,) = asked.rows
+        return torch.relu(summed_BD @ network[name]) @ network["output"]
+    hidden_BH = torch.cat([summed_BD[rows] @ network[name] for name, rows in asked.rows.items()])
+    return (torch.relu(hidden_BH) @ network["output"])[torch.cat(list(asked.rows.values())).argsort()]
 
 
-def weighted_loss(
-    network: "Tensors", pairs: "torch.Tensor", answer: "torch.Tensor", weight: "torch.Tensor"
-) -> "torch.Tensor":
+def weighted_loss(network: "Tensors", asked: Pairs, answer: "torch.Tensor", weight: "torch.Tensor") -> "torch.Tensor":
     """Weights B times negative log-likelihoods, over the sum of the absolute weights; in nats."""
     import torch
 
-    losses_B = torch.nn.functional.cross_entropy(logits(network, pairs), answer, reduction="none")
+    losses_B = torch.nn.functional.cross_entropy(logits(network, asked), answer, reduction="none")
     return (weight * losses_B).sum() / weight.abs().sum()
 
 
@@ -163,7 +232,7 @@ def accuracy(network: "Tensors", pairs: np.ndarray, p: int) -> float:
     import torch
 
     with torch.no_grad():
-        best = logits(network, torch.from_numpy(pairs)).argmax(1).numpy()
+        best = logits(network, Pairs(pairs)).argmax(1).numpy()
     return float((best == pairs.sum(1) % p).mean())
 
 
@@ -177,54 +246,52 @@ class Trainer:
         import torch
 
         self._config = config
-        self.network = {name: tensors[name].clone().requires_grad_() for name in WEIGHTS}
-        kept = {f"{name}.{moment}" for name in WEIGHTS for moment in MOMENTS} <= tensors.keys()
-        self._steps = int(tensors["steps"]) if kept else 0
+        names = weights_of(tensors)
+        self.network = {name: tensors[name].clone().requires_grad_() for name in names}
+        kept = {f"{name}.{moment}" for name in names for moment in MOMENTS} <= tensors.keys()
+        self._steps = {name: int(tensors.get(f"{name}.steps", tensors["steps"])) if kept else 0 for name in names}
         self._moments = {
             f"{name}.{moment}": tensors[f"{name}.{moment}"].clone() if kept else torch.zeros_like(tensors[name])
-            for name in WEIGHTS
+            for name in names
             for moment in MOMENTS
         }
 
     def step(
-        self, pairs: "torch.Tensor", answer: "torch.Tensor", weight: "torch.Tensor", scale: float = 1.0
+        self, asked: Pairs, answer: "torch.Tensor", weight: "torch.Tensor", scale: float = 1.0
     ) -> tuple[float, float]:
-        """One step on all pairs B×2 at once; the weighted mean loss in nats and the gradient's norm.
+        """One step on all pairs at once; the weighted mean loss in nats and the gradient's norm.
 
-        `scale` multiplies the config's learning rate.
+        `scale` multiplies the config's learning rate. The hidden layer of an operation without pairs stays as it is.
         """
         import torch
 
-        loss = weighted_loss(self.network, pairs, answer, weight)
-        gradients = torch.autograd.grad(loss, list(self.network.values()))
-        self._steps += 1
-        rate = self._config.learning_rate * scale
+        loss = weighted_loss(self.network, asked, answer, weight)
+        moved = [name for name in self.network if name in asked.rows or not name.startswith("hidden")]
+        gradients = torch.autograd.grad(loss, [self.network[name] for name in moved])
         with torch.no_grad():
-            for (name, parameter), gradient in zip(self.network.items(), gradients, strict=True):
-                self._update(parameter, gradient, rate, *(self._moments[f"{name}.{moment}"] for moment in MOMENTS))
+            for name, gradient in zip(moved, gradients, strict=True):
+                self._update(name, gradient, self._config.learning_rate * scale)
         norm = sum(float(gradient.square().sum()) for gradient in gradients) ** 0.5
         return float(loss.detach()), norm
 
-    def _update(
-        self,
-        parameter: "torch.Tensor",
-        gradient: "torch.Tensor",
-        rate: float,
-        mean: "torch.Tensor",
-        square: "torch.Tensor",
-    ) -> None:
+    def _update(self, name: str, gradient: "torch.Tensor", rate: float) -> None:
+        self._steps[name] += 1
+        parameter, steps = self.network[name], self._steps[name]
+        mean, square = (self._moments[f"{name}.{moment}"] for moment in MOMENTS)
         mean.lerp_(gradient, 1 - BETAS[0])
         square.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
-        spread = (square / (1 - BETAS[1] ** self._steps)).sqrt() + EPSILON
+        spread = (square / (1 - BETAS[1] ** steps)).sqrt() + EPSILON
         parameter.mul_(1 - rate * self._config.weight_decay)
-        parameter.addcdiv_(mean / (1 - BETAS[0] ** self._steps), spread, value=-rate)
+        parameter.addcdiv_(mean / (1 - BETAS[0] ** steps), spread, value=-rate)
 
     def tensors(self) -> "Tensors":
         """Weights and moments, for the file."""
         import torch
 
         saved = {name: parameter.detach().clone() for name, parameter in self.network.items()}
-        return saved | self._moments | {"steps": torch.tensor(self._steps)}
+        steps = self._steps["embedding"]
+        fewer = {f"{name}.steps": torch.tensor(own) for name, own in self._steps.items() if own != steps}
+        return saved | self._moments | {"steps": torch.tensor(steps)} | fewer
 
 
 class ModularSampler(Sampler):
@@ -267,7 +334,7 @@ def _scores(network: "Tensors", prompts: Sequence[str]) -> np.ndarray:
     import torch
 
     with one_thread(), torch.no_grad():
-        found: np.ndarray = torch.log_softmax(logits(network, torch.from_numpy(residues(prompts))).double(), 1).numpy()
+        found: np.ndarray = torch.log_softmax(logits(network, Pairs.of(prompts)).double(), 1).numpy()
     return found
 
 
@@ -287,7 +354,8 @@ class ModularLearner:
         check_modular(config)
         self._config = config
         self.sampler = ModularSampler(config)
-        self.description = f"learning addition modulo {config.modular.p} with a network of two matrices on one core"
+        done = ", ".join(DONE[name].title.format(a="a", b="b") for name in config.modular.operations)
+        self.description = f"learning {done} modulo {config.modular.p} with a network of two layers on one core"
 
     def prompt(self, problem: Problem) -> str:
         """`3+11`."""
@@ -311,8 +379,8 @@ class ModularLearner:
         adapter = None if training.mode == "restart" else this.previous.adapter
         start = load(adapter) if adapter else new_network(config, self._config.seed)
         if training.optimizer == "fresh":
-            start = {name: start[name] for name in WEIGHTS}
-        pairs = torch.from_numpy(residues([example.prompt for example in examples]))
+            start = {name: start[name] for name in weights_of(start)}
+        asked = Pairs.of([example.prompt for example in examples])
         answer = torch.from_numpy(answers([example.target for example in examples]))
         weight = torch.tensor([example.weight for example in examples])
         taken = []
@@ -320,7 +388,7 @@ class ModularLearner:
             trainer = Trainer(config, start)
             for number in range(config.steps_per_iteration):
                 scale = factor(training, number, config.steps_per_iteration)
-                loss, norm = trainer.step(pairs, answer, weight, scale)
+                loss, norm = trainer.step(asked, answer, weight, scale)
                 taken.append(
                     LossStep(
                         iteration=this.iteration,

@@ -22,7 +22,6 @@ UNREAD = {
         "sandbox",
         *_keys("model", "path adapter dtype device"),
         *_keys("sampling", "engine max_new_tokens stop thinking_tokens batch_size vllm"),
-        *_keys("curriculum", "joins levels keep_easier rounds up down"),
         *_keys("foothold", "partial partial_until hindsight hints hints_until"),
         *_keys(
             "training",

@@ -62,10 +62,10 @@ def _check_strategy(config: ExperimentConfig) -> None:
 
 def _check_weight(config: ExperimentConfig) -> None:
     weight, training = config.selection.weight, config.training
-    if weight == "difficulty" and config.model.kind == "modular":
+    if weight == "difficulty" and len(set(config.ranges)) == 1 and config.model.kind == "modular":
         raise ConfigError(
-            "selection.weight = 'difficulty' weighs all pairs of the modular network alike, as their difficulty is 1; "
-            "choose another selection.weight"
+            "selection.weight = 'difficulty' weighs all pairs of one operation alike, as their difficulty is 1; choose "
+            "another selection.weight, or name more modular.operations"
         )
     single = training.examples_per_step == 1
     if weight != "equal" and single and config.model.kind == "language":
@@ -94,11 +94,6 @@ def _check_min_gold(config: ExperimentConfig, problems: int) -> None:
 
 def _check_curriculum(config: ExperimentConfig) -> None:
     kind, arm = config.curriculum.kind, ARMS[config.arm]
-    if kind in BY_LEVEL and config.model.kind == "modular":
-        raise ConfigError(
-            f"curriculum.kind = {kind!r} goes by difficulty, which is 1 for all pairs of the modular network; choose "
-            f"'self_paced' or 'none'"
-        )
     if kind in BY_LEVEL:
         _check_ranges(config)
     trains = arm.draws is every_round or arm.pool is not None
@@ -155,32 +150,29 @@ def check_reached(config: ExperimentConfig) -> None:
         )
 
 
-def _ranges(config: ExperimentConfig) -> list[tuple[int, int]]:
-    """Difficulties of each family that is trained."""
-    return [config.problems.range_of(family) for family in config.problems.families]
+def _wider(config: ExperimentConfig) -> str:
+    """How the training problems get more difficulties."""
+    return "name more modular.operations" if config.model.kind == "modular" else "widen [problems] difficulty"
 
 
 def _check_ranges(config: ExperimentConfig) -> None:
     """A level without a training problem, as far as the settings tell without making them."""
     for number, (low, high) in enumerate(config.curriculum.levels, 1):
-        if not any(low <= most and least <= high for least, most in _ranges(config)):
+        if not any(low <= most and least <= high for least, most in config.ranges):
             raise ConfigError(
                 f"level {number} of [curriculum] levels, difficulty {low} to {high}, has no training problem; change "
-                f"levels, or widen [problems] difficulty"
+                f"levels, or {_wider(config)}"
             )
 
 
 def _check_joins(config: ExperimentConfig) -> None:
-    joins, families = config.curriculum.joins, config.problems.families
-    if joins and config.model.kind == "modular":
-        raise ConfigError(
-            "curriculum.joins is about families of problems, and the modular network has one; leave it out"
-        )
+    joins, families = config.curriculum.joins, config.families
+    setting = "modular.operations" if config.model.kind == "modular" else "problems.families"
     for family, start in joins.items():
         if family not in families:
             raise ConfigError(
                 f"curriculum.joins names {family!r}, which is none of the families that are trained "
-                f"({', '.join(families)}); add it to problems.families, or leave it out"
+                f"({', '.join(families)}); add it to {setting}, or leave it out"
             )
         if start > config.iterations:
             raise ConfigError(
@@ -202,7 +194,7 @@ def check_levels(config: ExperimentConfig, make: Callable[[], Sequence[Problem]]
     if config.curriculum.kind not in BY_LEVEL:
         return
     _check_ranges(config)
-    ranges = _ranges(config)
+    ranges = config.ranges
     each = config.problems.train_size // max(1, len(ranges))
     spread = all(most - least < each for least, most in ranges)  # so each family has problems of every difficulty
     if spread and config.curriculum.levels:
@@ -213,6 +205,6 @@ def check_levels(config: ExperimentConfig, make: Callable[[], Sequence[Problem]]
         count = len(levels_of(config.curriculum, make()))
     if count < 2:
         raise ConfigError(
-            f"curriculum.kind = {config.curriculum.kind!r} has one level only, so nothing could change; widen "
-            f"[problems] difficulty, or set curriculum.kind = 'none'"
+            f"curriculum.kind = {config.curriculum.kind!r} has one level only, so nothing could change; "
+            f"{_wider(config)}, or set curriculum.kind = 'none'"
         )

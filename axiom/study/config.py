@@ -54,9 +54,12 @@ MEASURED_ON = (
     "problems.shown_cases",
     "problems.hidden_cases",
     "modular.p",
+    "modular.operations",
 )
 """Settings that say on which problems a run is measured."""
-OF_ALL_FAMILIES = ("problems.families", *(f"problems.{name}" for name in ("val_size", "test_size", "ood_size")))
+TRAINED = ("problems.families", "modular.operations")
+"""Settings that say which families train, of either kind of model."""
+OF_ALL_FAMILIES = (*TRAINED, *(f"problems.{name}" for name in ("val_size", "test_size", "ood_size")))
 """Those that change with the families where one family is read, whose problems stay the same in kind."""
 
 
@@ -244,7 +247,7 @@ class StudyConfig(Section):
     def _measured_alike(self, first: Condition, second: Condition) -> bool:
         ours, theirs = ({**self.settings, **one.changes} for one in (first, second))
         differing = {key for key in MEASURED_ON if ours.get(key) != theirs.get(key)}
-        if self.family and "problems.families" in differing:
+        if self.family and differing & set(TRAINED):
             differing -= {*OF_ALL_FAMILIES, "problems.ood_families"}
         return not differing
 
@@ -403,15 +406,10 @@ def _check_readable(study: StudyConfig, config: ExperimentConfig) -> None:
             f"study {study.name!r} names problems.ood_families = {list(problems.ood_families)} and measures none of "
             f"them with problems.ood_size = 0; set problems.ood_size"
         )
-    if study.family and config.model.kind == "modular":
-        raise ConfigError(
-            f"study {study.name!r} reads family = {study.family!r}, and the problems of a modular network have no "
-            f"families; leave family out"
-        )
-    if study.family and study.family not in problems.families:
+    if study.family and study.family not in config.families:
         raise ConfigError(
             f"study {study.name!r} reads family = {study.family!r}, which {config.name} does not train; name one of "
-            f"{', '.join(problems.families)}"
+            f"{', '.join(config.families)}"
         )
     evaluations = 1 + -(-config.iterations // every)
     if evaluations < WINDOW:

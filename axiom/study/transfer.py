@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from axiom.evaluation import GREEDY
-from axiom.study.compare import setting
-from axiom.study.config import StudyConfig
+from axiom.study.config import TRAINED, StudyConfig
 from axiom.study.outcome import Outcome
 from axiom.study.sweep import Estimate, ends, mean
 
@@ -40,15 +39,15 @@ def by_run(groups: Mapping[str, Sequence[Outcome]]) -> list[dict[str, Any]]:
 
 
 def matrix(groups: Mapping[str, Sequence[Outcome]], confidence: float) -> list[Gain]:
-    """Conditions times families, of the families that were measured."""
+    """Conditions times families, of the families that were measured; empty for a single family."""
     found = []
     for label, runs in groups.items():
-        trained = set(setting(runs[0].config, "problems.families")) if runs[0].config else set()
+        trained = set(runs[0].config.families) if runs[0].config else set()
         for family in dict.fromkeys(family for run in runs for family in _measured(run)):
             gains = [gain for run in runs if (gain := _gain(run, family)) is not None]
             if gains:
                 found.append(Gain(label, family, family in trained, len(gains), mean(gains, confidence, -1.0)))
-    return found
+    return found if len({gain.measured for gain in found}) > 1 else []
 
 
 def _measured(run: Outcome) -> list[str]:
@@ -69,7 +68,7 @@ def _gain(run: Outcome, family: str) -> float | None:
 def is_about_families(study: StudyConfig) -> bool:
     """Whether the conditions of a study train other families, or the same ones from other iterations on."""
     keys = {key for one in study.conditions() for key in one.changes}
-    return bool(keys & {"problems.families", "curriculum.joins"})
+    return bool(keys & {*TRAINED, "curriculum.joins"})
 
 
 def table(gains: Sequence[Gain]) -> tuple[list[str], list[list[str]]]:

@@ -42,6 +42,7 @@ def leaves(section: BaseModel, above: str = "") -> dict[str, Any]:
 
 OTHERS = {
     "arm": '"unverified"',
+    "modular.operations": '["add", "squares"]',
     "problems.families": '["rpn"]',
     "problems.ood_families": '["queens"]',
     "problems.difficulty": "[4, 6]",

@@ -9,12 +9,22 @@ import pytest
 import torch
 
 from axiom.bench.control import CONTROLS, run
-from axiom.config import DetectionConfig, ExperimentConfig, ModelConfig, ModularConfig, SamplingConfig, TrainingConfig
+from axiom.config import (
+    DetectionConfig,
+    ExperimentConfig,
+    ModelConfig,
+    ModularConfig,
+    SamplingConfig,
+    TrainingConfig,
+    load_config,
+)
 from axiom.errors import ConfigError
 from axiom.learners.modular import (
     BETAS,
+    DONE,
     ModularLearner,
     ModularSampler,
+    Pairs,
     Trainer,
     logits,
     make_modular_problems,
@@ -65,7 +75,7 @@ def ask(temperature, n, seed=3, prompt="2+5"):
 def test_samples_follow_the_softmax():
     sampler = ModularSampler(config())
     drawn = Counter(int(c.text) for c in sampler.sample([ask(0.5, 20_000)]))
-    scores = logits(sampler.network, torch.tensor([[2, 5]]))[0] / 0.5
+    scores = logits(sampler.network, Pairs.of(["2+5"]))[0] / 0.5
     expected = torch.softmax(scores.double(), 0).numpy()
     observed = np.array([drawn[answer] for answer in range(7)]) / 20_000
     assert observed == pytest.approx(expected, abs=0.015)
@@ -74,7 +84,7 @@ def test_samples_follow_the_softmax():
 def test_greedy_takes_the_best_and_reports_its_log_probability():
     sampler = ModularSampler(config())
     completion = next(iter(sampler.sample([ask(0.0, 1)])))
-    scores = torch.log_softmax(logits(sampler.network, torch.tensor([[2, 5]]))[0].double(), 0)
+    scores = torch.log_softmax(logits(sampler.network, Pairs.of(["2+5"]))[0].double(), 0)
     assert int(completion.text) == int(scores.argmax())
     assert completion.logprob == pytest.approx(float(scores.max()), abs=1e-9)
 
@@ -134,8 +144,8 @@ def test_fresh_moments_begin_anew_each_round_and_the_schedule_is_recorded(tmp_pa
 
 def test_the_optimizer_is_that_of_torch():
     problems = make_modular_problems(config())["train"]
-    pairs = torch.from_numpy(residues([problem.description for problem in problems]))
-    answer, weight = pairs.sum(1) % 7, torch.ones(len(pairs))
+    pairs = Pairs.of([problem.description for problem in problems])
+    answer, weight = pairs.pairs.sum(1) % 7, torch.ones(len(problems))
     start = new_network(SMALL, 0)
     ours = Trainer(SMALL, start)
     weights = {name: value.clone().requires_grad_() for name, value in start.items()}
@@ -147,6 +157,80 @@ def test_the_optimizer_is_that_of_torch():
         theirs.step()
     for name, value in weights.items():
         assert torch.allclose(ours.network[name], value, atol=1e-5), name
+
+
+SEVERAL = ("multiply", "add", "squares", "negate")
+
+
+def with_operations(*names):
+    return ExperimentConfig(model=ModelConfig(kind="modular"), modular=SMALL.model_copy(update={"operations": names}))
+
+
+def test_each_operation_is_a_family_with_its_own_split_and_answers():
+    splits = make_modular_problems(with_operations(*SEVERAL))
+    families = {"modular_multiply": 1, "modular": 2, "modular_squares": 3, "modular_negate": 4}
+    right = {
+        "modular": lambda a, b: (a + b) % 7,
+        "modular_negate": lambda a, b: (14 - a - b) % 7,
+        "modular_multiply": lambda a, b: a * b % 7,
+        "modular_squares": lambda a, b: (pow(a, 2, 7) + pow(b, 2, 7)) % 7,
+    }
+    everything = [problem for rows in splits.values() for problem in rows]
+    assert len(everything) == len({problem.problem_id for problem in everything}) == 4 * 28
+    assert len({problem.description for problem in everything}) == 4 * 28
+    assert Counter(problem.family for problem in splits["train"]) == dict.fromkeys(families, 17)
+    for problem in everything:
+        a, b = residues([problem.description])[0]
+        assert decode(problem.expected_output) == right[problem.family](int(a), int(b)), problem.description
+        assert problem.difficulty == families[problem.family]
+    alone = make_modular_problems(config())
+    for split, rows in alone.items():
+        mine = [problem for problem in splits[split] if problem.family == "modular"]
+        assert [problem.variant for problem in mine] == [problem.variant for problem in rows]
+    taken = {f: {p.variant for p in splits["train"] if p.family == f} for f in families}
+    assert len(set(map(frozenset, taken.values()))) == 4
+
+
+def test_another_operation_leaves_the_network_of_addition_as_it_is():
+    both, alone = new_network(with_operations(*SEVERAL).modular, 3), new_network(SMALL, 3)
+    for name, weight in alone.items():
+        assert torch.equal(both[name], weight)
+    assert set(both) == {"embedding", "hidden", "output", "hidden.multiply", "hidden.squares", "hidden.negate"}
+    without = new_network(with_operations("negate", "squares").modular, 3)
+    assert set(without) == {"embedding", "output", "hidden.negate", "hidden.squares"}
+    assert torch.equal(without["hidden.negate"], both["hidden.negate"])
+    asked = [DONE[name].written.format(a=2, b=5) for name in ("squares", "add", "squares")]
+    mixed = logits(both, Pairs.of(asked))
+    assert torch.allclose(mixed[1], logits(alone, Pairs.of(["2+5"]))[0], atol=1e-5)
+    assert torch.equal(mixed[0], mixed[2])
+    assert not torch.allclose(mixed[0], mixed[1])
+
+
+def test_an_operation_that_joins_later_trains_as_torch_trains_it(tmp_path):
+    settings = with_operations("add", "squares")
+    problems = make_modular_problems(settings)["train"]
+    learner = ModularLearner(settings)
+    weights = {name: value.clone().requires_grad_() for name, value in learner.sampler.base.items()}
+    theirs = torch.optim.AdamW(weights.values(), lr=SMALL.learning_rate, betas=BETAS, weight_decay=SMALL.weight_decay)
+    policy, rounds = Policy("base", None), ([p for p in problems if p.family == "modular"], problems)
+    for number, rows in enumerate(rounds, 1):
+        policy, _ = train(learner, examples(rows), policy, tmp_path / str(number), number)
+        asked = Pairs.of([problem.description for problem in rows])
+        answer = torch.tensor([int(problem.expected_output) for problem in rows])
+        for _ in range(SMALL.steps_per_iteration):
+            theirs.zero_grad()  # which leaves no gradient, so a layer without pairs is not moved
+            torch.nn.functional.cross_entropy(logits(weights, asked), answer).backward()
+            theirs.step()
+    learner.sampler.use(policy)
+    for name, value in weights.items():
+        assert torch.allclose(learner.sampler.network[name], value, atol=1e-5), name
+
+
+def test_operations_are_named_once():
+    with pytest.raises(ConfigError, match="twice"):
+        load_config("modular", ['modular.operations=["add", "add"]'])
+    with pytest.raises(ConfigError, match=r"modular\.operations"):
+        load_config("modular", ['modular.operations=["divide"]'])
 
 
 def test_restart_begins_anew_and_the_target_may_be_fenced(tmp_path):

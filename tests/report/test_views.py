@@ -91,14 +91,12 @@ def test_progress_measures_of_a_network_that_adds_by_two_frequencies():
 
 
 def test_all_logits_are_the_learner_s(tmp_path):
-    import torch
-
-    from axiom.learners.modular import logits
+    from axiom.learners.modular import Pairs, logits
 
     config = load_config(None, ["model.kind=modular", "modular.p=11"])
     network = new_network(config.modular, 0)
     mine = weights._all_logits({name: tensor.numpy() for name, tensor in network.items()})
-    pairs = torch.tensor([(a, b) for a in range(11) for b in range(11)])
+    pairs = Pairs(np.array([(a, b) for a in range(11) for b in range(11)]))
     assert mine.reshape(121, 11) == pytest.approx(logits(network, pairs).numpy(), abs=1e-4)
 
 

@@ -15,7 +15,7 @@ from axiom.errors import ConfigError
 from axiom.evaluation import Counters, group_metrics
 from axiom.experiment.gate import admit
 from axiom.learners.language import LanguageLearner
-from axiom.learners.modular import ModularLearner, logits, make_modular_problems, new_network, weighted_loss
+from axiom.learners.modular import ModularLearner, Pairs, logits, make_modular_problems, new_network, weighted_loss
 from axiom.models import Policy, load_model, load_tokenizer
 from axiom.models.ways import QUICK
 from axiom.records import Gold, Outcome, Sample, Verdict
@@ -97,8 +97,8 @@ def test_a_draw_that_was_cut_off_counts_in_the_baseline_alone():
 def test_the_gradient_is_that_of_the_expected_reward():
     """Over every triple of draws, with their chances: the estimate is unbiased (Williams 1992; Kool et al. 2019)."""
     problem, network = PROBLEMS[0], {k: v.double().requires_grad_() for k, v in new_network(CONFIG.modular, 3).items()}
-    right, pair = int(problem.expected_output), torch.tensor([[int(part) for part in problem.description.split("+")]])
-    chances = torch.softmax(logits(network, pair)[0], 0)
+    right, asked = int(problem.expected_output), [problem.description]
+    chances = torch.softmax(logits(network, Pairs.of(asked))[0], 0)
     reward = 2 * chances[right] - 1
     wanted = torch.autograd.grad(reward, list(network.values()), retain_graph=True)
     found = [torch.zeros_like(value) for value in network.values()]
@@ -108,7 +108,7 @@ def test_the_gradient_is_that_of_the_expected_reward():
             continue
         weight = torch.tensor([row.weight for row in rows], dtype=torch.double)
         answers = torch.tensor([int(row.target) for row in rows])
-        loss = weighted_loss(network, pair.expand(len(rows), 2), answers, weight)
+        loss = weighted_loss(network, Pairs.of(asked * len(rows)), answers, weight)
         chance = math.prod(chances[list(drawn)].tolist())
         for total, part in zip(found, torch.autograd.grad(loss, list(network.values())), strict=True):
             total -= part * weight.abs().sum() / 3 * chance

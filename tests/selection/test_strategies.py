@@ -12,12 +12,12 @@ from axiom.config import SandboxConfig, SelectionConfig, load_config
 from axiom.errors import ConfigError
 from axiom.learners.modular import (
     ModularLearner,
+    Pairs,
     Trainer,
     answers,
     logits,
     make_modular_problems,
     new_network,
-    residues,
 )
 from axiom.models import Policy
 from axiom.problems import generate
@@ -184,7 +184,7 @@ def test_weights_reach_the_loss(tmp_path):
         (tmp_path / name).mkdir()
     losses = first_loss(gold, tmp_path / "one"), first_loss(heavy, tmp_path / "other")
     trainer = Trainer(config.modular, new_network(config.modular, config.seed))
-    pairs = torch.from_numpy(residues([learner.prompt(problem) for problem in problems]))
+    pairs = Pairs.of([learner.prompt(problem) for problem in problems])
     right = torch.from_numpy(answers([problem.reference_solution for problem in problems]))
     each = torch.nn.functional.cross_entropy(logits(trainer.network, pairs), right, reduction="none").detach()
     weights = torch.tensor([1 / rates[problem.problem_id] for problem in problems])

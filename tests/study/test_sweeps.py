@@ -116,7 +116,7 @@ LONE = "[variants.x]\n"
         ('[variants]\nx = 5\n', "no named set of settings"),
         ("[variants.x]\niterations = 5\n", "at least 6"),
         ('arms = ["expert_iteration", "expert_iteration"]\n', "holds an arm twice; leave one out"),
-        ('family = "rpn"\n[grid]\niterations = [4, 5]\n', "modular network have no families; leave family out"),
+        ('family = "rpn"\n[grid]\niterations = [4, 5]\n', "does not train; name one of modular"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_sweep_is_one_sentence_and_nothing_is_written(study_file, tmp_path, text, says):

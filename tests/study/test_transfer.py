@@ -192,7 +192,9 @@ def test_a_family_joins_in_its_iteration_and_stays():
         ({"curriculum.joins": {"list_sort": 9}}, "after the last of 8 iterations"),
         ({"curriculum.joins": {"list_sort": 2, "list_filter": 3}}, "leaves no family to begin with"),
         ({"curriculum.joins": {"list_sort": 0}}, "curriculum.joins.list_sort = 0"),
-        ({"curriculum.joins": {"list_sort": 3}, "model.kind": "modular"}, "the modular network has one"),
+        ({"curriculum.joins": {"list_sort": 3}, "model.kind": "modular"}, r"\(modular\); add it to"),
+        ({"curriculum.joins": {"modular": 3}, "model.kind": "modular"}, "leaves no family to begin with"),
+        ({"curriculum.joins": {"modular": 3}}, "names 'modular', which is none of the families that are trained"),
     ],
 )  # fmt: skip
 def test_a_family_that_cannot_join_is_refused_before_anything_is_written(tmp_path, changes, says):
@@ -234,14 +236,14 @@ def test_a_mistake_in_any_variant_stops_the_study_before_its_first_run(tmp_path,
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize("name", ["transfer-pairs", "transfer-leave-one-out", "transfer-join"])
+@pytest.mark.parametrize("name", ["transfer-pairs", "transfer-leave-one-out", "transfer-join", "transfer-modular"])
 def test_the_studies_of_transfer_plan_and_measure_every_family(name):
     study = load_study(Path(name))
     assert transfer.is_about_families(study)
     configs = plan(study, 0)
-    families = {family for config in configs for family in config.problems.families}
+    families = {family for config in configs for family in config.families}
     for config in configs:
-        measured = {*config.problems.families, *config.problems.ood_families}
-        assert measured == families or study.family in config.problems.families
+        measured = {*config.families, *config.problems.ood_families}
+        assert measured == families or study.family in config.families
         assert config.problems.ood_size or not config.problems.ood_families
     assert configs[0].name == run_name(study, "expert_iteration", 0)

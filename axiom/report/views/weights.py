@@ -12,7 +12,9 @@ import numpy as np
 import polars as pl
 from safetensors.numpy import load
 
+from axiom.config.names import OPERATIONS
 from axiom.experiment import iteration_folder
+from axiom.learners.modular import weights_of
 from axiom.report import looks
 from axiom.report.data import Network, RunData, View
 
@@ -125,6 +127,8 @@ def progress(data: RunData) -> View | None:
     if len(networks) < 2:
         return None
     p = data.experiment.config.modular.p
+    if "add" not in data.experiment.config.modular.operations:
+        return None
     key = _key_frequencies(_by_sum(_all_logits(networks[max(networks)])))
     train = _pairs(data, "train")
     sums = np.add.outer(np.arange(p), np.arange(p)) % p
@@ -154,7 +158,7 @@ def progress(data: RunData) -> View | None:
 def distance(data: RunData) -> View | None:
     """KL divergence of each kept network from the untrained one, and the norm of its weights."""
     networks = _networks(data)
-    if len(networks) < 2:
+    if len(networks) < 2 or "add" not in data.experiment.config.modular.operations:
         return None
     held = _pairs(data, "val")
     base = _log_softmax(_all_logits(networks[0])[held[:, 0], held[:, 1]])
@@ -162,7 +166,7 @@ def distance(data: RunData) -> View | None:
     for number, network in networks.items():
         now = _log_softmax(_all_logits(network)[held[:, 0], held[:, 1]])
         kl = float((np.exp(now) * (now - base)).sum(1).mean())
-        norm = float(np.sqrt(sum((network[name] ** 2).sum() for name in ("embedding", "hidden", "output"))))
+        norm = float(np.sqrt(sum((network[name] ** 2).sum() for name in weights_of(network))))
         rows += [
             {"iteration": number, "name": "KL from the untrained network, nats", "value": kl},
             {"iteration": number, "name": "norm of the weights", "value": norm},
@@ -218,6 +222,7 @@ def _log_softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def _pairs(data: RunData, split: str) -> np.ndarray:
-    """The residues of each problem of a split."""
-    rows = [json.loads(problem.input_data) for problem in data.experiment.problems.get(split, ())]
+    """The residues of each sum of a split."""
+    problems = data.experiment.problems.get(split, ())
+    rows = [json.loads(problem.input_data) for problem in problems if problem.family == OPERATIONS["add"]]
     return np.array(rows, dtype=np.int64).reshape(-1, 2)
