@@ -7,7 +7,7 @@ import pytest
 
 from axiom.experiment import Experiment
 from axiom.report.page import write
-from tests.browser import chromium, looks_right, serious_faults, watched
+from tests.browser import chromium, looks_right, prints_right, serious_faults, watched
 from tests.report.stores import write_run
 from tests.report.test_hostile_text import ATTACKS
 
@@ -62,6 +62,8 @@ def test_a_report_of_any_run_opens_in_any_window(browser, tmp_path, kind):
             marks = charts.nth(number).locator("svg .role-mark path, svg .role-mark text")
             assert marks.count() > 0, charts.nth(number).get_attribute("data-title")
         looks_right(page, f"report-{kind}")
+        if kind in ("usual", "hostile"):
+            prints_right(page, f"report-{kind}")
         assert "Validation accuracy" in page.locator(".headline").inner_text()
 
 

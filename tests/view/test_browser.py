@@ -6,13 +6,13 @@ import subprocess
 import sys
 from contextlib import contextmanager
 
+import polars as pl
 import pytest
 from playwright.sync_api import expect
+from typer.testing import CliRunner
 
-from axiom.experiment import Experiment
-from axiom.view.export import export
-from axiom.view.samples import Run
-from tests.browser import chromium, looks_right, serious_faults, watched
+from axiom.cli.view import app
+from tests.browser import chromium, looks_right, prints_right, serious_faults, watched
 from tests.report.stores import write_run
 from tests.report.test_hostile_text import ATTACKS
 
@@ -53,8 +53,9 @@ def address(request, root, tmp_path_factory):
         with served(root) as url:
             yield url
         return
-    folder = tmp_path_factory.mktemp("export")
-    export({name: Run(Experiment.open(str(root), name)) for name in ("calm", "hostile")}, folder)
+    folder = tmp_path_factory.mktemp("export") / "pages"
+    told = CliRunner().invoke(app, ["view", "calm", "hostile", "--root", str(root), "--export", str(folder)])
+    assert told.exception is None, told.output
     yield f"file://{folder}/index.html"
 
 
@@ -94,6 +95,93 @@ def test_filters_choose_samples_and_stand_in_the_address(browser, address):
         expect(count).not_to_have_text(total)
         page.locator(".row").first.click()
         expect(page.locator("#detail pre").filter(has_text="return x + 3").first).to_be_visible()
+
+
+def tables(root, run):
+    """Every sample of a run with its verdict and its problem, in the order of its tables, and how its problem stood.
+
+    `place` is its row within its table, `first` the first iteration that solved its problem, for its purpose alone, and
+    `solved` whether its own iteration did.
+    """
+    folder = root / run
+    problems = pl.concat([pl.read_parquet(file) for file in (folder / "problems").glob("*.parquet")])
+    parts = []
+    for at in sorted((folder / "iterations").iterdir()):
+        for prefix in ("", "eval_"):
+            if (at / f"{prefix}samples.parquet").exists():
+                verdicts = pl.read_parquet(at / f"{prefix}verdicts.parquet")
+                part = pl.read_parquet(at / f"{prefix}samples.parquet").join(verdicts, on="sample_id", how="left")
+                parts.append(part.with_row_index("place"))
+    rows = pl.concat(parts).join(problems.select("problem_id", "family", "difficulty"), on="problem_id", how="left")
+    passed = pl.col("outcome") == "passed"
+    of = ["purpose", "problem_id"]
+    return rows.with_columns(
+        first=pl.when(passed).then("iteration").min().over(of), solved=passed.any().over([*of, "iteration"])
+    )
+
+
+ONLY = {
+    "first": (pl.col("outcome") == "passed") & (pl.col("iteration") == pl.col("first")),
+    "forgotten": (pl.col("iteration") > pl.col("first")) & ~pl.col("solved"),
+    "audit": ~pl.col("audit_passed"),
+}
+HOLDS_3 = pl.any_horizontal(
+    pl.col(name).str.to_lowercase().str.contains("x + 3", literal=True) for name in ("completion", "code")
+)
+
+
+def test_every_filter_shows_as_many_samples_as_the_tables_hold(browser, address, root):
+    """Each choice of each filter by hand, and its address opened anew; then several at once."""
+    rows = tables(root, "calm")
+    choices = [
+        (field, str(value), pl.col(field) == value)
+        for field in ("iteration", "purpose", "family", "difficulty", "outcome")
+        for value in rows[field].unique(maintain_order=True)
+    ]
+    choices += [("only", name, wanted) for name, wanted in ONLY.items()] + [("text", "X + 3", HOLDS_3)]
+    with watched(browser, address.removesuffix("index.html")) as page:
+        count = opened(page, address, "run=calm")
+        for field, value, wanted in choices:
+            found = rows.filter(wanted).height
+            assert 0 < found < rows.height, (field, value)
+            if field == "text":
+                page.locator("#text").fill(value)
+                page.keyboard.press("Enter")
+            else:
+                page.locator(f"#{field}").select_option(value)
+            expect(count).to_have_text(f"{found} of {rows.height} samples")
+            page.get_by_role("button", name="Clear").click()
+            expect(count).to_have_text(f"{rows.height} of {rows.height} samples")
+        one = rows.filter(ONLY["forgotten"]).row(0, named=True)
+        several = rows.filter(ONLY["forgotten"], family=one["family"], purpose=one["purpose"])
+        page.goto("about:blank")
+        count = opened(page, address, f"run=calm&family={one['family']}&only=forgotten&purpose={one['purpose']}")
+        expect(count).to_have_text(f"{several.height} of {rows.height} samples")
+        prints_right(page, "view-list")
+
+
+def test_a_problem_s_counts_and_the_marked_difference_are_those_of_the_tables(browser, address, root):
+    rows = tables(root, "calm")
+    chosen = rows.filter((pl.col("iteration") == 4) & (pl.col("purpose") == "train")).row(0, named=True)
+    mine = rows.filter(problem_id=chosen["problem_id"])
+    passed = (pl.col("outcome") == "passed").sum()
+    counts = mine.group_by("iteration", "purpose", maintain_order=True).agg(passed=passed, of=pl.len())
+    other = mine.filter(pl.col("code") != chosen["code"], pl.col("purpose") == "train").row(0, named=True)
+    with watched(browser, address.removesuffix("index.html")) as page:
+        opened(page, address, f"run=calm&sample=4.train.0&with=calm:{other['iteration']}.train.{other['place']}")
+        told = [one.split(": ") for one in page.locator(".through button").all_inner_texts()]
+        assert dict(told) == {
+            f"{row['iteration']}{'e' if row['purpose'] == 'eval' else ''}": f"{row['passed']}/{row['of']}"
+            for row in counts.iter_rows(named=True)
+        }
+        for side, kind, whose in ((0, "gone", chosen), (1, "new", other)):
+            column = page.locator(".sides > div").nth(side)
+            assert [line[2:] for line in column.locator(".line").all_inner_texts()] == whose["code"].split("\n")
+            marked = set(chosen["code"].split("\n")) ^ set(other["code"].split("\n"))
+            assert [line[2:] for line in column.locator(f".{kind}").all_inner_texts()] == [
+                line for line in whose["code"].split("\n") if line in marked
+            ]
+        prints_right(page, "view-sample")
 
 
 def test_a_problem_through_its_iterations_and_two_samples_beside_each_other(browser, address):
