@@ -24,7 +24,8 @@ from axiom.experiment import PAUSE, Experiment
 from axiom.experiment.running import Runtime, running
 from axiom.flows.turn import turn
 from axiom.flows.workarounds.outage import outliving_the_worker, patiently
-from axiom.models import resolve_device
+from axiom.learners.gpus import gpus
+from axiom.models import devices, resolve_device
 from axiom.progress import Progress, listen, report
 
 LEASE_SECONDS = 60.0
@@ -79,8 +80,8 @@ def _lock(stack: ExitStack, experiment: Experiment, operation: Operation) -> Run
 
 
 @contextmanager
-def gpu(config: ExperimentConfig, operation: Operation, devices: Sequence[str] = ()) -> Iterator[None]:
-    """Hold the GPU alone, if the run needs it; all of `devices` where the block uses several.
+def gpu(config: ExperimentConfig, operation: Operation, groups: Sequence[str] = ()) -> Iterator[None]:
+    """Hold the GPUs that the run computes on alone, if it needs any; those of all `groups` where there are several.
 
     The server's slot queues runs where a person sees them, and its lease frees it a minute after a kill. While the
     server is away a lease can lapse, so a name that the operating system gives to one process has the last word.
@@ -89,7 +90,9 @@ def gpu(config: ExperimentConfig, operation: Operation, devices: Sequence[str] =
         yield
         return
     with ExitStack() as stack:
-        for name in sorted(map(slot, devices)) or [slot()]:  # in one order, so that no two wait for each other
+        visible = devices()
+        names = [name for group in groups for name in group.split(",")] or visible[: gpus(config, len(visible))]
+        for name in sorted(map(slot, names)) or [slot()]:  # in one order, so that no two wait for each other
             _hold(stack, name, config.name)
         yield
 

@@ -302,7 +302,7 @@ class _Workers:
         place = next(place for place in range(len(taken) + 1) if place not in taken)
         home = prefect_home() / "study" / str(place)
         home.mkdir(parents=True, exist_ok=True)
-        device, threads = self._room.device(place), str(self._room.cores)
+        device, threads = self._room.device(worker.device for worker in self._all), str(self._room.cores)
         environment = {"OMP_NUM_THREADS": threads, "TORCHINDUCTOR_COMPILE_THREADS": threads} | os.environ
         environment |= self._environment
         if device is not None:

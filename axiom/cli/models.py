@@ -1,4 +1,4 @@
-"""`axiom bench sampling` and `axiom bench training`."""
+"""`axiom bench sampling`, `training` and `gpus`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +10,10 @@ from axiom.cli.app import bench_app, console, errors
 from axiom.cli.tables import AsJson
 
 ModelPath = Annotated[str, typer.Option("--model", help="A model folder, a hub name, or smollm2-135m.")]
-Shape = Annotated[str | None, typer.Option(help="Random weights of a published shape instead: qwen2.5-coder-1.5b.")]
+Shape = Annotated[
+    str | None,
+    typer.Option(help="Random weights of a shape instead: qwen2.5-coder-1.5b, qwen2.5-coder-7b or tiny."),
+]
 Problems = Annotated[int, typer.Option(min=1, help="Problems of the original experiment's families.")]
 
 
@@ -80,6 +83,43 @@ def training(
         return
     header = ["trainer", "tokens", "first run", "second run", "tokens/s then", "peak memory"]
     tables.show(console, title, header, rows)
+
+
+@bench_app.command()
+def gpus(
+    model: ModelPath = "smollm2-135m",
+    shape: Shape = None,
+    count: Annotated[list[int] | None, typer.Option(min=1, help="Numbers of GPUs: 1 and 2.")] = None,
+    problems: Problems = 64,
+    samples: Annotated[int, typer.Option(min=1, help="Completions and examples of each problem.")] = 4,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest completion.")] = 128,
+    batch_size: Annotated[int, typer.Option(min=1, help="Examples in one optimizer step.")] = 64,
+    study: Annotated[Path | None, typer.Option(help="A study's TOML file, whose runs are timed as well.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Parts to run: sampling, training or study.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure one run's sampling and training, and a study's runs, on one GPU and on several; on a CPU on processes.
+
+    Example: axiom bench gpus --shape qwen2.5-coder-1.5b --count 1 --count 2
+    """
+    from axiom.bench.gpus import PARTS, Load, measure
+    from axiom.config import ModelConfig
+
+    config, load = ModelConfig(path=_path(model, shape)), Load(problems, samples, max_new_tokens, batch_size)
+    rows, measured = [], []
+    first: dict[str, float] = {}
+    for found in measure(config, load, count or [1, 2], study, only or PARTS):
+        measured.append(found)
+        times = found.rate / first.setdefault(found.part, found.rate)
+        speed = f"{found.rate:,.0f} {found.unit}/s" if found.unit == "tokens" else f"{1 / found.rate:.1f} s a run"
+        row = [found.part, str(found.gpus), f"{found.start_seconds:.1f} s", f"{found.amount:,} {found.unit}"]
+        rows.append([*row, f"{found.seconds:.1f} s", speed, f"{times:.2f}"])
+        (errors if as_json else console).print(", ".join(rows[-1][:-1]), highlight=False)
+    if as_json:
+        tables.as_json(measured)
+        return
+    title = f"{config.path}: {problems} problems × {samples}, {batch_size} examples in a step"
+    tables.show(console, title, ["part", "GPUs", "start", "amount", "took", "speed", "times the first"], rows)
 
 
 def _path(model: str, shape: str | None) -> str:

@@ -1,11 +1,12 @@
 """How many runs of a study this machine holds beside each other, and what each may take of it."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from axiom.config import ExperimentConfig
+from axiom.learners.gpus import gpus
 from axiom.models import activation_bytes, devices, resolve_device, resolve_model, weight_bytes
 from axiom.sampling import choose_engine
 from axiom.sampling.vllm_plan import engine_bytes
@@ -27,8 +28,9 @@ class Room:
     """At most `runs` fit beside each other, each with `cores`; `gpu_share` of a GPU's memory is its engine's.
 
     `why` says what sets the number. `at_once` of them may start before one has trained; None for all. `fit` tells how
-    many fit once those have, from the number that runs on each of the `devices`. Runs share the devices evenly. With
-    `vllm`, workers start an engine's process as they start themselves.
+    many fit once those have, from the number that runs on each of the `devices`. Each of those is a GPU or, for a run
+    on several, so many GPUs. Runs share them evenly. With `vllm`, workers start an engine's process as they start
+    themselves.
     """
 
     runs: int
@@ -40,9 +42,10 @@ class Room:
     devices: tuple[str, ...] = ()
     vllm: bool = False
 
-    def device(self, place: int) -> str | None:
-        """The GPU of the worker at `place`, as `CUDA_VISIBLE_DEVICES` takes it; None without GPUs."""
-        return self.devices[place % len(self.devices)] if self.devices else None
+    def device(self, taken: Iterable[str | None]) -> str | None:
+        """That of the `devices` which the fewest runs have taken, as `CUDA_VISIBLE_DEVICES` names it; None without."""
+        runs = list(taken)
+        return min(self.devices, key=runs.count, default=None)
 
     def of(self, config: ExperimentConfig) -> ExperimentConfig:
         """The same run with its part of the machine. Only settings change that say where and how quickly it runs."""
@@ -77,14 +80,20 @@ def room(config: ExperimentConfig, runs: int | None = None) -> Room:
 def _on_gpus(config: ExperimentConfig, runs: int | None, cores: int) -> Room:
     import torch
 
-    names = devices()
-    free = [torch.cuda.mem_get_info(index)[0] for index in range(len(names))]
-    total = max(torch.cuda.mem_get_info(index)[1] for index in range(len(names)))
+    visible, each = devices(), gpus(config, 1)
+    groups = [range(start, start + each) for start in range(0, len(visible) - each + 1, each)]
+    if not groups:
+        return Room(1, f"a run takes {each} GPUs", cores)
+
+    def free() -> list[int]:
+        return [min(torch.cuda.mem_get_info(index)[0] for index in group) for group in groups]
 
     def taken() -> list[int]:
-        return [before - torch.cuda.mem_get_info(index)[0] for index, before in enumerate(free)]
+        return [before - now for before, now in zip(first, free(), strict=True)]
 
-    return shared(config, runs, cores, names, free, total, taken)
+    names = tuple(",".join(visible[index] for index in group) for group in groups)
+    first, total = free(), max(torch.cuda.mem_get_info(index)[1] for index in range(len(visible)))
+    return shared(config, runs, cores, names, first, total, taken)
 
 
 def shared(
@@ -104,8 +113,8 @@ def shared(
     most = runs or max(1, min(cores // CORES_EACH, _holds(free, engine)))
     if most == 1:
         return Room(1, "one run is asked for, or fits", cores)
-    gpus = "the GPU" if len(names) == 1 else f"each of {len(names)} GPUs"
-    why = f"{cores} cores and {min(free) / 2**30:.0f} GiB free on {gpus}"
+    where = "the GPU" if len(names) == 1 else f"each of {len(names)} GPUs"
+    why = f"{cores} cores and {min(free) / 2**30:.0f} GiB free on {where}"
 
     def fit(running: Sequence[int]) -> int:
         each = max((part / count for part, count in zip(taken(), running, strict=True) if count), default=0)

@@ -168,7 +168,10 @@ def test_cores_and_the_memory_of_all_gpus_set_the_number(cores, free, asked, mos
     if most == 1:
         return
     assert 1 <= room.at_once <= most
-    assert {room.device(place) for place in range(most)} == set(names[:most])
+    placed: list[str | None] = []
+    for _ in range(most):
+        placed.append(room.device(placed))
+    assert max(map(placed.count, names)) - min(map(placed.count, names)) <= 1
     assert (room.fit is None) == (asked is not None)
     if room.fit is not None:
         taken[:] = [30 * GIB * (index == 0) for index in range(len(free))]
@@ -176,6 +179,40 @@ def test_cores_and_the_memory_of_all_gpus_set_the_number(cores, free, asked, mos
         assert room.fit(running) == min(most, sum(int(part * 0.9 / (10 * 1.25)) for part in free))
         taken[:] = [3 * GIB for _ in free]
         assert room.fit([3 for _ in free]) == most, "an engine takes what it may, whatever is seen of it"
+
+
+@pytest.mark.parametrize(
+    ("settings", "groups"),
+    [
+        ({}, ("4", "5", "6", "7")),
+        ({"training": {"data_parallel": 2}}, ("4,5", "6,7")),
+        ({"training": {"data_parallel": 3}}, ("4,5,6",)),
+        ({"training": {"data_parallel": 0}}, ("4", "5", "6", "7")),
+        ({"sampling": {"engine": "vllm", "vllm": {"tensor_parallel": 2}}}, ("4,5", "6,7")),
+        ({"sampling": {"engine": "vllm", "vllm": {"tensor_parallel": 2, "data_parallel": 2}}}, ("4,5,6,7",)),
+    ],
+)
+def test_each_run_gets_as_many_gpus_as_it_computes_on(monkeypatch, settings, groups):
+    free = {0: 78, 1: 70, 2: 60, 3: 50}
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda index: (free[index] * GIB, 80 * GIB))
+    config = ExperimentConfig.model_validate(
+        {"model": {"path": "smollm2-135m"}, "sampling": {"engine": "transformers"}} | settings
+    )
+    found = room(config, 2)
+    assert found.devices == groups
+    assert found.runs == 2
+    assert len({found.device([None]), found.device([groups[0]])}) == min(2, len(groups))
+
+
+def test_a_place_on_a_gpu_that_is_given_back_is_taken_next():
+    four = Room(4, "", 1, devices=("0", "1"))
+    assert four.device([]) == "0"
+    assert four.device(["0", "1", "0"]) == "1"
+    assert four.device(["1", "1"]) == "0"
+    assert Room(4, "", 1).device([None]) is None
 
 
 def test_the_first_runs_train_before_others_start_beside_them():
@@ -258,6 +295,28 @@ def test_ctrl_c_ends_the_workers_and_says_how_to_go_on(tmp_path):
     assert "Traceback" not in out
     assert "the same command goes on from there" in out
     assert not psutil.wait_procs(below, timeout=40)[1]
+
+
+@pytest.mark.slow
+def test_runs_are_spread_over_two_gpus_and_a_failure_is_the_runs_own(tmp_path, workers):
+    """In real workers, which are told of GPUs that are not there: a modular run does not look for them."""
+    (tmp_path / "broken").write_text("")
+    planned = [*small_study(), ExperimentConfig.model_validate({"name": "broken"} | MODULAR)]
+    said, done, placed = [], [], {}
+
+    def look(progress: Progress) -> None:
+        said.append(progress.note)
+        placed.update({worker.pid: worker.environ()["CUDA_VISIBLE_DEVICES"] for worker in workers()})
+
+    with listen(look), pytest.raises(InfrastructureError, match=r"1 of 5 runs failed, the others are done. broken: "):
+        side_by_side(
+            planned, str(tmp_path), Room(2, "", 1, devices=("3", "5")), lambda run, result: done.append(run.name)
+        )
+    assert sorted(placed.values()) == ["3", "5"]
+    assert sorted(done) == sorted(run.name for run in small_study())
+    for seed in (0, 1):
+        replay = next(place for place, note in enumerate(said) if note.startswith(f"static_rft-{seed} begins"))
+        assert any(note.startswith(f"expert_iteration-{seed} is done") for note in said[:replay])
 
 
 def manifests(root: Path, name: str) -> dict[str, dict]:
