@@ -315,3 +315,28 @@ def test_an_engine_that_finds_too_little_memory_starts_smaller(engine, prompts):
 
 def status(engine: EngineProcess) -> str:
     return Path(f"/proc/{engine.process.pid}/status").read_text()
+
+
+@pytest.mark.long
+def test_processes_that_share_an_engines_weights_answer_as_one(prompts, tmp_path, monkeypatch):
+    """Through vLLM's tensor parallelism, a core each; the adapter is cut up as well."""
+    from axiom.bench.workload import shaped_model
+    from axiom.sampling.vllm import VLLMSampler
+
+    monkeypatch.setenv("VLLM_CPU_OMP_THREADS_BIND", "0|1")
+    model = MODEL.model_copy(update={"path": str(shaped_model("tiny", tmp_path / "model"))})
+    examples = [Example(prompt, "zebra", 1.0) for prompt in prompts]
+    train(examples, Round(BASE, tmp_path / "a", 1, 1), model, TrainingConfig(learning_rate=4e-3, epochs=3))
+    whole = TransformersSampler(model, SamplingConfig(), "slots")
+    shared = VLLMSampler(model, SAMPLING.model_copy(update={"vllm": VLLMConfig(max_model_len=1024, tensor_parallel=2)}))
+    try:
+        found = []
+        for policy in (BASE, Policy("a", tmp_path / "a")):
+            for sampler in (whole, shared):
+                sampler.use(policy)
+            ours, theirs = texts(shared, ask(prompts, limit=8)), texts(whole, ask(prompts, limit=8))
+            assert sum(ours[key] == theirs[key] for key in ours) >= 0.9 * len(ours)
+            found.append(ours)
+        assert found[0] != found[1]
+    finally:
+        shared.close()
