@@ -518,8 +518,10 @@ def _transferred(study: "Study", gains: "list[Gain]") -> list[str]:
 
 
 def _paragraphs(study: "Study", found: "Sequence[Comparison]") -> list[str]:
-    """A paragraph for each comparison; of a grid the table has their figures."""
-    return [comparison.paragraph() for comparison in found] if not (study.config and study.config.grid) else []
+    """What each comparison says; of a grid the table has their figures."""
+    from axiom.study import paragraphs
+
+    return paragraphs(found) if not (study.config and study.config.grid) else []
 
 
 def _draw(study: "Study", found: "Sequence[Comparison]", folder: Path, refused: DataError | None, command: str) -> None:

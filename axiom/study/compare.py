@@ -462,6 +462,29 @@ def _check_conditions(conditions: Mapping[str, Condition], configs: Mapping[str,
         _check_pair(first, base, name, configs[name], varied)
 
 
+def paragraphs(found: Sequence[Comparison]) -> list[str]:
+    """A paragraph for each comparison, and one for all in which no run of either arm generalised."""
+    alike: dict[tuple[str, float, int], list[Comparison]] = {}
+    for one in found:
+        if not one.observed and one.refusal is None and one.since is None and not one.left_out:
+            alike.setdefault((one.expert, one.horizon, one.pairs), []).append(one)
+    together = {id(one): group for group in alike.values() if len(group) > 1 for one in group}
+    return [
+        _none_generalised(together[id(one)]) if id(one) in together else one.paragraph()
+        for one in found
+        if id(one) not in together or one is together[id(one)][0]
+    ]
+
+
+def _none_generalised(group: Sequence[Comparison]) -> str:
+    first = group[0]
+    return (
+        f"Over {first.pairs} paired seed{'s' * (first.pairs > 1)}, no run of {first.expert}, nor of "
+        f"{', '.join(one.other for one in group)}, was seen to generalise within {first.horizon:g} {first.clock}. "
+        f"Nothing follows on which of them is sooner, nor that they are alike."
+    )
+
+
 def setting(config: ExperimentConfig, key: str) -> Any:
     """The value of a dotted key, as JSON has it."""
     found: Any = config.model_dump(mode="json")

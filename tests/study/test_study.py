@@ -35,6 +35,7 @@ from axiom.study import (
     gather,
     load_study,
     measurements,
+    paragraphs,
     plan,
     read,
     run_name,
@@ -199,6 +200,24 @@ def test_a_clear_difference_is_found_and_says_which_way():
     assert "expert_iteration generalises sooner than static_rft" in found.paragraph()
     backwards = compare(*arms(-5.0), "iteration", 0.02)
     assert "static_rft generalises sooner than expert_iteration" in backwards.paragraph()
+
+
+def test_comparisons_in_which_nothing_was_seen_are_told_together():
+    decided = compare(*arms(5.0), "iteration", 0.02)
+    never = [
+        dataclasses.replace(decided, other=name, expert_generalised=0, other_generalised=0) for name in ("a", "b", "c")
+    ]
+    told = paragraphs([never[0], decided, *never[1:]])
+    assert told[1:] == [decided.paragraph()]
+    assert "no run of expert_iteration, nor of a, b, c, was seen to generalise within" in told[0]
+    assert "Nothing follows" in told[0]
+    assert paragraphs([decided, never[0]]) == [decided.paragraph(), never[0].paragraph()]
+    apart = [
+        never[0],
+        dataclasses.replace(never[1], refusal="examples of round 3"),
+        dataclasses.replace(never[2], left_out={"c": [4]}),
+    ]
+    assert paragraphs(apart) == [one.paragraph() for one in apart]
 
 
 def test_no_difference_claims_neither_difference_nor_equality():
