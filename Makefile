@@ -13,6 +13,8 @@ WORKERS ?= 2
 PYTEST := $(PY) -m pytest -n $(WORKERS) --dist loadscope
 # These files take longest and are begun first
 LONGEST := tests/sampling/test_vllm.py tests/flows/test_server.py
+# To import all test files takes as long as these tests: the files that have some are named
+ALONE = $(shell grep -rl --include='test_*.py' 'mark\.alone' tests)
 
 .PHONY: run docs test test-fast test-rest test-slow test-server test-browser test-long soak lint venv deploy clean
 
@@ -50,7 +52,7 @@ docs: venv
 
 test-fast: venv
 	$(PYTEST) -m "not slow and not long and not alone"
-	$(PY) -m pytest -m "alone and not slow and not long"
+	$(PY) -m pytest -m "alone and not slow and not long" $(ALONE)
 
 # The slow tests beside those of a Prefect server, which mostly wait
 test-rest: venv .venv/.vllm

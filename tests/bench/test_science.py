@@ -8,10 +8,11 @@ from axiom.bench.curves import EARLY, FAMILIES, MARGIN, PLATEAU, rise, sampled
 from axiom.config import SandboxConfig
 from axiom.problems.benchmarks.humaneval import humaneval_problems
 from axiom.verification import Verifier
+from tests.tables import every
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("length", [20, 50, 100])
+@every("family", FAMILIES)
+@every("length", [20, 50, 100])
 def test_truths_are_accuracies_and_jumps_lie_inside(family, length):
     for index in range(20):
         truth = FAMILIES[family](np.random.default_rng(index), length)

@@ -17,6 +17,7 @@ from axiom.errors import ConfigError
 from axiom.problems import check_families, generate_splits
 from axiom.sandbox.inside.lockdown import LAYERS
 from axiom.study import load_study
+from tests.tables import every
 
 DEPLOYMENTS = Path(__file__).parents[2] / "deployments"
 
@@ -63,7 +64,7 @@ OTHERS = {
 """TOML of another value, where none of the usual ones will do."""
 
 
-@pytest.mark.parametrize("key", all_keys())
+@every("key", all_keys())
 def test_every_key_can_be_set(key):
     before = leaves(ExperimentConfig())
     assert set(before) == set(all_keys())
@@ -117,7 +118,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("override", "message"), BAD)
+@every("override, message", BAD)
 def test_each_mistake_is_one_sentence(override, message):
     with pytest.raises(ConfigError, match=message) as caught:
         load_config(None, [override])

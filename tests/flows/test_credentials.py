@@ -16,6 +16,7 @@ from axiom.flows.report import report
 from axiom.flows.smoke import smoke
 from axiom.flows.study import study
 from axiom.store import Folder
+from tests.tables import every
 
 REPOSITORY = Path(__file__).parents[2]
 WORD = "hunter2hunter2"
@@ -62,7 +63,7 @@ FREE = [
 ]
 
 
-@pytest.mark.parametrize("text", HOLDING)
+@every("text", HOLDING)
 def test_what_a_library_says_is_shown_without_its_credentials(text):
     shown = hidden(f"cannot connect to {text} now")
     assert shown.startswith("cannot connect to")
@@ -71,8 +72,8 @@ def test_what_a_library_says_is_shown_without_its_credentials(text):
     assert hidden("cannot connect to s3://bucket/axiom now") == "cannot connect to s3://bucket/axiom now"
 
 
-@pytest.mark.parametrize("text", HOLDING)
-@pytest.mark.parametrize("field", ["model.path", "model.adapter", "yoke", "problems.families", "name"])
+@every("text", HOLDING)
+@every("field", ["model.path", "model.adapter", "yoke", "problems.families", "name"])
 def test_a_setting_with_a_credential_is_refused_and_not_repeated(field: str, text: str):
     value = [text] if field == "problems.families" else text
     with pytest.raises(ConfigError) as caught:
@@ -84,14 +85,14 @@ def test_a_setting_with_a_credential_is_refused_and_not_repeated(field: str, tex
         assert WORD not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", HOLDING)
+@every("text", HOLDING)
 def test_a_stores_address_with_a_credential_is_refused_before_it_is_opened(text: str):
     with pytest.raises(ConfigError, match=r"the store's address .* holds a credential") as caught:
         Folder(text)
     assert WORD not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", FREE)
+@every("text", FREE)
 def test_what_holds_none_is_let_through(text: str):
     assert plain(text) == text
     assert re.search(WITHOUT, text)

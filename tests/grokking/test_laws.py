@@ -18,6 +18,7 @@ from axiom.grokking.phases import HELD_SHARE, HOLD, MAX_FINAL_GAP
 from axiom.records import Metric
 from axiom.store import write_table
 from tests.rows import metric_row
+from tests.tables import every
 
 JUMPED = ("grokking", "partial", "transient")
 N = 4000
@@ -49,8 +50,8 @@ def contrast(val, at, start):
     return found
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("length", [20, 60])
+@every("family", FAMILIES)
+@every("length", [20, 60])
 def test_the_sentence_is_true_of_the_curve(family, length):
     for index in range(2):
         seen = simulated(family, index, length)
@@ -118,8 +119,8 @@ SHAPES = {
 }
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("n", [200, 9000])
+@every("shape", SHAPES)
+@every("n", [200, 9000])
 def test_jumps_as_they_are_published_are_found_and_timed(shape, n):
     t = np.arange(100.0)
     true = SHAPES[shape](t)
@@ -141,9 +142,9 @@ NO_JUMPS = {
 }
 
 
-@pytest.mark.parametrize("shape", NO_JUMPS)
-@pytest.mark.parametrize("n", [200, 9000])
-@pytest.mark.parametrize("at", [np.arange(100.0), np.unique(np.geomspace(1, 100, 60).round()) - 1])
+@every("shape", NO_JUMPS)
+@every("n", [200, 9000])
+@every("at", [np.arange(100.0), np.unique(np.geomspace(1, 100, 60).round()) - 1])
 def test_what_is_no_jump_is_none_on_any_grid(shape, n, at):
     val = np.random.default_rng(4).binomial(n, NO_JUMPS[shape](at)) / n
     found = detect(curve(val, at=at, n=n))

@@ -27,6 +27,7 @@ from axiom.grokking import (
     read_curve,
 )
 from tests.rows import metric_row
+from tests.tables import every
 
 LENGTH = 50
 
@@ -170,7 +171,7 @@ EXPECTED = {family: {"grokking"} for family in JUMPS} | {
 }
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@every("family", FAMILIES)
 def test_every_family_gets_its_kind(family):
     for index in range(3):
         rng = np.random.default_rng(index)

@@ -9,6 +9,7 @@ import pytest
 from axiom.cli.app import main
 from axiom.errors import DataError
 from axiom.grokking import is_table, read_curve
+from tests.tables import every
 
 STEPS = [0, 10, 20, 30, 50, 80]
 TRAIN = [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
@@ -32,7 +33,7 @@ def check(path):
     assert curve.val_accuracy == pytest.approx(VAL)
 
 
-@pytest.mark.parametrize(
+@every(
     "clock",
     [
         "iteration",
@@ -49,17 +50,17 @@ def check(path):
         "ep",
     ],
 )
-@pytest.mark.parametrize("train", ["train_accuracy", "train_acc", "acc", "accuracy", "train/accuracy", "Train Acc (%)"])
-@pytest.mark.parametrize("val", ["val_accuracy", "val_acc", "test_acc", "eval_accuracy", "valid.acc", "testAccuracy"])
+@every("train", ["train_accuracy", "train_acc", "acc", "accuracy", "train/accuracy", "Train Acc (%)"])
+@every("val", ["val_accuracy", "val_acc", "test_acc", "eval_accuracy", "valid.acc", "testAccuracy"])
 def test_every_usual_header_is_read(tmp_path, clock, train, val):
     path = tmp_path / "curve.csv"
     path.write_text(cells((clock, train, val), scale=100.0 if "%" in train else 1.0))
     check(path)
 
 
-@pytest.mark.parametrize("separator", [",", ";", "\t", "|", " "])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-@pytest.mark.parametrize("scale", [1.0, 100.0])
+@every("separator", [",", ";", "\t", "|", " "])
+@every("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@every("scale", [1.0, 100.0])
 def test_every_separator_encoding_and_unit(tmp_path, separator, encoding, scale):
     path = tmp_path / "curve.tsv"
     path.write_text(cells(("step", "train_acc", "val_acc"), separator, scale), encoding=encoding)
@@ -208,8 +209,8 @@ def test_validation_is_preferred_to_test_and_the_canonical_name_to_another(tmp_p
     assert curve.val_accuracy.tolist() == [0.2, 0.2]
 
 
-@pytest.mark.parametrize(
-    ("text", "says"),
+@every(
+    "text, says",
     [
         ("iteration,train_accuracy\n1,0.5\n", "no column 'val_accuracy'.*has iteration, train_accuracy"),
         ("a,b\n1,0.5\n", "no column 'iteration'.*has a, b"),

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from axiom.values import _MAKE, decode, encode, same
+from tests.tables import every
 
 scalars = (
     st.none()
@@ -101,7 +102,7 @@ def test_equal_sets_have_one_text_in_whatever_order_they_grew():
     assert json.loads(encode({pair, smile}))["v"] == [pair, smile] == sorted([smile, pair])
 
 
-@pytest.mark.parametrize(
+@every(
     "text",
     [
         "",

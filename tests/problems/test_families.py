@@ -23,6 +23,7 @@ from axiom.problems.splits.variants import candidates
 from axiom.records import Problem
 from axiom.sampling.prompts import call, question
 from axiom.verification import Candidate, Verifier
+from tests.tables import every
 
 FAMILIES = sorted(GENERATORS)
 ORIGINAL = ("arithmetic", "rpn", "parentheses")
@@ -38,7 +39,7 @@ def test_there_are_thirty_families_and_the_six_that_presets_name():
     assert {*ORIGINAL, "list_sort", "list_filter", "list_aggregate"} <= set(FAMILIES)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@every("name", FAMILIES)
 def test_the_reference_answers_both_hidden_sets(name):
     for problem in some(name):
         run = load(problem.reference_solution, problem.entry_point)
@@ -46,7 +47,7 @@ def test_the_reference_answers_both_hidden_sets(name):
             assert values.encode(run(*values.decode(case.args))) == case.expected, problem.description
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@every("name", FAMILIES)
 def test_the_interpreter_takes_another_route_to_the_same_answers(name):
     family = GENERATORS[name]
     for problem in some(name):
@@ -55,7 +56,7 @@ def test_the_interpreter_takes_another_route_to_the_same_answers(name):
             assert values.encode(family.solve(variant, *values.decode(case.args))) == case.expected
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@every("name", FAMILIES)
 def test_hidden_cases_are_new_and_no_answer_fills_more_than_half(name):
     for problem in some(name):
         shown, hidden = ({case.args for case in cases} for cases in (problem.shown, problem.cases))
@@ -69,7 +70,7 @@ def test_hidden_cases_are_new_and_no_answer_fills_more_than_half(name):
         assert max(map(answers.count, answers)) <= 8
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@every("name", FAMILIES)
 def test_the_same_seed_gives_the_same_problems_and_another_seed_others(name):
     again, other = (itertools.islice(generate(name, GENERATORS[name].difficulties, 12, seed), 5) for seed in (3, 4))
     first = some(name)
@@ -78,7 +79,7 @@ def test_the_same_seed_gives_the_same_problems_and_another_seed_others(name):
     assert len({p.problem_id for p in first}) == 12
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@every("name", FAMILIES)
 def test_the_space_counts_and_indexes_every_variant_once(name):
     space = GENERATORS[name].space
     level = min(range(1, 11), key=lambda level: space.count(level) or 10**9)
@@ -88,7 +89,7 @@ def test_the_space_counts_and_indexes_every_variant_once(name):
     assert GENERATORS[name].variants >= (20_000 if name in ORIGINAL else 1_500)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@every("name", FAMILIES)
 def test_prompts_hide_the_reference_and_the_hidden_cases(name):
     for problem in some(name):
         asked = question(problem)
@@ -99,7 +100,7 @@ def test_prompts_hide_the_reference_and_the_hidden_cases(name):
         assert all(call(problem.entry_point, case.args) in asked for case in problem.shown)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@every("name", FAMILIES)
 def test_an_argument_is_never_changed_by_the_reference(name):
     for problem in some(name):
         run = load(problem.reference_solution, problem.entry_point)
@@ -113,7 +114,7 @@ def nodes(source: str) -> int:
     return sum(1 for _ in ast.walk(ast.parse(source)))
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@every("name", FAMILIES)
 def test_a_higher_difficulty_means_a_larger_reference(name):
     family = GENERATORS[name]
     low, high = family.difficulties
@@ -150,7 +151,7 @@ def test_all_families_were_counted():
     assert sorted(MEASURED) == FAMILIES
 
 
-@pytest.mark.parametrize("name", sorted(MEASURED))
+@every("name", sorted(MEASURED))
 def test_what_was_counted_is_the_space_as_it_is(name):
     assert MEASURED[name].combinations == GENERATORS[name].variants
     assert (20_000 if name in ORIGINAL else 1_500) <= MEASURED[name].distinct <= MEASURED[name].combinations
@@ -163,7 +164,7 @@ DENSER = {
 """Families whose harder problems have shorter inputs, and why."""
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@every("name", FAMILIES)
 def test_a_higher_difficulty_means_inputs_that_are_not_shorter(name):
     family = GENERATORS[name]
     means = []
@@ -333,7 +334,7 @@ def test_variants_that_differ_somewhere_have_fingerprints_of_their_own(name, one
     assert len(set(marks)) == len(marks)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@every("name", FAMILIES)
 def test_no_axis_leaves_the_program_as_it_is(name):
     """Each choice of each axis changes the printed program of some variant."""
     family = GENERATORS[name]

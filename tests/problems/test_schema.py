@@ -11,6 +11,7 @@ from axiom.problems.cases.outline import load_shared, outlines
 from axiom.problems.cases.schema import Mutants
 from axiom.problems.family import load
 from axiom.problems.splits.variants import candidates
+from tests.tables import every
 
 FAMILIES = sorted(GENERATORS)
 
@@ -44,7 +45,7 @@ def test_a_shared_compilation_answers_as_the_printed_program(name):
             assert values.encode(shared(*args)) == values.encode(plain(*args)) == case.expected
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@every("name", FAMILIES)
 def test_an_outline_with_its_literals_is_the_program(name):
     family = GENERATORS[name]
     for names in itertools.islice(candidates(family, family.difficulties, 2), 40):

@@ -31,6 +31,7 @@ from axiom.problems.splits.overlap import first_solved, first_solving, solves, s
 from axiom.problems.splits.variants import Admitted, VariantSource, candidates, first_new
 from axiom.records import Case, Problem, Split
 from axiom.seeds import stream
+from tests.tables import every
 
 EASY = ("list_sort", "list_filter", "list_aggregate", "string_transform", "arithmetic", "rpn", "parentheses")
 
@@ -165,8 +166,8 @@ def test_the_general_program_is_not_solved_by_the_special_one():
         prove_disjoint({"val": [special], "test": [general.model_copy(update={"split": "test"})]})
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("other", ["train", "test", "ood_longer", "ood_composed", "ood_family", "ood_cases"])
+@every("kind", KINDS)
+@every("other", ["train", "test", "ood_longer", "ood_composed", "ood_family", "ood_cases"])
 def test_what_another_split_solves_or_is_solved_by_is_not_dealt(kind, other):
     for first, second in (planted()[kind], planted()[kind][::-1]):
         admitted = Admitted()

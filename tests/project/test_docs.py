@@ -14,10 +14,14 @@ from pydantic import TypeAdapter
 
 from axiom.cli import app as cli
 from axiom.config import ExperimentConfig, all_keys
+from tests.tables import every
 
 ROOT = Path(__file__).parents[2]
+FOLDERS = [path for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")]
 DOCUMENTS = sorted(
-    path for path in ROOT.rglob("*.md") if not any(p.startswith(".") for p in path.relative_to(ROOT).parts)
+    path
+    for path in (*ROOT.glob("*.md"), *(path for folder in FOLDERS for path in folder.rglob("*.md")))
+    if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
 )
 INCLUDED = re.compile(r'^--8<-- "(.*)"$', re.MULTILINE)
 """A page of the site that is a file from elsewhere in the repository; that file is checked where it is."""
@@ -56,7 +60,7 @@ def parse(command: Any, line: str, above: Any = None, name: str = "axiom") -> No
             parse(found, left, context, inner)
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+@every("document", DOCUMENTS, ids=name_of)
 def test_every_command_line_parses(document, root_command):
     for line in shown(document.read_text()):
         try:
@@ -89,14 +93,14 @@ def test_the_example_of_each_commands_help_parses(root_command):
     assert examples > 10
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+@every("document", DOCUMENTS, ids=name_of)
 def test_every_key_that_is_set_exists(document):
     keys = all_keys()
     for key in re.findall(r"--set '?([a-z_.]+)=", document.read_text()):
         assert key in keys or key == "section.key", f"{name_of(document)}: {key}"
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+@every("document", DOCUMENTS, ids=name_of)
 def test_every_link_leads_somewhere(document):
     text = document.read_text()
     for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", text):
@@ -105,7 +109,7 @@ def test_every_link_leads_somewhere(document):
         assert (ROOT / target).exists(), f"{name_of(document)}: {target}"
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+@every("document", DOCUMENTS, ids=name_of)
 def test_every_path_of_the_repository_that_is_named_exists(document):
     for path in re.findall(
         r"`((?:axiom|flows|tasks|tests|docs|deployments|artifacts)/[\w./*-]+)`", document.read_text()

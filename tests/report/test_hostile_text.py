@@ -22,6 +22,7 @@ from axiom.verification import Candidate, Verifier
 from axiom.visible import one_line, visible, visible_json
 from tests.rows import metric_row
 from tests.study.test_study import arms
+from tests.tables import every
 
 ATTACKS = {
     "terminal": "\x1b]0;title\x07\x1b[2J\x1b[31mred\x9b31m\x08\r\x0b\x0c\x7f\x84\x85",
@@ -102,7 +103,7 @@ def test_what_a_verdict_says_is_one_short_line_that_commands_nothing(verdicts):
     assert "\\u202egnp.exe" in said
 
 
-@pytest.mark.parametrize("text", ATTACKS.values(), ids=ATTACKS)
+@every("text", ATTACKS.values())
 def test_escapes_change_only_what_commands(text):
     assert unsafe(visible(text), allowed="\n\t") == []
     assert unsafe(one_line(text), allowed="") == []
@@ -139,8 +140,8 @@ def test_verdicts_in_every_format_are_read_back_by_any_parser(axiom, tmp_path, s
     assert {row["outcome"] for row in found} == {"runtime_error"}
 
 
-@pytest.mark.parametrize("name", ATTACKS)
-@pytest.mark.parametrize("place", ["key", "id", "cases", "entry_point", "whole"])
+@every("name", ATTACKS)
+@every("place", ["key", "id", "cases", "entry_point", "whole"])
 def test_a_refusal_of_hostile_rows_commands_nothing(axiom, tmp_path, name, place):
     text = ATTACKS[name]
     row = {"candidate_id": "a", "code": "f = int", "entry_point": "f", "cases": [{"args": [], "expected": 0}]}
@@ -265,10 +266,16 @@ class Tags(HTMLParser):
             self.text += data
 
 
-@pytest.mark.parametrize("name", ATTACKS)
-def test_a_report_has_the_same_tags_whatever_a_model_writes(tmp_path, name):
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory):
+    """The page of a run whose model wrote a letter."""
+    return Tags(page(experiment_of(tmp_path_factory.mktemp("calm"), "e", ["x"])))
+
+
+@every("name", ATTACKS)
+def test_a_report_has_the_same_tags_whatever_a_model_writes(calm, tmp_path, name):
     text = ATTACKS[name]
-    calm, hostile = (Tags(page(experiment_of(tmp_path / n, "e", [t]))) for n, t in (("a", "x"), ("b", text)))
+    hostile = Tags(page(experiment_of(tmp_path / name, "e", [text])))
     assert hostile.tags == calm.tags
     assert unsafe(hostile.text, allowed="\n\t") == []
     assert visible(text).strip()[:100].split("\n")[0] in hostile.text

@@ -12,6 +12,7 @@ from axiom.problems import generate_splits
 from axiom.problems.registry import GENERATORS
 from axiom.records import Case, Problem
 from axiom.sampling.prompts import TOP_LEVEL, WORKED, bos_text, code_head, digest, fenced, make_template, read_program
+from tests.tables import every
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{% endfor %}"
@@ -51,8 +52,8 @@ def results(program, problem):
     return [values.encode(scope[problem.entry_point](*values.decode(case.args))) for case in problem.cases]
 
 
-@pytest.mark.parametrize("form", ["chat", "plain", "file"])
-@pytest.mark.parametrize("problem", ONE_OF_EACH, ids=lambda p: p.family)
+@every("form", ["chat", "plain", "file"])
+@every("problem", ONE_OF_EACH, ids=lambda p: p.family)
 def test_a_program_written_as_a_completion_is_read_back_and_right(form, problem, tmp_path):
     own = tmp_path / "own.jinja"
     own.write_text(
@@ -333,7 +334,7 @@ def test_whatever_a_description_holds_the_plain_prompt_asks_for_it(text):
     assert ast.get_docstring(function).startswith(f"{text} end.")
 
 
-@pytest.mark.parametrize(
+@every(
     "more",
     [
         "def g():",

@@ -21,6 +21,7 @@ from axiom.sandbox.inside.template import PARENT
 from axiom.sandbox.judge import judge
 from axiom.sandbox.selftest import CANARIES, EXPECTED
 from tests.sandbox.attacks import GROUPS, HERE, Attack
+from tests.tables import every
 
 REACH = (HERE / "shared.txt").read_text().split("#> ")[0]
 WITNESS = (
@@ -182,7 +183,7 @@ def f(x):
     assert judge(run, (b"[]",)).outcome == "passed", judge(run, (b"[]",))
 
 
-@pytest.mark.parametrize("name", sorted(numbers(FATAL)))
+@every("name", sorted(numbers(FATAL)))
 def test_every_fatal_call_of_the_kernel_ends_the_process(templates: list[Template], name: str) -> None:
     code = REACH + f'def f(x):\n    kernel("{name}", kernel("getppid"), start, 0, 0, 0, 0)\n'
     run = templates[0].run_now(Program(code, "f", (marshal.dumps((1,)),), 5.0, 30.0, 256 << 20, 1 << 16))

@@ -9,6 +9,7 @@ from axiom.config import SelectionConfig
 from axiom.problems import generate
 from axiom.records import Sample, Verdict
 from axiom.selection import accepted, fingerprint, select, up_to_program, well_formed
+from tests.tables import every
 
 
 def sample(problem: str, code: str, number: int = 0, iteration: int = 1) -> Sample:
@@ -106,8 +107,8 @@ def test_the_shortest_texts_of_the_distinct_programs_of_each_problem_are_kept(dr
 (PROBLEM,) = generate("list_sort", None, 1, 0)
 
 
-@pytest.mark.parametrize(
-    ("code", "is_formed"),
+@every(
+    "code, is_formed",
     [
         ("def {}(a): return a", True),
         ("async def {}(a): return a", True),
@@ -133,8 +134,8 @@ def test_an_answer_is_formed_if_it_has_text(text, is_formed):
     assert well_formed(PROBLEM.model_copy(update={"kind": "answer"}), text) is is_formed
 
 
-@pytest.mark.parametrize(
-    ("completion", "code", "kept"),
+@every(
+    "completion, code, kept",
     [
         ("Sure!\n```python\ndef f(x):\n    return x\n```\nHope it helps.", "def f(x):\n    return x", 5),
         ("def f(x):\n    return x\n\nprint(f(1))", "def f(x):\n    return x", 2),
@@ -150,7 +151,7 @@ def test_an_answer_is_formed_if_it_has_text(text, is_formed):
         ("nothing of it\nhere", "def f(x):\n    return x", 2),
     ],
 )
-@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@every("newline", ["\n", "\r\n"])
 def test_a_completion_is_kept_up_to_the_end_of_its_program(completion, code, kept, newline):
     whole = "nothing" in completion  # what does not hold the program stays as it is
     text = completion.replace("\n", newline)

@@ -26,6 +26,7 @@ from axiom.sandbox.judge import READY, judge
 from axiom.values import encode
 from axiom.verification import Candidate, CandidateVerdict, Verifier, answer_verdict, verify_samples
 from axiom.verification.files import check_candidates, read_candidates
+from tests.tables import every
 
 RIGHT = "def f(x):\n    return x + 1\n"
 
@@ -532,8 +533,8 @@ def test_built_in_names_are_those_of_any_module(verifier: Verifier, code: str, w
     assert one(verifier, code, want=want).outcome == Outcome.PASSED
 
 
-@pytest.mark.parametrize("digits", [616, 617, 640, 4299, 4300, 4301, 5736, 50_000, 200_000])
-@pytest.mark.parametrize("sign", [1, -1])
+@every("digits", [616, 617, 640, 4299, 4300, 4301, 5736, 50_000, 200_000])
+@every("sign", [1, -1])
 def test_integers_of_any_size_go_in_and_come_out(verifier: Verifier, digits: int, sign: int) -> None:
     number = sign * (10 ** (digits - 1) + 7)
     assert one(verifier, "def f(x):\n    return -x\n", args=(number,), want=-number).outcome == Outcome.PASSED
