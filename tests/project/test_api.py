@@ -23,7 +23,7 @@ SIGNATURES = {
     "Experiment.open": "(root, name)",
     "Experiment.frame": "(self, table, iteration=None)",
     "Study": "(name, runs, reading=<factory>, root='artifacts')",
-    "Study.load": "(path, root='artifacts')",
+    "Study.load": "(path, root='artifacts', partly=False)",
     "Study.compare": "(self)",
     "Study.outcomes": "(self)",
     "Study.measurements": "(self)",
