@@ -18,6 +18,8 @@ from axiom.errors import AxiomError, ConfigError, StorageError
 
 WITH_BUCKETS = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"})
 """Protocols whose addresses begin with a bucket. It is never made here: a mistyped name would make another."""
+PATTERN = "*?[]"
+"""Signs with which fsspec takes a path for all that match it; what deletes one folder would delete others."""
 WITHOUT_CREDENTIALS = ("Credential", "ProfileNotFound", "TokenRetrieval")
 """What the names of errors contain that say that nobody is logged in."""
 CONFLICT = "conflicting"
@@ -33,6 +35,11 @@ def connect(url: str) -> tuple[AbstractFileSystem, str]:
         files, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
     except (ImportError, ValueError) as error:
         raise ConfigError(f"the store's address {url!r} cannot be used: {error}") from None
+    if found := set(PATTERN) & set(path):
+        raise ConfigError(
+            f"the store's address {url!r} has {min(found)!r}, which its library reads as a pattern of names; use none "
+            f"of {' '.join(PATTERN)} in it"
+        )
     if url.partition("://")[0] in WITH_BUCKETS and not path.strip("/"):
         raise ConfigError(
             f"the store's address {url!r} names no bucket; write it like s3://bucket or s3://bucket/axiom"

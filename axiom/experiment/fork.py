@@ -1,13 +1,14 @@
 """A counterfactual: a new experiment that shares another's first iterations and goes on with another config."""
 
+import os
 from typing import Any
 
 from axiom.commands import suggest
 from axiom.config import ExperimentConfig
 from axiom.errors import ConfigError, DataError, LockedError
-from axiom.experiment import Experiment, differences, iteration_folder, lease, lock
+from axiom.experiment import Experiment, differences, iteration_folder
+from axiom.experiment.folder import RECORD
 from axiom.experiment.gate import admit
-from axiom.folders import Folder
 from axiom.grokking import Curve
 
 SHARED = (
@@ -28,7 +29,6 @@ SHARED = (
 else governs each iteration by itself, so a fork may change it."""
 ADAPTER = ("training.lora_r", "training.lora_alpha", "training.target_modules")
 """The shape of an adapter, which a fork that continues the last shared one cannot change."""
-LOCKS = {lock.FILE, lock.NOTE, lease.PLACE}
 
 
 def fork(parent: Experiment, config: ExperimentConfig, at: int) -> Experiment:
@@ -42,7 +42,7 @@ def fork(parent: Experiment, config: ExperimentConfig, at: int) -> Experiment:
     with parent.locked():
         try:
             with child.locked():
-                if set(child.folder.names()) - LOCKS:  # another fork of this name was quicker
+                if child.folder.exists(RECORD):  # another fork of this name was quicker
                     raise _taken(child)
                 ours = True
                 _copy(parent, child, at)
@@ -55,7 +55,7 @@ def fork(parent: Experiment, config: ExperimentConfig, at: int) -> Experiment:
 
 
 def _check(parent: Experiment, child: Experiment, at: int) -> None:
-    if child.config.name in Folder(child.root).names():
+    if os.path.lexists(child.folder.path) if child.folder.local else child.folder.size():
         raise _taken(child)
     done = parent.last_done() + 1
     if not 1 <= at <= done:

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import s3fs
 
-from axiom.errors import ConfigError, StorageError
+from axiom.errors import ConfigError, LockedError, StorageError
+from axiom.experiment.lease import Held
 from axiom.folders import Folder
 from axiom.store import StageStore, Writer
-from tests.object_store import BUCKET, KEY, SECRET, Asked, Proxy, environment, files, moto, proxied
+from tests.object_store import BUCKET, KEY, SECRET, Asked, Proxy, environment, files, google, moto, proxied
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +62,25 @@ def test_a_bucket_that_is_not_there_is_refused_and_not_made(proxy, server):
     for url in ("s3://", "gs://"):
         with pytest.raises(ConfigError, match=r"names no bucket; write it like|cannot be used: .*gcsfs"):
             Folder(url)
+
+
+@pytest.mark.parametrize("sign", "*?[]")
+def test_an_address_that_is_a_pattern_is_refused(sign, proxy):
+    """Else a folder would be deleted together with those that match it."""
+    with pytest.raises(ConfigError, match="which its library reads as a pattern of names; use none of"):
+        Folder(f"s3://{BUCKET}/a{sign}b").join("run")
+
+
+@pytest.mark.parametrize("root", ["a b", "a+b", "a%20b", "a#b", "a&b=c;d", "ü/ñ", "a'b", "{date}", "a//b"])
+def test_an_address_may_have_any_other_sign(root, proxy, server):
+    folder, longer = (Folder(f"s3://{BUCKET}/{root}").join(name) for name in ("run", "run2"))
+    for place in (folder, longer):
+        place.write_bytes("x", b"1")
+    assert (folder.names(), folder.read_bytes("x"), folder.size()) == (["x"], b"1", 1)
+    assert Folder(f"s3://{BUCKET}/{root}").names() == ["run", "run2"]
+    folder.remove_all()
+    assert [path.partition("/")[2] for path in files(server).find(f"{BUCKET}/{root}")] == [f"{root}/run2/x"]
+    longer.remove_all()
 
 
 def test_a_far_place_is_named_with_its_scheme(folder):
@@ -226,3 +246,40 @@ def test_files_of_a_stage_are_removed_after_they_have_arrived(folder, tmp_path):
         assert not folder.join("i").exists("part1.json")
     assert Path(folder.join("i").at("x")).name == "x"
     assert Folder(folder.url).join("i").names() == ["one.manifest.json"]
+
+
+@pytest.fixture
+def store(monkeypatch) -> Iterator[Folder]:
+    """A bucket of Google's protocol."""
+    import gcsfs
+
+    monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")  # which asks for a bucket's kind by another way
+    with google() as address:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", address)
+        gcsfs.GCSFileSystem(token="anon", endpoint_url=address, skip_instance_cache=True).mkdir(BUCKET)
+        yield Folder(f"gs://{BUCKET}/axiom")
+        gcsfs.GCSFileSystem.clear_instance_cache()
+
+
+def test_a_store_of_google_keeps_the_same_promises(store):
+    with pytest.raises(ConfigError, match="the bucket gs://buckett does not exist"):
+        Folder("gs://buckett/axiom").write_bytes("x", b"1")
+    assert (store.write_new("x", b"mine"), store.write_new("x", b"yours")) == (True, False)
+    assert store.read_bytes("x") == b"mine"
+    one, other = Held(store.join("run"), "it", "wait"), Held(store.join("run"), "it", "wait")
+    one.take()
+    with pytest.raises(LockedError, match="it is being written by process"):
+        other.take()
+    with store.uploading(one.check):
+        first = stage(StageStore(store), "one")
+    assert StageStore(Folder(store.url)).run("one", "i", settings="one", version="1", inputs={}, work=write).reused
+    one.give_back()
+    other.take()
+    with pytest.raises(LockedError, match="it was taken over by process"):
+        one.check()
+    other.give_back()
+    assert StageStore(store).manifest("one", "i").digest == first
+    longer = store.join("i2")
+    longer.write_bytes("x", b"1")
+    store.join("i").remove_all()
+    assert store.names() == ["i2", "run", "x"]
