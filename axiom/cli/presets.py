@@ -1,6 +1,7 @@
 """`axiom presets`: list and copy the presets, studies and server files that come with axiom."""
 
 import shutil
+import textwrap
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +30,10 @@ def list_presets(context: typer.Context, as_json: AsJson = False) -> None:
         tables.as_json([vars(one) | {"file": str(one.file)} for one in presets()])
     else:
         for one in presets():
-            console.print(f"{one.name:24}{one.kind:12}{one.summary}", highlight=False, markup=False, soft_wrap=True)
+            line = f"{one.name:24}{one.kind:12}{one.summary}"
+            if console.is_terminal:
+                line = textwrap.fill(line, console.width, subsequent_indent=" " * 36, break_on_hyphens=False)
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 @presets_app.command()

@@ -521,7 +521,8 @@ def check_arms(arms: Mapping[str, Sequence[Outcome]]) -> None:
     (name, first), *others = arms.items()
     if not others:
         raise DataError(
-            f"all {len(first)} runs are of arm {name}; a comparison needs two arms, so name runs of another"
+            f"{f'all {len(first)} runs are' if len(first) > 1 else 'the only run is'} of arm {name}; a comparison needs "
+            f"two arms, so name runs of another"
         )
 
 
