@@ -521,8 +521,8 @@ def check_arms(arms: Mapping[str, Sequence[Outcome]]) -> None:
     (name, first), *others = arms.items()
     if not others:
         raise DataError(
-            f"{f'all {len(first)} runs are' if len(first) > 1 else 'the only run is'} of arm {name}; a comparison needs "
-            f"two arms, so name runs of another"
+            f"{f'all {len(first)} runs are' if len(first) > 1 else 'the only run is'} of arm {name}; a comparison "
+            f"needs two arms, so name runs of another"
         )
 
 
