@@ -331,6 +331,46 @@ class Evaluation(Record):
     )
 
 
+class Distance(Record):
+    """How far a policy is from the base model on one problem: a mean over `positions` of its greedy answer.
+
+    `kl` is KL(policy || base) in nats of the next token, over the whole vocabulary.
+    """
+
+    problem_id: str
+    positions: int
+    kl: float
+
+    SCHEMA: ClassVar[pa.Schema] = _schema(problem_id=pa.string(), positions=pa.int32(), kl=pa.float64())
+
+
+class Diversity(Record):
+    """How many different programs the accepted samples of one training problem are, in one round.
+
+    `programs` differ in their syntax trees, `behaviours` in what they return for the calls of the family's probe set
+    (null where the programs were not run). Each entropy, in nats, is that of the samples' shares. `characters` is the
+    mean length of the programs.
+    """
+
+    problem_id: str
+    samples: int
+    programs: int
+    behaviours: int | None
+    program_entropy: float
+    behaviour_entropy: float | None
+    characters: float
+
+    SCHEMA: ClassVar[pa.Schema] = _schema(
+        problem_id=pa.string(),
+        samples=pa.int32(),
+        programs=pa.int32(),
+        behaviours_=pa.int32(),
+        program_entropy=pa.float64(),
+        behaviour_entropy_=pa.float64(),
+        characters=pa.float64(),
+    )
+
+
 class Metric(Record):
     """One number with its interval. `family` and `difficulty` are null where the number pools over them.
 

@@ -19,7 +19,7 @@ from axiom.selection.curriculum import Course
 from axiom.selection.foothold import on
 from axiom.store import Handle, Writer
 from axiom.tasks.course import course
-from axiom.tasks.evaluate import evaluate_policy
+from axiom.tasks.evaluate import count_diversity, distance_measured, evaluate_policy, measure_distance
 from axiom.tasks.measure import measure
 from axiom.tasks.remember import remember
 from axiom.tasks.replay import Old, keep_gold
@@ -90,6 +90,8 @@ def run_stages(run: Runtime, number: int, before: Round, evaluated: bool, paused
         history = handles["history"] = remember(
             run, before.problems, *drawn, before.history, before.evaluation, level, iteration=number
         )
+        if drawn[0].rows["samples"] and run.config.model.kind == "language":
+            handles["diversity"] = count_diversity(run, before.problems, *drawn, iteration=number)
         old = _old_gold(run, number, before)
         handles["gold"] = select_gold(run, *drawn, history, old, pool, adapter, level, iteration=number)
         handles["passed_over"] = note_passed_over(run, *drawn, history, handles["gold"], iteration=number)
@@ -103,6 +105,8 @@ def run_stages(run: Runtime, number: int, before: Round, evaluated: bool, paused
         samples, verdicts = _drawn(run, before, adapter, "eval", number)
         handles["eval_samples"], handles["eval_verdicts"] = samples, verdicts
         handles["evaluation"] = evaluate_policy(run, before.problems, samples, verdicts, iteration=number)
+        if _has_distance(run, number, adapter):
+            handles["distance"] = measure_distance(run, before.problems, samples, adapter, iteration=number)
     metrics = measure(run, handles, before.metrics, iteration=number)
     after = Round(
         problems=before.problems,
@@ -144,9 +148,29 @@ def _policy(run: Runtime, before: Round, gold: Handle, number: int, evaluated: b
     """The iteration's adapter; one that is done and was pruned is trained again only if it is to be evaluated."""
     adapter = train(run, gold, before.adapter, iteration=number, paused=paused, files=False)
     manifest = run.experiment.stages.manifest("adapter", iteration_folder(number))
-    if not evaluated or not (manifest and manifest.pruned) or evaluation_drawn(run, before.problems, adapter, number):
+    if not evaluated or not (manifest and manifest.pruned):
+        return adapter
+    samples = evaluation_drawn(run, before.problems, adapter, number)
+    if samples and not _has_distance(run, number, adapter):
+        return adapter
+    if samples and distance_measured(run, before.problems, samples, adapter, number):
         return adapter
     return train(run, gold, before.adapter, iteration=number, paused=paused)
+
+
+def _has_distance(run: Runtime, number: int, adapter: Handle | None) -> bool:
+    """Whether the policy's distance from the base model is measured.
+
+    It is not where an earlier version finished the iteration and the adapter was pruned since.
+    """
+    if not run.config.diagnostics.distance_problems:
+        return False
+    stages, source = run.experiment.stages, adapter.info.get("adapter_folder") if adapter else None
+    weights, done = (
+        stages.manifest("adapter", source) if source else None,
+        stages.manifest("iteration", iteration_folder(number)),
+    )
+    return not (weights and weights.pruned and done and "distance" not in done.info["stages"])
 
 
 def finished(run: Runtime, number: int, before: Round, evaluated: bool, paused: bool) -> Round | None:
@@ -183,7 +207,7 @@ def _record(
 
 def _identity(run: Runtime, number: int, before: Round, evaluated: bool, paused: bool) -> dict[str, Any]:
     sections = ["seed", "arm", "yoke", "model", "modular", "sampling", "sandbox", "selection", "replay", "curriculum"]
-    sections += ["training", "evaluation", *(["foothold"] if on(run.config.foothold) else [])]
+    sections += ["training", "evaluation", "diagnostics", *(["foothold"] if on(run.config.foothold) else [])]
     names = ("problems", "adapter", "metrics", "history", "evaluation", "buffer", "pool")
     inputs = {name: handle for name in names if (handle := getattr(before, name)) is not None}
     return {

@@ -9,9 +9,11 @@ from axiom.evaluation import (
     mismatch_metrics,
     outcome_metrics,
 )
+from axiom.evaluation.distance import distance_metrics
+from axiom.evaluation.diversity import diversity_metrics
 from axiom.experiment import VERSIONS, iteration_folder
 from axiom.experiment.running import Runtime
-from axiom.records import Evaluation, History, Metric, Sample, Verdict
+from axiom.records import Distance, Diversity, Evaluation, History, Metric, Sample, Verdict
 from axiom.sampling.mismatch import Mismatch
 from axiom.selection import accepted
 from axiom.selection.history import after_evaluation
@@ -43,6 +45,12 @@ def measure(run: Runtime, handles: dict[str, Handle], before: Handle | None, *, 
             rows += count_metrics(figures, iteration, counters)
             history = after_evaluation(stages.read(folder, "history", History), evaluations, iteration)
             rows += forgetting_metrics(history, iteration, counters, config.confidence)
+        if "distance" in handles:
+            far = stages.read(handles["distance"].folder, "distance", Distance)
+            rows += distance_metrics(far, iteration, counters, config.confidence)
+        if "diversity" in handles:
+            different = stages.read(handles["diversity"].folder, "diversity", Diversity)
+            rows += diversity_metrics(different, iteration, counters)
         rows += mismatch_metrics(_mismatches(handles), iteration, counters)
         out.table("metrics", rows, Metric)
         out.info["counters"] = vars(counters)

@@ -82,10 +82,10 @@ def sample(
         return experiment.stages.run(**identity, work=work)
 
 
-def evaluation_drawn(run: Runtime, problems: Handle, policy: Handle, iteration: int) -> bool:
-    """Whether the evaluation's samples of this policy are there, so that nothing needs its files."""
+def evaluation_drawn(run: Runtime, problems: Handle, policy: Handle, iteration: int) -> Handle | None:
+    """The evaluation's samples of this policy, if they are there."""
     draws = run.config.evaluation.samples_per_problem
-    return run.experiment.stages.find(**_identity(run, problems, policy, "eval", draws, iteration)) is not None
+    return run.experiment.stages.find(**_identity(run, problems, policy, "eval", draws, iteration))
 
 
 def _plan(run: Runtime, history: Handle | None, course: Course | None, iteration: int) -> dict[str, int]:

@@ -162,6 +162,8 @@ ROWS = {
     "losses": "optimizer steps",
     "evaluation": "problems",
     "eval_samples": "samples",
+    "distance": "problems",
+    "diversity": "solved problems",
 }
 """What the rows of a table are, where its name does not say so."""
 

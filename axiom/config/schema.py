@@ -614,6 +614,17 @@ class EvaluationConfig(Section):
     """Confidence of every interval."""
 
 
+class DiagnosticsConfig(Section):
+    """What is measured beside accuracy. Nothing here changes what is drawn or trained."""
+
+    distance_problems: Count = 16
+    """Validation problems on whose greedy answers the distance of each evaluated policy from the base model is
+    measured, KL(policy || base) in nats per token; 0 measures none."""
+    behaviour_programs: Count = 256
+    """Most distinct correct programs of a round that are run on further inputs, to count how many of them behave
+    differently; 0 runs none."""
+
+
 class DetectionConfig(Section):
     """When a curve counts as grokking."""
 
@@ -705,6 +716,7 @@ class ExperimentConfig(Section):
     prompts: PromptsConfig = PromptsConfig()
     sandbox: SandboxConfig = SandboxConfig()
     detection: DetectionConfig = DetectionConfig()
+    diagnostics: DiagnosticsConfig = DiagnosticsConfig()
     modular: ModularConfig = ModularConfig()
     tracking: TrackingConfig = TrackingConfig()
 

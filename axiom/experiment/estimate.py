@@ -162,7 +162,7 @@ def _figures(experiment: Experiment, number: int) -> dict[str, float]:
     """Seconds of an iteration: of a completion of each purpose, and of the stages that draw none; and the peak."""
     folder = iteration_folder(number)
     names = ("samples", "verdicts", "history", "gold", "adapter", "eval_samples", "eval_verdicts", "metrics")
-    manifests = {name: experiment.stages.manifest(name, folder) for name in names}
+    manifests = {name: experiment.stages.manifest(name, folder) for name in (*names, "distance", "diversity")}
     found = {name: manifest for name, manifest in manifests.items() if manifest}
     figures = {name: _a_row(found[name], name) for name in ("samples", "eval_samples") if name in found}
     others = [manifest.info.get("seconds", 0.0) for name, manifest in found.items() if name not in figures]

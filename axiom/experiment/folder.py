@@ -50,7 +50,9 @@ VERSIONS = {
     "passed_over": "1",
     "adapter": "4",
     "evaluation": "1",
-    "metrics": "4",
+    "distance": "1",
+    "diversity": "1",
+    "metrics": "5",
     "iteration": "1",
 }
 """Version of the code behind each stage. Raise one when the stage would compute something else from the same inputs."""
@@ -281,9 +283,9 @@ class Experiment:
         """A table as a Polars data frame, with the columns of its record in `axiom.records`.
 
         `table` is metrics or events; a table of an iteration: samples, verdicts, history, gold, passed_over, buffer,
-        losses, evaluation, eval_samples, eval_verdicts; `problems`, or one split's: train, val, test, ... Without
-        `iteration`, the tables of all iterations follow each other, and a first column `in_iteration` says whose folder
-        each row is from.
+        losses, evaluation, eval_samples, eval_verdicts, distance, diversity; `problems`, or one split's: train, val,
+        test, ... Without `iteration`, the tables of all iterations follow each other, and a first column `in_iteration`
+        says whose folder each row is from.
         Raises DataError, with the tables that there are, for one that is not there.
         """
         return tables.frame(self.stages, table, iteration)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 from axiom.errors import DataError
 from axiom.folders import Folder
 from axiom.records import (
+    Distance,
+    Diversity,
     Evaluation,
     Event,
     Gold,
@@ -34,6 +36,8 @@ OF_AN_ITERATION: dict[str, type[Record]] = {
     "evaluation": Evaluation,
     "eval_samples": Sample,
     "eval_verdicts": Verdict,
+    "distance": Distance,
+    "diversity": Diversity,
 }
 OF_THE_RUN: dict[str, type[Record]] = {"metrics": Metric, "events": Event}
 """Of all iterations together; each iteration's folder has its own metrics as well."""

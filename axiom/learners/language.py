@@ -61,6 +61,12 @@ class Learner(Protocol):
         nan where the trained text is not what was drawn, or is too long.
         """
 
+    def divergences(self, answers: Sequence[Example], policy: Policy, base: Policy) -> list[np.ndarray]:
+        """KL(policy || base) of the next token in nats, before each token of each answer and after its last.
+
+        It is summed over all tokens that could follow. None of an answer whose prompt is too long to be trained.
+        """
+
     def under(self, config: ExperimentConfig) -> "Learner":
         """The same learner, engine included, that trains as `config` says."""
 
@@ -204,6 +210,14 @@ class LanguageLearner:
         with self._beside_the_engine():
             parts = [part for batch in batches for part in _split(self._score(policy, batch), batch)]
         return [float(part.sum()) for part in parts]
+
+    def divergences(self, answers: Sequence[Example], policy: Policy, base: Policy) -> list[np.ndarray]:
+        """By the trainer's model, a few texts at a time."""
+        from axiom.training.batches import encoded
+
+        texts = encoded(answers, self._tokenizer)
+        with self._beside_the_engine():
+            return self._trainer.divergences(texts, policy, base, self._config.model, self._config.training, self._path)
 
     def under(self, config: ExperimentConfig) -> "LanguageLearner":
         """The same model and engine, trained as `config` says."""

@@ -419,6 +419,13 @@ class ModularLearner:
         found: list[float] = scores_BP[np.arange(len(examples)), answers([e.target for e in examples])].tolist()
         return found
 
+    def divergences(self, answers: Sequence[Example], policy: Policy, base: Policy) -> list[np.ndarray]:
+        """At the one position that an answer has."""
+        networks = [self.sampler.base if one.adapter is None else load(one.adapter) for one in (policy, base)]
+        ours_BP, theirs_BP = (_scores(network, [answer.prompt for answer in answers]) for network in networks)
+        nats_BP = np.exp(ours_BP) * (ours_BP - theirs_BP) - np.exp(ours_BP) + np.exp(theirs_BP)  # no term is negative
+        return list(nats_BP.clip(min=0.0).sum(1, keepdims=True))
+
     def under(self, config: ExperimentConfig) -> "ModularLearner":
         """A learner that trains as `config` says."""
         return ModularLearner(config)

@@ -20,6 +20,7 @@ UNREAD = {
         "problems",
         "prompts",
         "sandbox",
+        "diagnostics.behaviour_programs",
         *_keys("model", "path adapter dtype device"),
         *_keys("sampling", "engine max_new_tokens stop thinking_tokens batch_size vllm"),
         *_keys("foothold", "partial partial_until hindsight hints hints_until"),

@@ -61,3 +61,20 @@ def weighted_cross_entropy(
 ) -> torch.Tensor:
     """The sum over positions of weight times negative log-likelihood, in nats; `head_VD` gets no gradient."""
     return _ChunkedCrossEntropy.apply(hidden_ND, head_VD, targets_N, weights_N)
+
+
+def divergence(logits_NV: torch.Tensor, base_NV: torch.Tensor) -> torch.Tensor:
+    """KL divergence `N` of softmax(logits) from softmax(base) at each position, in nats, over the whole vocabulary.
+
+    Summed in float64 as p (log p - log q) - p + q, of which no term is negative: the two last cancel over all tokens,
+    and so does the rounding of either softmax's sum.
+    """
+    rows = max(1, CHUNK_ELEMENTS[logits_NV.device.type] // logits_NV.shape[1])
+    return torch.cat([_divergence(*part) for part in zip(logits_NV.split(rows), base_NV.split(rows), strict=True)])
+
+
+def _divergence(logits_NV: torch.Tensor, base_NV: torch.Tensor) -> torch.Tensor:
+    ours_NV, theirs_NV = logits_NV.double().log_softmax(-1), base_NV.double().log_softmax(-1)
+    shares_NV = ours_NV.exp()
+    weighed_NV = torch.where(shares_NV > 0, shares_NV * (ours_NV - theirs_NV), 0.0)  # 0 log 0 is 0
+    return (weighed_NV - shares_NV + theirs_NV.exp()).clamp(min=0.0).sum(-1)

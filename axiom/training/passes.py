@@ -55,6 +55,13 @@ def scores(model: Any, pack: Pack, path: TrainPath) -> torch.Tensor:
         return torch.cat([_scores(model, part, path.own_head, at_T) for part, at_T in _parts(model, pack, path)])
 
 
+def logits(model: Any, pack: Pack, path: TrainPath) -> torch.Tensor:
+    """Logits `NV` at the positions that predict the targets of a pack, in float32."""
+    with torch.no_grad():
+        chosen = torch.cat([_chosen(model, part, path.own_head, at_T) for part, at_T in _parts(model, pack, path)])
+        return chosen if path.own_head else (chosen @ model.get_output_embeddings().weight.T).float()
+
+
 def _parts(
     model: Any, pack: Pack, path: TrainPath, captured: bool = False
 ) -> Iterator[tuple[Pack, torch.Tensor | None]]:

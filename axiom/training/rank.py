@@ -2,6 +2,7 @@
 
     {"op": "train", "examples": [...], "this": {...}, ...}     {"step": {...}} ... {"done": true}
     {"op": "score", "traces": [...], "policy": {...}, ...}     {"done": [log-probabilities]}
+    {"op": "divergences", "texts": [...], "policy": {...}, "base": {...}, ...}     {"done": [[nats], ...]}
 
 Either may be answered by {"error": [class, text]}. All processes are asked the same; accelerate joins them, through
 NCCL where they have GPUs and through gloo where not.
@@ -25,9 +26,10 @@ from axiom.records import LossStep
 from axiom.sampling import Trace
 from axiom.sampling.engine_process import follow
 from axiom.training import Example, Kept, Round
+from axiom.training.batches import Encoded
 from axiom.training.group import Group
 from axiom.training.loop import train
-from axiom.training.scoring import score
+from axiom.training.scoring import divergences, score
 
 
 class Rank:
@@ -104,6 +106,28 @@ class Rank:
         )
         scores: list[float] = found.tolist()
         return scores
+
+    def on_divergences(
+        self,
+        model: ModelConfig,
+        config: TrainingConfig,
+        path: TrainPath,
+        texts: list[Any],
+        policy: dict[str, Any],
+        base: dict[str, Any],
+    ) -> list[list[float]]:
+        """Compare two policies."""
+        found = divergences(
+            [Encoded(**text) for text in texts],
+            model=model,
+            config=config,
+            policy=_policy(policy),
+            base=_policy(base),
+            kept=self.kept,
+            path=path,
+            sharded=config.fsdp,
+        )
+        return [nats.tolist() for nats in found]
 
     def _tell(self, step: LossStep) -> None:
         if self.rank == 0:

@@ -24,6 +24,8 @@ from axiom.training import Example, Round
 if TYPE_CHECKING:
     import numpy as np
 
+    from axiom.training.batches import Encoded
+
 MODULE = "axiom.training.rank"
 SIZES = ("WORLD_SIZE", "LOCAL_WORLD_SIZE")
 """Variables by which accelerate knows how many processes there are, in all and on this machine."""
@@ -78,6 +80,22 @@ class Ranks:
         asked = {"traces": rows, "policy": _policy(policy), "merged": merged}
         answers = list(self._ask(op="score", **asked, **_settings(model, config, path)))
         return np.array(answers[-1]["done"], dtype=float)
+
+    def divergences(
+        self,
+        texts: "Sequence[Encoded]",
+        policy: Policy,
+        base: Policy,
+        model: ModelConfig,
+        config: TrainingConfig,
+        path: TrainPath,
+    ) -> "list[np.ndarray]":
+        """Compare in all of them, which do not differ."""
+        import numpy as np
+
+        asked = {"texts": [asdict(text) for text in texts], "policy": _policy(policy), "base": _policy(base)}
+        answers = list(self._ask(op="divergences", **asked, **_settings(model, config, path)))
+        return [np.array(nats, dtype=float) for nats in answers[-1]["done"]]
 
     def release(self) -> None:
         """End the processes."""

@@ -14,6 +14,8 @@ from axiom.training import Example, Kept, Round
 if TYPE_CHECKING:
     import numpy as np
 
+    from axiom.training.batches import Encoded
+
 
 class Trainer(Protocol):
     """The model to train. It is loaded when it is first needed and stays until `release`."""
@@ -37,6 +39,17 @@ class Trainer(Protocol):
         merged: bool = False,
     ) -> "np.ndarray":
         """As `axiom.training.scoring.score`."""
+
+    def divergences(
+        self,
+        texts: "Sequence[Encoded]",
+        policy: Policy,
+        base: Policy,
+        model: ModelConfig,
+        config: TrainingConfig,
+        path: TrainPath,
+    ) -> "list[np.ndarray]":
+        """As `axiom.training.scoring.divergences`."""
 
     def release(self) -> None:
         """Free its memory."""
@@ -74,6 +87,20 @@ class Alone:
         from axiom.training.scoring import score
 
         return score(traces, model=model, config=config, policy=policy, kept=self._kept, merged=merged, path=path)
+
+    def divergences(
+        self,
+        texts: "Sequence[Encoded]",
+        policy: Policy,
+        base: Policy,
+        model: ModelConfig,
+        config: TrainingConfig,
+        path: TrainPath,
+    ) -> "list[np.ndarray]":
+        """Compare here."""
+        from axiom.training.scoring import divergences
+
+        return divergences(texts, model=model, config=config, policy=policy, base=base, kept=self._kept, path=path)
 
     def release(self) -> None:
         """Let the model go."""

@@ -88,6 +88,11 @@ def test_two_processes_score_as_one(model, two, tmp_path, config):
         one, both = (t.score(traces, policy, model, config, train_path(model, config)) for t in (Alone(), two))
         assert both == pytest.approx(one, abs=1e-4)
     assert both.shape == (6,)
+    texts = [Encoded(list(trace.prompt + trace.tokens), len(trace.prompt), 1.0) for trace in traces]
+    one, both = (t.divergences(texts, policy, BASE, model, config, train_path(model, config)) for t in (Alone(), two))
+    assert [len(nats) for nats in both] == [4, 2]
+    assert np.concatenate(both) == pytest.approx(np.concatenate(one), rel=1e-3, abs=1e-6)
+    assert np.concatenate(one).max() > 1e-4
 
 
 def test_each_process_drops_its_own_inputs(model, two, tmp_path):
