@@ -125,7 +125,7 @@ def gold(metrics: Sequence[Metric]) -> alt.LayerChart:
     rows = rows.with_columns(pl.col("name").replace(labels))
     colours = alt.Scale(domain=list(labels.values()), range=[looks.GREEN, looks.BLUE, looks.AMBER])
     names = [name for name in labels.values() if name in set(rows["name"])]
-    drawn = looks.lines(rows, names, alt.Y("value:Q", title="count"), colours)
+    drawn = looks.lines(rows, names, alt.Y("value:Q", title="count", axis=looks.COUNTS), colours)
     return _sized(alt.layer(*_level_bands(metrics), drawn), "What a round trains on", metrics)
 
 

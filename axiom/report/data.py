@@ -38,7 +38,8 @@ SPLITS = {
 class View:
     """One part of the page: a title, what it shows in a sentence or two, and a chart, a table or both.
 
-    The horizontal axis of a chart with `clock` can be changed on the page; the table is folded under `table_title`.
+    The horizontal axis of a chart with `clock` can be changed on the page, and pointing at one with `picks` chooses an
+    iteration there; the table is folded under `table_title`.
     """
 
     title: str
@@ -47,6 +48,7 @@ class View:
     table: Table | None = None
     table_title: str = "As a table"
     clock: bool = False
+    picks: bool = False
 
 
 class RunData:

@@ -36,6 +36,7 @@ WIDTH, HEIGHT = 640, 300
 MOST_POINTS = 60
 """Evaluations that are drawn as points on their line; more run into each other."""
 PERCENT = alt.Axis(format="%")
+COUNTS = alt.Axis(format="d", tickMinStep=1)
 SHARE = alt.Scale(domain=[0, 1])
 
 
@@ -101,3 +102,8 @@ def split_choice(splits: Sequence[str]) -> alt.Parameter:
 def choice(name: str, options: Sequence[str], label: str) -> alt.Parameter:
     """A drop-down list under a chart; the chart filters by it."""
     return alt.param(name=name, value=options[0], bind=alt.binding_select(options=list(options), name=f"{label} "))
+
+
+def chosen_iteration() -> alt.Parameter:
+    """The iteration that the page's reader looks at; -1 is none. The page sets it in all charts at once."""
+    return alt.param(name="chosen", value=-1)

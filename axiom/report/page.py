@@ -12,11 +12,13 @@ from axiom.evaluation import GREEDY, pooled_greedy
 from axiom.experiment import Experiment, iteration_folder
 from axiom.grokking import Curve, Phases, detect
 from axiom.records import Metric, Problem, Sample, Verdict, with_interval
-from axiom.report.data import RunData, Table, machine, packages
+from axiom.report.data import SPLITS, RunData, Table, machine, packages
 from axiom.report.render import asset, render, script
 from axiom.visible import visible
 
 PROGRAMS_SHOWN = 6
+COUNTED = {"solved": "problems solved", "gold": "programs trained on"}
+"""Counts of a round that are told when it is chosen."""
 MOST_SHOWN = 20_000
 """Characters of a program on the page; `axiom view` shows the rest."""
 
@@ -49,8 +51,8 @@ def page(experiment: Experiment) -> str:
         notes=_notes(data.metrics),
         groups={title: [_shown(view, level) for view in group] for title, group in views(data).items()},
         clocks=CLOCKS,
-        last=last,
-        programs=list(_programs(experiment, last)),
+        moments=_moments(data.metrics),
+        programs={number: list(_programs(experiment, number)) for number in _shown_rounds(experiment)},
         browse=suggest("view", experiment.config.name, root=experiment.root),
         provenance=_provenance(experiment),
         settings=_settings(experiment.config),
@@ -101,6 +103,26 @@ def _shown(view: Any, level: str) -> dict[str, Any]:
         spec["title"] = {"text": line, "anchor": "start", "fontWeight": "normal"} if line else None
         spec["config"] = {}
     return vars(view) | {"chart": spec}
+
+
+def _moments(metrics: Sequence[Metric]) -> list[dict[str, Any]]:
+    """Each iteration in a line: its clocks, its accuracies and what it trained on."""
+    from axiom.report.charts import CLOCKS
+
+    found: dict[int, dict[str, Any]] = {}
+    for row in metrics:
+        moment = found.setdefault(row.iteration, {clock: getattr(row, clock) for clock in CLOCKS} | {"words": []})
+        if row.pooled and row.name == GREEDY and row.split:
+            moment["words"].append(f"{SPLITS.get(row.split, row.split)} {with_interval(row)}")
+        elif row.pooled and row.name in COUNTED:
+            moment["words"].append(f"{row.value:g} {COUNTED[row.name]}")
+    return [found[number] | {"words": " · ".join(found[number]["words"])} for number in sorted(found)]
+
+
+def _shown_rounds(experiment: Experiment) -> list[int]:
+    """The rounds whose programs are on the page: the first, a middle one and the last."""
+    there = experiment.iterations("samples")
+    return sorted({there[0], there[len(there) // 2], there[-1]}) if there else []
 
 
 def _programs(experiment: Experiment, last: int) -> Iterable[dict[str, str]]:

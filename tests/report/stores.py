@@ -6,9 +6,12 @@ from pathlib import Path
 
 from axiom.config import load_config
 from axiom.evaluation import Counters, accuracy_metrics, count_metrics, evaluate, group_metrics, outcome_metrics
+from axiom.evaluation.distance import distance_metrics
+from axiom.evaluation.diversity import diversity, diversity_metrics, programs
 from axiom.experiment import Experiment, iteration_folder
 from axiom.records import (
     Case,
+    Distance,
     Evaluation,
     Event,
     Gold,
@@ -132,6 +135,8 @@ def _write_iteration(experiment, number, train, everything, draws, texts, gold, 
     tables |= {"eval_samples": (eval_samples, Sample), "eval_verdicts": (eval_verdicts, Verdict)}
     tables["evaluation"] = (evaluations, Evaluation)
     metrics = accuracy_metrics(evaluations, number, counters, experiment.config.evaluation)
+    far = [Distance(problem_id=str(at), positions=9, kl=number * (0.01 + at / 1000)) for at in range(4)]
+    metrics += distance_metrics(far, number, counters, 0.95)
     info = {name: {"seconds": 2.0 + number % 3, "tokens": 500} for name in ("eval_samples", "eval_verdicts")}
     rows = {}
     if number:
@@ -150,6 +155,8 @@ def _write_iteration(experiment, number, train, everything, draws, texts, gold, 
         tables["losses"] = ([loss(number, at) for at in range(10 if kept else 0)], LossStep)
         metrics += outcome_metrics(samples, verdicts, number, counters, 0.95)
         metrics += group_metrics(samples, verdicts, number, counters)
+        different = diversity(programs(right), {one.sample_id: (one.code,) for one in right})
+        metrics += diversity_metrics(different, number, counters)
         counts = {"solved": len({s.problem_id for s in right}), "gold": len(kept), "gold_fresh": len(kept)}
         metrics += count_metrics(counts, number, counters)
         info |= {"samples": {"seconds": 5.0, "tokens": 1000}, "verdicts": {"seconds": 1.0}}

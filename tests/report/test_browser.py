@@ -91,3 +91,47 @@ def test_the_axis_of_the_charts_is_the_reader_s_choice(browser, tmp_path):
         page.keyboard.press("Space")  # the box beside it: logarithmic
         assert page.locator("#log").is_checked()
         accuracy.get_by_text("seconds of sampling and training").wait_for()
+
+
+RULES = ".chart[data-title='Generalisation gap'] svg .mark-rule.role-mark line"
+"""The mark of the chosen iteration in another chart than the one that it is chosen in."""
+
+
+def faint(page):
+    """Bars of the chart of verdicts that are not of the chosen iteration."""
+    bars = page.locator(".chart[data-title='Verdicts on the training samples'] svg .mark-rect.role-mark path")
+    return sum(float(bar.get_attribute("opacity") or 1) < 1 for bar in bars.all()), bars.count()
+
+
+def test_an_iteration_chosen_by_keyboard_or_by_pointing_is_marked_in_every_view(browser, tmp_path):
+    path = write(write_run(tmp_path, "usual", draws=5))
+    with watched(browser, f"file://{path}") as page:
+        page.set_viewport_size({"width": 1440, "height": 12_000})  # all charts are in the window
+        page.goto(f"file://{path}")
+        page.wait_for_selector("body[data-drawn]")
+        said, rule = page.locator("#chosen"), page.locator(RULES)
+        marks = page.locator(".chart[data-title='pass@k against k'] svg .mark-line.role-mark path").count()
+        assert rule.get_attribute("opacity") == "0"
+        assert faint(page)[0] == 0
+        page.get_by_role("slider", name="Iteration").focus()
+        page.keyboard.press("ArrowLeft")
+        page.keyboard.press("ArrowLeft")
+        page.wait_for_function(f"document.querySelector(`{RULES}`).getAttribute('opacity') !== '0'")
+        assert "Iteration 3: training" in said.inner_text()
+        dim, bars = faint(page)
+        assert 0 < dim < bars
+        assert page.locator(".chart[data-title='pass@k against k'] svg .mark-line.role-mark path").count() == marks + 1
+        assert page.locator("tr.chosen").evaluate_all("rows => rows.map(row => row.cells[0].textContent)") == ["3"] * 4  # accuracies, distance, diversity, ledger
+        assert page.locator(".programs:visible h3").inner_text() == "Iteration 3"
+        before = rule.get_attribute("transform")
+        page.locator(".chart[data-title='Accuracy'] svg .mark-symbol.role-mark path").first.hover(force=True)
+        page.wait_for_function("document.getElementById('chosen').textContent.startsWith('Iteration 0: ')")
+        page.wait_for_function(f"document.querySelector(`{RULES}`).getAttribute('transform') !== '{before}'")
+        assert page.get_by_role("slider", name="Iteration").input_value() == "0"
+        page.get_by_label("Horizontal axis").select_option("trained_tokens")
+        page.wait_for_function(f"document.querySelector(`{RULES}`)?.getAttribute('opacity') !== '0'")
+        page.get_by_role("button", name="Show all iterations").click()
+        assert said.inner_text() == "All iterations."
+        page.wait_for_function(f"document.querySelector(`{RULES}`).getAttribute('opacity') === '0'")
+        assert faint(page)[0] == 0
+        assert page.locator("tr.chosen").count() == 0

@@ -27,7 +27,8 @@ def data(tmp_path_factory):
 
 def test_pass_at_k_is_of_the_same_problems_and_the_first_middle_and_last_policy(data):
     rows = rows_of(learning.pass_at_k(data))
-    assert {row["name"] for row in rows} == {"base model", "iteration 2", "iteration 4"}
+    assert {row["name"] for row in rows} == {"base model", "iteration 2", "iteration 4", learning.CHOSEN}
+    assert {row["iteration"] for row in rows if row["name"] == learning.CHOSEN} == set(range(5))
     assert sorted({row["k"] for row in rows}) == [1, 2, 4, 5]
     for split in {row["split"] for row in rows}:
         for name in ("base model", "iteration 4"):

@@ -3,6 +3,7 @@
 import os
 import signal
 
+import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 from safetensors.torch import load_file

@@ -1,8 +1,13 @@
 // Draws every chart of the page in its colours and width. Text and lines take the page's colour, so that light, dark
-// and print need no second drawing.
+// and print need no second drawing. One iteration can be chosen, and all charts and tables mark it.
 const CLOCKS = JSON.parse(document.getElementById("clocks").textContent);
+const MOMENTS = JSON.parse(document.getElementById("moments").textContent);
 const clock = document.getElementById("clock");
 const log = document.getElementById("log");
+const slider = document.getElementById("at");
+const NONE = -1;
+const drawn = new Map(); // chart to its view and the iterations in it
+let chosen = null; // a moment, or null for all iterations
 
 // The chart's specification with another clock on its horizontal axis.
 function along(spec) {
@@ -15,6 +20,115 @@ function along(spec) {
     return changed;
   }
   return Object.fromEntries(Object.entries(spec).map(([key, value]) => (key === "datasets" ? [key, value] : [key, along(value)])));
+}
+
+function units(spec) {
+  return spec.layer ? spec.layer.flatMap(units) : [spec];
+}
+
+// The horizontal axis over iterations that a rule can be drawn on; null where a chart has none.
+function iterations(spec) {
+  const axes = units(spec).map((unit) => unit.encoding?.x).filter((x) => x?.type === "quantitative");
+  return axes.find((x) => Object.values(CLOCKS).includes(x.title)) ?? null;
+}
+
+// The chart with a mark of the chosen iteration: a rule on an axis of numbers, fainter bars and cells beside it.
+function linked(spec, picks) {
+  const changed = structuredClone(spec);
+  const { first } = extent(changed);
+  changed.params = [...(changed.params ?? []).filter((one) => one.name !== "chosen"), { name: "chosen", value: NONE }];
+  for (const unit of units(changed)) {
+    const { x, detail } = unit.encoding ?? {};
+    if ((x?.field === "iteration" && x.type === "ordinal") || detail?.field === "iteration") {
+      unit.encoding.opacity = { condition: { test: `chosen === ${NONE} || datum.iteration === chosen`, value: 1 }, value: 0.25 };
+    }
+  }
+  const axis = iterations(changed);
+  if (axis && changed.layer) {
+    changed.params.push({ name: "place", value: MOMENTS[0]?.[axisClock(axis)] ?? first });
+    const shown = { condition: { test: `chosen !== ${NONE}`, value: 0.9 }, value: 0 };
+    const at = { field: "place", type: "quantitative", title: axis.title };
+    const rule = { mark: { type: "rule", strokeWidth: 2, tooltip: false }, encoding: { x: at, opacity: shown } };
+    changed.layer.push({ data: { values: [{}] }, transform: [{ calculate: "place", as: "place" }], ...rule });
+  }
+  const points = picks && units(changed).find((unit) => unit.mark?.type === "point");
+  if (points) points.params = [{ name: "pick", select: { type: "point", fields: ["iteration"], nearest: true, on: "pointerover", clear: false } }];
+  return changed;
+}
+
+function axisClock(axis) {
+  return Object.keys(CLOCKS).find((name) => CLOCKS[name] === axis.title) ?? "iteration";
+}
+
+// The iterations of which a chart has data, in order.
+function extent(spec) {
+  const found = Object.values(spec.datasets ?? {}).flatMap((rows) => rows.map((row) => row.iteration).filter((value) => value !== undefined));
+  const all = [...new Set(found)].sort((a, b) => a - b);
+  return { all, first: all[0] ?? 0 };
+}
+
+// The last of the values up to the chosen iteration: what a chart with fewer iterations has of it.
+function upTo(values) {
+  return values.filter((value) => value <= chosen.iteration).at(-1) ?? values[0] ?? chosen.iteration;
+}
+
+function show(place) {
+  const { view, all, axis } = drawn.get(place);
+  view.signal("chosen", chosen ? upTo(all) : NONE);
+  if (axis && chosen) view.signal("place", chosen[axis]);
+  return view.runAsync();
+}
+
+// Charts in the window follow at once, the others when they come into it.
+const stale = new Set();
+const seen = new Set();
+const watch = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    if (isIntersecting) seen.add(target);
+    else seen.delete(target);
+  }
+  refresh();
+});
+
+function refresh() {
+  for (const place of stale) {
+    if (!seen.has(place) || !drawn.has(place)) continue;
+    stale.delete(place);
+    show(place);
+  }
+}
+
+let waiting = false;
+function choose(moment) {
+  if (moment === chosen) return;
+  chosen = moment;
+  if (moment) slider.value = MOMENTS.indexOf(moment);
+  const words = moment ? `Iteration ${moment.iteration}: ${moment.words}` : "All iterations.";
+  document.getElementById("chosen").textContent = words;
+  slider.setAttribute("aria-valuetext", moment ? `iteration ${moment.iteration}` : "all iterations");
+  document.getElementById("all").hidden = !moment;
+  markTables();
+  showPrograms();
+  for (const place of drawn.keys()) stale.add(place);
+  if (waiting) return;
+  waiting = true; // a pointer moves more often than a window is drawn
+  requestAnimationFrame(() => { waiting = false; refresh(); });
+}
+
+function markTables() {
+  for (const row of document.querySelectorAll("tr.chosen")) row.classList.remove("chosen");
+  if (!chosen) return;
+  for (const table of document.querySelectorAll("details table")) {
+    if (!["iteration", "round"].includes(table.rows[0]?.cells[0]?.textContent)) continue;
+    for (const row of table.rows) row.classList.toggle("chosen", row.cells[0].textContent === String(chosen.iteration));
+  }
+}
+
+function showPrograms() {
+  const blocks = [...document.querySelectorAll(".programs")];
+  const there = blocks.map((block) => Number(block.dataset.iteration));
+  const wanted = chosen ? upTo(there) : there.at(-1);
+  for (const block of blocks) block.hidden = Number(block.dataset.iteration) !== wanted;
 }
 
 function looks() {
@@ -34,9 +148,16 @@ function looks() {
 
 async function draw(place) {
   const spec = JSON.parse(document.getElementById(`spec-${place.id}`).textContent);
-  const shown = place.dataset.clock ? along(spec) : spec;
+  const shown = linked(place.dataset.clock ? along(spec) : spec, place.dataset.picks && slider);
   const options = { renderer: "svg", config: looks(), actions: { export: true, source: false, compiled: false, editor: false } };
-  await vegaEmbed(place, { ...shown, width: "container", autosize: { type: "fit-x", contains: "padding" } }, options);
+  drawn.get(place)?.finalize();
+  const axis = iterations(shown);
+  const { view, finalize } = await vegaEmbed(place, { ...shown, width: "container", autosize: { type: "fit-x", contains: "padding" } }, options);
+  drawn.set(place, { view, finalize, all: extent(shown).all, axis: axis && axisClock(axis) });
+  if (place.dataset.picks && slider) {
+    view.addSignalListener("pick", (_, { iteration }) => iteration && choose(MOMENTS.find((one) => one.iteration === iteration[0]) ?? null));
+  }
+  if (chosen) await show(place);
   for (const menu of place.querySelectorAll("details > summary")) menu.setAttribute("aria-label", "Save this chart");
   for (const label of place.querySelectorAll(".vega-bind select")) label.setAttribute("aria-label", "Split shown");
   place.querySelector("svg")?.setAttribute("aria-label", place.dataset.title);
@@ -52,5 +173,9 @@ const places = [...document.querySelectorAll(".chart")];
 const again = () => drawAll(places.filter((place) => place.dataset.clock));
 clock.addEventListener("change", again);
 log.addEventListener("change", again);
-drawAll(places);
+if (slider) {
+  slider.addEventListener("input", () => choose(MOMENTS[slider.value]));
+  document.getElementById("all").addEventListener("click", () => { choose(null); slider.focus(); });
+}
+drawAll(places).then(() => places.forEach((place) => watch.observe(place)));
 document.querySelectorAll("pre.python").forEach(highlight);

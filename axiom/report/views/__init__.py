@@ -8,9 +8,16 @@ from axiom.report.views import cost, learning, parts, programs, support, weights
 GROUPS: dict[str, tuple[Callable[[RunData], View | None], ...]] = {
     "Learning": (learning.accuracy, learning.gap, learning.pass_at_k, learning.gold, learning.loss),
     "Gained and lost": (support.against_base, support.groups, support.forgotten, support.solve_map),
-    "Programs": (programs.outcomes, programs.audit, programs.diversity, programs.surprise, programs.length),
+    "Programs": (
+        programs.outcomes,
+        programs.audit,
+        programs.diversity,
+        programs.entropy,
+        programs.surprise,
+        programs.length,
+    ),
     "By family and difficulty": (parts.families, parts.difficulties, parts.detection),
-    "Weights": (weights.adapters, weights.fourier, weights.progress, weights.distance),
+    "Weights": (weights.distance, weights.adapters, weights.fourier, weights.progress, weights.norm),
     "Cost": (cost.time, cost.memory, cost.ledger, cost.mismatch),
     "Problems": (parts.held_out, parts.hidden_cases),
 }

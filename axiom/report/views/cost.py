@@ -16,9 +16,11 @@ STAGES = {
     "adapter": "training",
     "eval_samples": "evaluation: sampling",
     "eval_verdicts": "evaluation: verifying",
+    "distance": "distance from the base",
+    "diversity": "different behaviours",
 }
 REST = "everything else"
-COLOURS = (looks.BLUE, looks.AMBER, looks.GREEN, looks.SKY, looks.PURPLE, "#999999")
+COLOURS = (looks.BLUE, looks.AMBER, looks.GREEN, looks.SKY, looks.PURPLE, looks.ORANGE, "#444444", "#999999")
 
 
 def time(data: RunData) -> View | None:

@@ -19,7 +19,7 @@ def accuracy(data: RunData) -> View:
         f"The share of problems whose most likely answer is right. Bands are {100 * confidence:.4g} % Wilson "
         f"intervals over problems; variants of one family are not independent, so the true ones are wider."
     )
-    return View("Accuracy", words, chart, _table(data), clock=True)
+    return View("Accuracy", words, chart, _table(data), clock=True, picks=True)
 
 
 def _table(data: RunData) -> Table:
@@ -51,46 +51,74 @@ def pass_at_k(data: RunData) -> View | None:
     at = rows["iteration"].unique().sort().to_list()
     if not at:
         return None
-    chosen = dict.fromkeys((at[0], at[len(at) // 2], at[-1]))
-    names = {number: "base model" if number == 0 else f"iteration {number}" for number in chosen}
-    rows = rows.filter(pl.col("iteration").is_in(list(chosen)))
-    everywhere = rows.group_by("problem_id").agg(pl.col("iteration").n_unique()).filter(iteration=len(chosen))
+    shown = dict.fromkeys((at[0], at[len(at) // 2], at[-1]))
+    names = {number: "base model" if number == 0 else f"iteration {number}" for number in shown}
+    kept = sorted({*shown, *at[:: -(-len(at) // MOST_POLICIES)]})
+    rows = rows.filter(pl.col("iteration").is_in(kept))
+    everywhere = rows.group_by("problem_id").agg(pl.col("iteration").n_unique()).filter(iteration=len(kept))
     rows = rows.filter(pl.col("problem_id").is_in(everywhere["problem_id"].implode()))
     if rows.is_empty() or rows["n"].max() < 2:  # type: ignore[operator]
         return None
     points = [
-        {"split": split, "name": names[number], "k": k, "value": total / len(part), "low": low, "high": high}
+        {
+            "split": split,
+            "iteration": number,
+            "name": name,
+            "k": k,
+            "value": total / len(part),
+            "low": low,
+            "high": high,
+        }
         for (split, number), part in rows.group_by("split", "iteration", maintain_order=True)
         for k in ladder(int(part["n"].min()))  # type: ignore[arg-type]
         for total in [math.fsum(estimate(n, c, k) for n, c in part.select("n", "correct").iter_rows())]
         for low, high in [wilson_interval(total, len(part), data.experiment.config.evaluation.confidence)]
+        for name in [*([names[number]] if number in names else []), CHOSEN]
     ]
     table = pl.DataFrame(points)
     splits = table["split"].unique(maintain_order=True).to_list()
-    order = list(names.values())
-    colour = alt.Color("name:N", title=None, sort=order, scale=alt.Scale(domain=order, range=_POLICIES[: len(order)]))
+    order = [*names.values(), CHOSEN]
+    colour = alt.Color(
+        "name:N", title=None, sort=order, scale=alt.Scale(domain=order, range=[*_POLICIES[: len(names)], looks.PURPLE])
+    )
+    ticks = alt.Axis(values=table["k"].unique().sort().to_list(), format="d")
     base = (
         alt.Chart(table)
-        .encode(alt.X("k:Q", title="k, samples per problem", scale=alt.Scale(type="log", base=2, nice=False)), colour)
-        .transform_filter("datum.split == split")
+        .encode(
+            alt.X("k:Q", title="k, samples per problem", axis=ticks, scale=alt.Scale(type="log", base=2, nice=False)),
+            colour,
+        )
+        .transform_filter(f"datum.split == split && (datum.name != '{CHOSEN}' || datum.iteration == chosen)")
     )
     line = base.mark_line(point=True).encode(
         alt.Y("value:Q", title="pass@k", scale=looks.SHARE, axis=looks.PERCENT),
         alt.StrokeDash("name:N", title=None, sort=order, scale=looks.dashes(order)),
-        tooltip=["name", "split", "k", *(alt.Tooltip(f"{c}:Q", format=".1%") for c in ("value", "low", "high"))],
+        tooltip=[
+            "name",
+            "iteration",
+            "split",
+            "k",
+            *(alt.Tooltip(f"{c}:Q", format=".1%") for c in ("value", "low", "high")),
+        ],
     )
     band = base.mark_area(opacity=0.12).encode(alt.Y("low:Q", title="pass@k"), alt.Y2("high:Q"))
     words = (
         "The chance that at least one of k samples passes, on the same problems for every policy. Where the base "
-        "model's line meets or crosses the others at large k, training sharpened what the base model could already do."
+        "model's line meets or crosses the others at large k, training sharpened what the base model could already do. "
+        "The iteration chosen above is drawn beside them."
     )
     chart = (
-        alt.layer(band, line).add_params(looks.split_choice(splits)).properties(width=looks.WIDTH, height=looks.HEIGHT)
+        alt.layer(band, line)
+        .add_params(looks.split_choice(splits), looks.chosen_iteration())
+        .properties(width=looks.WIDTH, height=looks.HEIGHT)
     )
     return View("pass@k against k", words, chart)
 
 
 _POLICIES = [looks.BLACK, looks.AMBER, looks.BLUE]
+CHOSEN = "chosen iteration"
+MOST_POLICIES = 30
+"""Policies of which a line can be chosen: each has some points for every split."""
 
 
 def ladder(most: int) -> list[int]:

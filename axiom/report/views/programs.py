@@ -7,7 +7,7 @@ import altair as alt
 import polars as pl
 
 from axiom.report import charts, looks
-from axiom.report.data import RunData, View
+from axiom.report.data import RunData, Table, View
 
 
 def outcomes(data: RunData) -> View | None:
@@ -35,37 +35,69 @@ def audit(data: RunData) -> View | None:
     return View("Audit and truncation", words, chart, clock=True)
 
 
+DIVERSITY = {
+    "accepted_samples": "passing samples",
+    "distinct_programs": "different programs",
+    "distinct_behaviours": "different behaviours",
+}
+ENTROPY = {"program_entropy": "of programs", "behaviour_entropy": "of behaviours"}
+
+
 def diversity(data: RunData) -> View | None:
-    """Distinct accepted programs by syntax tree."""
-    rows: list[dict[str, Any]] = []
-    there = data.experiment.iterations("passed_over")
-    for number in there if data.experiment.config.model.kind == "language" else ():
-        over = data.columns(number, "passed_over", ["why", "problem_id"])
-        if "arm" in set(over["why"]) or number not in data.stages:
-            continue  # an arm of its own selection does not compare programs
-        doubled = over.filter(why="duplicate").height
-        fresh = data.stages[number]["gold"]["info"].get("fresh", 0)
-        solved = _value(data, "solved", number)
-        if fresh + over.height and solved:
-            distinct = fresh + over.height - doubled
-            rows.append({"iteration": number, "name": "distinct programs per problem", "value": distinct / solved})
-            rows.append({"iteration": number, "name": "all passing samples", "value": (fresh + over.height) / solved})
-    if len(rows) < 4:
+    """Passing samples of a round for each problem solved: how many, how many programs, how many behaviours."""
+    rows = data.pooled(*DIVERSITY).with_columns(pl.col("name").replace(DIVERSITY))
+    if rows["iteration"].n_unique() < 2:
         return None
-    names = ["distinct programs per problem", "all passing samples"]
-    colours = alt.Scale(domain=names, range=[looks.GREEN, "#999999"])
-    chart = looks.lines(pl.DataFrame(rows), names, alt.Y("value:Q", title="per problem solved"), colours)
+    names = [name for name in DIVERSITY.values() if name in set(rows["name"])]
+    colours = alt.Scale(domain=names, range=["#999999", looks.GREEN, looks.BLUE][: len(names)])
+    y = alt.Y("value:Q", title="per problem solved", scale=alt.Scale(domainMin=0))
+    chart = looks.lines(rows, names, y, colours)
     words = (
-        "Passing samples of a round for each problem solved, and how many different programs they are. Two programs "
-        "are one if their syntax trees agree without comments, docstrings and layout. When the lines part, the model "
-        "repeats itself. What the programs do on other inputs is not stored."
+        "For each training problem that a round solved: its passing samples, how many different programs they are, and "
+        "how many different behaviours. Two programs are one if their syntax trees agree without comments, docstrings "
+        "and layout. Two behaviours are one if the programs return the same for every call of the family's probe set, "
+        "which has calls beyond those of the problem's own cases, so correct programs may still differ there. "
+        f"{_run(data)} When the lines part, the model repeats itself."
     )
-    return View("Diversity of correct programs", words, chart)
+    return View("Diversity of correct programs", words, chart, _diversity_table(data), clock=True)
 
 
-def _value(data: RunData, name: str, iteration: int) -> float:
-    found = data.pooled(name).filter(iteration=iteration)["value"].to_list()
-    return found[0] if found else 0.0
+def _run(data: RunData) -> str:
+    most = data.experiment.config.diagnostics.behaviour_programs
+    if not most:
+        return "Behaviours were not looked at."
+    return f"A round runs the programs of as many problems as have at most {most:,} together."
+
+
+def _diversity_table(data: RunData) -> Table:
+    """All that is measured of it, a round a row."""
+    columns = DIVERSITY | {"program_entropy": "entropy of programs", "behaviour_entropy": "entropy of behaviours"}
+    columns |= {"program_characters": "characters of a program"}
+    found = data.pooled(*columns)
+    cells = {(row["iteration"], row["name"]): row for row in found.iter_rows(named=True)}
+    rows = []
+    for number in found["iteration"].unique().sort():
+        solved, run = (cells.get((number, name), {}).get("n") for name in ("distinct_programs", "distinct_behaviours"))
+        figures = [cells[number, name]["value"] if (number, name) in cells else None for name in columns]
+        rows.append(
+            [str(number), str(solved), str(run or 0), *("–" if value is None else f"{value:.2f}" for value in figures)]
+        )
+    return ["iteration", "problems solved", "of them run", *columns.values()], rows
+
+
+def entropy(data: RunData) -> View | None:
+    """How evenly the passing samples of a problem are spread over programs and behaviours."""
+    rows = data.pooled(*ENTROPY).with_columns(pl.col("name").replace(ENTROPY))
+    if rows["iteration"].n_unique() < 2:
+        return None
+    names = [name for name in ENTROPY.values() if name in set(rows["name"])]
+    colours = alt.Scale(domain=names, range=[looks.GREEN, looks.BLUE][: len(names)])
+    chart = looks.lines(rows, names, alt.Y("value:Q", title="nats", scale=alt.Scale(domainMin=0)), colours)
+    words = (
+        "Entropy of the shares that each program, and each behaviour, has of a problem's passing samples, a mean over "
+        "the problems solved. 0: all samples are one program. It is of the samples drawn, so few of them bound it."
+    )
+    return View("Entropy of correct programs", words, chart, clock=True)
 
 
 def surprise(data: RunData) -> View | None:

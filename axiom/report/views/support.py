@@ -32,7 +32,7 @@ def against_base(data: RunData) -> View | None:
         .mark_bar()
         .encode(
             looks.each_iteration(),
-            alt.Y("problems:Q", title="problems (lost ones below zero)"),
+            alt.Y("problems:Q", title="problems (lost ones below zero)", axis=looks.COUNTS),
             alt.Color("what:N", title=None, scale=alt.Scale(domain=list(CHANGES), range=list(CHANGES.values()))),
             tooltip=["what", "split", "iteration", "problems"],
         )
@@ -58,7 +58,7 @@ def groups(data: RunData) -> View | None:
         .mark_bar()
         .encode(
             looks.each_iteration(),
-            alt.Y("value:Q", title="training problems drawn"),
+            alt.Y("value:Q", title="training problems drawn", axis=looks.COUNTS),
             alt.Color("name:N", title=None, scale=colours, sort=names),
             tooltip=["name", "iteration", alt.Tooltip("value:Q", title="problems")],
         )
@@ -110,7 +110,12 @@ def solve_map(data: RunData) -> View | None:
         alt.Chart(table, width=looks.WIDTH, height=looks.HEIGHT * 1.5)
         .mark_rect(color=looks.GREEN)
         .encode(
-            alt.X("from:Q", title="iteration", scale=alt.Scale(domain=[at[0], following[at[-1]]], nice=False)),
+            alt.X(
+                "from:Q",
+                title="iteration",
+                axis=looks.integer_axis(pl.Series(at)),
+                scale=alt.Scale(domain=[at[0], following[at[-1]]], nice=False),
+            ),
             alt.X2("to:Q"),
             alt.Y("row:O", axis=None, title="problems"),
             tooltip=["family", alt.Tooltip("from:Q", title="solved from"), alt.Tooltip("to:Q", title="until before")],

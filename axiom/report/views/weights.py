@@ -6,6 +6,7 @@ Axes: A and B residues, P logits (one a residue), S sums modulo p, D embedding, 
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -13,6 +14,7 @@ import polars as pl
 from safetensors.numpy import load
 
 from axiom.config.names import OPERATIONS
+from axiom.evaluation.distance import DISTANCE
 from axiom.experiment import iteration_folder
 from axiom.learners.modular import weights_of
 from axiom.report import looks
@@ -42,8 +44,7 @@ def adapters(data: RunData) -> View | None:
     words = (
         f"What each kept adapter adds to {since}: the Frobenius norm over all adapted matrices, and the effective rank "
         f"(Roy and Vetterli 2007: the exponential of the entropy of the singular values) averaged over them. "
-        f"checkpoint_every says which adapters are kept. The divergence (KL) from the base model is not stored: it "
-        f"needs the base model's scores of the same samples."
+        f"checkpoint_every says which adapters are kept."
     )
     return View("Adapters", words, _panels(pl.DataFrame(rows)))
 
@@ -156,23 +157,51 @@ def progress(data: RunData) -> View | None:
 
 
 def distance(data: RunData) -> View | None:
-    """KL divergence of each kept network from the untrained one, and the norm of its weights."""
-    networks = _networks(data)
-    if len(networks) < 2 or "add" not in data.experiment.config.modular.operations:
+    """KL divergence of each evaluated policy from the one that the run began with."""
+    rows = data.pooled(DISTANCE).with_columns(name=pl.lit("KL from the base model"))
+    if rows["iteration"].n_unique() < 2:
         return None
-    held = _pairs(data, "val")
-    base = _log_softmax(_all_logits(networks[0])[held[:, 0], held[:, 1]])
-    rows = []
-    for number, network in networks.items():
-        now = _log_softmax(_all_logits(network)[held[:, 0], held[:, 1]])
-        kl = float((np.exp(now) * (now - base)).sum(1).mean())
-        norm = float(np.sqrt(sum((network[name] ** 2).sum() for name in weights_of(network))))
-        rows += [
-            {"iteration": number, "name": "KL from the untrained network, nats", "value": kl},
-            {"iteration": number, "name": "norm of the weights", "value": norm},
-        ]
-    words = "Mean divergence on the validation pairs, and the Frobenius norm of all weights."
-    return View("Distance from the untrained network", words, _panels(pl.DataFrame(rows)))
+    chart = looks.lines(
+        rows, ["KL from the base model"], alt.Y("value:Q", title="nats per token"), alt.Scale(range=[looks.BLUE])
+    )
+    table = [
+        [str(row["iteration"]), f"{row['value']:.3g}", _interval(row), str(row["n"])]
+        for row in rows.iter_rows(named=True)
+    ]
+    config = data.experiment.config
+    network = config.model.kind == "modular"
+    base = "untrained network" if network else "base model"
+    answers = "validation pairs" if network else "greedy answers to validation problems"
+    words = (
+        f"KL(policy || {base}) of the next token, summed over all tokens that could follow, on the policy's own "
+        f"{answers}: the mean of each answer's tokens, then over {rows['n'].max()} problems. The band is Student's "
+        f"{100 * config.evaluation.confidence:.4g} % interval over problems. It is 0 as long as the policy answers as "
+        f"the {base} does, and does not say which of them is better."
+    )
+    header = ["iteration", "nats per token", "interval", "problems"]
+    return View(f"Distance from the {base}", words, chart, (header, table), clock=True)
+
+
+def _interval(row: dict[str, Any]) -> str:
+    return "–" if row["low"] is None else f"{row['low']:.3g} to {row['high']:.3g}"
+
+
+def norm(data: RunData) -> View | None:
+    """Frobenius norm of the weights of each kept network."""
+    networks = _networks(data)
+    if len(networks) < 2:
+        return None
+    rows = [
+        {"iteration": number, "name": "norm of the weights", "value": _norm(network)}
+        for number, network in networks.items()
+    ]
+    y = alt.Y("value:Q", title="norm of the weights", scale=alt.Scale(zero=False))
+    chart = looks.lines(pl.DataFrame(rows), ["norm of the weights"], y, alt.Scale(range=[looks.BLUE]))
+    return View("Norm of the weights", "The Frobenius norm of all weights of each kept network.", chart)
+
+
+def _norm(network: Network) -> float:
+    return float(np.sqrt(sum((network[name] ** 2).sum() for name in weights_of(network))))
 
 
 def _networks(data: RunData) -> dict[int, Network]:
