@@ -198,13 +198,17 @@ def _cells(values: pl.Series) -> int:
 
 def loss(steps: Sequence[LossStep], metrics: Sequence[Metric] = ()) -> alt.LayerChart:
     """Training loss of every optimizer step; of a long run the mean of as many in a row as leave MOST_STEPS points."""
-    chart = alt.Chart(_thinned(steps)).mark_line(strokeWidth=1.5)
+    rows = _thinned(steps)
+    chart = alt.Chart(rows).mark_line(strokeWidth=1.5, point=len(rows) <= looks.MOST_POINTS)
+    legend = alt.Legend(format="d", tickMinStep=1)
     return _sized(
         alt.layer(
             chart.encode(
-                alt.X("step:Q", title="optimizer step", scale=alt.Scale(nice=False)),
+                alt.X(
+                    "step:Q", title="optimizer step", axis=looks.integer_axis(rows["step"]), scale=alt.Scale(nice=False)
+                ),
                 alt.Y("loss:Q", title="loss (nats per token of a completion)"),
-                alt.Color("iteration:Q", title="iteration", scale=alt.Scale(scheme="viridis")),
+                alt.Color("iteration:Q", title="iteration", legend=legend, scale=alt.Scale(scheme="viridis")),
                 detail="iteration:O",
                 tooltip=["iteration", "step", alt.Tooltip("loss:Q", format=".4f"), "loss_tokens"],
             )

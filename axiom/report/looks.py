@@ -36,7 +36,8 @@ WIDTH, HEIGHT = 640, 300
 MOST_POINTS = 60
 """Evaluations that are drawn as points on their line; more run into each other."""
 PERCENT = alt.Axis(format="%")
-COUNTS = alt.Axis(format="d", tickMinStep=1)
+COUNTS = alt.Axis(labelExpr="datum.value % 1 ? '' : datum.label")
+"""Whole numbers: a tick between two of them has no label."""
 SHARE = alt.Scale(domain=[0, 1])
 
 

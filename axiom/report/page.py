@@ -115,7 +115,7 @@ def _moments(metrics: Sequence[Metric]) -> list[dict[str, Any]]:
         if row.pooled and row.name == GREEDY and row.split:
             moment["words"].append(f"{SPLITS.get(row.split, row.split)} {with_interval(row)}")
         elif row.pooled and row.name in COUNTED:
-            moment["words"].append(f"{row.value:g} {COUNTED[row.name]}")
+            moment["words"].append(f"{COUNTED[row.name]}: {row.value:g}")
     return [found[number] | {"words": " · ".join(found[number]["words"])} for number in sorted(found)]
 
 

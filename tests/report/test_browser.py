@@ -121,7 +121,9 @@ def test_an_iteration_chosen_by_keyboard_or_by_pointing_is_marked_in_every_view(
         dim, bars = faint(page)
         assert 0 < dim < bars
         assert page.locator(".chart[data-title='pass@k against k'] svg .mark-line.role-mark path").count() == marks + 1
-        assert page.locator("tr.chosen").evaluate_all("rows => rows.map(row => row.cells[0].textContent)") == ["3"] * 4  # accuracies, distance, diversity, ledger
+        assert (
+            page.locator("tr.chosen").evaluate_all("rows => rows.map(row => row.cells[0].textContent)") == ["3"] * 4
+        )  # accuracies, distance, diversity, ledger
         assert page.locator(".programs:visible h3").inner_text() == "Iteration 3"
         before = rule.get_attribute("transform")
         page.locator(".chart[data-title='Accuracy'] svg .mark-symbol.role-mark path").first.hover(force=True)

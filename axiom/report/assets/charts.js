@@ -32,14 +32,19 @@ function iterations(spec) {
   return axes.find((x) => Object.values(CLOCKS).includes(x.title)) ?? null;
 }
 
-// The chart with a mark of the chosen iteration: a rule on an axis of numbers, fainter bars and cells beside it.
+// The chart with a mark of the chosen iteration: a rule on an axis of numbers, fainter bars beside it, a frame around
+// cells, whose colour is read.
 function linked(spec, picks) {
   const changed = structuredClone(spec);
   const { first } = extent(changed);
   changed.params = [...(changed.params ?? []).filter((one) => one.name !== "chosen"), { name: "chosen", value: NONE }];
   for (const unit of units(changed)) {
     const { x, detail } = unit.encoding ?? {};
-    if ((x?.field === "iteration" && x.type === "ordinal") || detail?.field === "iteration") {
+    const ordinal = x?.field === "iteration" && x.type === "ordinal";
+    if (ordinal && unit.mark?.type === "rect") {
+      unit.mark.strokeWidth = 2;
+      unit.encoding.stroke = { condition: { test: "datum.iteration === chosen", value: "currentColor" }, value: null };
+    } else if (ordinal || detail?.field === "iteration") {
       unit.encoding.opacity = { condition: { test: `chosen === ${NONE} || datum.iteration === chosen`, value: 1 }, value: 0.25 };
     }
   }

@@ -92,7 +92,8 @@ def entropy(data: RunData) -> View | None:
         return None
     names = [name for name in ENTROPY.values() if name in set(rows["name"])]
     colours = alt.Scale(domain=names, range=[looks.GREEN, looks.BLUE][: len(names)])
-    chart = looks.lines(rows, names, alt.Y("value:Q", title="nats", scale=alt.Scale(domainMin=0)), colours)
+    highest = max(0.1, rows["value"].max())  # type: ignore[type-var]  # else all zeros would have no axis
+    chart = looks.lines(rows, names, alt.Y("value:Q", title="nats", scale=alt.Scale(domain=[0, highest])), colours)
     words = (
         "Entropy of the shares that each program, and each behaviour, has of a problem's passing samples, a mean over "
         "the problems solved. 0: all samples are one program. It is of the samples drawn, so few of them bound it."

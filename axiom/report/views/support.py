@@ -97,11 +97,11 @@ def solve_map(data: RunData) -> View | None:
         kept = part.filter(pl.col("problem_id").is_in(list(place))).sort("problem_id", "iteration")
         for (problem,), one in kept.group_by("problem_id", maintain_order=True):
             about = {"split": split, "row": place[problem], "family": one["family"][0]}
-            drawn += [
-                about | {"from": start, "to": following[end]}
-                for start, end in _stretches(one["iteration"].to_list(), one["solved"].to_list())
-            ]
-    if not drawn:
+            stretches = _stretches(one["iteration"].to_list(), one["solved"].to_list())
+            drawn += [about | {"from": start, "to": following[end]} for start, end in stretches]
+            if not stretches:  # without width, so that its row is there
+                drawn.append(about | {"from": at[0], "to": at[0]})
+    if all(one["from"] == one["to"] for one in drawn):
         return None
     table = pl.DataFrame(drawn).sort("split", "row", "from")
     splits = [split for split in data.splits if split in set(table["split"])]
@@ -124,8 +124,10 @@ def solve_map(data: RunData) -> View | None:
         .add_params(chosen)
     )
     words = (
-        "A line is a problem, green while its greedy answer is right; the problems solved first are on top. A broken "
-        "line is a problem that was forgotten" + "".join(f"; {one}" for one in told) + "."
+        "A line is a problem, green while its greedy answer is right; the problems solved first are on top, and "
+        "those that were never solved are empty lines at the bottom. A broken line is a problem that was forgotten"
+        + "".join(f"; {one}" for one in told)
+        + "."
     )
     return View("Solve map", words, alt.layer(chart))
 

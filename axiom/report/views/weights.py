@@ -39,12 +39,12 @@ def adapters(data: RunData) -> View | None:
         ]
     if len(rows) < 4:
         return None
-    mode = data.experiment.config.training.mode
+    mode, most = data.experiment.config.training.mode, data.experiment.config.training.lora_r
     since = "the policy before it" if mode == "merge" else "the base model"
     words = (
         f"What each kept adapter adds to {since}: the Frobenius norm over all adapted matrices, and the effective rank "
-        f"(Roy and Vetterli 2007: the exponential of the entropy of the singular values) averaged over them. "
-        f"checkpoint_every says which adapters are kept."
+        f"(Roy and Vetterli 2007: the exponential of the entropy of the singular values) averaged over them; "
+        f"it is at most the rank of the adapter, {most}{' for each round' if mode == 'merge' else ''}."
     )
     return View("Adapters", words, _panels(pl.DataFrame(rows)))
 
@@ -117,7 +117,7 @@ def fourier(data: RunData) -> View | None:
     words = (
         "Power of each Fourier frequency in the embedding over the residues. A network that has generalised on modular "
         "addition keeps a few frequencies (Nanda et al. 2023); an untrained one spreads over all. Drawn where the "
-        "network was kept, which checkpoint_every says."
+        "network was kept."
     )
     return View("Fourier components of the embedding", words, alt.layer(chart))
 
