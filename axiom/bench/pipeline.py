@@ -21,6 +21,8 @@ PARTS = {
     "eval_samples": "evaluation",
     "eval_verdicts": "evaluation",
     "evaluation": "evaluation",
+    "distance": "evaluation",
+    "diversity": "evaluation",
     "metrics": "evaluation",
 }
 

@@ -200,7 +200,8 @@ def loss(steps: Sequence[LossStep], metrics: Sequence[Metric] = ()) -> alt.Layer
     """Training loss of every optimizer step; of a long run the mean of as many in a row as leave MOST_STEPS points."""
     rows = _thinned(steps)
     chart = alt.Chart(rows).mark_line(strokeWidth=1.5, point=len(rows) <= looks.MOST_POINTS)
-    legend = alt.Legend(format="d", tickMinStep=1)
+    at = rows["iteration"].unique().sort()
+    legend = alt.Legend(type="gradient", format="d", values=at.gather_every(-(-len(at) // 5) or 1).to_list())
     return _sized(
         alt.layer(
             chart.encode(

@@ -36,7 +36,7 @@ WIDTH, HEIGHT = 640, 300
 MOST_POINTS = 60
 """Evaluations that are drawn as points on their line; more run into each other."""
 PERCENT = alt.Axis(format="%")
-COUNTS = alt.Axis(labelExpr="datum.value % 1 ? '' : datum.label")
+COUNTS = alt.Axis(labelExpr="datum.value % 1 ? '' : format(datum.value, ',d')")
 """Whole numbers: a tick between two of them has no label."""
 SHARE = alt.Scale(domain=[0, 1])
 

@@ -13,7 +13,7 @@ import pytest
 
 from axiom.evaluation import evaluate
 from axiom.experiment import Experiment
-from axiom.records import Evaluation, Gold, LossStep, Metric, Outcome, Sample, Verdict
+from axiom.records import Distance, Evaluation, Gold, LossStep, Metric, Outcome, Sample, Verdict
 from axiom.selection import accepted, select
 from axiom.store import StageStore
 from tests.processes import finish, start
@@ -112,6 +112,23 @@ def test_every_table_holds_what_its_arrow_promises(undisturbed):
     metrics = stages.read("", "metrics", Metric)
     assert {row.iteration for row in metrics} == {0, 1, 2}
     assert {"greedy_accuracy", "pass@1", "pass@2", "gold", "solved"} <= {row.name for row in metrics}
+
+
+def test_each_policy_s_distance_and_the_diversity_of_each_round_are_measured(undisturbed):
+    experiment, _ = undisturbed
+    metrics = [row for row in experiment.stages.read("", "metrics", Metric) if row.pooled]
+    distance = {row.iteration: row for row in metrics if row.name == "kl_from_base"}
+    assert (distance[0].value, distance[0].low, distance[0].high, distance[0].n) == (0, 0, 0, 4)
+    assert all(0 < distance[number].value < 5 for number in (1, 2))
+    for number in (1, 2):
+        each = experiment.stages.read(f"iterations/{number:04d}", "distance", Distance)
+        assert [row.problem_id for row in each] == [problem.problem_id for problem in experiment.problems["val"]]
+        here = {row.name: row for row in metrics if row.iteration == number}
+        solved = here["solved"].value
+        assert here["distinct_programs"].n == here["distinct_behaviours"].n == solved
+        assert (
+            here["accepted_samples"].value >= here["distinct_programs"].value >= here["distinct_behaviours"].value >= 1
+        )
 
 
 def test_a_second_run_computes_nothing(undisturbed, preset):

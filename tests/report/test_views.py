@@ -10,7 +10,7 @@ from axiom.experiment import Experiment, iteration_folder
 from axiom.learners.modular import new_network
 from axiom.report.data import RunData
 from axiom.report.page import _command, headline, page
-from axiom.report.views import learning, support, views, weights
+from axiom.report.views import learning, programs, support, views, weights
 from tests.report.stores import write_run
 from tests.rows import metric_row
 
@@ -150,3 +150,25 @@ def test_a_view_without_its_data_is_left_out(tmp_path):
     titles = {view.title for group in groups.values() for view in group}
     assert {"Accuracy", "Generalisation gap", "Verdicts on the training samples"} <= titles
     assert not titles & {"Solve map", "pass@k against k", "Where the time went", "Ledger", "Adapters"}
+
+
+def test_the_distance_and_the_diversity_of_the_metrics_are_drawn(data):
+    line = {row["iteration"]: row for row in rows_of(weights.distance(data))}
+    assert [line[number]["value"] for number in range(5)] == pytest.approx([number * 0.0115 for number in range(5)])
+    assert line[2]["low"] < line[2]["value"] < line[2]["high"]
+    _, table = weights.distance(data).table
+    assert table[0] == ["0", "0", "0 to 0", "4"]
+    rows = rows_of(programs.diversity(data))
+    assert {row["name"] for row in rows} == set(programs.DIVERSITY.values())
+    assert {row["iteration"] for row in rows} == {1, 2, 3, 4}
+    one = [row["value"] for row in rows if row["iteration"] == 1]
+    assert one == [max(one), 1, 1]  # in the store every program is the same
+    header, (first, *_) = programs.diversity(data).table
+    assert dict(zip(header, first, strict=True))["entropy of behaviours"] == "0.00"
+    assert {row["value"] for row in rows_of(programs.entropy(data))} == {0}
+
+
+def test_a_problem_that_was_never_solved_has_its_row_in_the_solve_map(data):
+    rows = rows_of(support.solve_map(data))
+    for split in ("training", "validation", "test"):
+        assert len({row["row"] for row in rows if row["split"] == split}) == 6

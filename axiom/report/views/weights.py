@@ -171,12 +171,12 @@ def distance(data: RunData) -> View | None:
     config = data.experiment.config
     network = config.model.kind == "modular"
     base = "untrained network" if network else "base model"
-    answers = "validation pairs" if network else "greedy answers to validation problems"
+    answers = "answers to" if network else "the policy's own greedy answers, each a mean over its tokens, to"
     words = (
-        f"KL(policy || {base}) of the next token, summed over all tokens that could follow, on the policy's own "
-        f"{answers}: the mean of each answer's tokens, then over {rows['n'].max()} problems. The band is Student's "
-        f"{100 * config.evaluation.confidence:.4g} % interval over problems. It is 0 as long as the policy answers as "
-        f"the {base} does, and does not say which of them is better."
+        f"KL(policy || {base}) of the next token, summed over all tokens that could follow: a mean over {answers} "
+        f"{rows['n'].max()} validation problems. The band is Student's {100 * config.evaluation.confidence:.4g} % "
+        f"interval over problems. It is 0 as long as the policy answers as the {base} does, and does not say which of "
+        f"them is better."
     )
     header = ["iteration", "nats per token", "interval", "problems"]
     return View(f"Distance from the {base}", words, chart, (header, table), clock=True)
