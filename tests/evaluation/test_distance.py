@@ -14,7 +14,7 @@ from scipy.stats import t
 from axiom.config import ExperimentConfig, load_config
 from axiom.evaluation import Counters
 from axiom.evaluation.distance import distance_metrics, distances, held
-from axiom.learners.modular import ModularLearner, logits, new_network
+from axiom.learners.modular import ModularLearner, Pairs, logits, new_network
 from axiom.models import Policy, load_model, load_tokenizer
 from axiom.models.ways import OWN, QUICK
 from axiom.records import Distance
@@ -152,7 +152,7 @@ def test_the_small_network_has_the_same_measure(tmp_path):
     examples = [Example(f"{a}+{b}", str((a + b) % 11), 1.0) for a, b in pairs]
     learner.train(examples, Round(BASE, tmp_path, 1, 1))
     found = learner.divergences(examples, Policy("one", tmp_path), BASE)
-    network, at = load_file(tmp_path / "network.safetensors"), torch.tensor(pairs)
+    network, at = load_file(tmp_path / "network.safetensors"), Pairs(np.array(pairs))
     with torch.no_grad():
         ours, theirs = (
             logits(one, at).double().log_softmax(-1) for one in (network, new_network(config.modular, config.seed))

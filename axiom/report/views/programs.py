@@ -92,7 +92,7 @@ def entropy(data: RunData) -> View | None:
         return None
     names = [name for name in ENTROPY.values() if name in set(rows["name"])]
     colours = alt.Scale(domain=names, range=[looks.GREEN, looks.BLUE][: len(names)])
-    highest = max(0.1, rows["value"].max())  # type: ignore[type-var]  # else all zeros would have no axis
+    highest = max(0.1, *rows["value"].to_list())  # else all zeros would have no axis
     chart = looks.lines(rows, names, alt.Y("value:Q", title="nats", scale=alt.Scale(domain=[0, highest])), colours)
     words = (
         "Entropy of the shares that each program, and each behaviour, has of a problem's passing samples, a mean over "

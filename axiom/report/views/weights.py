@@ -174,8 +174,8 @@ def distance(data: RunData) -> View | None:
     answers = "answers to" if network else "the policy's own greedy answers, each a mean over its tokens, to"
     words = (
         f"KL(policy || {base}) of the next token, summed over all tokens that could follow: a mean over {answers} "
-        f"{rows['n'].max()} validation problems. The band is Student's {100 * config.evaluation.confidence:.4g} % "
-        f"interval over problems. It is 0 as long as the policy answers as the {base} does, and does not say which of "
+        f"{max(rows['n'].to_list())} validation problems. The band is Student's "
+        f"{100 * config.evaluation.confidence:.4g} % interval over problems. It is 0 as long as the policy answers as the {base} does, and does not say which of "
         f"them is better."
     )
     header = ["iteration", "nats per token", "interval", "problems"]
