@@ -172,11 +172,11 @@ def distance(data: RunData) -> View | None:
     network = config.model.kind == "modular"
     base = "untrained network" if network else "base model"
     answers = "answers to" if network else "the policy's own greedy answers, each a mean over its tokens, to"
+    count, confidence = max(rows["n"].to_list()), 100 * config.evaluation.confidence
     words = (
         f"KL(policy || {base}) of the next token, summed over all tokens that could follow: a mean over {answers} "
-        f"{max(rows['n'].to_list())} validation problems. The band is Student's "
-        f"{100 * config.evaluation.confidence:.4g} % interval over problems. It is 0 as long as the policy answers as the {base} does, and does not say which of "
-        f"them is better."
+        f"{count} validation problems. The band is Student's {confidence:.4g} % interval over problems. It is 0 as "
+        f"long as the policy answers as the {base} does, and does not say which of them is better."
     )
     header = ["iteration", "nats per token", "interval", "problems"]
     return View(f"Distance from the {base}", words, chart, (header, table), clock=True)
