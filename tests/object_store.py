@@ -1,6 +1,7 @@
 """S3 servers on loopback, and a proxy before them that fails as networks and stores do."""
 
 import itertools
+import re
 import socket
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pytest
 import s3fs
 
 KEY, SECRET, BUCKET = "AXIOMTESTKEY", "a-secret-of-the-tests-only", "bucket"
@@ -89,6 +91,11 @@ def _served(command: list[str], port: int) -> Iterator[str]:
     finally:
         process.kill()
         process.wait()
+
+
+def address_name(request: pytest.FixtureRequest) -> str:
+    """The test's name, as an address may hold it."""
+    return re.sub(r"\W", "-", request.node.name)
 
 
 def environment(address: str) -> dict[str, str]:

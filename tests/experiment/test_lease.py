@@ -22,7 +22,7 @@ from axiom.experiment import Experiment, lease
 from axiom.experiment.lease import Held, Lease, newest
 from axiom.experiment.lock import Holder
 from axiom.folders import Folder
-from tests.object_store import BUCKET, environment, files, moto, proxied, rclone
+from tests.object_store import BUCKET, address_name, environment, files, moto, proxied, rclone
 
 ELSEWHERE = Lease(Holder(4321, "far.example.org", "2026-01-01 00:00:00 UTC", 7), "", "abc", "another kernel")
 
@@ -45,7 +45,7 @@ def here(server, monkeypatch) -> Iterator[None]:
 
 @pytest.fixture
 def experiment(request) -> Experiment:
-    return Experiment(f"s3://{BUCKET}/{request.node.name}", load_config(None, ["name=one"]))
+    return Experiment(f"s3://{BUCKET}/{address_name(request)}", load_config(None, ["name=one"]))
 
 
 def leave(experiment: Experiment, found: Lease, seconds: float = 3600) -> None:

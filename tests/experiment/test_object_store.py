@@ -17,7 +17,7 @@ from axiom.flows.experiment import without_server
 from axiom.flows.operation import OPERATION
 from axiom.folders import Folder
 from axiom.store import Writer
-from tests.object_store import BUCKET, Asked, Proxy, environment, files, proxied, seaweed
+from tests.object_store import BUCKET, Asked, Proxy, address_name, environment, files, proxied, seaweed
 
 CONFIG = {
     "name": "run",
@@ -100,7 +100,7 @@ def killed_at(proxy: Proxy, root: str, wanted, before: bool) -> bool:
 
 
 def test_killed_as_it_uploads_it_resumes_to_the_same_digests(proxy, undisturbed, request):
-    root = f"s3://{BUCKET}/{request.node.name}"
+    root = f"s3://{BUCKET}/{address_name(request)}"
     assert killed_at(proxy, root, lambda path: path.endswith("iterations/0001/gold.manifest.json"), before=True)
     there = Experiment.open(root, "run")
     assert there.folder.join("iterations/0001").exists("gold.parquet")
@@ -112,7 +112,7 @@ def test_killed_as_it_uploads_it_resumes_to_the_same_digests(proxy, undisturbed,
 @pytest.fixture
 def parent(proxy, request) -> Experiment:
     """Two iterations whose stages are a file each; of one a file was pruned."""
-    root = f"s3://{BUCKET}/{request.node.name}"
+    root = f"s3://{BUCKET}/{address_name(request)}"
     parent = Experiment.create(root, ExperimentConfig.model_validate(CONFIG))
 
     def work(out: Writer) -> None:
@@ -169,7 +169,7 @@ def test_a_fork_that_fails_in_a_store_leaves_nothing(parent, proxy):
 @pytest.mark.long
 def test_a_fork_in_a_store_goes_on_as_one_on_a_disk(proxy, tmp_path, request):
     found = []
-    for root in (str(tmp_path), f"s3://{BUCKET}/{request.node.name}"):
+    for root in (str(tmp_path), f"s3://{BUCKET}/{address_name(request)}"):
         config = override(run(root).config, ["modular.learning_rate=0.1"], name="child")
         child = fork(Experiment.open(root, "run"), config, 2)
         without_server(child.config, root, OPERATION)
@@ -181,7 +181,7 @@ def test_a_fork_in_a_store_goes_on_as_one_on_a_disk(proxy, tmp_path, request):
 
 @pytest.mark.long
 def test_a_finished_run_is_reused(proxy, request):
-    root = f"s3://{BUCKET}/{request.node.name}"
+    root = f"s3://{BUCKET}/{address_name(request)}"
     run(root)
     count = len(proxy.asked)
     run(root)
@@ -193,7 +193,7 @@ def test_a_finished_run_is_reused(proxy, request):
 @pytest.mark.parametrize("part", range(4))
 def test_killed_at_every_upload_it_resumes_to_the_same_digests(proxy, undisturbed, request, part):
     """Before and after each file of the problems, of the base model's evaluation and of the first round arrives."""
-    base = f"s3://{BUCKET}/{request.node.name}"
+    base = f"s3://{BUCKET}/{address_name(request)}"
     run(f"{base}/whole")
     names = [
         asked.path.partition("/run/")[2] for asked in proxy.asked if asked.method == "PUT" and "/run/" in asked.path
@@ -213,4 +213,4 @@ def test_killed_at_every_upload_it_resumes_to_the_same_digests(proxy, undisturbe
 def test_through_faults_it_ends_the_same(proxy, undisturbed, kind, request):
     proxy.slow_seconds = 0.3
     proxy.fault = lambda asked: kind if asked.number % 9 == 0 else None
-    assert digests(run(f"s3://{BUCKET}/{request.node.name}")) == undisturbed
+    assert digests(run(f"s3://{BUCKET}/{address_name(request)}")) == undisturbed

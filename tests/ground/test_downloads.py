@@ -14,6 +14,7 @@ from axiom.experiment.running import Runtime
 from axiom.folders import Folder
 from axiom.records import Gold
 from axiom.store import StageStore, Writer
+from tests.object_store import address_name
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +41,7 @@ def kept(cache: Path) -> list[int]:
 
 
 def test_a_download_is_made_once_a_content(cache, request):
-    stages, downloads = StageStore(Folder(f"memory://{request.node.name}")), Downloads()
+    stages, downloads = StageStore(Folder(f"memory://{address_name(request)}")), Downloads()
     manifest = adapter(stages, 1)
     paths = {downloads.get(stages.root, manifest, "adapter") for _ in range(3)}
     assert [(path / "deep/weights.bin").read_bytes() for path in paths] == [b"\1" * 10]
@@ -51,7 +52,7 @@ def test_a_download_is_made_once_a_content(cache, request):
 
 
 def test_old_copies_go_unless_somebody_uses_them(cache, request):
-    stages, mine, theirs = StageStore(Folder(f"memory://{request.node.name}")), Downloads(), Downloads()
+    stages, mine, theirs = StageStore(Folder(f"memory://{address_name(request)}")), Downloads(), Downloads()
     theirs.get(stages.root, adapter(stages, 100), "adapter")
     for number in range(8):
         mine.get(stages.root, adapter(stages, number), "adapter")
@@ -64,7 +65,7 @@ def test_old_copies_go_unless_somebody_uses_them(cache, request):
 
 @pytest.mark.parametrize("damage", ["truncate", "remove"])
 def test_a_damaged_copy_is_downloaded_again(cache, request, damage):
-    stages = StageStore(Folder(f"memory://{request.node.name}"))
+    stages = StageStore(Folder(f"memory://{address_name(request)}"))
     manifest = adapter(stages, 1)
     file = Downloads().get(stages.root, manifest, "adapter") / "deep/weights.bin"
     file.unlink() if damage == "remove" else file.write_bytes(b"\1")
@@ -72,7 +73,7 @@ def test_a_damaged_copy_is_downloaded_again(cache, request, damage):
 
 
 def test_what_is_not_what_the_manifest_says_is_not_used(cache, request):
-    stages = StageStore(Folder(f"memory://{request.node.name}"))
+    stages = StageStore(Folder(f"memory://{address_name(request)}"))
     manifest = adapter(stages, 1)
     stages.root.join("iterations/1").write_bytes("adapter/deep/weights.bin", b"other")
     with pytest.raises(StorageError, match=r"weights.bin does not have the digest in its manifest; resume"):
@@ -81,7 +82,7 @@ def test_what_is_not_what_the_manifest_says_is_not_used(cache, request):
 
 
 def test_what_a_killed_download_left_goes_after_a_day(cache, request):
-    stages = StageStore(Folder(f"memory://{request.node.name}"))
+    stages = StageStore(Folder(f"memory://{address_name(request)}"))
     for name, day in (("new", None), ("old", (0, 0))):
         (cache / f"adapters/.tmp-{name}").mkdir(parents=True)
         if day:
@@ -91,7 +92,7 @@ def test_what_a_killed_download_left_goes_after_a_day(cache, request):
 
 
 def test_a_run_uses_the_cache(cache, request):
-    experiment = Experiment(f"memory://{request.node.name}", ExperimentConfig(name="far"))
+    experiment = Experiment(f"memory://{address_name(request)}", ExperimentConfig(name="far"))
     work = functools.partial(weights, data=b"w")
     handle = experiment.stages.run("adapter", "iterations/0001", settings=1, version="1", inputs={}, work=work)
     handle = handle.model_copy(update={"info": {"adapter_folder": "iterations/0001"}})

@@ -12,7 +12,19 @@ from axiom.errors import ConfigError, LockedError, StorageError
 from axiom.experiment.lease import Held
 from axiom.folders import Folder
 from axiom.store import StageStore, Writer
-from tests.object_store import BUCKET, KEY, SECRET, Asked, Proxy, environment, files, google, moto, proxied
+from tests.object_store import (
+    BUCKET,
+    KEY,
+    SECRET,
+    Asked,
+    Proxy,
+    address_name,
+    environment,
+    files,
+    google,
+    moto,
+    proxied,
+)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +47,7 @@ def proxy(server, monkeypatch) -> Iterator[Proxy]:
 
 @pytest.fixture
 def folder(proxy, request) -> Folder:
-    return Folder(f"s3://{BUCKET}/{request.node.name}")
+    return Folder(f"s3://{BUCKET}/{address_name(request)}")
 
 
 def puts(proxy: Proxy) -> list[str]:

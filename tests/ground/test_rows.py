@@ -9,6 +9,7 @@ from axiom.folders import Folder
 from axiom.records import Gold, Sample
 from axiom.rows import Rows, by_problem, in_parts, where
 from axiom.store import StageStore, write_parquet
+from tests.object_store import address_name
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +20,7 @@ def small_parts(monkeypatch):
 
 @pytest.fixture(params=["near", "far"])
 def stages(request, tmp_path) -> StageStore:
-    return StageStore(Folder(str(tmp_path) if request.param == "near" else f"memory://{request.node.name}"))
+    return StageStore(Folder(str(tmp_path) if request.param == "near" else f"memory://{address_name(request)}"))
 
 
 def sample(name: str, problem: str) -> Sample:
