@@ -13,6 +13,8 @@ import pytest
 
 from axiom.config import load_config
 from axiom.experiment import Experiment
+from axiom.flows.experiment import without_server
+from axiom.flows.operation import Operation
 from tests.flows.operating import contents
 from tests.processes import finish, start
 
@@ -32,7 +34,7 @@ SETTINGS = (
 
 def in_a_terminal(folder: Path, columns: int, *words: str) -> tuple[str, float]:
     """What a command writes to a terminal, and the longest silence before its end in seconds."""
-    environment = os.environ | {
+    environment = {key: value for key, value in os.environ.items() if key != "PREFECT_API_URL"} | {
         "AXIOM_ROOT": str(folder / "artifacts"),
         "PREFECT_HOME": str(folder / "prefect"),
         "COLUMNS": str(columns),
@@ -180,6 +182,7 @@ def test_a_wrong_value_is_refused_by_a_dry_run(call):
     assert (code, "iterations = -1" in err) == (2, True)
 
 
+@pytest.mark.usefixtures("one_server")
 def test_prune_keeps_the_adapter_in_force_and_the_run_goes_on_as_if_nothing_were(copied, call, tmp_path):
     root = str(copied)
     code, out, err = call("prune", "first", "--every", "2", "--yes", "--root", root)
@@ -194,13 +197,13 @@ def test_prune_keeps_the_adapter_in_force_and_the_run_goes_on_as_if_nothing_were
     assert (code, "deleted first" in out) == (0, True), err
     assert sorted(path.name for path in copied.iterdir()) == ["fork"]
     before = contents(copied / "fork")
-    finish(start(tmp_path, "resume", "fork", "--iterations", "5", "--root", root))
+    longer = Experiment.open(root, "fork").config.model_copy(update={"iterations": 5})
+    without_server(longer, root, Operation(gpu="never"))
     assert before.items() <= contents(copied / "fork").items(), "what the fork shared stays whole"
 
 
 def test_a_finished_run_that_is_walked_again_and_interrupted_keeps_its_tables(copied, monkeypatch):
     from axiom.flows import experiment as flow
-    from axiom.flows.operation import Operation
 
     def interrupted(number, *_):
         if number == 1:

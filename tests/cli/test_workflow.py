@@ -50,7 +50,7 @@ def run_of(iterations: int) -> tuple[str, ...]:
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_a_run_at_once_and_says_how_to_go_on(tmp_path):
+def test_ctrl_c_ends_a_run_at_once_and_says_how_to_go_on(tmp_path, server_url):
     process = start(tmp_path, *run_of(5000))
     below = at_work(tmp_path, process)
     assert below, "a private server"
@@ -64,7 +64,7 @@ def test_ctrl_c_ends_a_run_at_once_and_says_how_to_go_on(tmp_path):
     assert last.startswith("interrupted; what is finished is kept, and `")
     assert last.endswith("axiom resume ctrl-c` goes on from there")
     assert gone(below, 20)
-    again = start(tmp_path, "resume", "ctrl-c", "--iterations", "3")
+    again = start(tmp_path, "resume", "ctrl-c", "--iterations", "3", PREFECT_API_URL=server_url)
     out, _ = again.communicate(timeout=600)
     assert again.returncode == 0, out
     assert re.search(r"^iteration 1/3  train .* reused$", out, re.MULTILINE), out

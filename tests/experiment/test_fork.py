@@ -1,9 +1,6 @@
 """A fork shares what came before it to the byte and goes its own way after; it removes nothing that it did not make."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,20 +9,12 @@ from axiom.config import load_config, override
 from axiom.errors import ConfigError, DataError, LockedError
 from axiom.experiment import Experiment, iteration_folder
 from axiom.experiment.fork import fork
+from axiom.flows.experiment import without_server
+from axiom.flows.operation import Operation
 from axiom.store import Writer
+from tests.processes import alone
 
 SMALL = ("model.kind=modular", "modular.p=23", "checkpoint_every=100")
-
-
-def axiom(folder, *command: str) -> str:
-    environment = os.environ | {"PREFECT_HOME": str(folder / "prefect"), "AXIOM_ROOT": str(folder / "artifacts")}
-    return subprocess.run(
-        [sys.executable, "-m", "axiom.cli", *command], env=environment, capture_output=True, text=True, check=True
-    ).stdout
-
-
-def settings(*overrides: str) -> list[str]:
-    return [word for text in overrides for word in ("--set", text)]
 
 
 def stage_digests(experiment: Experiment, stage: str, numbers: range) -> list[str]:
@@ -34,16 +23,17 @@ def stage_digests(experiment: Experiment, stage: str, numbers: range) -> list[st
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_server")
 def test_a_fork_inherits_to_the_byte_then_differs_and_a_fork_of_it_too(tmp_path):
     """The adapters before the fork are pruned in the parent, so that each child has to train them again."""
-    axiom(tmp_path, "run", "--experiment", "parent", "--iterations", "5", *settings(*SMALL))
-    sets = settings("training.mode=restart", "modular.weight_decay=0.0")
-    axiom(tmp_path, "fork", "parent", "--at", "3", "--experiment", "child", "--iterations", "6", *sets)
-    sets = settings("modular.learning_rate=1e-3")
-    axiom(tmp_path, "fork", "child", "--at", "5", "--experiment", "grandchild", *sets)
-    names = ("parent", "child", "grandchild")
-    parent, child, grandchild = (Experiment.open(str(tmp_path / "artifacts"), name) for name in names)
+
+    def forked(of: Experiment, at: int, *overrides: str, **top) -> Experiment:
+        made = fork(of, override(of.config, overrides, **top), at)
+        without_server(made.config, made.root, Operation(gpu="never"))
+        return Experiment.open(made.root, made.config.name)
+
+    parent = alone(tmp_path / "artifacts", None, *SMALL, name="parent", iterations=5)
+    child = forked(parent, 3, "training.mode=restart", "modular.weight_decay=0.0", name="child", iterations=6)
+    grandchild = forked(child, 5, "modular.learning_rate=1e-3", name="grandchild")
     assert [run.inherited for run in (parent, child, grandchild)] == [0, 3, 5]
     assert parent.stages.manifest("adapter", iteration_folder(2)).pruned
     for stage in ("samples", "adapter", "evaluation"):
@@ -55,7 +45,7 @@ def test_a_fork_inherits_to_the_byte_then_differs_and_a_fork_of_it_too(tmp_path)
     assert stage_digests(grandchild, "samples", range(5, 6)) == stage_digests(child, "samples", range(5, 6))
     assert stage_digests(grandchild, "adapter", range(5, 6)) != stage_digests(child, "adapter", range(5, 6))
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "artifacts/child/iterations").rglob("*.*")}
-    axiom(tmp_path, "resume", "child")
+    without_server(child.config, child.root, Operation(gpu="never"))
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "artifacts/child/iterations").rglob("*.*")} == before
 
 

@@ -16,7 +16,7 @@ from axiom.experiment import Experiment
 from axiom.records import Distance, Evaluation, Gold, LossStep, Metric, Outcome, Sample, Verdict
 from axiom.selection import accepted, select
 from axiom.store import StageStore
-from tests.processes import finish, start
+from tests.processes import alone, finish, start
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_server")]
 
@@ -188,7 +188,7 @@ def assert_follows_from_its_inputs(experiment: Experiment, folder: str) -> None:
     assert policy == {f"{Path(folder).name}-{stages.manifest('adapter', folder).digest[:12]}"} or not fresh
 
 
-def test_a_damaged_table_is_recomputed_and_nothing_else(undisturbed):
+def test_a_damaged_table_is_recomputed_and_nothing_else(undisturbed, preset):
     experiment, _ = undisturbed
     folder = Path(experiment.root).parent
     table = folder / "artifacts/tiny/iterations/0001/gold.parquet"
@@ -196,7 +196,7 @@ def test_a_damaged_table_is_recomputed_and_nothing_else(undisturbed):
     table.write_bytes(whole[:100])
     adapter = folder / "artifacts/tiny/iterations/0001/adapter/adapter_model.safetensors"
     before = adapter.stat().st_mtime_ns
-    finish(start(folder, "resume", "tiny"))
+    alone(experiment.root, preset)
     assert table.read_bytes() == whole
     assert adapter.stat().st_mtime_ns == before
     assert StageStore(experiment.folder).manifest("gold", "iterations/0001")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.flows.operating import contents
+from tests.processes import alone, start_alone
 
 pytestmark = pytest.mark.slow
 
@@ -88,14 +89,14 @@ def left(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def reference(presets, tmp_path_factory, server_url):
+def reference(presets, tmp_path_factory):
     """What an undisturbed run of a preset leaves."""
 
     @functools.cache
     def of(kind: str) -> dict[str, str]:
-        folder = tmp_path_factory.mktemp(kind)
-        finish(start(folder, "run", str(presets / f"{kind}.toml"), PYTHONHASHSEED="0", PREFECT_API_URL=server_url))
-        found = left(folder / "artifacts/run")
+        root = tmp_path_factory.mktemp(kind)
+        alone(root, presets / f"{kind}.toml")
+        found = left(root / "run")
         assert {"iterations/0001/gold.parquet", "problems/train.parquet"} <= set(found)
         assert any("adapter" in name for name in found)
         return found
@@ -104,8 +105,8 @@ def reference(presets, tmp_path_factory, server_url):
 
 
 @pytest.mark.parametrize(("kind", "seed"), [("modular", "1"), ("language", "random")])
-def test_every_hash_seed_gives_the_same_bytes(presets, reference, server_url, tmp_path, kind, seed):
-    finish(start(tmp_path, "run", str(presets / f"{kind}.toml"), PYTHONHASHSEED=seed, PREFECT_API_URL=server_url))
+def test_every_hash_seed_gives_the_same_bytes(presets, reference, tmp_path, kind, seed):
+    finish(start_alone(tmp_path, presets / f"{kind}.toml", PYTHONHASHSEED=seed))
     assert left(tmp_path / "artifacts/run") == reference(kind)
 
 
@@ -127,8 +128,9 @@ def test_a_clock_that_jumps_by_an_hour_and_a_year_changes_nothing(presets, refer
     paths = f"{tmp_path / 'jumps'}:{Path(__file__).parents[2]}"
     finish(start(tmp_path, "run", str(presets / "modular.toml"), PYTHONPATH=paths))
     assert left(tmp_path / "artifacts/run") == reference("modular")
-    again = finish(start(tmp_path, "resume", "run", PYTHONPATH=paths))
-    assert again.count("  reused\n") == 3
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("artifacts/run/iterations/*/*.*")}
+    finish(start_alone(tmp_path, presets / "modular.toml", PYTHONPATH=paths))
+    assert {path: path.stat().st_mtime_ns for path in before} == before, "a resumed run reuses all"
     assert left(tmp_path / "artifacts/run") == reference("modular")
 
 
@@ -170,8 +172,8 @@ def users(shared, presets):
         home.mkdir()
         os.chown(home, number, number)
 
-        def call(store: str, *command: str) -> subprocess.Popen[str]:
-            roads = {"HOME": str(home), "PREFECT_HOME": str(home / ".prefect")}
+        def call(store: str, *command: str, **more: str) -> subprocess.Popen[str]:
+            roads = {"HOME": str(home), "PREFECT_HOME": str(home / ".prefect")} | more
             return start(home, *command, "--root", str(opened(shared / store)), around=as_user(number), **roads)
 
         return call
@@ -179,28 +181,23 @@ def users(shared, presets):
     return [user(number) for number in USERS]
 
 
-@pytest.mark.parametrize("stores", [("one", "one"), ("one", "other")])
-def test_two_users_start_at_the_same_instant(users, presets, reference, shared, stores):
-    """In one store under two names, in two under the same."""
-    names = ("run", "too") if stores[0] == stores[1] else ("run", "run")
-    preset = str(presets / "modular.toml")
-    runs = [
-        user(store, "run", preset, "--experiment", name) for user, store, name in zip(users, stores, names, strict=True)
-    ]
-    for run in runs:
+def test_two_users_start_at_the_same_instant(users, presets, reference, shared, server_url):
+    """Of one name in one store one runs and one is refused in a sentence; another name or store is another run."""
+    preset, seen = str(presets / "modular.toml"), {"PREFECT_API_URL": server_url}
+    rivals = [user("one", "run", preset) for user in users]  # each with a private server
+    others = {
+        "other/run": users[0]("other", "run", preset, **seen),
+        "one/too": users[1]("one", "run", preset, "--experiment", "too", **seen),
+    }
+    said = {run: run.communicate(timeout=600)[0] for run in rivals}
+    for place, run in others.items():
         finish(run)
-    for store, name in zip(stores, names, strict=True):
-        assert left(shared / store / name) == reference("modular")
-
-
-def test_two_users_of_one_name_are_one_run_and_one_sentence(users, presets, shared):
-    preset = str(presets / "modular.toml")
-    runs = [user("one", "run", preset) for user in users]
-    said = {run: run.communicate(timeout=600)[0] for run in runs}
-    first, second = sorted(runs, key=lambda run: run.returncode)
+        assert left(shared / place) == reference("modular")
+    first, second = sorted(rivals, key=lambda run: run.returncode)
     assert (first.returncode, second.returncode) == (0, 2), said
     assert said[second].count("error: ") == 1
     assert "Traceback" not in said[second]
+    assert left(shared / "one/run") == reference("modular")
     owner = (shared / "one/run").stat().st_uid
     guest = users[1 - USERS.index(owner)]
     for command in (("list",), ("status", "run"), ("inspect", "run", "--iteration", "1", "--stage", "samples")):

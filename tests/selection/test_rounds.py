@@ -10,10 +10,11 @@ import pytest
 
 from axiom.experiment import Experiment, iteration_folder
 from axiom.experiment.ledger import disagreement, read
+from axiom.progress import listen
 from axiom.records import Gold, History, Metric, PassedOver, Sample
-from tests.processes import finish, start
+from tests.processes import alone, finish, start_alone
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_server")]
+pytestmark = pytest.mark.slow
 
 WRITING = """
 iterations = 3
@@ -85,27 +86,29 @@ EXACT = ("samples", "history", "gold", "passed_over", "buffer", "adapter", "eval
 
 @dataclass(frozen=True)
 class Run:
-    """A run that nothing disturbed: its preset, what it printed and what it left."""
+    """A run that nothing disturbed: its preset, what it told and what it left."""
 
     preset: Path
-    out: str
+    told: list[str]
     left: Experiment
 
 
 def run_of(folder: Path, name: str, text: str) -> Run:
     preset = folder / f"{name}.toml"
     preset.write_text(text)
-    out = finish(start(folder, "run", str(preset), "--experiment", name))
-    return Run(preset, out, Experiment.open(str(folder / "artifacts"), name))
+    told: list[str] = []
+    with listen(lambda progress: told.append(progress.note)):
+        left = alone(folder / "artifacts", preset, name=name)
+    return Run(preset, told, left)
 
 
 @pytest.fixture(scope="module")
-def counting(tmp_path_factory, one_server) -> Run:
+def counting(tmp_path_factory) -> Run:
     return run_of(tmp_path_factory.mktemp("counting"), "counting", COUNTING)
 
 
 @pytest.fixture(scope="module")
-def writing(tmp_path_factory, one_server, programmer) -> Run:
+def writing(tmp_path_factory, programmer) -> Run:
     return run_of(tmp_path_factory.mktemp("writing"), "writing", WRITING.format(model=programmer))
 
 
@@ -138,7 +141,7 @@ def test_each_round_of_programs_does_what_its_settings_say(writing):
         assert len(fresh) <= 3
         assert len(gold) - len(fresh) <= round(len(fresh) * 0.4 / 0.6)
     assert drawn == {1: {1}, 2: {1, 2}, 3: {1, 2}}
-    assert "level 2" in writing.out
+    assert "level 2" in "\n".join(writing.told)
 
 
 def test_each_round_of_numbers_does_what_its_settings_say(counting):
@@ -167,7 +170,7 @@ def test_killed_at_many_moments_it_resumes_to_the_same_bytes(tmp_path, name, req
     """With levels, diverse programs and a share of old gold, and with what the modular network has in their place."""
     undisturbed = request.getfixturevalue(name)
     folder, seen, kills = tmp_path / "artifacts" / name, 0, 0
-    process = start(tmp_path, "run", str(undisturbed.preset), "--experiment", name)
+    process = start_alone(tmp_path, undisturbed.preset, f"name={name}")
     for _ in range(3):
         deadline = time.monotonic() + 400
         while process.poll() is None and time.monotonic() < deadline:
@@ -181,7 +184,7 @@ def test_killed_at_many_moments_it_resumes_to_the_same_bytes(tmp_path, name, req
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         kills += 1
-        process = start(tmp_path, "resume", name)
+        process = start_alone(tmp_path, undisturbed.preset, f"name={name}")
     finish(process)
     assert kills >= 2
     assert digests(Experiment.open(str(tmp_path / "artifacts"), name)) == digests(undisturbed.left)
@@ -189,9 +192,7 @@ def test_killed_at_many_moments_it_resumes_to_the_same_bytes(tmp_path, name, req
 
 @pytest.mark.parametrize("arm", ["random_accept", "sft_reference"])
 def test_a_yoked_arm_keeps_to_the_experts_ledger(counting, arm):
-    expert, preset = counting.left, str(counting.preset)
-    yoked = ("--set", f"arm={arm}", "--set", f"yoke={expert.config.name}")
-    finish(start(Path(expert.root).parent, "run", preset, "--experiment", arm, *yoked))
-    entries = read(Experiment.open(expert.root, arm))
+    expert = counting.left
+    entries = read(alone(expert.root, counting.preset, f"arm={arm}", f"yoke={expert.config.name}", name=arm))
     assert disagreement(read(expert), entries, 0.02) is None
     assert any(entry.optimizer_steps for entry in entries)

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from axiom.errors import ConfigError, DataError
 from axiom.experiment import Experiment
 from axiom.experiment.ledger import Entry, disagreement
 from axiom.experiment.running import handing_on, running
+from axiom.flows import study as flow
 from axiom.grokking import Curve
 from axiom.models import Policy
 from axiom.records import Gold, LossStep, Metric, Sample, Verdict
@@ -42,6 +44,7 @@ from axiom.study import (
     stable_from,
     survival,
 )
+from axiom.study.parallel import Room
 from axiom.study.power import plans, read_figures
 from axiom.training import Example, Round
 from tests.models.tiny_model import make_tiny_model
@@ -474,11 +477,27 @@ def axiom(folder, *command):
     return done.stdout
 
 
+@pytest.fixture
+def in_workers(tmp_path, monkeypatch):
+    """Runs a shard of a study in two processes without Prefect, whatever the machine has room for."""
+    monkeypatch.setattr(flow, "room", lambda *_: Room(2, "", 1))
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+
+    def run(path: Path, shard: int = 0, shards: int = 1) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.delenv("PREFECT_API_URL", raising=False)
+            flow.without_server(str(path), str(tmp_path / "runs"), shard, shards, parallel=2)
+
+    return run
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_server")
-def test_all_arms_of_a_seed_run_agree_in_their_ledgers_and_are_reused(study_file, tmp_path):
+def test_all_arms_of_a_seed_run_agree_in_their_ledgers_and_are_reused(study_file, in_workers, tmp_path):
+    """The second time in turn, under Prefect and from the command line: what workers have left is the same to it."""
     path = study_file(STUDY.replace("6", "9") + f"arms = {list(ARMS)}\n")
-    axiom(tmp_path, "study", str(path), "--shard", "1/9")
+    in_workers(path, 0, 9)
     root = str(tmp_path / "runs")
     study = load_study(path)
     runs = {arm: read(Experiment.open(root, run_name(study, arm, 0)), Reading()) for arm in ARMS}
@@ -551,11 +570,10 @@ def ledgers(folder, study, arms, seed):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_server")
-def test_every_arm_of_a_language_model_keeps_to_the_experts_ledger(tmp_path, programmer):
+def test_every_arm_of_a_language_model_keeps_to_the_experts_ledger(tmp_path, programmer, in_workers):
     """Reference solutions are shorter than anything the expert arm finds, so there examples must give way to tokens."""
     path, study = language_study(tmp_path, programmer, ARMS, 9)
-    axiom(tmp_path, "study", str(path), "--shard", "1/9")
+    in_workers(path, 0, 9)
     runs, stages = ledgers(tmp_path, study, ARMS, 0)
     expert = runs["expert_iteration"]
     assert all(entry.examples for entry in expert), "an expert that finds nothing proves nothing"
@@ -579,10 +597,9 @@ def test_every_arm_of_a_language_model_keeps_to_the_experts_ledger(tmp_path, pro
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_server")
-def test_a_study_of_a_language_model_ends_in_a_verdict(tmp_path, programmer):
+def test_a_study_of_a_language_model_ends_in_a_verdict(tmp_path, programmer, in_workers):
     path, study = language_study(tmp_path, programmer, ["expert_iteration", "sft_reference"], 6, longest=200)
-    axiom(tmp_path, "study", str(path))
+    in_workers(path)
     told = axiom(tmp_path, "compare", str(path), "--out", str(tmp_path / "page"))
     for seed in range(6):
         runs, _ = ledgers(tmp_path, study, study.arms, seed)
