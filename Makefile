@@ -12,7 +12,7 @@ PRESET ?= deployments/quickstart.toml
 WORKERS ?= 2
 PYTEST := $(PY) -m pytest -n $(WORKERS) --dist loadscope
 # These files take longest and are begun first
-LONGEST := tests/sampling/test_vllm.py tests/flows/test_server.py
+LONGEST := $(addprefix tests/, flows/test_server.py sampling/test_vllm.py study/test_study.py experiment/test_surroundings.py selection/test_rounds.py)
 # To import all test files takes as long as these tests: the files that have some are named
 ALONE = $(shell grep -rl --include='test_*.py' 'mark\.alone' tests)
 
