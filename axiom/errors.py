@@ -126,7 +126,7 @@ def classified(error: BaseException) -> AxiomError | None:
 def _of_memory(error: BaseException) -> bool:
     """Whether memory ran out, of this machine or of a device, as Python, the system or torch says it."""
     allocation = isinstance(error, RuntimeError) and any(
-        text in str(error) for text in ("can't allocate memory", "CUDA out of memory")
+        text in str(error) for text in ("can't allocate memory", "Cannot allocate memory", "CUDA out of memory")
     )
     of_torch = type(error).__name__ == "OutOfMemoryError"  # torch's, without loading torch
     return isinstance(error, MemoryError) or of_torch or allocation or getattr(error, "errno", None) == errno.ENOMEM

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from axiom.config import ModelConfig
 from axiom.content import content_digest
 from axiom.environment import cache_dir
-from axiom.errors import AxiomError, ConfigError
+from axiom.errors import AxiomError, ConfigError, OutOfMemoryError, classified
 from axiom.models.embedded import EMBEDDED, embedded_model
 
 if TYPE_CHECKING:
@@ -145,14 +145,17 @@ def load_tokenizer(config: ModelConfig) -> Any:
 
 @contextmanager
 def opening(subject: str, remedy: str) -> Iterator[None]:
-    """Around a library that opens a user's file: whatever it raises becomes a ConfigError of one sentence."""
-    from torch import OutOfMemoryError
+    """Around a library that opens a user's file: what it raises becomes a ConfigError of one sentence.
 
+    Memory that runs out is no fault of the file.
+    """
     try:
         yield
-    except (AxiomError, OutOfMemoryError, MemoryError):
+    except AxiomError:
         raise
     except Exception as error:
+        if isinstance(classified(error), OutOfMemoryError):
+            raise
         text = " ".join(str(error).split())[:240].rstrip(". ")
         raise ConfigError(f"{subject} cannot be opened: {type(error).__name__}: {text}; {remedy}") from error
 

@@ -27,6 +27,7 @@ ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # the engine core in the worker itself: one process, one hop less
     "VLLM_NO_USAGE_STATS": "1",
     "VLLM_LOGGING_LEVEL": "WARNING",
+    "VLLM_WORKER_MULTIPROCESSING_METHOD": "spawn",  # older releases would fork a process with threads
     "HF_HUB_OFFLINE": "1",  # the model is a local directory by now
     "TOKENIZERS_PARALLELISM": "false",
 }

@@ -42,9 +42,11 @@ def test_whose_fault_an_error_is_decides_its_exit_status_and_whether_it_is_tried
         assert classified(error) is error
 
 
+NO_ROOM = "unable to mmap 109296 bytes from file <model.safetensors>: Cannot allocate memory (12)"
 FROM_OUTSIDE = {
     "Python's memory": (MemoryError(), OutOfMemoryError, "memory ran out (MemoryError)"),
     "a GPU's memory": (torch.OutOfMemoryError("CUDA out of memory. Tried"), OutOfMemoryError, "memory ran out (CUDA"),
+    "a file's memory": (RuntimeError(NO_ROOM), OutOfMemoryError, "memory ran out"),
     "the system's memory": (OSError(errno.ENOMEM, "Cannot allocate memory"), OutOfMemoryError, "memory ran out"),
     "a full disk": (OSError(errno.ENOSPC, "No space left", "/x/y"), StorageError, "the disk of /x/y is full"),
     "a full output": (OSError(errno.ENOSPC, "No space left"), StorageError, "this command's output is full"),

@@ -1,7 +1,9 @@
 """Training in several processes gives the update of one; a process that fails or dies ends the round."""
 
 import os
+import resource
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,11 +23,14 @@ from axiom.training.ranks import Ranks
 from axiom.training.trainer import Alone, open_trainer
 from tests.models.tiny_model import make_tiny_model
 
+pytestmark = pytest.mark.slow
+
 BASE = Policy("base", None)
 WEIGHTS = (1.0, 0.5, -0.7, 2.0, -1.5, 1.0, 0.3)
 EXAMPLES = [Example("def f(x):" + "x" * n, " return x" + "y" * (7 * n % 11), WEIGHTS[n % 7]) for n in range(11)]
 """Of unequal lengths and weights; in steps of five the last has one, which one of two processes has nothing of."""
 CONFIG = TrainingConfig(learning_rate=1e-2, batch_size=1, gradient_accumulation=5, epochs=2, data_parallel=2)
+LONG = CONFIG.model_copy(update={"max_length": 20_000})
 SHARDED = CONFIG.model_copy(update={"fsdp": True})
 
 
@@ -136,11 +141,15 @@ def test_an_error_in_a_process_is_that_of_one_process(model, two, tmp_path):
         fit(two, model, tmp_path, short, examples=[Example("p" * 50, "t" * 9, 1.0)] * 2)
 
 
-def test_memory_that_runs_out_is_told_by_its_kind():
-    from axiom.training.ranks import _error
-
-    assert isinstance(_error("OutOfMemoryError", "no"), OutOfMemoryError)
-    assert isinstance(_error("Unknown", "no"), EngineError)
+def test_memory_that_runs_out_in_a_process_is_told_as_that(model, two, tmp_path):
+    fit(two, model, tmp_path, LONG)
+    process = two._processes[1].process
+    size = int(Path(f"/proc/{process.pid}/statm").read_text().split()[0]) * resource.getpagesize()
+    limit = size + (32 << 20)  # what it is asked is read, and does not fit
+    resource.prlimit(process.pid, resource.RLIMIT_AS, (limit, limit))
+    with pytest.raises(OutOfMemoryError, match="memory ran out"):
+        fit(two, model, tmp_path, LONG, examples=[Example("p" * 9000, "t" * 9000, 1.0)] * 2)
+    assert not two.loaded
 
 
 def test_a_trainer_stays_while_its_processes_are_as_many(model):
