@@ -8,9 +8,10 @@ TORCH ?= torch==2.13.0
 # It asks for an older pillow than the pinned one, and works with that
 TRACKIO := trackio==0.43.0 gradio_client==2.7.2 brotli==1.2.1 orjson==3.13.0
 PRESET ?= deployments/quickstart.toml
-# Tests run in this many processes, a file's tests in one of them
+# Tests run in this many processes, a file's tests in one of them, files in the order of their names: a file of one test
+# may take longest, and would be begun last if files were ordered by their number of tests
 WORKERS ?= 2
-PYTEST := $(PY) -m pytest -n $(WORKERS) --dist loadscope
+PYTEST := $(PY) -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 # These files take longest and are begun first
 LONGEST := $(addprefix tests/, flows/test_server.py sampling/test_vllm.py study/test_study.py experiment/test_surroundings.py selection/test_rounds.py)
 # To import all test files takes as long as these tests: the files that have some are named
@@ -56,7 +57,7 @@ test-fast: venv
 
 # The slow tests beside those of a Prefect server, which mostly wait
 test-rest: venv .venv/.vllm
-	$(PYTEST) --no-loadscope-reorder -m "(slow and not long) or server" $(LONGEST) tests
+	$(PYTEST) -m "(slow and not long) or server" $(LONGEST) tests
 
 test-slow: venv .venv/.vllm
 	$(PYTEST) -m "slow and not long"

@@ -99,6 +99,7 @@ def killed_at(proxy: Proxy, root: str, wanted, before: bool) -> bool:
     return process.exitcode == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_killed_as_it_uploads_it_resumes_to_the_same_digests(proxy, undisturbed, request):
     root = f"s3://{BUCKET}/{address_name(request)}"
     assert killed_at(proxy, root, lambda path: path.endswith("iterations/0001/gold.manifest.json"), before=True)
