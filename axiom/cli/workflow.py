@@ -1,8 +1,9 @@
-"""Flows from the command line: their settings, and what Ctrl-C and a server that fails to start read like."""
+"""Flows from the command line: their settings, and what a signal and a server that fails to start read like."""
 
 import importlib
 import os
 import re
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -28,6 +29,16 @@ SETTINGS = {
 """Mostly what other libraries print while a run shows its own progress; a variable that is already set stays."""
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
+TERMINATED = 143
+"""Exit status after SIGTERM, which batch systems and containers send before they kill."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came."""
+
+
+def _terminated(number: int, frame: object) -> None:
+    raise Terminated
 
 
 def check_surroundings() -> None:
@@ -62,18 +73,19 @@ def load_flow(module: str, name: str) -> Callable[..., Any]:
 
 @contextmanager
 def interruptible(going_on: str) -> Iterator[None]:
-    """Around a flow: it goes on when nobody reads its output, and Ctrl-C ends it with one line on how to go on.
+    """Around a flow: it goes on when nobody reads its output, and a signal ends it with one line on how to go on.
 
     Raises InfrastructureError when the private server does not start or the one that is named does not answer.
     """
     console.outlives_its_reader = errors.outlives_its_reader = True
+    before = signal.signal(signal.SIGTERM, _terminated)  # Prefect's own handler hands on to it
     try:
         yield
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as ended:
         errors.print(
             f"interrupted; what is finished is kept, and {going_on} goes on from there", highlight=False, markup=False
         )
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(TERMINATED if isinstance(ended, Terminated) else INTERRUPTED) from None
     except RuntimeError as error:
         if "Failed to reach API" in str(error):
             raise InfrastructureError(
@@ -86,3 +98,5 @@ def interruptible(going_on: str) -> Iterator[None]:
             f"the run's private Prefect server did not start within {os.environ[START]} s; check that "
             f"PREFECT_HOME = {prefect_home()} can be written, or name your own server with PREFECT_API_URL"
         ) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -50,15 +50,19 @@ def run_of(iterations: int) -> tuple[str, ...]:
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_a_run_at_once_and_says_how_to_go_on(tmp_path, server_url):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_run_at_once_and_the_last_line_says_how_to_go_on(tmp_path, server_url, number, status):
     process = start(tmp_path, *run_of(5000))
     below = at_work(tmp_path, process)
     assert below, "a private server"
     began = time.monotonic()
-    os.killpg(process.pid, signal.SIGINT)
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does
+    else:
+        process.send_signal(number)
     out, _ = process.communicate(timeout=60)
     assert time.monotonic() - began < 30
-    assert process.returncode == 130
+    assert process.returncode == status, out
     assert "Traceback" not in out
     last = out.strip().splitlines()[-1]
     assert last.startswith("interrupted; what is finished is kept, and `")
