@@ -177,7 +177,7 @@ def test_a_fork_in_a_store_goes_on_as_one_on_a_disk(proxy, tmp_path, request):
         found.append((digests(Experiment.open(root, "run")), digests(Experiment.open(root, "child"))))
     (_, child), _ = found
     assert found[0] == found[1]
-    assert child["iterations/0002/gold"] != found[0][0]["iterations/0002/gold"]
+    assert child["iterations/0002/adapter"] != found[0][0]["iterations/0002/adapter"]
 
 
 @pytest.mark.long
