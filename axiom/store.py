@@ -367,13 +367,14 @@ def parquet_errors(path: str) -> Iterator[None]:
         raise DataError(f"{path} is not a readable Parquet file ({error}); remove it and resume") from None
 
 
-def conforming(table: pa.Table, record: type[Record], path: str) -> pa.Table:
-    """The table with exactly the columns of `record`, as an earlier version may have written it.
+def conforming(table: pa.Table, record: type[Record], path: str, names: Sequence[str] | None = None) -> pa.Table:
+    """The table with exactly the columns of `record`, or those of `names`, as an earlier version may have written it.
 
     Raises DataError naming the file and what is wrong with it.
     """
+    schema = pa.schema([record.SCHEMA.field(name) for name in names or record.SCHEMA.names])
     table = table.rename_columns([record.FORMER.get(name, name) for name in table.column_names])
-    missing = [name for name in record.SCHEMA.names if name not in table.column_names]
+    missing = [name for name in schema.names if name not in table.column_names]
     for name in [name for name in missing if not record.model_fields[name].is_required()]:
         default = pa.scalar(record.model_fields[name].default, record.SCHEMA.field(name).type)
         table = table.append_column(name, pa.repeat(default, len(table)))  # a run of before there was this column
@@ -384,7 +385,7 @@ def conforming(table: pa.Table, record: type[Record], path: str) -> pa.Table:
             f"{', '.join(table.column_names)}); remove it and resume, or write it with that column"
         )
     try:
-        return table.select(record.SCHEMA.names).cast(record.SCHEMA)
+        return table.select(schema.names).cast(schema)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
         raise DataError(f"{path} does not hold {record.__name__} rows: {error}; remove it and resume") from None
 

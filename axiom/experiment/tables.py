@@ -20,7 +20,7 @@ from axiom.records import (
     Sample,
     Verdict,
 )
-from axiom.store import StageStore, parquet_errors
+from axiom.store import StageStore, conforming, parquet_errors
 
 if TYPE_CHECKING:
     import polars as pl
@@ -111,13 +111,20 @@ def _scan(stages: StageStore, folder: str, table: str) -> "pl.LazyFrame":
 
 
 def some_columns(folder: Folder, table: str, names: list[str] | None = None) -> "pl.DataFrame":
-    """Columns of a table, or all of them, as they are in its file: a table of samples is mostly text."""
+    """Columns of a table, or all of them, and nothing else is read: a table of samples is mostly text.
+
+    A column that an earlier version did not write has its default. Raises DataError where the file cannot be read.
+    """
     import polars as pl
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    source = pq.ParquetFile(pa.BufferReader(folder.read_bytes(f"{table}.parquet")))
-    found = pl.from_arrow(source.read(columns=names, use_threads=False))
+    record, path = _record(table), folder.at(f"{table}.parquet")
+    former = [old for old, new in record.FORMER.items() if names and new in names]
+    with parquet_errors(path):
+        source = pq.ParquetFile(pa.BufferReader(folder.read_bytes(f"{table}.parquet")))
+        read = source.read(columns=names and [*names, *former], use_threads=False)
+    found = pl.from_arrow(conforming(read, record, path, names))
     assert isinstance(found, pl.DataFrame)
     return found
 

@@ -93,7 +93,7 @@ class RunData:
         found = {}
         for number in self.experiment.iterations():
             manifest = self.experiment.stages.manifest("iteration", iteration_folder(number))
-            if manifest:
+            if manifest and "stages" in manifest.info:
                 found[number] = manifest.info["stages"]
         return found
 
@@ -131,9 +131,9 @@ class RunData:
         return found
 
     def pooled(self, *names: str) -> pl.DataFrame:
-        """Metrics of all families and difficulties together, by name."""
+        """Metrics of all families and difficulties together, by name, as far as they are finite."""
         wanted = pl.col("name").is_in(names) & pl.col("family").is_null() & pl.col("difficulty").is_null()
-        return self.frame.filter(wanted)
+        return self.frame.filter(wanted & pl.col("value").is_finite())
 
     @cached_property
     def splits(self) -> list[str]:

@@ -132,10 +132,12 @@ def _programs(experiment: Experiment, last: int) -> Iterable[dict[str, str]]:
         return
     samples = experiment.stages.rows(folder, "samples", Sample)
     verdicts = experiment.stages.rows(folder, "verdicts", Verdict)
+    judged, asked = {verdict.sample_id for verdict in verdicts}, experiment.problems_by_id
     right = {verdict.sample_id for verdict in verdicts if verdict.outcome == "passed"}
     passed, failed = list[str](), list[str]()
     for sample in samples:
-        (passed if sample.sample_id in right else failed).append(sample.sample_id)
+        if sample.sample_id in judged and sample.problem_id in asked:
+            (passed if sample.sample_id in right else failed).append(sample.sample_id)
     shown = {
         name: kind
         for kind, names in (("passed", passed), ("failed", failed))
@@ -144,8 +146,7 @@ def _programs(experiment: Experiment, last: int) -> Iterable[dict[str, str]]:
     found = {verdict.sample_id: verdict for verdict in verdicts if verdict.sample_id in shown}
     programs = {sample.sample_id: sample for sample in samples if sample.sample_id in shown}
     for name, kind in shown.items():
-        problem = experiment.problems_by_id[programs[name].problem_id]
-        yield _program(kind, programs[name], problem, found[name])
+        yield _program(kind, programs[name], asked[programs[name].problem_id], found[name])
 
 
 def _program(kind: str, sample: Sample, problem: Problem, found: Verdict) -> dict[str, str]:

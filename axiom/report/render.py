@@ -3,6 +3,8 @@
 Whatever a template shows is escaped, unless the template itself says that it is safe.
 """
 
+import json
+import math
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
@@ -24,13 +26,31 @@ def render(template: str, **shown: Any) -> str:
 def _environment() -> "Environment":
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    return Environment(
+    made = Environment(
         loader=PackageLoader("axiom.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.policies["json.dumps_function"] = as_json
+    return made
+
+
+def as_json(value: Any, **options: Any) -> str:
+    """`value` as JSON that a browser reads: what is not finite is null, as the loss of a run that diverged."""
+    try:
+        return json.dumps(value, allow_nan=False, **options)
+    except ValueError:
+        return json.dumps(_finite(value), allow_nan=False, **options)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @cache

@@ -1,7 +1,6 @@
 """A study to one self-contained HTML page and to the tables that the terminal prints."""
 
 import json
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -10,7 +9,7 @@ from typing import Any
 
 from axiom.experiment import Experiment, ledger
 from axiom.report.data import Table, machine, packages
-from axiom.report.render import render, svg
+from axiom.report.render import as_json, render, svg
 from axiom.study.compare import Comparison, conclusion
 from axiom.study.conditions import shown
 from axiom.study.outcome import Outcome
@@ -151,10 +150,5 @@ def figures(
         for group in arms.values()
         for run in group
     ]
-    found = [_finite(asdict(comparison)) for comparison in comparisons]
-    return json.dumps({"comparisons": found, "refused": refused, "runs": runs}, indent=1)
-
-
-def _finite(figures: dict[str, Any]) -> dict[str, Any]:
-    """What JSON has no number for as null: what could not be computed."""
-    return {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in figures.items()}
+    found = [asdict(comparison) for comparison in comparisons]
+    return as_json({"comparisons": found, "refused": refused, "runs": runs}, indent=1)

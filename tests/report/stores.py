@@ -1,8 +1,12 @@
 """Experiments on disk made by writing their real tables: long runs, hostile text, runs that failed, without a model."""
 
 import json
+import math
 import random
+from collections.abc import Callable
 from pathlib import Path
+
+import polars as pl
 
 from axiom.config import load_config
 from axiom.evaluation import Counters, accuracy_metrics, count_metrics, evaluate, group_metrics, outcome_metrics
@@ -177,6 +181,27 @@ def _write_iteration(experiment, number, train, everything, draws, texts, gold, 
 
     experiment.stages.run("iteration", iteration_folder(number), settings=None, version="1", inputs={}, work=work)
     return metrics
+
+
+def rewrite(experiment: Experiment, iteration: int, table: str, change: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
+    """Replace a table of an iteration by what `change` makes of it."""
+    path = experiment.folder.join(iteration_folder(iteration)).at(f"{table}.parquet")
+    change(pl.read_parquet(path)).write_parquet(path)
+
+
+def diverged(root: Path) -> Experiment:
+    """A run whose losses and log-probabilities are not finite from its second iteration."""
+    experiment = write_run(root, "diverged")
+    for number in range(2, experiment.config.iterations + 1):
+        rewrite(experiment, number, "losses", lambda rows: rows.with_columns(loss=math.nan, grad_norm=math.inf))
+        rewrite(experiment, number, "samples", lambda rows: rows.with_columns(logprob=-math.inf))
+        rewrite(experiment, number, "eval_samples", lambda rows: rows.with_columns(logprob=math.nan))
+    path = experiment.folder.at("metrics.parquet")
+    rows, far = pl.read_parquet(path), pl.col("iteration") > 1
+    rows.with_columns(
+        value=pl.when(far & (pl.col("name") == "kl_from_base")).then(math.nan).otherwise("value")
+    ).write_parquet(path)
+    return experiment
 
 
 def gold_row(of: Sample) -> Gold:

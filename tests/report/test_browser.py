@@ -8,7 +8,7 @@ import pytest
 from axiom.experiment import Experiment
 from axiom.report.page import write
 from tests.browser import chromium, looks_right, prints_right, serious_faults, watched
-from tests.report.stores import write_run
+from tests.report.stores import diverged, write_run
 from tests.report.test_hostile_text import ATTACKS
 
 pytestmark = pytest.mark.slow
@@ -43,6 +43,7 @@ RUNS = {
     "interrupted": interrupted,
     "published": without_problems,
     "no-gold": lambda root: write_run(root, "no-gold", gold=False),
+    "diverged": diverged,
     "hostile": lambda root: write_run(root, "hostile", texts=tuple(ATTACKS.values())),
     "long": lambda root: write_run(root, "long", iterations=300, families=30, each=1),
 }

@@ -1,18 +1,23 @@
 """What the views of a report compute, on runs whose figures are known."""
 
+import json
+import re
 import shlex
+import shutil
 
 import numpy as np
 import polars as pl
 import pytest
 
 from axiom.config import load_config
+from axiom.errors import DataError
 from axiom.experiment import Experiment, iteration_folder
+from axiom.experiment.tables import some_columns
 from axiom.learners.modular import new_network
 from axiom.report.data import RunData
 from axiom.report.page import _command, headline, page
 from axiom.report.views import learning, programs, support, views, weights
-from tests.report.stores import write_run
+from tests.report.stores import diverged, rewrite, write_run
 from tests.rows import metric_row
 
 
@@ -176,3 +181,34 @@ def test_a_problem_that_was_never_solved_has_its_row_in_the_solve_map(tmp_path):
     rows = rows_of(support.solve_map(short))
     for split in ("training", "validation", "test"):
         assert len({row["row"] for row in rows if row["split"] == split}) == 6
+
+
+def no_constant(name):
+    raise AssertionError(f"{name} is no JSON")
+
+
+def test_what_is_not_finite_is_null_on_the_page(tmp_path):
+    text = page(diverged(tmp_path))
+    found = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', text, re.DOTALL)
+    assert len(found) > 8
+    for one in found:
+        json.loads(one, parse_constant=no_constant)
+    assert "40 of 50 steps have no finite loss" in text
+
+
+def test_samples_whose_verdict_or_problem_is_gone_are_left_out(tmp_path):
+    experiment = write_run(tmp_path, "run")
+    rewrite(experiment, 5, "verdicts", lambda rows: rows.head(1))
+    assert page(experiment).count("cases passed</summary>") < page(write_run(tmp_path, "whole")).count("cases passed")
+    shutil.rmtree(tmp_path / "run" / "problems")
+    assert "No samples of this iteration are here." in page(Experiment.open(str(tmp_path), "run"))
+
+
+def test_a_table_of_an_earlier_version_is_read_and_a_damaged_one_is_a_sentence(tmp_path):
+    experiment = write_run(tmp_path, "run", iterations=1)
+    rewrite(experiment, 1, "verdicts", lambda rows: rows.drop("audit_passed"))
+    folder = experiment.folder.join(iteration_folder(1))
+    assert some_columns(folder, "verdicts", ["audit_passed"])["audit_passed"].is_null().all()
+    folder.write_bytes("verdicts.parquet", folder.read_bytes("verdicts.parquet")[:100])
+    with pytest.raises(DataError, match="not a readable Parquet file"):
+        some_columns(folder, "verdicts", ["audit_passed"])

@@ -170,7 +170,12 @@ async function draw(place) {
 }
 
 async function drawAll(places) {
-  for (const place of places) await draw(place);
+  for (const place of places) {
+    await draw(place).catch((error) => {
+      console.error(error);
+      place.textContent = "This chart cannot be drawn."; // the others can
+    });
+  }
   document.body.dataset.drawn = "yes";
 }
 

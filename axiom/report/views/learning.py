@@ -141,4 +141,10 @@ def loss(data: RunData) -> View | None:
     """Training loss."""
     if not data.losses:
         return None
-    return View("Training loss", "Of each optimizer step, on completions only.", charts.loss(data.losses))
+    finite = [step for step in data.losses if math.isfinite(step.loss)]
+    words = "Of each optimizer step, on completions only."
+    if len(finite) < len(data.losses):
+        words += (
+            f" {len(data.losses) - len(finite):,} of {len(data.losses):,} steps have no finite loss: training diverged."
+        )
+    return View("Training loss", words, charts.loss(finite) if finite else None)

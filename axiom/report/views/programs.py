@@ -1,6 +1,7 @@
 """What the model wrote: verdicts, audits, distinct programs, how sure the model was, lengths."""
 # ruff: noqa: TID253  (imported only where a page is drawn)
 
+import math
 from typing import Any
 
 import altair as alt
@@ -107,11 +108,9 @@ def surprise(data: RunData) -> View | None:
     there = data.experiment.iterations("samples")
     for number in there if data.experiment.config.model.kind == "language" else ():
         drawn = data.columns(number, "samples", ["logprob", "token_count"]).drop_nulls()
-        tokens = int(drawn["token_count"].sum())
-        if tokens:
-            rows.append(
-                {"iteration": number, "name": "nats per token", "value": -float(drawn["logprob"].sum()) / tokens}
-            )
+        tokens, total = int(drawn["token_count"].sum()), float(drawn["logprob"].sum())
+        if tokens and math.isfinite(total):
+            rows.append({"iteration": number, "name": "nats per token", "value": -total / tokens})
     if len(rows) < 2:
         return None
     y = alt.Y("value:Q", title="nats per token")
