@@ -5,20 +5,22 @@ open at once. Nothing here writes.
 """
 
 import base64
-import json
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from axiom.errors import DataError
 from axiom.experiment import Experiment, iteration_folder
 from axiom.experiment.judged import failing
 from axiom.experiment.tables import some_columns
 from axiom.folders import Folder
 from axiom.records import Outcome, Problem
+from axiom.report.render import as_json
 from axiom.sampling.prompts import call, plain_prompt, question
 from axiom.visible import visible
 
@@ -76,7 +78,7 @@ class Run:
     def index(self) -> list[dict[str, Any]]:
         """A chunk for each table: of each sample its problem, its number, its outcome and what the audit said.
 
-        A table that was computed again since has a new `mark`.
+        A table that was computed again since has a new `mark`; one that cannot be read has no samples, but its `fault`.
         """
         with self._lock:
             return [self._chunk(number, purpose) for number, purpose in self.parts()]
@@ -89,7 +91,11 @@ class Run:
         mark = self._mark(iteration, purpose)
         known = self._chunks.get((iteration, purpose))
         if known is None or known["mark"] != mark:
-            known = {"iteration": iteration, "purpose": purpose, "mark": mark, **self._columns(iteration, purpose)}
+            known = {"iteration": iteration, "purpose": purpose, "mark": mark}
+            try:
+                known |= self._columns(iteration, purpose)
+            except DataError as error:
+                return known | {"rows": 0, "problem": "", "index": "", "outcome": "", "audit": "", "fault": str(error)}
             self._chunks[iteration, purpose] = known
         return known
 
@@ -100,11 +106,9 @@ class Run:
         return "-".join([str(iteration), purpose, *(manifest.digest[:12] for manifest in found if manifest)])
 
     def _columns(self, iteration: int, purpose: str) -> dict[str, Any]:
-        prefix, folder = PURPOSES[purpose], self._folder(iteration)
-        samples = some_columns(folder, f"{prefix}samples", ["sample_id", "problem_id", "index"])
         wanted = ["sample_id", "outcome", "audit_passed"]
-        rows = samples.join(some_columns(folder, f"{prefix}verdicts", wanted), on="sample_id", how="left")
-        place = rows["problem_id"].replace_strict(self._place, default=0, return_dtype=pl.Int32)
+        rows = self._judged(iteration, purpose, ["sample_id", "problem_id", "index"], wanted)
+        place = rows["problem_id"].replace_strict(self._place, return_dtype=pl.Int32)
         outcome = rows["outcome"].replace_strict({name: at for at, name in enumerate(OUTCOMES)}, return_dtype=pl.UInt8)
         audit = rows.select(
             pl.when(pl.col("audit_passed").is_null()).then(NOT_ASKED).when("audit_passed").then(HELD).otherwise(FAILED)
@@ -122,9 +126,10 @@ class Run:
         return self._shown(rows.row(row, named=True)) if 0 <= row < rows.height else None
 
     def texts(self, iteration: int, purpose: str) -> Iterator[dict[str, Any]]:
-        """Every sample of a table, as `sample` has it."""
-        for row in self._table(iteration, purpose, "").iter_rows(named=True):
-            yield self._shown(row)
+        """Every sample of a table, as `sample` has it; none of a table that cannot be read."""
+        with suppress(DataError):
+            for row in self._table(iteration, purpose, "").iter_rows(named=True):
+                yield self._shown(row)
 
     def problem(self, number: int) -> dict[str, Any]:
         """A problem as the model was asked it, with its first cases."""
@@ -139,23 +144,32 @@ class Run:
 
     def search(self, text: str) -> list[list[int]]:
         """For each chunk of the index, the rows whose completion or program holds `text`, whatever its case."""
-        found = []
+        texts, found = ["completion", "code"], list[list[int]]()
+        hit = pl.any_horizontal(
+            pl.col(name).str.to_lowercase().str.contains(text.lower(), literal=True) for name in texts
+        )
         for number, purpose in self.parts():
-            table = some_columns(self._folder(number), f"{PURPOSES[purpose]}samples", ["completion", "code"])
-            hit = pl.any_horizontal(
-                pl.col(name).str.to_lowercase().str.contains(text.lower(), literal=True) for name in table.columns
-            )
-            found.append(table.select(hit.arg_true()).to_series().to_list())
+            found.append(list[int]())
+            with suppress(DataError):
+                table = self._judged(number, purpose, ["sample_id", "problem_id", *texts], ["sample_id"])
+                found[-1] = table.select(hit.arg_true()).to_series().to_list()
         return found
 
     def _folder(self, iteration: int) -> Folder:
         return self.experiment.folder.join(iteration_folder(iteration))
 
     def _table(self, iteration: int, purpose: str, _mark: str) -> pl.DataFrame:
+        return self._judged(iteration, purpose)
+
+    def _judged(
+        self, iteration: int, purpose: str, samples: list[str] | None = None, verdicts: list[str] | None = None
+    ) -> pl.DataFrame:
+        """Columns of the samples that have a verdict and whose problem is there; the rows of the index are these."""
         prefix, folder = PURPOSES[purpose], self._folder(iteration)
-        return some_columns(folder, f"{prefix}samples").join(
-            some_columns(folder, f"{prefix}verdicts"), on="sample_id", how="left"
+        found = some_columns(folder, f"{prefix}samples", samples).join(
+            some_columns(folder, f"{prefix}verdicts", verdicts), on="sample_id", how="inner", maintain_order="left"
         )
+        return found.filter(pl.col("problem_id").is_in(list(self._place)))
 
     def _shown(self, row: dict[str, Any]) -> dict[str, Any]:
         problem = self.experiment.problems_by_id.get(row["problem_id"])
@@ -194,5 +208,4 @@ def _coded(values: np.ndarray) -> str:
 
 def as_script(key: str, value: Any) -> str:
     """A script that hands `value` to the browser: a page that is a file may load scripts, but not data."""
-    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"))
-    return f"axiomData({json.dumps(key)},{text})\n"
+    return f"axiomData({as_json(key)},{as_json(value, separators=(',', ':'))})\n"

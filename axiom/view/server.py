@@ -23,11 +23,11 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from axiom.errors import UserError
-from axiom.report.render import asset, render
+from axiom.report.render import as_json, asset, render
 from axiom.view.samples import PURPOSES, Run
 
 HOST = "127.0.0.1"
@@ -66,6 +66,12 @@ FILES = {
 def application(runs: Mapping[str, Run]) -> Starlette:
     """The server as an ASGI application, for the runs by their names."""
 
+    def answer(value: Any, status: int = 200) -> Response:
+        return Response(as_json(value), status, media_type="application/json")
+
+    def fault(_: Request, error: Exception) -> Response:
+        return answer({"why": str(error)}, 500)
+
     def run_of(request: Request) -> Run:
         found = runs.get(request.path_params["run"])
         if found is None:
@@ -82,18 +88,18 @@ def application(runs: Mapping[str, Run]) -> Starlette:
         return Response(asset(name), media_type=FILES[name])
 
     def names(_: Request) -> Response:
-        return JSONResponse(list(runs))
+        return answer(list(runs))
 
     def head(request: Request) -> Response:
-        return JSONResponse(run_of(request).head())
+        return answer(run_of(request).head())
 
     def index(request: Request) -> Response:
         run = run_of(request)
-        return JSONResponse({"chunks": run.index(), "running": run.experiment.is_locked()})
+        return answer({"chunks": run.index(), "running": run.experiment.is_locked()})
 
     def marks(request: Request) -> Response:
         run = run_of(request)
-        return JSONResponse({"marks": run.marks(), "running": run.experiment.is_locked()})
+        return answer({"marks": run.marks(), "running": run.experiment.is_locked()})
 
     def sample(request: Request) -> Response:
         at = request.path_params
@@ -101,17 +107,17 @@ def application(runs: Mapping[str, Run]) -> Starlette:
         found = run_of(request).sample(at["iteration"], purpose, at["row"]) if purpose in PURPOSES else None
         if found is None:
             raise HTTPException(404, "no such sample")
-        return JSONResponse(found)
+        return answer(found)
 
     def problem(request: Request) -> Response:
         run, number = run_of(request), request.path_params["number"]
         if number >= len(run.problems):
             raise HTTPException(404, "no such problem")
-        return JSONResponse(run.problem(number))
+        return answer(run.problem(number))
 
     def search(request: Request) -> Response:
         text = request.query_params.get("q", "")[:MOST_TEXT]
-        return JSONResponse(run_of(request).search(text) if text else [])
+        return answer(run_of(request).search(text) if text else [])
 
     routes = [
         Route("/", page),
@@ -128,7 +134,7 @@ def application(runs: Mapping[str, Run]) -> Starlette:
         Middleware(Guarded),
         Middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS), www_redirect=False),
     ]
-    return Starlette(routes=routes, middleware=middleware)
+    return Starlette(routes=routes, middleware=middleware, exception_handlers={UserError: fault})
 
 
 class Guarded:

@@ -1,6 +1,7 @@
 """The sample browser in a real browser: from the server and as a folder of files, with a hostile model's texts."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -36,9 +37,9 @@ def root(tmp_path_factory):
 
 
 @contextmanager
-def served(root):
+def served(root, port="0"):
     """The address of `axiom view` of everything under the root."""
-    words = [sys.executable, "-m", "axiom.cli", "view", "--port", "0", "--root", str(root)]
+    words = [sys.executable, "-m", "axiom.cli", "view", "--port", port, "--root", str(root)]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
     try:
         yield process.stdout.readline().split()[0]
@@ -221,6 +222,7 @@ def test_a_long_list_is_drawn_in_few_rows_and_goes_by_keyboard(browser, address)
         page.locator("#list").focus()
         page.keyboard.press("End")
         expect(page.locator(".row[aria-selected=true]")).to_have_count(1)
+        expect(page.locator("#list")).to_have_attribute("aria-activedescendant", re.compile(r"row\d+"))
         chosen = page.locator(".row[aria-selected=true]")
         assert chosen.get_attribute("aria-posinset") == chosen.get_attribute("aria-setsize")
         assert page.locator(".row").count() < 60
@@ -248,3 +250,32 @@ def test_a_run_that_goes_on_grows_on_the_page(browser, tmp_path):
             later.write_bytes(name, data)
         expect(count).not_to_have_text(before, timeout=30_000)
         assert page.locator("#iteration option").last.inner_text() == "2"
+
+
+LOST = {
+    "run=none&sample=1.train.0": ("No run none is open here", "Choose another"),
+    "run=calm&sample=99.train.0": ("samples", "Choose another"),
+    "run=calm&iteration=99&family=%3Cb%3E": ("there is no iteration 99; there is no family <b>", "Choose a sample"),
+    "run=calm&sample=1.train.0&with=%25%3Ax": ("samples", "puts beside it is not here"),
+    "run=calm&sample=1.train.0&with=none%3A1.train.0": ("samples", "puts beside it is not here"),
+}
+
+
+def test_a_link_to_what_is_not_there_says_so(browser, address):
+    for at, (count, detail) in LOST.items():
+        with watched(browser, address.removesuffix("index.html")) as page:
+            page.goto(f"{address}#{at}")
+            expect(page.locator("#count")).to_contain_text(count)
+            expect(page.locator("#detail")).to_contain_text(detail)
+
+
+def test_a_page_says_that_its_server_is_gone_and_goes_on_when_it_is_back(browser, tmp_path):
+    write_run(tmp_path, "a", iterations=1)
+    with served(tmp_path) as url:
+        page = browser.new_page()
+        count = opened(page, url)
+        before = count.inner_text()
+    expect(count).to_contain_text("start `axiom view` again", timeout=30_000)
+    with served(tmp_path, url.rstrip("/").rpartition(":")[2]):
+        expect(count).to_have_text(before, timeout=30_000)
+    page.close()

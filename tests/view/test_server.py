@@ -12,7 +12,7 @@ from axiom.records import Sample, Verdict
 from axiom.view.export import export
 from axiom.view.samples import OUTCOMES, Run
 from axiom.view.server import application
-from tests.report.stores import write_run
+from tests.report.stores import diverged, rewrite, write_run
 from tests.report.test_hostile_text import ATTACKS, unsafe
 
 
@@ -185,3 +185,45 @@ def test_the_command_refuses_a_run_that_is_not_there(axiom, tmp_path):
     assert (tmp_path / "out" / "index.html").exists()
     code, _, err = axiom("view", "--root", str(tmp_path), "--export", str(tmp_path / "out"))
     assert (code, "not an empty folder" in err) == (2, True)
+
+
+def test_a_number_that_is_not_finite_is_null(tmp_path):
+    client = TestClient(application({"a": Run(diverged(tmp_path))}), base_url="http://localhost")
+    for purpose in ("train", "eval"):
+        assert client.get(f"/data/a/sample/2/{purpose}/0").json()["logprob"] is None
+    assert client.get("/data/a/sample/1/train/0").json()["logprob"] == -20.0
+
+
+def damaged(root):
+    """A run of which one table is cut off, one is of an earlier version and one lacks verdicts."""
+    experiment = write_run(root, "damaged", iterations=3)
+    folder = experiment.folder.join(iteration_folder(1))
+    folder.write_bytes("samples.parquet", folder.read_bytes("samples.parquet")[:200])
+    rewrite(experiment, 2, "verdicts", lambda rows: rows.drop("audit_passed"))
+    rewrite(experiment, 3, "verdicts", lambda rows: rows.gather_every(2, 1))
+    return experiment
+
+
+def test_damaged_tables_are_named_and_the_rest_is_shown(tmp_path):
+    run = Run(damaged(tmp_path))
+    client = TestClient(application({"a": run}), base_url="http://localhost")
+    chunks = client.get("/data/a/index").json()["chunks"]
+    of = {(chunk["iteration"], chunk["purpose"]): chunk for chunk in chunks}
+    assert [at for at, chunk in of.items() if "fault" in chunk] == [(1, "train")]
+    assert "not a readable Parquet file" in of[1, "train"]["fault"]
+    assert {at: chunk["rows"] for at, chunk in of.items() if at[1] == "train"} == {
+        (1, "train"): 0,
+        (2, "train"): 12,
+        (3, "train"): 6,
+    }
+    assert set(column(of[2, "train"], "audit", np.uint8)) == {0}
+    found = client.get("/data/a/search", params={"q": "return"}).json()
+    assert [len(rows) for rows in found] == [chunk["rows"] for chunk in chunks]
+    out = tmp_path / "pages"
+    out.mkdir()
+    export({"a": run}, out)
+    assert len(list(run.texts(3, "train"))) == 6
+    (tmp_path / "damaged" / "problems" / "val.parquet").write_bytes(b"PAR1")
+    client = TestClient(application({"a": Run(Experiment.open(str(tmp_path), "damaged"))}), base_url="http://localhost")
+    told = client.get("/data/a")
+    assert (told.status_code, "val.parquet" in told.json()["why"]) == (500, True)

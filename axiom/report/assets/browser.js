@@ -148,6 +148,8 @@ function drawList() {
     rows.push(row);
   }
   at.list.replaceChildren(at.space, ...rows);
+  const active = rows.find((row) => row.getAttribute("aria-selected") === "true");
+  active ? at.list.setAttribute("aria-activedescendant", active.id) : at.list.removeAttribute("aria-activedescendant");
 }
 
 function step(by) {
@@ -167,7 +169,7 @@ let turn = 0; // answers to an earlier choice are dropped
 
 async function drawDetail(run, i, other) {
   const mine = ++turn;
-  if (i < 0) return at.detail.replaceChildren(element("p", "Choose a sample.", "quiet"));
+  if (i < 0) return at.detail.replaceChildren(element("p", state().get("sample") ? "The sample of this address is not here. Choose another." : "Choose a sample.", "quiet"));
   const [, title, family, difficulty, split] = run.problems[run.problem[i]];
   const chunk = run.chunks[run.chunk[i]];
   const [sample, problem] = await Promise.all([source.sample(run.name, chunk, i - chunk.start), source.problem(run.name, run.problem[i])]);
@@ -189,6 +191,7 @@ async function drawDetail(run, i, other) {
   parts.push(element("p", `${sample.tokens} tokens, ${sample.finish === "length" ? "cut off at the limit" : "ended by itself"}, temperature ${sample.temperature}${sample.logprob === null ? "" : `, log-probability ${sample.logprob.toFixed(2)}`}, ${sample.cpu.toFixed(0)} ms of CPU`, "quiet"));
   parts.push(element("h3", "This problem through all iterations"), through(run, i), await choices(run, i, other));
   if (against) parts.push(beside(run, i, sample, against));
+  else if (other) parts.push(element("p", "The sample that this address puts beside it is not here.", "quiet"));
   if (mine === turn) at.detail.replaceChildren(...parts);
 }
 
@@ -231,13 +234,22 @@ function through(run, chosen) {
 
 // Two samples beside each other
 
+// The run and the sample that the address puts beside the first; an address may hold anything.
+function pair(text) {
+  const cut = text.indexOf(":");
+  try {
+    return [decodeURIComponent(text.slice(0, cut)), text.slice(cut + 1)];
+  } catch {
+    return ["", ""];
+  }
+}
+
 async function opposite(text) {
   if (!text) return null;
-  const cut = text.indexOf(":");
-  const name = decodeURIComponent(text.slice(0, cut));
+  const [name, place] = pair(text);
   if (!(await source.runs()).includes(name)) return null;
   const run = await load(name);
-  const i = numbered(run, text.slice(cut + 1));
+  const i = numbered(run, place);
   if (i < 0) return null;
   const chunk = run.chunks[run.chunk[i]];
   return { run, i, sample: await source.sample(name, chunk, i - chunk.start) };
@@ -245,7 +257,7 @@ async function opposite(text) {
 
 async function choices(run, i, other) {
   const names = await source.runs();
-  const wanted = other ? decodeURIComponent(other.slice(0, other.indexOf(":"))) : run.name;
+  const wanted = other ? pair(other)[0] : run.name;
   const theirs = names.includes(wanted) ? await load(wanted) : run;
   const made = element("div", "", "chooser");
   const which = select("Run", names.map((name) => [name, name]), theirs.name);
@@ -294,6 +306,21 @@ let filteredBy = "";
 let looking = 0;
 
 async function show() {
+  try {
+    await draw();
+  } catch (error) {
+    fail(error);
+  }
+  document.body.dataset.drawn = "yes";
+}
+
+function fail(error) {
+  if (!(error instanceof Missing)) console.error(error);
+  at.count.textContent = `Not shown: ${error.message}`;
+  filteredBy = ""; // the next look draws everything again
+}
+
+async function draw() {
   const mine = ++looking;
   const wanted = Object.fromEntries(FIELDS.map((name) => [name, state().get(name) ?? ""]));
   const names = await source.runs();
@@ -310,14 +337,17 @@ async function show() {
     current = { run, shown, chosen: -1 };
     filteredBy = by;
   }
-  const text = `${current.shown.length.toLocaleString("en")} of ${run.size.toLocaleString("en")} samples`;
-  at.count.textContent = run.running ? `${text}; the run goes on, and so does this page` : text;
-  current.chosen = numbered(run, state().get("sample"));
+  const other = wanted.run && wanted.run !== name;
+  const words = [other ? `No run ${wanted.run} is open here; this is ${name}` : "", `${current.shown.length.toLocaleString("en")} of ${run.size.toLocaleString("en")} samples`];
+  for (const field of FIELDS.slice(1, -1)) if (wanted[field] && at[field].value !== wanted[field]) words.push(`there is no ${field} ${wanted[field]}`);
+  if (run.running) words.push("the run goes on, and so does this page");
+  for (const chunk of run.chunks) if (chunk.fault) words.push(`iteration ${chunk.iteration}, ${PURPOSE[chunk.purpose]}: ${chunk.fault}`);
+  at.count.textContent = words.filter(Boolean).join("; ");
+  current.chosen = other ? -1 : numbered(run, state().get("sample"));
   at.title.textContent = `Samples of ${name}`;
   document.title = `${name} · samples · axiom`;
   drawList();
   await drawDetail(run, current.chosen, state().get("with"));
-  document.body.dataset.drawn = "yes";
 }
 
 function options(run, names) {
@@ -335,11 +365,13 @@ function options(run, names) {
 async function watch() {
   const run = current.run;
   if (run && source.live && document.visibilityState === "visible") {
-    const { marks, running } = await source.marks(run.name).catch(() => ({ marks: null }));
-    const same = marks && JSON.stringify(marks) === JSON.stringify(run.chunks.map((chunk) => chunk.mark));
-    if (marks && (!same || running !== run.running)) {
-      await load(run.name, true);
-      await show();
+    try {
+      const { marks, running } = await source.marks(run.name);
+      const same = JSON.stringify(marks) === JSON.stringify(run.chunks.map((chunk) => chunk.mark));
+      if (!same || running !== run.running) await load(run.name, true);
+      if (!same || running !== run.running || filteredBy === "") await show();
+    } catch (error) {
+      fail(error);
     }
   }
   setTimeout(watch, POLL);

@@ -1,7 +1,9 @@
 // Where the samples come from: the server that this page is from.
+class Missing extends Error {}
 async function get(path) {
-  const answer = await fetch(`data/${path}`);
-  if (!answer.ok) throw new Error(`${answer.status} for ${path}`);
+  const answer = await fetch(`data/${path}`).catch(() => null);
+  if (!answer) throw new Missing("the server does not answer; start `axiom view` again");
+  if (!answer.ok) throw new Missing((await answer.json().catch(() => ({}))).why ?? `the server answers ${answer.status} for ${path}`);
   return answer.json();
 }
 const of = encodeURIComponent;

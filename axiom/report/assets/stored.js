@@ -1,4 +1,5 @@
 // Where the samples come from: scripts beside this page, which a page that is a file may load.
+class Missing extends Error {}
 const arrived = new Map();
 function axiomData(key, value) {
   arrived.get(key).keep(value);
@@ -9,7 +10,7 @@ function read(key) {
     entry.value = new Promise((keep, fail) => {
       entry.keep = keep;
       const script = document.createElement("script");
-      script.onerror = () => fail(new Error(`${key} is missing`));
+      script.onerror = () => fail(new Missing(`${key} is missing`));
       script.src = `data/${key}.js`;
       document.head.append(script);
     });
