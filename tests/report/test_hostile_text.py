@@ -103,6 +103,14 @@ def test_what_a_verdict_says_is_one_short_line_that_commands_nothing(verdicts):
     assert "\\u202egnp.exe" in said
 
 
+def test_an_error_s_own_text_is_printed_visibly():
+    from axiom.cli import app as cli
+
+    with cli.errors.capture() as printed, pytest.raises(SystemExit):
+        cli._end("error", f"no file {' '.join(ATTACKS.values())}!", 2)
+    assert unsafe(printed.get(), allowed="\n") == []
+
+
 @every("text", ATTACKS.values())
 def test_escapes_change_only_what_commands(text):
     assert unsafe(visible(text), allowed="\n\t") == []
