@@ -26,6 +26,7 @@ def gpu(monkeypatch):
     def of(free_gib, total_gib, count=1):
         monkeypatch.setattr(vllm_plan, "resolve_device", lambda _: "cuda")
         monkeypatch.setattr("axiom.sampling.vllm.resolve_device", lambda _: "cuda")
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda *_: (free_gib * GIB, total_gib * GIB))
         monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
