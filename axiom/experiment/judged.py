@@ -56,15 +56,22 @@ def drawn(experiment: Experiment, iteration: int) -> "pl.DataFrame | None":
 
 
 def failing(problem: Problem, detail: str) -> Case | None:
-    """The hidden case that a verdict's detail names; None where it names none."""
+    """The hidden case that a verdict's detail names, of a problem that asks for an answer its only one; else None."""
+    if problem.kind == "answer":
+        return problem.cases[0] if detail and problem.cases else None
     found = _CASE.match(detail)
     return problem.cases[int(found[1])] if found and int(found[1]) < len(problem.cases) else None
 
 
 def failing_case(problem: Problem, detail: str) -> str | None:
-    """The hidden call at which a program failed first, and what it should give; None where no single case is named."""
+    """The hidden call at which a program failed first, and what it should give; None where no single case is named.
+
+    Of a problem that asks for an answer it is the right one.
+    """
     case = failing(problem, detail)
     if case is None:
         return None
+    if problem.kind == "answer":
+        return repr(values.decode(case.expected))
     arguments = ", ".join(map(repr, values.decode(case.args)))
     return f"{problem.entry_point}({arguments}) -> {values.decode(case.expected)!r}"

@@ -46,7 +46,7 @@ def page(experiment: Experiment) -> str:
         highlight=asset("highlight.js"),
         headline=headline(data.metrics),
         verdict=found.sentence(),
-        numbers=_numbers(found),
+        numbers=_numbers(found, data.metrics),
         summary=_summary(experiment, last),
         notes=_notes(data.metrics),
         groups={title: [_shown(view, level) for view in group] for title, group in views(data).items()},
@@ -80,10 +80,13 @@ def headline(metrics: Sequence[Metric]) -> str:
     )
 
 
-def _numbers(found: Phases) -> list[tuple[str, str]]:
+def _numbers(found: Phases, metrics: Sequence[Metric]) -> list[tuple[str, str]]:
     """The four numbers behind the verdict, each with what it is."""
     jumped = found.t_generalise is not None
-    gap = "–" if found.final_gap is None else f"{100 * found.final_gap:.0f} points"
+    last = [
+        max(pooled_greedy(metrics, split), key=lambda row: row.iteration, default=None) for split in ("train", "val")
+    ]
+    gap = f"{100 * (last[0].value - last[1].value):.0f} points" if last[0] and last[1] else "–"
     none = "not decided yet" if found.kind == "undetermined" else "none"
     rise = f"{100 * (found.step or 0):.0f} points, half of it by iteration {found.t_generalise:.1f}" if jumped else none
     return [
@@ -167,7 +170,7 @@ def _program(kind: str, sample: Sample, problem: Problem, found: Verdict) -> dic
 
 def _summary(experiment: Experiment, last: int) -> str:
     config = experiment.config
-    model = config.model.path if config.model.kind == "language" else "the modular-addition network"
+    model = config.model.path if config.model.kind == "language" else "the modular-arithmetic network"
     return (
         f"{config.arm.replace('_', ' ').capitalize()} on {model}, seed {config.seed}, {last} of "
         f"{config.iterations} iterations."

@@ -188,13 +188,13 @@ class Run:
         }
 
 
-def _first_failing(problem: Problem | None, detail: str) -> dict[str, str] | None:
-    """The case that a verdict's detail names, as a call and the value that it must return."""
+def _first_failing(problem: Problem | None, detail: str) -> dict[str, str | None] | None:
+    """The case that a verdict's detail names, as a call, None where an answer is asked, and the value it must give."""
     case = failing(problem, detail) if problem is not None else None
     if problem is None or case is None:
         return None
-    asked = call(problem.entry_point, case.args) if problem.kind == "program" else case.args
-    return {"call": visible(_cut(asked)), "expected": visible(_cut(case.expected))}
+    asked = visible(_cut(call(problem.entry_point, case.args))) if problem.kind == "program" else None
+    return {"call": asked, "expected": visible(_cut(case.expected))}
 
 
 def _cut(text: str) -> str:

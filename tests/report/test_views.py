@@ -13,9 +13,10 @@ from axiom.config import load_config
 from axiom.errors import DataError
 from axiom.experiment import Experiment, iteration_folder
 from axiom.experiment.tables import some_columns
+from axiom.grokking import Curve, detect
 from axiom.learners.modular import new_network
 from axiom.report.data import RunData
-from axiom.report.page import _command, headline, page
+from axiom.report.page import _command, _numbers, headline, page
 from axiom.report.views import learning, programs, support, views, weights
 from tests.report.stores import diverged, rewrite, write_run
 from tests.rows import metric_row
@@ -212,3 +213,11 @@ def test_a_table_of_an_earlier_version_is_read_and_a_damaged_one_is_a_sentence(t
     folder.write_bytes("verdicts.parquet", folder.read_bytes("verdicts.parquet")[:100])
     with pytest.raises(DataError, match="not a readable Parquet file"):
         some_columns(folder, "verdicts", ["audit_passed"])
+
+
+def test_the_gap_at_the_end_is_told_before_there_is_a_verdict():
+    rows = [
+        metric_row(iteration=n, split=s, value=v, n=9) for n in (0, 3) for s, v in (("train", n / 4), ("val", n / 10))
+    ]
+    numbers = dict(_numbers(detect(Curve.from_metrics(rows, name="greedy_accuracy"), load_config().detection), rows))
+    assert numbers["training less validation at the end"] == "45 points"

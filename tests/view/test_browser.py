@@ -279,3 +279,25 @@ def test_a_page_says_that_its_server_is_gone_and_goes_on_when_it_is_back(browser
     with served(tmp_path, url.rstrip("/").rpartition(":")[2]):
         expect(count).to_have_text(before, timeout=30_000)
     page.close()
+
+
+IN_SIGHT = """() => { const list = document.getElementById("list").getBoundingClientRect();
+  const row = document.querySelector(".row[aria-selected=true]").getBoundingClientRect();
+  return row.top >= list.top && row.bottom <= list.bottom; }"""
+
+
+def test_the_chosen_sample_is_in_sight_also_in_a_list_that_is_taller_than_a_browser_draws(browser, address):
+    with watched(browser, address.removesuffix("index.html")) as page:
+        page.set_viewport_size({"width": 1000, "height": 300})
+        opened(page, address, "run=calm&sample=3.train.9")
+        page.wait_for_selector("#detail h2")
+        assert page.evaluate(IN_SIGHT)
+        page.evaluate("""() => {
+          current.shown = new Uint32Array(900_000).map((_, i) => i % current.run.size);
+          current.shown[600_000] = current.chosen = current.run.size - 1;
+          const other = (row, i) => (i !== 600_000 && row === current.chosen ? 0 : row);
+          current.shown = current.shown.map(other);
+          drawList(); reveal();
+        }""")
+        assert page.locator(".row[aria-selected=true]").get_attribute("aria-posinset") == "600001"
+        assert page.evaluate(IN_SIGHT)

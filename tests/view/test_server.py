@@ -8,11 +8,12 @@ import pytest
 from starlette.testclient import TestClient
 
 from axiom.experiment import Experiment, iteration_folder
-from axiom.records import Sample, Verdict
+from axiom.experiment.judged import failing_case
+from axiom.records import Case, Sample, Verdict
 from axiom.view.export import export
-from axiom.view.samples import OUTCOMES, Run
+from axiom.view.samples import OUTCOMES, Run, _first_failing
 from axiom.view.server import application
-from tests.report.stores import diverged, rewrite, write_run
+from tests.report.stores import diverged, problem, rewrite, write_run
 from tests.report.test_hostile_text import ATTACKS, unsafe
 
 
@@ -227,3 +228,11 @@ def test_damaged_tables_are_named_and_the_rest_is_shown(tmp_path):
     client = TestClient(application({"a": Run(Experiment.open(str(tmp_path), "damaged"))}), base_url="http://localhost")
     told = client.get("/data/a")
     assert (told.status_code, "val.parquet" in told.json()["why"]) == (500, True)
+
+
+def test_of_a_problem_that_asks_for_an_answer_the_right_one_is_told():
+    asked = problem("a", "modular", "train").model_copy(
+        update={"kind": "answer", "entry_point": "", "cases": (Case(args="[7,12]", expected="19"),)}
+    )
+    assert (_first_failing(asked, "got 17"), _first_failing(asked, "")) == ({"call": None, "expected": "19"}, None)
+    assert (failing_case(asked, "got 17"), failing_case(asked, "")) == ("19", None)

@@ -120,14 +120,32 @@ function numbered(run, text) {
 
 let current = { run: null, shown: new Uint32Array(0), chosen: -1 };
 
+// The height of the list, which is less than that of its rows where they are too many, and the rows' pixels to one of it.
+function heights() {
+  const window_ = at.list.clientHeight;
+  const whole = current.shown.length * HEIGHT;
+  const tall = Math.max(Math.min(whole, TALLEST), 1);
+  return { tall, window_, ratio: tall < whole ? (whole - window_) / (tall - window_) : 1 };
+}
+
+// Scroll to the chosen sample, as little as it takes where a part of its row is in the window.
+function reveal() {
+  const { ratio, window_ } = heights();
+  const y = current.shown.indexOf(current.chosen) * HEIGHT;
+  const top = at.list.scrollTop * ratio;
+  if (y < 0) return;
+  const wanted = y + HEIGHT <= top || y >= top + window_ ? y - window_ / 2 : Math.min(Math.max(top, y + HEIGHT - window_), y);
+  if (wanted === top) return;
+  at.list.scrollTop = wanted / ratio;
+  drawList();
+}
+
 function drawList() {
   const { run, shown, chosen } = current;
-  const window_ = at.list.clientHeight;
-  const whole = shown.length * HEIGHT;
-  const tall = Math.max(Math.min(whole, TALLEST), 1);
+  const { tall, ratio, window_ } = heights();
   at.space.style.height = `${tall}px`;
   const top = at.list.scrollTop;
-  const scrolled = tall < whole ? (top / Math.max(1, tall - window_)) * (whole - window_) : top;
+  const scrolled = top * ratio;
   const first = Math.max(0, Math.floor(scrolled / HEIGHT) - 5);
   const rows = [];
   for (let n = first; n < Math.min(shown.length, first + Math.ceil(window_ / HEIGHT) + 10); n++) {
@@ -158,8 +176,6 @@ function step(by) {
   const now = shown.indexOf(chosen);
   const from = now < 0 && Number.isFinite(by) ? -by : now; // the first key chooses the first sample
   const next = Math.max(0, Math.min(shown.length - 1, from + by));
-  const y = next * HEIGHT;
-  if (y < at.list.scrollTop || y + HEIGHT > at.list.scrollTop + at.list.clientHeight) at.list.scrollTop = y - at.list.clientHeight / 2;
   change({ sample: key(run, shown[next]), with: "" }, true);
 }
 
@@ -183,12 +199,13 @@ async function drawDetail(run, i, other) {
     element("p", `${passed ? "✓" : "✗"} ${said(run.outcomes[run.outcome[i]])}, ${sample.cases[0]} of ${sample.cases[1]} cases passed${audit}`, passed ? "passed" : "failed"),
   ];
   if (sample.detail) parts.push(element("p", sample.detail));
-  if (sample.case) parts.push(element("h3", "First failing case"), code(`${sample.case.call}\nmust return ${sample.case.expected}`));
+  if (sample.case?.call === null) parts.push(element("h3", "Right answer"), code(sample.case.expected));
+  else if (sample.case) parts.push(element("h3", "First failing case"), code(`${sample.case.call}\nmust return ${sample.case.expected}`));
   parts.push(element("h3", "Program"), code(sample.code));
   parts.push(folded("Completion, as the model wrote it", element("pre", sample.completion)));
   parts.push(folded("Prompt, without the model's chat template", element("pre", problem.prompt)));
   parts.push(folded("Reference solution", code(problem.reference)));
-  parts.push(element("p", `${sample.tokens} tokens, ${sample.finish === "length" ? "cut off at the limit" : "ended by itself"}, temperature ${sample.temperature}${sample.logprob === null ? "" : `, log-probability ${sample.logprob.toFixed(2)}`}, ${sample.cpu.toFixed(0)} ms of CPU`, "quiet"));
+  parts.push(element("p", `${sample.tokens} token${sample.tokens === 1 ? "" : "s"}, ${sample.finish === "length" ? "cut off at the limit" : "ended by itself"}, temperature ${sample.temperature}${sample.logprob === null ? "" : `, log-probability ${sample.logprob.toFixed(2)}`}, ${sample.cpu.toFixed(0)} ms of CPU`, "quiet"));
   parts.push(element("h3", "This problem through all iterations"), through(run, i), await choices(run, i, other));
   if (against) parts.push(beside(run, i, sample, against));
   else if (other) parts.push(element("p", "The sample that this address puts beside it is not here.", "quiet"));
@@ -343,10 +360,12 @@ async function draw() {
   if (run.running) words.push("the run goes on, and so does this page");
   for (const chunk of run.chunks) if (chunk.fault) words.push(`iteration ${chunk.iteration}, ${PURPOSE[chunk.purpose]}: ${chunk.fault}`);
   at.count.textContent = words.filter(Boolean).join("; ");
+  const before = current.chosen;
   current.chosen = other ? -1 : numbered(run, state().get("sample"));
   at.title.textContent = `Samples of ${name}`;
   document.title = `${name} · samples · axiom`;
   drawList();
+  if (current.chosen !== before) reveal();
   await drawDetail(run, current.chosen, state().get("with"));
 }
 
