@@ -76,10 +76,11 @@ def prune(
         if not spare:
             console.print("nothing to prune", highlight=False)
             return
-        _ask(f"Delete {len(spare)} adapters with {_mebibytes(size)}?", yes)
+        what = f"{len(spare)} adapter{'s' if len(spare) > 1 else ''}"
+        _ask(f"Delete {what} with {_mebibytes(size)}?", yes)
         for experiment, number in spare:
             experiment.stages.prune("adapter", _folder(number), "adapter/")
-    console.print(f"pruned {len(spare)} adapters: {_mebibytes(size)}", highlight=False)
+    console.print(f"pruned {what}: {_mebibytes(size)}", highlight=False)
 
 
 def _check_replayed(names: Sequence[str], known: Sequence[str], root: str) -> None:

@@ -50,6 +50,8 @@ def inspect(
     from axiom.experiment.judged import VERDICTS
 
     experiment = Experiment.open(root, name)
+    if iteration is not None:
+        _check_begun(experiment, iteration)
     table = stage or ("metrics" if iteration is None else _first_table(experiment, iteration))
     shown, count = _first(experiment, table, iteration, where, limit)
     if as_json:
@@ -68,6 +70,14 @@ def inspect(
         tables.show(console, "", shown.columns, cells)
     if count > limit:
         console.print(f"... {count - limit} more; --limit shows them", style="dim")
+
+
+def _check_begun(experiment: "Experiment", iteration: int) -> None:
+    begun = experiment.iterations()
+    if iteration not in begun:
+        name = experiment.config.name
+        has = f"iterations {begun[0]} to {begun[-1]}" if begun else "none yet"
+        raise DataError(f"{name} has no iteration {iteration}, it has {has}")
 
 
 def _first_table(experiment: "Experiment", iteration: int) -> str:

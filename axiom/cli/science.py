@@ -532,7 +532,9 @@ def _draw(study: "Study", found: "Sequence[Comparison]", folder: Path, refused: 
     from axiom.study import sweep, transfer
 
     arms, reading = study.arms, study.reading
-    made = charts.all_of(arms, found, reading.clock, reading.split, reading.confidence)
+    worded = {report.arm_in_words(name): runs for name, runs in arms.items()}
+    boxes = [report.in_words(comparison) for comparison in found]
+    made = charts.all_of(worded, boxes, reading.clock, reading.split, reading.confidence)
     swept = _swept(study, found)
     if swept and study.config:
         made = sweep_charts.charts(study.config, sweep.rows(study.config, arms, found)) | made
@@ -542,12 +544,12 @@ def _draw(study: "Study", found: "Sequence[Comparison]", folder: Path, refused: 
     for name, chart in made.items():
         curve_charts.save(chart, folder / f"{name}.svg")
     why = None if refused is None else str(refused)
-    folded = found if why is None and not (study.config and study.config.grid) else []
+    folded = boxes if why is None and not (study.config and study.config.grid) else []
     sentences = [*(swept[1] if swept else ()), *([why] if why else ()), *_transferred(study, gains)]
     matrix = transfer.table(gains) if gains else None
     with whole(folder / "report.html") as file:
         text = report.page(
-            study.name, arms, sentences, made, swept and swept[0], matrix, folded, _origin(study, folder, command)
+            study.name, worded, sentences, made, swept and swept[0], matrix, folded, _origin(study, folder, command)
         )
         file.write_text(text, encoding="utf-8")
     with whole(folder / "figures.json") as file:

@@ -3,10 +3,11 @@
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from axiom.config.names import ARMS
 from axiom.experiment import Experiment, ledger
 from axiom.report.data import Table, machine, packages
 from axiom.report.render import as_json, render, svg
@@ -84,6 +85,18 @@ def page(
         ],
         origin=origin,
     )
+
+
+def arm_in_words(name: str) -> str:
+    """The name of an arm as a page has it; a condition's name, which its study's file gives, stays."""
+    return name.replace("_", " ") if name in ARMS else name
+
+
+def in_words(comparison: Comparison) -> Comparison:
+    """The comparison with its arms in words."""
+    left_out = {arm_in_words(name): seeds for name, seeds in comparison.left_out.items()}
+    expert, other = arm_in_words(comparison.expert), arm_in_words(comparison.other)
+    return replace(comparison, expert=expert, other=other, left_out=left_out)
 
 
 @dataclass(frozen=True)

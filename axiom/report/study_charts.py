@@ -38,6 +38,11 @@ _WHO_IS_SOONER = alt.Color(
 )
 
 
+def _ticks(clock: str) -> alt.Axis:
+    """Nothing happens between two iterations; of other clocks the parts count too."""
+    return alt.Axis(tickMinStep=1) if clock == "iteration" else alt.Axis()
+
+
 def survival(arms: Arms, clock: str, confidence: float = 0.95) -> alt.VConcatChart:
     """Share of runs that have not generalised for good, per arm, above the number of runs still at risk.
 
@@ -56,7 +61,7 @@ def survival(arms: Arms, clock: str, confidence: float = 0.95) -> alt.VConcatCha
         marks = [horizon * k / RISK_COLUMNS for k in range(RISK_COLUMNS + 1)]
         risk += [{"arm": arm, "time": at, "runs": sum(time >= at for time in times)} for at in marks]
     base = alt.Chart(pl.DataFrame(rows)).encode(
-        alt.X("time:Q", title=UNITS[clock], scale=alt.Scale(domain=[0, horizon])),
+        alt.X("time:Q", title=UNITS[clock], axis=_ticks(clock), scale=alt.Scale(domain=[0, horizon])),
         _by_arm(arms),
     )
     line = base.mark_line(interpolate="step-after", strokeWidth=2.5).encode(
@@ -99,7 +104,7 @@ def incidence(arms: Arms, clock: str) -> alt.FacetChart:
     chart = alt.Chart(table, width=WIDTH / 2, height=HEIGHT / 2).mark_line(interpolate="step-after", strokeWidth=2)
     return (
         chart.encode(
-            alt.X("time:Q", title=UNITS[clock]),
+            alt.X("time:Q", title=UNITS[clock], axis=_ticks(clock)),
             alt.Y("share:Q", title="of all runs", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
             alt.Color("kind:N", title="kind of curve", scale=alt.Scale(range=list(PALETTE))),
             alt.StrokeDash("kind:N", title="kind of curve"),
@@ -224,7 +229,7 @@ def curves(arms: Arms, split: str, clocks: Sequence[str] = CLOCKS) -> alt.Concat
     panels = []
     for clock in clocks:
         axes = (
-            alt.X(f"{clock}:Q", title=UNITS[clock]),
+            alt.X(f"{clock}:Q", title=UNITS[clock], axis=_ticks(clock)),
             alt.Y("accuracy:Q", title=None, axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
             _by_arm(arms),
         )

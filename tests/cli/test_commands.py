@@ -115,7 +115,7 @@ def test_a_parquet_file_with_a_missing_column(root, monkeypatch, capsys):
 def test_inspect_says_what_there_is(root, monkeypatch, capsys):
     Experiment.create(str(root), load_config(QUICKSTART)).save()
     code, _, err = axiom(monkeypatch, capsys, "inspect", "quickstart", "--iteration", "3", "--stage", "samples")
-    assert (code, "has no table 'samples'; there: none yet" in err) == (2, True)
+    assert (code, "quickstart has no iteration 3, it has none yet" in err) == (2, True)
 
 
 def test_inspect_shows_what_a_model_wrote_as_it_is(root, monkeypatch, capsys):

@@ -114,3 +114,21 @@ def test_each_run_is_linked_and_its_origin_is_told(tmp_path):
     page = report.page("s", named, [], {}, origin=found)
     assert '<a href="../one/report.html">one</a>' in page
     assert "axiom compare x" in page
+
+
+def test_an_arm_is_told_in_words_and_a_condition_by_its_name():
+    _, found = several([5.0])
+    named = [dataclasses.replace(one, other="my_condition", left_out={"static_rft": [3]}) for one in found]
+    (told,) = map(report.in_words, named)
+    for text in (told.heading(), told.paragraph(), conclusion([told])):
+        assert "my_condition" in text
+        assert "xpert iteration" in text
+        assert "_iteration" not in text
+    assert told.left_out == {"static rft": [3]}
+
+
+def test_an_axis_of_few_iterations_has_whole_ones():
+    groups, _ = several([1.0])
+    for chart in (charts.survival(groups, "iteration"), charts.incidence(groups, "iteration")):
+        assert '"tickMinStep": 1' in chart.to_json()
+        assert '"tickMinStep"' not in charts.survival(groups, "trained_tokens").to_json()
