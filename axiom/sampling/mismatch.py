@@ -53,7 +53,8 @@ def share_in_force(engine_T: np.ndarray, right_T: np.ndarray, other_T: np.ndarra
     """Of the step from another policy to the right one, how much the engine shows: 1 is all of it, 0 the other policy.
 
     It is a median over the tokens that tell the two apart, by `INFORMATIVE` times what a first share, of the tokens
-    furthest apart, leaves unexplained; None where there are too few.
+    furthest apart, leaves unexplained. None where there are too few, and where the share leaves as much of these tokens
+    themselves unexplained: rounding is uneven, so that after a small step those furthest apart may be the worst rounded.
     """
     known_T = ~np.isnan(right_T)
     shown_T, step_T = (engine_T - other_T)[known_T], (right_T - other_T)[known_T]
@@ -65,7 +66,9 @@ def share_in_force(engine_T: np.ndarray, right_T: np.ndarray, other_T: np.ndarra
     telling_T = apart_T > max(INFORMATIVE * np.median(np.abs(shown_T - first * step_T)), rounding)
     if telling_T.sum() < LEAST_INFORMATIVE:
         return None
-    return float(np.median(shown_T[telling_T] / step_T[telling_T]))
+    share = float(np.median(shown_T[telling_T] / step_T[telling_T]))
+    left = np.median(np.abs(shown_T - share * step_T)[telling_T])
+    return share if INFORMATIVE * left <= np.median(apart_T[telling_T]) else None
 
 
 def wrong(engine_T: np.ndarray, right_T: np.ndarray, others: dict[str, np.ndarray], dtype: str) -> str | None:

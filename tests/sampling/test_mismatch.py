@@ -234,3 +234,27 @@ def test_an_iterations_samplings_are_one_metric_over_all_their_tokens():
     assert values["policy_mismatch_max"] == (0.9, 40)
     assert values["policy_mismatch_kl"] == (pytest.approx(0.04), 40)
     assert mismatch_metrics([], 3, Counters()) == []
+
+
+def rounded(rng, tokens, step, share):
+    """Log-probabilities of engine, right and other policy, each with rounding that differs widely between tokens."""
+    scale, base = 0.01 * np.exp(rng.normal(0, 1, tokens)), rng.normal(-1, 1, tokens)
+    return [base + part * step + scale * rng.standard_t(3, tokens) for part in (share, 1.0, 0.0)]
+
+
+def refused(rng, tokens, size, share):
+    """Whether the engine is refused after a step of this typical size, of which it has this share in force."""
+    engine, right, other = rounded(rng, tokens, size * rng.standard_t(3, tokens), share)
+    return wrong(engine, right, {"the base model": other}, "bfloat16") is not None
+
+
+def test_rounding_alone_is_no_wrong_policy_however_uneven_it_is():
+    rng = np.random.default_rng(0)
+    assert sum(refused(rng, tokens, 0.0, 1.0) for tokens in (64, 192, 400) for _ in range(200)) <= 6
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 2.0])
+def test_a_wrong_policy_shows_through_uneven_rounding(share):
+    rng = np.random.default_rng(1)
+    assert sum(refused(rng, 192, 0.15, share) for _ in range(100)) >= 98
+    assert sum(refused(rng, 192, 0.15, 1.0) for _ in range(100)) <= 1
