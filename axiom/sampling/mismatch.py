@@ -54,7 +54,7 @@ def share_in_force(engine_T: np.ndarray, right_T: np.ndarray, other_T: np.ndarra
 
     It is a median over the tokens that tell the two apart, by `INFORMATIVE` times what a first share, of the tokens
     furthest apart, leaves unexplained. None where there are too few, and where the share leaves as much of these tokens
-    themselves unexplained: rounding is uneven, so that after a small step those furthest apart may be the worst rounded.
+    themselves unexplained: rounding is uneven, and after a small step those furthest apart may be the worst rounded.
     """
     known_T = ~np.isnan(right_T)
     shown_T, step_T = (engine_T - other_T)[known_T], (right_T - other_T)[known_T]
