@@ -78,7 +78,7 @@ def proxy(server, monkeypatch, tmp_path) -> Iterator[Proxy]:
 def undisturbed(tmp_path_factory) -> dict[str, str]:
     """On a local disk: where a run lies changes nothing of what it computes."""
     found = digests(run(str(tmp_path_factory.mktemp("undisturbed"))))
-    assert len(found) == 19
+    assert len(found) == 22
     return found
 
 

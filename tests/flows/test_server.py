@@ -224,7 +224,7 @@ def test_the_run_shows_its_iterations(operator: Operator, finished: str):
 
 def test_the_logs_say_what_the_terminal_says_and_mark_what_is_reused(operator: Operator, home: Path, finished: str):
     lines = operator.logs(finished)
-    assert any("learning addition modulo 31" in line for line in lines), "which learner"
+    assert any("learning a + b modulo 31" in line for line in lines), "which learner"
     assert sum(re.search(r"^iteration \d: train \d+% .*, [\d.]+ s$", line) is not None for line in lines) == 9
     children = operator.post("/flow_runs/filter", flow_runs={"parent_flow_run_id": {"any_": [finished]}})
     seventh = next(row["id"] for row in children if row["name"] == "calm · iteration 7")
