@@ -125,7 +125,9 @@ def test_what_finds_no_room_is_one_sentence_and_leaves_the_disk_as_it_was(inputs
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", FOLDERS)
+@pytest.mark.parametrize(
+    "command", [pytest.param(name, marks=pytest.mark.long) if name == "control" else name for name in FOLDERS]
+)
 def test_of_several_files_those_that_found_room_are_whole(inputs, command):
     whole = called(inputs, 3 << 20, FOLDERS[command])
     assert whole.returncode == 0, whole.stderr
