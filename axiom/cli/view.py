@@ -2,14 +2,18 @@
 
 import webbrowser
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from axiom.cli.app import app, console
+from axiom.cli.app import app, console, errors
 from axiom.cli.run import Root
-from axiom.errors import ConfigError
+from axiom.errors import ConfigError, UserError
 from axiom.experiment import DEFAULT_ROOT
+from axiom.visible import visible
+
+if TYPE_CHECKING:
+    from axiom.experiment import Experiment
 
 PORT = 8765
 
@@ -31,15 +35,13 @@ def view(
     Example: axiom view quickstart
     """
     from axiom.cli.outputs import filled
-    from axiom.experiment import Experiment, experiment_names
+    from axiom.experiment import Experiment
     from axiom.view.export import export as write
     from axiom.view.samples import Run
     from axiom.view.server import serve
 
-    chosen = list(dict.fromkeys(names or experiment_names(root)))
-    if not chosen:
-        raise ConfigError(f"no experiments under {root!r} yet; start one with `axiom run quickstart`")
-    runs = {name: Run(Experiment.open(root, name)) for name in chosen}
+    opened = {name: Experiment.open(root, name) for name in names} if names else _all(root)
+    runs = {name: Run(experiment) for name, experiment in opened.items()}
     if export is not None:
         with filled("--export", export):
             write(runs, export)
@@ -57,3 +59,19 @@ def view(
         raise ConfigError(
             f"port {port} of this machine cannot be used ({error.strerror}); name another with --port, or 0"
         ) from None
+
+
+def _all(root: str) -> "dict[str, Experiment]":
+    """Every experiment under the root by its name; one that is damaged is told and left out."""
+    from axiom.experiment import Experiment, experiment_names
+
+    names, opened = experiment_names(root), dict[str, "Experiment"]()
+    for name in names:
+        try:
+            opened[name] = Experiment.open(root, name)
+        except UserError as error:
+            errors.print(visible(f"{name} is left out: {error}"), highlight=False, markup=False)
+    if not opened:
+        what = "experiment that can be opened" if names else "experiments"
+        raise ConfigError(f"no {what} under {root!r} yet; start one with `axiom run quickstart`")
+    return opened

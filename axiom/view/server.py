@@ -166,6 +166,7 @@ def serve(runs: Mapping[str, Run], port: int, ready: Callable[[str], None]) -> N
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOST, port))
+        listener.listen()  # before the address is told: a browser that is quicker than the server waits
         ready(f"http://{HOST}:{listener.getsockname()[1]}/")
         threading.Thread(target=_prepare, args=(runs,), daemon=True).start()
         config = uvicorn.Config(application(runs), log_level="warning", server_header=False)

@@ -244,18 +244,21 @@ def test_a_run_that_goes_on_grows_on_the_page(browser, tmp_path):
     for name in kept:
         later.remove(name)
     with served(tmp_path) as url, watched(browser, url) as page:
-        count = opened(page, url)
+        count = opened(page, url, "sample=1.train.0")
+        page.locator("#detail summary").first.click()
         before = count.inner_text()
         for name, data in kept.items():
             later.write_bytes(name, data)
         expect(count).not_to_have_text(before, timeout=30_000)
+        expect(page.locator(".through button").filter(has_text="2:")).to_have_count(1)
+        expect(page.locator("#detail details[open]")).to_have_count(1)
         assert page.locator("#iteration option").last.inner_text() == "2"
 
 
 LOST = {
     "run=none&sample=1.train.0": ("No run none is open here", "Choose another"),
     "run=calm&sample=99.train.0": ("samples", "Choose another"),
-    "run=calm&iteration=99&family=%3Cb%3E": ("there is no iteration 99; there is no family <b>", "Choose a sample"),
+    "run=calm&iteration=99&family=%3Cb%3E": ("iteration: there is no 99; family: there is no <b>", "Choose a sample"),
     "run=calm&sample=1.train.0&with=%25%3Ax": ("samples", "puts beside it is not here"),
     "run=calm&sample=1.train.0&with=none%3A1.train.0": ("samples", "puts beside it is not here"),
 }

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import socket
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from axiom.experiment.judged import failing_case
 from axiom.records import Case, Sample, Verdict
 from axiom.view.export import export
 from axiom.view.samples import OUTCOMES, Run, _first_failing
-from axiom.view.server import application
+from axiom.view.server import application, serve
 from tests.report.stores import diverged, problem, rewrite, write_run
 from tests.report.test_hostile_text import ATTACKS, unsafe
 
@@ -236,3 +238,27 @@ def test_of_a_problem_that_asks_for_an_answer_the_right_one_is_told():
     )
     assert (_first_failing(asked, "got 17"), _first_failing(asked, "")) == ({"call": None, "expected": "19"}, None)
     assert (failing_case(asked, "got 17"), failing_case(asked, "")) == ("19", None)
+
+
+def test_a_damaged_run_is_left_out_where_all_are_shown(axiom, tmp_path):
+    write_run(tmp_path, "a", iterations=1)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "experiment.json").write_text('{"config": {')
+    code, _, err = axiom("view", "--root", str(tmp_path), "--export", str(tmp_path / "out"))
+    assert (code, err.startswith("b is left out: ")) == (0, True)
+    assert '["a"]' in (tmp_path / "out" / "data" / "runs.js").read_text()
+    assert axiom("view", "b", "--root", str(tmp_path), "--export", str(tmp_path / "other"))[0] == 2
+
+
+class Reached(Exception):
+    """The address answered."""
+
+
+def test_the_address_can_be_reached_as_soon_as_it_is_told():
+    def ready(address):
+        at = urlsplit(address)
+        socket.create_connection((at.hostname, at.port), timeout=10).close()
+        raise Reached
+
+    with pytest.raises(Reached):
+        serve({}, 0, ready)

@@ -209,7 +209,10 @@ async function drawDetail(run, i, other) {
   parts.push(element("h3", "This problem through all iterations"), through(run, i), await choices(run, i, other));
   if (against) parts.push(beside(run, i, sample, against));
   else if (other) parts.push(element("p", "The sample that this address puts beside it is not here.", "quiet"));
-  if (mine === turn) at.detail.replaceChildren(...parts);
+  if (mine !== turn) return;
+  const unfolded = [...at.detail.querySelectorAll("details[open] > summary")].map((one) => one.textContent); // stays so
+  for (const part of parts) if (part.tagName === "DETAILS") part.open = unfolded.includes(part.firstChild.textContent);
+  at.detail.replaceChildren(...parts);
 }
 
 function code(text) {
@@ -356,7 +359,7 @@ async function draw() {
   }
   const other = wanted.run && wanted.run !== name;
   const words = [other ? `No run ${wanted.run} is open here; this is ${name}` : "", `${current.shown.length.toLocaleString("en")} of ${run.size.toLocaleString("en")} samples`];
-  for (const field of FIELDS.slice(1, -1)) if (wanted[field] && at[field].value !== wanted[field]) words.push(`there is no ${field} ${wanted[field]}`);
+  for (const field of FIELDS.slice(1, -1)) if (wanted[field] && at[field].value !== wanted[field]) words.push(`${field}: there is no ${wanted[field]}`);
   if (run.running) words.push("the run goes on, and so does this page");
   for (const chunk of run.chunks) if (chunk.fault) words.push(`iteration ${chunk.iteration}, ${PURPOSE[chunk.purpose]}: ${chunk.fault}`);
   at.count.textContent = words.filter(Boolean).join("; ");
