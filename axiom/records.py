@@ -416,10 +416,15 @@ class Metric(Record):
         return self.family is None and self.difficulty is None
 
 
+NARROW = 0.02
+"""Width of an interval below which its ends are told in tenths of a percent."""
+
+
 def with_interval(metric: Metric) -> str:
-    """A share with its interval in percent: `57% [42, 71]`."""
+    """A share with its interval in percent: `57% [42, 71]`, and `1.1% [0.8, 1.3]` where whole percents hide it."""
     low, high = metric.low or 0.0, 1.0 if metric.high is None else metric.high
-    return f"{metric.value:.0%} [{100 * low:.0f}, {100 * high:.0f}]"
+    digits = 1 if 0 < high - low < NARROW else 0
+    return f"{metric.value:.{digits}%} [{100 * low:.{digits}f}, {100 * high:.{digits}f}]"
 
 
 class Event(Record):

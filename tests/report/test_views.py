@@ -15,6 +15,7 @@ from axiom.experiment import Experiment, iteration_folder
 from axiom.experiment.tables import some_columns
 from axiom.grokking import Curve, detect
 from axiom.learners.modular import new_network
+from axiom.records import with_interval
 from axiom.report.data import RunData
 from axiom.report.page import _command, _numbers, headline, page
 from axiom.report.views import learning, programs, support, views, weights
@@ -221,3 +222,16 @@ def test_the_gap_at_the_end_is_told_before_there_is_a_verdict():
     ]
     numbers = dict(_numbers(detect(Curve.from_metrics(rows, name="greedy_accuracy"), load_config().detection), rows))
     assert numbers["training less validation at the end"] == "45 points"
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "says"),
+    [
+        (0.57, 0.42, 0.71, "57% [42, 71]"),
+        (0.0106, 0.0084, 0.0132, "1.1% [0.8, 1.3]"),
+        (0.0, 0.0, 0.0, "0% [0, 0]"),
+        (0.5, None, None, "50% [0, 100]"),
+    ],
+)
+def test_an_interval_that_whole_percents_hide_is_told_in_tenths(value, low, high, says):
+    assert with_interval(metric_row(iteration=0, split="val", value=value, low=low, high=high, n=9)) == says
