@@ -305,6 +305,8 @@ def experiment_names(root: str) -> list[str]:
 def identity(config: ExperimentConfig) -> dict[str, Any]:
     """The config as JSON without its name and the fields of execution, with what its files hold."""
     tree = _computing(config)
+    for section, added in LATER.items():
+        tree[section] = {key: value for key, value in tree[section].items() if (key, value) not in added.items()}
     tree["prompts"]["digest"] = digest(config.prompts)
     return tree
 
@@ -317,8 +319,6 @@ def _computing(config: ExperimentConfig) -> dict[str, Any]:
             del tree[section]
         else:
             tree[section] = {key: value for key, value in tree[section].items() if key not in fields}
-    for section, added in LATER.items():
-        tree[section] = {key: value for key, value in tree[section].items() if (key, value) not in added.items()}
     return tree
 
 

@@ -19,6 +19,7 @@ from axiom.config import (
     load_config,
 )
 from axiom.errors import ConfigError
+from axiom.experiment import differences, identity
 from axiom.learners.modular import (
     BETAS,
     DONE,
@@ -224,6 +225,13 @@ def test_an_operation_that_joins_later_trains_as_torch_trains_it(tmp_path):
     learner.sampler.use(policy)
     for name, value in weights.items():
         assert torch.allclose(learner.sampler.network[name], value, atol=1e-5), name
+
+
+def test_runs_from_before_there_were_operations_go_on_and_comparisons_name_the_one_that_they_had():
+    one, two = config(), with_operations("add", "negate")
+    assert "operations" not in identity(one)["modular"]
+    assert identity(two)["modular"]["operations"] == ["add", "negate"]
+    assert differences(one, two)["modular.operations"] == (["add"], ["add", "negate"])
 
 
 def test_operations_are_named_once():

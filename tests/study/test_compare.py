@@ -52,7 +52,7 @@ def test_seeds_of_one_arm_alone_are_named_in_text_json_and_page(axiom, runs, tmp
     assert code == 0, err
     assert LEFT_OUT in " ".join(out.split())
     page = (tmp_path / "page/report.html").read_text(encoding="utf-8")
-    assert LEFT_OUT in page
+    assert LEFT_OUT.replace("expert_iteration", "expert iteration") in page
     code, out, err = axiom("compare", *runs, "--out", "page", "--json")
     (found,) = json.loads(out)["comparisons"]
     assert (code, found["pairs"]) == (0, 6), err
