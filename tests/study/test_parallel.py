@@ -369,7 +369,6 @@ def test_another_setting_shares_only_what_does_not_depend_on_it(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_a_worker_whose_study_is_gone_ends_though_its_shell_ignores_interrupts(tmp_path, workers):
     """As a job in the background of a script does; it would write on, and keep its experiment from the next study."""
     command = [sys.executable, "-m", "axiom.flows.worker"]
@@ -381,7 +380,7 @@ def test_a_worker_whose_study_is_gone_ends_though_its_shell_ignores_interrupts(t
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     config = {"name": "long"} | MODULAR | {"iterations": 1000}
-    process.stdin.write(json.dumps({"config": config, "root": str(tmp_path)}) + "\n")
+    process.stdin.write(json.dumps({"config": config, "root": str(tmp_path), "beside": []}) + "\n")
     process.stdin.flush()
     end = time.monotonic() + 400
     while time.monotonic() < end and not list(tmp_path.glob("long/iterations/0000/*.json")):
