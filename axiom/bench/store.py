@@ -23,7 +23,7 @@ from axiom.experiment import Experiment
 from axiom.experiment.running import Runtime
 from axiom.problems import generate
 from axiom.records import Event, Metric, Outcome, Problem, Purpose, Sample, Verdict
-from axiom.store import Handle, Writer, write_parquet, write_table
+from axiom.store import MANIFEST, Handle, Writer, write_parquet, write_table
 
 Way = Literal["parts", "whole"]
 WAYS: tuple[Way, ...] = ("parts", "whole")
@@ -158,7 +158,7 @@ def run_stage(folder: str, stage: str, way: Way) -> None:
         store.KEPT_ROWS = sys.maxsize
     experiment = Experiment.open(folder, NAME)
     if stage in MADE:  # else it would be reused
-        experiment.folder.join(FOLDER).remove(f"{MADE[stage]}.manifest.json")
+        experiment.folder.join(FOLDER).remove(f"{MADE[stage]}{MANIFEST}")
     run, found = Runtime(experiment), dict[str, Handle]()
     for name in ("samples", "verdicts", "history", "gold", "adapter", "eval_samples", "eval_verdicts", "evaluation"):
         done = _handle(experiment, name, FOLDER)

@@ -260,7 +260,7 @@ class ModelConfig(Section):
     """The model that learns."""
 
     kind: Literal["language", "modular"] = "language"
-    """`language` is a causal language model; `modular` the small network of the modular-addition control."""
+    """`language` is a causal language model; `modular` the small network of modular arithmetic."""
     path: str = "Qwen/Qwen2.5-Coder-1.5B-Instruct"
     """A model directory, a hub name, or `smollm2-135m` or `gemma3-270m` for the one that a package carries."""
     adapter: str = ""
@@ -648,7 +648,7 @@ Operation = Literal["add", "negate", "multiply", "squares"]
 
 
 class ModularConfig(Section):
-    """The modular-addition learner, `model.kind = "modular"`. A language model reads nothing of this."""
+    """The learner of modular arithmetic, `model.kind = "modular"`. A language model reads nothing of this."""
 
     p: Annotated[int, Field(ge=3, le=997)] = 59
     """The modulus: problems are unordered pairs of residues."""

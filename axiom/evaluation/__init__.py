@@ -10,6 +10,7 @@ from axiom.evaluation.accuracy import (
     outcome_metrics,
     pass_at_k,
     pooled_greedy,
+    student_reach,
     wilson_interval,
 )
 from axiom.evaluation.learning import forgetting_metrics, group_metrics
@@ -26,5 +27,6 @@ __all__ = [
     "outcome_metrics",
     "pass_at_k",
     "pooled_greedy",
+    "student_reach",
     "wilson_interval",
 ]

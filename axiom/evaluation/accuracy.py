@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scipy.stats import norm
+import numpy as np
+from scipy.stats import norm, t
 
 from axiom.config import EvaluationConfig
 from axiom.records import Evaluation, Metric, Outcome, Problem, Sample, Verdict
@@ -29,6 +30,12 @@ class Counters:
     def read(cls, saved: Mapping[str, Any]) -> "Counters":
         """From a stage's figures, those of earlier versions too."""
         return cls(**{Metric.FORMER.get(name, name): value for name, value in saved.items()})
+
+
+def student_reach(values: Sequence[float], confidence: float) -> float:
+    """Half the width of Student's interval for the mean of two or more values."""
+    n = len(values)
+    return float(t.ppf((1 + confidence) / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n))
 
 
 def wilson_interval(successes: float, n: int, confidence: float = 0.95) -> tuple[float, float]:

@@ -4,9 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy.stats import t
 
-from axiom.evaluation.accuracy import Counters
+from axiom.evaluation.accuracy import Counters, student_reach
 from axiom.records import Distance, Metric, Problem
 
 DISTANCE = "kl_from_base"
@@ -38,10 +37,11 @@ def distance_metrics(rows: Sequence[Distance], iteration: int, counters: Counter
     if not rows:
         return []
     values = [row.kl for row in rows]
-    mean, ends = math.fsum(values) / len(values), (None, None)
+    mean = math.fsum(values) / len(values)
+    ends: tuple[float | None, float | None] = (None, None)
     if len(values) > 1:
-        half = float(t.ppf(0.5 + confidence / 2, len(values) - 1)) * float(np.std(values, ddof=1)) / len(values) ** 0.5
-        ends = max(0.0, mean - half), mean + half
+        reach = student_reach(values, confidence)
+        ends = max(0.0, mean - reach), mean + reach
     return [
         Metric(
             iteration=iteration,

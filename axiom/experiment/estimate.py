@@ -13,7 +13,7 @@ from axiom.config import ExperimentConfig
 from axiom.errors import UserError
 from axiom.experiment.folder import Experiment, experiment_names, iteration_folder
 from axiom.selection.arms import ARMS
-from axiom.store import Manifest
+from axiom.store import MANIFEST, Manifest
 
 LATEST = 5
 """Iterations of a run from which its speed is read."""
@@ -29,7 +29,7 @@ START_SECONDS = 20.0
 BASE_MIB = 900.0
 """Python with torch, Prefect and the tables of a small run."""
 GIB = 2**30
-DONE = "iteration.manifest.json"
+DONE = f"iteration{MANIFEST}"
 
 
 @dataclass(frozen=True)

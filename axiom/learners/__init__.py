@@ -1,4 +1,4 @@
-"""What learns: a language model or the small modular-addition network, behind one interface."""
+"""What learns: a language model or the small network of modular arithmetic, behind one interface."""
 
 from axiom.learners.language import (
     LanguageLearner as LanguageLearner,

@@ -1,4 +1,4 @@
-"""What learns: a language model or the small modular-addition network, behind one interface.
+"""What learns: a language model or the small network of modular arithmetic, behind one interface.
 
 A learner owns the prompt, the sampler and the trainer, so that the stages are the same for both.
 """
@@ -177,9 +177,8 @@ class LanguageLearner:
             if other.adapter != policy.adapter and (other.adapter is None or other.adapter.exists())
         }
         why = mismatch.wrong(engine, right, others, dtype)
-        if (
-            why is not None and not self._config.training.fsdp
-        ):  # in bfloat16 a merged update that is small beside the weights is rounded away in part
+        if why is not None and not self._config.training.fsdp:
+            # In bfloat16 a merged update that is small beside the weights is rounded away in part.
             why = mismatch.wrong(engine, self._score(policy, traces, merged=True), others, dtype)
         if why is not None:
             raise EngineError(

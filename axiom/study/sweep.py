@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from axiom.evaluation import student_reach
 from axiom.study.compare import Comparison
 from axiom.study.conditions import Condition, names, shown
 from axiom.study.config import UNITS, StudyConfig
@@ -68,7 +69,7 @@ def mean(values: Sequence[float], confidence: float, least: float = 0.0) -> Esti
     found, n = float(np.mean(values)), len(values)
     if n < 2 or np.ptp(values) == 0:
         return Estimate(found, math.nan, math.nan, 0.0, n > 1)
-    reach = float(stats.t.ppf((1 + confidence) / 2, n - 1) * np.std(values, ddof=1) / math.sqrt(n))
+    reach = student_reach(values, confidence)
     return Estimate(found, max(least, found - reach), min(1.0, found + reach), confidence)
 
 

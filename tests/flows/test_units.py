@@ -240,9 +240,11 @@ def test_a_second_holder_of_the_gpu_says_whom_it_waits_for_and_waits(tmp_path):
 
 def test_who_has_had_the_gpu_can_have_it_again(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", str(os.getpid()))
+    held = 0
     for _ in range(3):
         with operation.gpu(ExperimentConfig(), operation.Operation(gpu="always")):
-            pass
+            held += 1
+    assert held == 3
 
 
 def measured(values: list[float], split: str = "val", family: str | None = None) -> list[Metric]:

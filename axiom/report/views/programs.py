@@ -72,7 +72,7 @@ def _run(data: RunData) -> str:
 
 def _diversity_table(data: RunData) -> Table:
     """All that is measured of it, a round a row."""
-    columns = DIVERSITY | {"program_entropy": "entropy of programs", "behaviour_entropy": "entropy of behaviours"}
+    columns = DIVERSITY | {name: f"entropy {of}" for name, of in ENTROPY.items()}
     columns |= {"program_characters": "characters of a program"}
     found = data.pooled(*columns)
     cells = {(row["iteration"], row["name"]): row for row in found.iter_rows(named=True)}

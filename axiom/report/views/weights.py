@@ -125,11 +125,9 @@ def fourier(data: RunData) -> View | None:
 def progress(data: RunData) -> View | None:
     """Restricted and excluded loss of each kept network."""
     networks = _networks(data)
-    if len(networks) < 2:
+    if len(networks) < 2 or "add" not in data.experiment.config.modular.operations:
         return None
     p = data.experiment.config.modular.p
-    if "add" not in data.experiment.config.modular.operations:
-        return None
     key = _key_frequencies(_by_sum(_all_logits(networks[max(networks)])))
     train = _pairs(data, "train")
     sums = np.add.outer(np.arange(p), np.arange(p)) % p
