@@ -19,7 +19,7 @@ from peft.tuners.lora import LoraLayer
 
 from axiom.config import ModelConfig, SamplingConfig, TrainingConfig
 from axiom.errors import AxiomError
-from axiom.models import load_model, resolve_dtype
+from axiom.models import load_model, own_random, resolve_dtype
 from axiom.models.attention import Segments, layout, reset_rotary, rotary_limit
 from axiom.models.merging import Merger, originals, put_in_force
 from axiom.models.ways import OWN, QUICK, Proof, TrainPath, Way, longest
@@ -61,7 +61,7 @@ WAYS: tuple[tuple[Way, str], ...] = (
 
 def probe(model: ModelConfig, training: TrainingConfig | None, sampling: SamplingConfig | None) -> list[Proof]:
     """A proof for each section that is given. Raises ConfigError when the model or peft cannot be opened at all."""
-    with torch.random.fork_rng():
+    with own_random():
         base = _open(model)
         if _shortened(base):
             found = _probed(base, model, training, sampling)

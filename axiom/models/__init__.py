@@ -14,6 +14,7 @@ from axiom.models.weights import (
     load_model as load_model,
     load_tokenizer as load_tokenizer,
     opening as opening,
+    own_random as own_random,
     read_settings as read_settings,
     resolve_device as resolve_device,
     resolve_dtype as resolve_dtype,

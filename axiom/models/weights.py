@@ -83,6 +83,18 @@ def devices() -> tuple[str, ...]:
     return tuple(named[:count] or map(str, range(count)))
 
 
+@contextmanager
+def own_random() -> Iterator[None]:
+    """Draws inside leave torch's generators as they were.
+
+    Of several GPUs only the current one's is kept: torch by itself would take memory on each.
+    """
+    import torch
+
+    with torch.random.fork_rng([torch.cuda.current_device()] if torch.cuda.is_available() else []):
+        yield
+
+
 def resolve_dtype(config: ModelConfig) -> "torch.dtype":
     """The dtype of weights and activations."""
     import torch

@@ -10,7 +10,7 @@ import torch
 
 from axiom.config import ModelConfig, TrainingConfig
 from axiom.errors import OutOfMemoryError
-from axiom.models import load_tokenizer
+from axiom.models import load_tokenizer, own_random
 from axiom.models.ways import OWN, TrainPath
 from axiom.records import LossStep
 from axiom.seeds import derive
@@ -65,7 +65,7 @@ def train(
         for number, batch in enumerate(batches)
     )
     records: list[LossStep] = []
-    with torch.random.fork_rng():
+    with own_random():
         for step in _one_behind(taken):
             records.append(step.record(this.iteration, this.first_step + len(records) + 1))
             this.on_step(records[-1])

@@ -24,6 +24,7 @@ from axiom.models import (
     check_adapter,
     fingerprint,
     load_model,
+    own_random,
     read_settings,
     resolve_device,
     resolve_model,
@@ -133,7 +134,7 @@ def opened(model: ModelConfig, config: TrainingConfig, path: TrainPath, kept: Ke
     key = (model, path, sharded, config.lora_r, config.lora_alpha, config.lora_dropout, config.target_modules)
     if key not in kept.held:
         kept.release()
-        with torch.random.fork_rng():  # peft draws factors, which are then drawn from the seed
+        with own_random():  # peft draws factors, which are then drawn from the seed
             kept.held[key] = (
                 _part(model, config, path) if sharded else quickened(adapt(load_model(model), config), path)
             )
@@ -181,7 +182,7 @@ def _base_weight(model: Any, name: str) -> torch.nn.Parameter:
 
 def start_anew(adapted: PeftModel, seed: int) -> None:
     """Fresh factors, drawn from `seed`: their update is zero."""
-    with torch.random.fork_rng():
+    with own_random():
         torch.manual_seed(seed)
         for layer in adapted.modules():
             if isinstance(layer, LoraLayer):
