@@ -15,7 +15,7 @@ from axiom.config import ModelConfig, SamplingConfig, TrainingConfig, VLLMConfig
 from axiom.errors import InfrastructureError
 from axiom.learners.proof import train_path
 from axiom.models import Policy, devices, load_tokenizer, resolve_device
-from axiom.training import Round
+from axiom.training import Round, Setup
 from axiom.training.trainer import open_trainer
 
 PARTS = ("sampling", "training", "study")
@@ -75,14 +75,14 @@ def _sampling(model: ModelConfig, load: Load, counts: Sequence[int]) -> Iterator
 def _training(model: ModelConfig, load: Load, count: int) -> Measured:
     """The second of two rounds: the first loads and captures."""
     config = TrainingConfig(gradient_accumulation=load.batch_size, data_parallel=count)
-    examples, path = make_examples(model, load.problems, load.samples), train_path(model, config)
+    examples, setup = make_examples(model, load.problems, load.samples), Setup(model, config, train_path(model, config))
     tokens = sum(len(ids) for ids in load_tokenizer(model)([e.prompt + e.target for e in examples])["input_ids"])
     trainer, seconds = open_trainer(model, config), []
     try:
         for _ in range(2):
             with tempfile.TemporaryDirectory() as folder:
                 began = time.perf_counter()
-                trainer.train(examples, Round(Policy("base", None), Path(folder), 0, 1), model, config, path)
+                trainer.train(examples, Round(Policy("base", None), Path(folder), 0, 1), setup)
                 seconds.append(time.perf_counter() - began)
     finally:
         trainer.release()

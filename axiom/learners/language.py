@@ -19,7 +19,7 @@ from axiom.records import Gold, LossStep, Problem
 from axiom.sampling import Sampler, Trace
 from axiom.sampling.mismatch import Mismatch
 from axiom.selection.arms import ARMS
-from axiom.training import Example, Round
+from axiom.training import Example, Round, Setup
 from axiom.training.trainer import open_trainer, processes
 
 
@@ -98,7 +98,7 @@ class LanguageLearner:
         self._template = make_template(config.prompts, self._tokenizer)
         self.stop = config.sampling.stop or self._template.stops
         found = [proof.checked() for proof in proofs(config)]
-        self._path = found[0].path or OWN
+        self._setup = Setup(config.model, config.training, found[0].path or OWN)
         way = found[-1].way or "recompute"
         self.sampler, engine = open_sampler(config.model, config.sampling, self._template.turn_end, way)
         self.description = f"{engine}\n{self._template.description}"
@@ -129,7 +129,7 @@ class LanguageLearner:
         parts = processes(model, config) if config.fsdp else 1
         asleep = self.sampler.make_room(bytes_to_train(resolve_model(model.path), parts))
         try:
-            return self._trainer.train(examples, this, model, config, self._path)
+            return self._trainer.train(examples, this, self._setup)
         finally:
             if asleep:
                 self._trainer.release()  # the engine wakes to the memory that it had
@@ -189,7 +189,7 @@ class LanguageLearner:
         return found
 
     def _score(self, policy: Policy, traces: Sequence[Trace], merged: bool = False) -> np.ndarray:
-        return self._trainer.score(traces, policy, self._config.model, self._config.training, self._path, merged)
+        return self._trainer.score(traces, policy, self._setup, merged)
 
     def loss_tokens(self, examples: Sequence[Example]) -> list[int]:
         """Those of the target and its end."""
@@ -216,14 +216,15 @@ class LanguageLearner:
 
         texts = encoded(answers, self._tokenizer)
         with self._beside_the_engine():
-            return self._trainer.divergences(texts, policy, base, self._config.model, self._config.training, self._path)
+            return self._trainer.divergences(texts, policy, base, self._setup)
 
     def under(self, config: ExperimentConfig) -> "LanguageLearner":
         """The same model and engine, trained as `config` says."""
         from axiom.learners.proof import train_path
 
         other = copy.copy(self)
-        other._config, other._path = config, train_path(config.model, config.training)
+        other._config = config
+        other._setup = Setup(config.model, config.training, train_path(config.model, config.training))
         other._trainer = open_trainer(config.model, config.training, self._trainer)
         return other
 

@@ -1,4 +1,7 @@
-"""A process that samples or trains as its parent sees it: JSON lines both ways, and a death that is noticed at once."""
+"""A process that samples or trains, and its parent: JSON lines both ways, and a death that is noticed at once.
+
+`EngineProcess` is the process as its parent sees it, `Worker` what runs in it.
+"""
 
 import contextlib
 import json
@@ -9,10 +12,13 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
+
+from pydantic_core import to_jsonable_python
 
 from axiom.errors import EngineError
 
@@ -94,10 +100,10 @@ class EngineProcess:
         self.kill()
 
     def send(self, **message: Any) -> None:
-        """Hand over one message."""
+        """Hand over one message; records, settings and paths in it become JSON."""
         self.socket.settimeout(SILENCE_SECONDS)
         try:
-            self.socket.sendall(json.dumps(message).encode() + b"\n")
+            self.socket.sendall(json.dumps(message, default=to_jsonable_python).encode() + b"\n")
         except TimeoutError:
             raise self._hung(SILENCE_SECONDS) from None
         except OSError:
@@ -160,7 +166,37 @@ class EngineProcess:
         self.log.close()
 
 
-def follow(parent: int) -> None:
+class Worker:
+    """What runs in the process: a message `{"op": "use", ...}` calls `on_use` with the rest of it."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self.reader = channel.makefile("r", encoding="utf-8")
+        self.writer = channel.makefile("w", encoding="utf-8")
+
+    @classmethod
+    def serve(cls) -> None:
+        """Answer the messages of the socket whose descriptor is the first argument, until it closes.
+
+        The second argument is the parent's process id.
+        """
+        threading.Thread(target=_follow, args=(int(sys.argv[2]),), daemon=True).start()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+        worker = cls(socket.socket(fileno=int(sys.argv[1])))
+        for line in worker.reader:
+            message = json.loads(line)
+            worker.act(message.pop("op"), message)
+
+    def act(self, name: str, given: dict[str, Any]) -> None:
+        """Do what a message asks for."""
+        getattr(self, f"on_{name}")(**given)
+
+    def send(self, **message: Any) -> None:
+        """Write one line."""
+        self.writer.write(json.dumps(message, default=to_jsonable_python) + "\n")
+        self.writer.flush()
+
+
+def _follow(parent: int) -> None:
     """End this process when its parent is gone; the kernel's own signal would follow the thread that started it."""
     while os.getppid() == parent:
         time.sleep(ORPHAN_SECONDS)

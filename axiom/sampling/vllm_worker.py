@@ -12,39 +12,24 @@ between processes is what bounds small models. Keep to the interface that vLLM 0
 
 import gc
 import importlib
-import json
 import os
-import signal
 import socket
-import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any, cast
 
-from axiom.sampling.engine_process import follow
+from axiom.sampling.engine_process import Worker
 
 
-class Worker:
+class Engine(Worker):
     """One engine and the weights in force."""
 
     def __init__(self, channel: socket.socket) -> None:
-        self.reader = channel.makefile("r", encoding="utf-8")
-        self.writer = channel.makefile("w", encoding="utf-8")
+        super().__init__(channel)
         self.version = 0
         self.lora: Any = None
         self.asleep = False
-
-    def serve(self) -> None:
-        """Answer messages until the parent closes the socket."""
-        for line in self.reader:
-            message = json.loads(line)
-            getattr(self, f"on_{message.pop('op')}")(**message)
-
-    def send(self, **message: Any) -> None:
-        """Write one line."""
-        self.writer.write(json.dumps(message) + "\n")
-        self.writer.flush()
+        importlib.import_module("vllm")  # takes seconds, which engines that start side by side spend side by side
 
     def on_start(self, arguments: dict[str, Any], merged: bool) -> None:
         """Build the engine."""
@@ -139,14 +124,6 @@ def _row(output: Any, traced: set[str]) -> list[Any]:
     return [int(output.request_id), tokens, answer.cumulative_logprob, answer.finish_reason, trace]
 
 
-def main() -> None:
-    """Serve the socket whose descriptor is the first argument; the second is the parent's process id."""
-    threading.Thread(target=follow, args=(int(sys.argv[2]),), daemon=True).start()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    gc.disable()  # until the engine is ready: a quarter of the import's time is collecting what none of it frees
-    importlib.import_module("vllm")  # takes seconds, which engines that start side by side spend side by side
-    Worker(socket.socket(fileno=int(sys.argv[1]))).serve()
-
-
 if __name__ == "__main__":
-    main()
+    gc.disable()  # until the engine is ready: a quarter of the import's time is collecting what none of it frees
+    Engine.serve()

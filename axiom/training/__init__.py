@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from axiom.config import ModelConfig, TrainingConfig
 from axiom.models import Policy
+from axiom.models.ways import OWN, TrainPath
 from axiom.records import LossStep
 
 SCORING_BYTES = 4 * 2**30
@@ -34,6 +36,15 @@ class Kept:
         gc.collect()  # captured passes and the model refer to each other
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The base model, how it is trained, and how a pass is computed: as a probe has shown it for this model."""
+
+    model: ModelConfig
+    config: TrainingConfig
+    path: TrainPath = OWN
 
 
 @dataclass(frozen=True)

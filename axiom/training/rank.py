@@ -8,142 +8,85 @@ Either may be answered by {"error": [class, text]}. All processes are asked the 
 NCCL where they have GPUs and through gloo where not.
 """
 
-import json
 import os
-import signal
 import socket
-import sys
-import threading
-from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
-from axiom.config import ModelConfig, TrainingConfig
+from pydantic import TypeAdapter, validate_call
+
 from axiom.errors import classified
 from axiom.models import Policy, resolve_device
-from axiom.models.ways import TrainPath
 from axiom.records import LossStep
 from axiom.sampling import Trace
-from axiom.sampling.engine_process import follow
-from axiom.training import Example, Kept, Round
+from axiom.sampling.engine_process import Worker
+from axiom.training import Example, Kept, Round, Setup
 from axiom.training.batches import Encoded
 from axiom.training.group import Group
 from axiom.training.loop import train
 from axiom.training.scoring import divergences, score
 
 
-class Rank:
+class Rank(Worker):
     """The model of a process, and its channel to the process of the run."""
 
     def __init__(self, channel: socket.socket) -> None:
-        self.reader = channel.makefile("r", encoding="utf-8")
-        self.writer = channel.makefile("w", encoding="utf-8")
+        super().__init__(channel)
         self.kept = Kept()
         self.rank, self.size, self.joined = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), False
 
-    def serve(self) -> None:
-        """Answer messages until the channel closes."""
-        for line in self.reader:
-            message = json.loads(line)
-            settings = ModelConfig(**message.pop("model")), TrainingConfig(**message.pop("config"))
-            path = TrainPath(**message.pop("path"))
-            try:
-                self._join(settings[0])
-                done = getattr(self, f"on_{message.pop('op')}")(*settings, path, **message)
-            except Exception as error:
-                found = classified(error)
-                if found is None:
-                    raise
-                self.send(error=[type(found).__name__, str(found)])
-            else:
-                self.send(done=done)
+    def act(self, name: str, given: dict[str, Any]) -> None:
+        """Answer with what was asked for, or with the error that prevents it."""
+        setup = _SETUP.validate_python(given.pop("setup"))
+        try:
+            self._join(setup)
+            done = getattr(self, f"on_{name}")(setup, **given)
+        except Exception as error:
+            found = classified(error)
+            if found is None:
+                raise
+            self.send(error=[type(found).__name__, str(found)])
+        else:
+            self.send(done=done)
 
-    def send(self, **message: Any) -> None:
-        """Write one line."""
-        self.writer.write(json.dumps(message) + "\n")
-        self.writer.flush()
-
-    def _join(self, model: ModelConfig) -> None:
+    def _join(self, setup: Setup) -> None:
         if self.joined:
             return
         from accelerate import PartialState
 
         store = f"file://{os.environ['AXIOM_RENDEZVOUS']}"
-        cpu = resolve_device(model) == "cpu"
+        cpu = resolve_device(setup.model) == "cpu"
         PartialState(cpu=cpu, init_method=store, rank=self.rank, world_size=self.size)
         self.joined = True
 
-    def on_train(
-        self, model: ModelConfig, config: TrainingConfig, path: TrainPath, examples: list[Any], this: dict[str, Any]
-    ) -> bool:
+    @validate_call
+    def on_train(self, setup: Setup, examples: list[Example], this: Round) -> bool:
         """Train; the first process tells of each step."""
-        previous = _policy(this.pop("previous"))
-        round_ = Round(previous, Path(this.pop("out")), **this, on_step=self._tell)
-        rows: Sequence[Example] = [Example(**row) for row in examples]
-        train(rows, round_, model, config, self.kept, path, Group(self.rank, self.size, config.fsdp))
+        group = Group(self.rank, self.size, setup.config.fsdp)
+        train(examples, replace(this, on_step=self._tell), setup.model, setup.config, self.kept, setup.path, group)
         return True
 
-    def on_score(
-        self,
-        model: ModelConfig,
-        config: TrainingConfig,
-        path: TrainPath,
-        traces: list[Any],
-        policy: dict[str, Any],
-        merged: bool,
-    ) -> list[float]:
+    @validate_call
+    def on_score(self, setup: Setup, traces: list[Trace], policy: Policy, merged: bool) -> list[float]:
         """Score."""
-        rows = [Trace(*(tuple(row[name]) for name in ("prompt", "tokens", "logprobs"))) for row in traces]
-        found = score(
-            rows,
-            model=model,
-            config=config,
-            policy=_policy(policy),
-            kept=self.kept,
-            merged=merged,
-            path=path,
-            sharded=config.fsdp,
-        )
+        sharded = setup.config.fsdp
+        found = score(traces, **vars(setup), policy=policy, kept=self.kept, merged=merged, sharded=sharded)
         scores: list[float] = found.tolist()
         return scores
 
-    def on_divergences(
-        self,
-        model: ModelConfig,
-        config: TrainingConfig,
-        path: TrainPath,
-        texts: list[Any],
-        policy: dict[str, Any],
-        base: dict[str, Any],
-    ) -> list[list[float]]:
+    @validate_call
+    def on_divergences(self, setup: Setup, texts: list[Encoded], policy: Policy, base: Policy) -> list[list[float]]:
         """Compare two policies."""
-        found = divergences(
-            [Encoded(**text) for text in texts],
-            model=model,
-            config=config,
-            policy=_policy(policy),
-            base=_policy(base),
-            kept=self.kept,
-            path=path,
-            sharded=config.fsdp,
-        )
+        sharded = setup.config.fsdp
+        found = divergences(texts, **vars(setup), policy=policy, base=base, kept=self.kept, sharded=sharded)
         return [nats.tolist() for nats in found]
 
     def _tell(self, step: LossStep) -> None:
         if self.rank == 0:
-            self.send(step=step.model_dump())
+            self.send(step=step)
 
 
-def _policy(given: dict[str, Any]) -> Policy:
-    return Policy(given["version"], Path(given["adapter"]) if given["adapter"] else None)
-
-
-def main() -> None:
-    """Serve the socket whose descriptor is the first argument; the second is the parent's process id."""
-    threading.Thread(target=follow, args=(int(sys.argv[2]),), daemon=True).start()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    Rank(socket.socket(fileno=int(sys.argv[1]))).serve()
-
+_SETUP = TypeAdapter(Setup)
 
 if __name__ == "__main__":
-    main()
+    Rank.serve()

@@ -7,19 +7,18 @@ import selectors
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from axiom import errors
-from axiom.config import ModelConfig, TrainingConfig
+from axiom.config import ModelConfig
 from axiom.errors import EngineError
 from axiom.models import Policy, devices, resolve_device
-from axiom.models.ways import TrainPath
 from axiom.records import LossStep
 from axiom.sampling import Trace
 from axiom.sampling.engine_process import START_SECONDS, EngineProcess
-from axiom.training import Example, Round
+from axiom.training import Example, Round, Setup
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,58 +43,29 @@ class Ranks:
         """Whether the processes run."""
         return bool(self._processes)
 
-    def train(
-        self, examples: Sequence[Example], this: Round, model: ModelConfig, config: TrainingConfig, path: TrainPath
-    ) -> list[LossStep]:
+    def train(self, examples: Sequence[Example], this: Round, setup: Setup) -> list[LossStep]:
         """Train in all of them; the first one writes the adapter."""
-        round_ = {
-            "previous": _policy(this.previous),
-            "out": str(this.out.resolve()),
-            "seed": this.seed,
-            "iteration": this.iteration,
-            "first_step": this.first_step,
-            "steps": this.steps,
-        }
+        sent = {field.name: getattr(this, field.name) for field in fields(this) if field.name != "on_step"}
         found: list[LossStep] = []
-        rows = [asdict(example) for example in examples]
-        for answer in self._ask(op="train", examples=rows, this=round_, **_settings(model, config, path)):
+        for answer in self._ask("train", setup, examples=examples, this=sent):
             if "step" in answer:
                 found.append(LossStep(**answer["step"]))
                 this.on_step(found[-1])
         return found
 
-    def score(
-        self,
-        traces: Sequence[Trace],
-        policy: Policy,
-        model: ModelConfig,
-        config: TrainingConfig,
-        path: TrainPath,
-        merged: bool = False,
-    ) -> "np.ndarray":
+    def score(self, traces: Sequence[Trace], policy: Policy, setup: Setup, merged: bool = False) -> "np.ndarray":
         """Score in all of them, which do not differ."""
         import numpy as np
 
-        rows = [asdict(trace) for trace in traces]
-        asked = {"traces": rows, "policy": _policy(policy), "merged": merged}
-        answers = list(self._ask(op="score", **asked, **_settings(model, config, path)))
-        return np.array(answers[-1]["done"], dtype=float)
+        *_, last = self._ask("score", setup, traces=traces, policy=policy, merged=merged)
+        return np.array(last["done"], dtype=float)
 
-    def divergences(
-        self,
-        texts: "Sequence[Encoded]",
-        policy: Policy,
-        base: Policy,
-        model: ModelConfig,
-        config: TrainingConfig,
-        path: TrainPath,
-    ) -> "list[np.ndarray]":
+    def divergences(self, texts: "Sequence[Encoded]", policy: Policy, base: Policy, setup: Setup) -> "list[np.ndarray]":
         """Compare in all of them, which do not differ."""
         import numpy as np
 
-        asked = {"texts": [asdict(text) for text in texts], "policy": _policy(policy), "base": _policy(base)}
-        answers = list(self._ask(op="divergences", **asked, **_settings(model, config, path)))
-        return [np.array(nats, dtype=float) for nats in answers[-1]["done"]]
+        *_, last = self._ask("divergences", setup, texts=texts, policy=policy, base=base)
+        return [np.array(nats, dtype=float) for nats in last["done"]]
 
     def release(self) -> None:
         """End the processes."""
@@ -105,13 +75,13 @@ class Ranks:
         self._processes = []
         self._stack.close()
 
-    def _ask(self, **message: Any) -> Iterator[dict[str, Any]]:
+    def _ask(self, op: str, setup: Setup, **given: Any) -> Iterator[dict[str, Any]]:
         """What the first process answers; ends when all are done."""
         try:
             if not self._processes:
                 self._start()
             for process in self._processes:
-                process.send(**message)
+                process.send(op=op, setup=setup, **given)
             yield from self._answers()
         except BaseException:  # the others would wait for the one that failed
             self.release()
@@ -141,14 +111,6 @@ class Ranks:
             place = {"RANK": str(rank), "LOCAL_RANK": "0"} | dict.fromkeys(SIZES, str(self.count))
             place |= {"AXIOM_RENDEZVOUS": f"{folder}/store", "GLOO_SOCKET_IFNAME": "lo"}
             self._processes.append(EngineProcess(str(rank), device, MODULE, place, "training process"))
-
-
-def _settings(model: ModelConfig, config: TrainingConfig, path: TrainPath) -> dict[str, Any]:
-    return {"model": model.model_dump(mode="json"), "config": config.model_dump(mode="json"), "path": asdict(path)}
-
-
-def _policy(policy: Policy) -> dict[str, str | None]:
-    return {"version": policy.version, "adapter": str(policy.adapter.resolve()) if policy.adapter else None}
 
 
 def _error(kind: str, text: str) -> errors.AxiomError:

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Protocol
 from axiom.config import ModelConfig, TrainingConfig
 from axiom.errors import ConfigError
 from axiom.models import Policy, devices, resolve_device
-from axiom.models.ways import TrainPath
 from axiom.records import LossStep
 from axiom.sampling import Trace
-from axiom.training import Example, Kept, Round
+from axiom.training import Example, Kept, Round, Setup
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,31 +23,13 @@ class Trainer(Protocol):
     def loaded(self) -> bool:
         """Whether it takes memory."""
 
-    def train(
-        self, examples: Sequence[Example], this: Round, model: ModelConfig, config: TrainingConfig, path: TrainPath
-    ) -> list[LossStep]:
+    def train(self, examples: Sequence[Example], this: Round, setup: Setup) -> list[LossStep]:
         """As `axiom.training.loop.train`. Raises EngineError when a process dies."""
 
-    def score(
-        self,
-        traces: Sequence[Trace],
-        policy: Policy,
-        model: ModelConfig,
-        config: TrainingConfig,
-        path: TrainPath,
-        merged: bool = False,
-    ) -> "np.ndarray":
+    def score(self, traces: Sequence[Trace], policy: Policy, setup: Setup, merged: bool = False) -> "np.ndarray":
         """As `axiom.training.scoring.score`."""
 
-    def divergences(
-        self,
-        texts: "Sequence[Encoded]",
-        policy: Policy,
-        base: Policy,
-        model: ModelConfig,
-        config: TrainingConfig,
-        path: TrainPath,
-    ) -> "list[np.ndarray]":
+    def divergences(self, texts: "Sequence[Encoded]", policy: Policy, base: Policy, setup: Setup) -> "list[np.ndarray]":
         """As `axiom.training.scoring.divergences`."""
 
     def release(self) -> None:
@@ -66,41 +47,23 @@ class Alone:
         """Whether the model is here."""
         return bool(self._kept.held)
 
-    def train(
-        self, examples: Sequence[Example], this: Round, model: ModelConfig, config: TrainingConfig, path: TrainPath
-    ) -> list[LossStep]:
+    def train(self, examples: Sequence[Example], this: Round, setup: Setup) -> list[LossStep]:
         """Train here."""
         from axiom.training.loop import train
 
-        return train(examples, this, model, config, self._kept, path)
+        return train(examples, this, setup.model, setup.config, self._kept, setup.path)
 
-    def score(
-        self,
-        traces: Sequence[Trace],
-        policy: Policy,
-        model: ModelConfig,
-        config: TrainingConfig,
-        path: TrainPath,
-        merged: bool = False,
-    ) -> "np.ndarray":
+    def score(self, traces: Sequence[Trace], policy: Policy, setup: Setup, merged: bool = False) -> "np.ndarray":
         """Score here."""
         from axiom.training.scoring import score
 
-        return score(traces, model=model, config=config, policy=policy, kept=self._kept, merged=merged, path=path)
+        return score(traces, **vars(setup), policy=policy, kept=self._kept, merged=merged)
 
-    def divergences(
-        self,
-        texts: "Sequence[Encoded]",
-        policy: Policy,
-        base: Policy,
-        model: ModelConfig,
-        config: TrainingConfig,
-        path: TrainPath,
-    ) -> "list[np.ndarray]":
+    def divergences(self, texts: "Sequence[Encoded]", policy: Policy, base: Policy, setup: Setup) -> "list[np.ndarray]":
         """Compare here."""
         from axiom.training.scoring import divergences
 
-        return divergences(texts, model=model, config=config, policy=policy, base=base, kept=self._kept, path=path)
+        return divergences(texts, **vars(setup), policy=policy, base=base, kept=self._kept)
 
     def release(self) -> None:
         """Let the model go."""

@@ -17,7 +17,7 @@ from axiom.learners.proof import train_path
 from axiom.models import Policy
 from axiom.models.ways import OWN
 from axiom.sampling import Trace
-from axiom.training import Example, Round
+from axiom.training import Example, Round, Setup
 from axiom.training.batches import Encoded, shares
 from axiom.training.ranks import Ranks
 from axiom.training.trainer import Alone, open_trainer
@@ -49,7 +49,7 @@ def two(model):
 
 def fit(trainer, model, out, config, previous=BASE, path=None, examples=EXAMPLES, on_step=lambda _: None):
     this = Round(previous, out, 1, 1, first_step=5, on_step=on_step)
-    return trainer.train(examples, this, model, config, path or train_path(model, config))
+    return trainer.train(examples, this, Setup(model, config, path or train_path(model, config)))
 
 
 def assert_same(left, right):
@@ -90,12 +90,13 @@ def test_two_processes_take_the_steps_of_one(model, two, tmp_path, config, path)
 def test_two_processes_score_as_one(model, two, tmp_path, config):
     fit(two, model, tmp_path / "a", config)
     traces = [Trace((3, 4, 5), (6, 7, 8, 9), ()), Trace((9, 8), (7, 6), ())]
+    setup = Setup(model, config, train_path(model, config))
     for policy in (BASE, Policy("a", tmp_path / "a")):
-        one, both = (t.score(traces, policy, model, config, train_path(model, config)) for t in (Alone(), two))
+        one, both = (t.score(traces, policy, setup) for t in (Alone(), two))
         assert both == pytest.approx(one, abs=1e-4)
     assert both.shape == (6,)
     texts = [Encoded(list(trace.prompt + trace.tokens), len(trace.prompt), 1.0) for trace in traces]
-    one, both = (t.divergences(texts, policy, BASE, model, config, train_path(model, config)) for t in (Alone(), two))
+    one, both = (t.divergences(texts, policy, BASE, setup) for t in (Alone(), two))
     assert [len(nats) for nats in both] == [4, 2]
     assert np.concatenate(both) == pytest.approx(np.concatenate(one), rel=1e-3, abs=1e-6)
     assert np.concatenate(one).max() > 1e-4
