@@ -8,7 +8,8 @@ Stages meet only through these. Values inside a row (arguments, results, variant
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from functools import cache
-from typing import Any, ClassVar, Literal, Self
+from types import NoneType
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin, get_type_hints
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, TypeAdapter
@@ -34,12 +35,17 @@ class Outcome(StrEnum):
 
 
 class Record(BaseModel):
-    """A frozen row. `SCHEMA` is its Arrow schema, column for field."""
+    """A frozen row. `SCHEMA` is its Arrow schema, column for field, null where the field may be None."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     SCHEMA: ClassVar[pa.Schema]
     FORMER: ClassVar[Mapping[str, str]] = {}
     """Names that columns had in files of earlier versions, to those they have now."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        hints = get_type_hints(cls, include_extras=True)
+        cls.SCHEMA = pa.schema([_column(name, hints[name]) for name in cls.model_fields])
 
     @classmethod
     def to_table(cls, rows: Iterable[Self]) -> pa.Table:
@@ -73,12 +79,22 @@ class Case(BaseModel):
     expected: str
 
 
-_CASES = pa.list_(pa.struct([pa.field("args", pa.string(), False), pa.field("expected", pa.string(), False)]))
+Int8 = Annotated[int, pa.int8()]
+Int64 = Annotated[int, pa.int64()]
+Cases = Annotated[
+    tuple[Case, ...],
+    pa.list_(pa.struct([pa.field("args", pa.string(), False), pa.field("expected", pa.string(), False)])),
+]
+_NUMBERS = {int: pa.int32(), float: pa.float64(), bool: pa.bool_()}
 
 
-def _schema(**columns: pa.DataType) -> pa.Schema:
-    """Column names to types; a name that ends in an underscore may be null."""
-    return pa.schema([pa.field(name.removesuffix("_"), kind, name.endswith("_")) for name, kind in columns.items()])
+def _column(name: str, kind: Any) -> pa.Field:
+    """The Arrow column of a field of this type: as the annotation says, else a number or text."""
+    nullable = NoneType in get_args(kind)
+    if nullable:
+        kind = next(part for part in get_args(kind) if part is not NoneType)
+    named = get_origin(kind) is Annotated
+    return pa.field(name, kind.__metadata__[0] if named else _NUMBERS.get(kind, pa.string()), nullable)
 
 
 class Problem(Record):
@@ -91,7 +107,7 @@ class Problem(Record):
     problem_id: str
     family: str
     variant: str
-    difficulty: int
+    difficulty: Int8
     split: Split
     title: str
     description: str
@@ -99,30 +115,11 @@ class Problem(Record):
     entry_point: str
     kind: ProblemKind = "program"
     comparison: Comparison = "exact"
-    shown: tuple[Case, ...]
-    cases: tuple[Case, ...]
+    shown: Cases
+    cases: Cases
     reference_solution: str
     input_data: str
     expected_output: str
-
-    SCHEMA: ClassVar[pa.Schema] = _schema(
-        problem_id=pa.string(),
-        family=pa.string(),
-        variant=pa.string(),
-        difficulty=pa.int8(),
-        split=pa.string(),
-        title=pa.string(),
-        description=pa.string(),
-        signature=pa.string(),
-        entry_point=pa.string(),
-        kind=pa.string(),
-        comparison=pa.string(),
-        shown=_CASES,
-        cases=_CASES,
-        reference_solution=pa.string(),
-        input_data=pa.string(),
-        expected_output=pa.string(),
-    )
 
 
 class Sample(Record):
@@ -141,27 +138,10 @@ class Sample(Record):
     token_count: int
     logprob: float | None
     finish_reason: Literal["stop", "length"]
-    seed: int
+    seed: Int64
     temperature: float
     policy_version: str
     thinking_tokens: int = 0
-
-    SCHEMA: ClassVar[pa.Schema] = _schema(
-        sample_id=pa.string(),
-        problem_id=pa.string(),
-        iteration=pa.int32(),
-        purpose=pa.string(),
-        index=pa.int32(),
-        completion=pa.string(),
-        code=pa.string(),
-        token_count=pa.int32(),
-        logprob_=pa.float64(),
-        finish_reason=pa.string(),
-        seed=pa.int64(),
-        temperature=pa.float64(),
-        policy_version=pa.string(),
-        thinking_tokens=pa.int32(),
-    )
 
 
 class Verdict(Record):
@@ -175,17 +155,6 @@ class Verdict(Record):
     wall_ms: float
     detail: str
     audit_passed: bool | None = None
-
-    SCHEMA: ClassVar[pa.Schema] = _schema(
-        sample_id=pa.string(),
-        outcome=pa.string(),
-        cases_passed=pa.int32(),
-        cases_total=pa.int32(),
-        cpu_ms=pa.float64(),
-        wall_ms=pa.float64(),
-        detail=pa.string(),
-        audit_passed_=pa.bool_(),
-    )
 
 
 class Gold(Record):
@@ -203,16 +172,6 @@ class Gold(Record):
     target: str
     completion: str = ""
 
-    SCHEMA: ClassVar[pa.Schema] = _schema(
-        sample_id=pa.string(),
-        problem_id=pa.string(),
-        iteration=pa.int32(),
-        weight=pa.float64(),
-        reason=pa.string(),
-        target=pa.string(),
-        completion=pa.string(),
-    )
-
 
 class History(Record):
     """What is known of one training problem after a round, from all rounds and evaluations up to it.
@@ -227,9 +186,9 @@ class History(Record):
 
     problem_id: str
     family: str
-    difficulty: int
-    draws: int = 0
-    passes: int = 0
+    difficulty: Int8
+    draws: Int64 = 0
+    passes: Int64 = 0
     last_round: int | None = None
     last_draws: int = 0
     last_passes: int = 0
@@ -247,30 +206,6 @@ class History(Record):
     level_since: int | None = None
     level_before: int | None = None
 
-    SCHEMA: ClassVar[pa.Schema] = _schema(
-        problem_id=pa.string(),
-        family=pa.string(),
-        difficulty=pa.int8(),
-        draws=pa.int64(),
-        passes=pa.int64(),
-        last_round_=pa.int32(),
-        last_draws=pa.int32(),
-        last_passes=pa.int32(),
-        recent_draws=pa.float64(),
-        recent_passes=pa.float64(),
-        first_solved_=pa.int32(),
-        last_solved_=pa.int32(),
-        draws_streak=pa.int32(),
-        draws_stable_=pa.int32(),
-        draws_lost_=pa.int32(),
-        evaluations_streak=pa.int32(),
-        evaluations_stable_=pa.int32(),
-        evaluations_lost_=pa.int32(),
-        level_=pa.int32(),
-        level_since_=pa.int32(),
-        level_before_=pa.int32(),
-    )
-
 
 class PassedOver(Record):
     """An accepted sample that does not train, and `why`: `axiom.selection.passed_over` says which reasons there are."""
@@ -280,33 +215,18 @@ class PassedOver(Record):
     why: str
     same_as: str | None
 
-    SCHEMA: ClassVar[pa.Schema] = _schema(
-        sample_id=pa.string(), problem_id=pa.string(), why=pa.string(), same_as_=pa.string()
-    )
-
 
 class LossStep(Record):
     """One optimizer step. `loss` is the mean over `loss_tokens` completion tokens, in nats."""
 
     iteration: int
-    step: int
+    step: Int64
     loss: float
     learning_rate: float
     examples: int
-    loss_tokens: int
-    tokens: int
+    loss_tokens: Int64
+    tokens: Int64
     grad_norm: float
-
-    SCHEMA: ClassVar[pa.Schema] = _schema(
-        iteration=pa.int32(),
-        step=pa.int64(),
-        loss=pa.float64(),
-        learning_rate=pa.float64(),
-        examples=pa.int32(),
-        loss_tokens=pa.int64(),
-        tokens=pa.int64(),
-        grad_norm=pa.float64(),
-    )
 
 
 class Evaluation(Record):
@@ -315,20 +235,10 @@ class Evaluation(Record):
     problem_id: str
     split: Split
     family: str
-    difficulty: int
+    difficulty: Int8
     n: int
     correct: int
     greedy_correct: bool | None
-
-    SCHEMA: ClassVar[pa.Schema] = _schema(
-        problem_id=pa.string(),
-        split=pa.string(),
-        family=pa.string(),
-        difficulty=pa.int8(),
-        n=pa.int32(),
-        correct=pa.int32(),
-        greedy_correct_=pa.bool_(),
-    )
 
 
 class Distance(Record):
@@ -340,8 +250,6 @@ class Distance(Record):
     problem_id: str
     positions: int
     kl: float
-
-    SCHEMA: ClassVar[pa.Schema] = _schema(problem_id=pa.string(), positions=pa.int32(), kl=pa.float64())
 
 
 class Diversity(Record):
@@ -360,16 +268,6 @@ class Diversity(Record):
     behaviour_entropy: float | None
     characters: float
 
-    SCHEMA: ClassVar[pa.Schema] = _schema(
-        problem_id=pa.string(),
-        samples=pa.int32(),
-        programs=pa.int32(),
-        behaviours_=pa.int32(),
-        program_entropy=pa.float64(),
-        behaviour_entropy_=pa.float64(),
-        characters=pa.float64(),
-    )
-
 
 class Metric(Record):
     """One number with its interval. `family` and `difficulty` are null where the number pools over them.
@@ -380,34 +278,18 @@ class Metric(Record):
     """
 
     iteration: int
-    optimizer_step: int
-    trained_tokens: int
-    generated_tokens: int
+    optimizer_step: Int64
+    trained_tokens: Int64
+    generated_tokens: Int64
     wall_seconds: float
     split: str | None
     family: str | None
-    difficulty: int | None
+    difficulty: Int8 | None
     name: str
     value: float
     low: float | None
     high: float | None
-    n: int | None
-
-    SCHEMA: ClassVar[pa.Schema] = _schema(
-        iteration=pa.int32(),
-        optimizer_step=pa.int64(),
-        trained_tokens=pa.int64(),
-        generated_tokens=pa.int64(),
-        wall_seconds=pa.float64(),
-        split_=pa.string(),
-        family_=pa.string(),
-        difficulty_=pa.int8(),
-        name=pa.string(),
-        value=pa.float64(),
-        low_=pa.float64(),
-        high_=pa.float64(),
-        n_=pa.int64(),
-    )
+    n: Int64 | None
     FORMER: ClassVar[Mapping[str, str]] = {"gpu_seconds": "wall_seconds"}
 
     @property
@@ -440,15 +322,6 @@ class Event(Record):
     low: float | None
     high: float | None
     detail: str
-
-    SCHEMA: ClassVar[pa.Schema] = _schema(
-        iteration=pa.int32(),
-        kind=pa.string(),
-        estimate_=pa.float64(),
-        low_=pa.float64(),
-        high_=pa.float64(),
-        detail=pa.string(),
-    )
 
 
 RECORDS: Sequence[type[Record]] = (
