@@ -27,7 +27,7 @@ def smoke(config: ExperimentConfig, root: Plain = DEFAULT_ROOT, least_gain: floa
     """
     named = override(config, name=f"{config.name}-{datetime.now(UTC):%Y-%m-%d}")
     result = experiment(named, root)
-    metrics = Experiment.open(root, named.name).stages.read("", "metrics", Metric)
+    metrics = Experiment.open(root, named.name).metrics()
     return {**result, "gain": gain(metrics, least_gain, result["report"])}
 
 

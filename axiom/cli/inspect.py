@@ -211,7 +211,6 @@ def plot(
     """
     from axiom.cli.outputs import check_file, check_folder
     from axiom.experiment import Experiment
-    from axiom.records import Metric
     from axiom.report import charts, curves
 
     known: dict[str, Any] = {
@@ -225,7 +224,7 @@ def plot(
     experiment = Experiment.open(root, name)
     check_folder("--out", out.absolute().parent)
     check_file("--out", out, (".png", ".svg", ".json", ".html"))
-    metrics = experiment.stages.read("", "metrics", Metric)
+    metrics = experiment.metrics()
     bands = {"confidence": experiment.config.evaluation.confidence} if chart == "accuracy" else {}
     curves.save(known[chart](metrics, **bands), out)
     console.print(str(out), highlight=False, markup=False, soft_wrap=True)

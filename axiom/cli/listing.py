@@ -28,14 +28,13 @@ def status(name: Name, as_json: AsJson = False, root: Root = DEFAULT_ROOT) -> No
     from axiom.cli import tables
     from axiom.evaluation import pooled_greedy
     from axiom.experiment import Experiment, iteration_folder
-    from axiom.records import Metric
     from axiom.report.data import accuracy_rows
     from axiom.report.page import verdict
 
     experiment = Experiment.open(root, name)
     done, state = experiment.finished(), state_of(experiment)
     measured = experiment.folder.exists("metrics.parquet")
-    metrics = experiment.stages.read("", "metrics", Metric) if measured else []
+    metrics = experiment.metrics() if measured else []
     sentence = verdict(experiment, metrics).sentence() if measured else ""
     parts = {
         number: experiment.stages.names(iteration_folder(number))
@@ -134,11 +133,10 @@ def _described(root: str, name: str) -> dict[str, Any]:
 
 def _last_accuracy(experiment: "Experiment") -> float | None:
     from axiom.evaluation import pooled_greedy
-    from axiom.records import Metric
 
     if not experiment.folder.exists("metrics.parquet"):
         return None
-    rows = experiment.stages.read("", "metrics", Metric)
+    rows = experiment.metrics()
     values = pooled_greedy(rows, "val")
     return values[-1].value if values else None
 

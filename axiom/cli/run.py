@@ -165,10 +165,9 @@ def _conclude(root: str, name: str, result: dict[str, Any], as_json: bool) -> No
     from axiom.cli import tables
     from axiom.evaluation import pooled_greedy
     from axiom.experiment import Experiment
-    from axiom.records import Metric
 
     experiment = Experiment.open(root, name)
-    metrics = experiment.stages.read("", "metrics", Metric)
+    metrics = experiment.metrics()
     if as_json:
         pooled = pooled_greedy(metrics)
         tables.as_json(result | {"accuracy": pooled})

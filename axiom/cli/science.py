@@ -112,9 +112,8 @@ def _detect_slices(root: str, name: str, as_json: bool, out: Path | None) -> Non
 
 def _slices(experiment: "Experiment") -> "dict[str, Curve]":
     from axiom import grokking
-    from axiom.records import Metric
 
-    metrics = experiment.stages.read("", "metrics", Metric)
+    metrics = experiment.metrics()
     return grokking.slices(metrics) | grokking.unsolved(_evaluations(experiment))
 
 

@@ -16,7 +16,7 @@ from axiom.experiment.computed_with import Facts, changed, facts
 from axiom.experiment.provenance import code_and_packages, continued, provenance
 from axiom.experiment.tables import iteration_folder
 from axiom.folders import Folder
-from axiom.records import Problem
+from axiom.records import Metric, Problem
 from axiom.sampling.prompts import digest
 from axiom.store import StageStore
 
@@ -271,13 +271,28 @@ class Experiment:
             f"version wrote it, so iteration {iteration} cannot be trained again; fork {self._fork.get('of')!r} again"
         )
 
-    @cached_property
-    def problems(self) -> dict[str, list[Problem]]:
-        """The problems of every split that is generated, by the split's name."""
+    @property
+    def splits(self) -> list[str]:
+        """The splits whose problems are generated, training first."""
         names = [name for name in self.folder.join("problems").names() if name.endswith(".parquet")]
         splits = {name.removesuffix(".parquet") for name in names}
         order = ["train", "val", "test", *sorted(splits - {"train", "val", "test"})]
-        return {split: self.stages.read("problems", split, Problem) for split in order if split in splits}
+        return [split for split in order if split in splits]
+
+    @cached_property
+    def problems(self) -> dict[str, list[Problem]]:
+        """The problems of every split that is generated, by the split's name."""
+        return {split: self.stages.read("problems", split, Problem) for split in self.splits}
+
+    def metrics(self) -> list[Metric]:
+        """Every metric of every iteration; where the run's own table is damaged, from the tables of its iterations."""
+        try:
+            return self.stages.read("", "metrics", Metric)
+        except DataError:
+            own = [self.stages.read(iteration_folder(n), "metrics", Metric) for n in self.iterations("metrics")]
+            if not own:
+                raise
+            return [row for rows in own for row in rows]
 
     def frame(self, table: str, iteration: int | None = None) -> "pl.DataFrame":
         """A table as a Polars data frame, with the columns of its record in `axiom.records`.

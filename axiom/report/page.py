@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from axiom.commands import suggest
@@ -12,7 +12,7 @@ from axiom.evaluation import GREEDY, pooled_greedy
 from axiom.experiment import Experiment, iteration_folder
 from axiom.grokking import Curve, Phases, detect
 from axiom.records import Metric, Problem, Sample, Verdict, with_interval
-from axiom.report.data import SPLITS, RunData, Table, machine, packages
+from axiom.report.data import MOST_NAMED, SPLITS, RunData, Table, machine, packages
 from axiom.report.render import asset, render, script
 from axiom.visible import visible
 
@@ -38,6 +38,8 @@ def page(experiment: Experiment) -> str:
     data = RunData(experiment)
     found = verdict(experiment, data.metrics)
     last, level = max((row.iteration for row in data.metrics), default=0), level_line(data.metrics)
+    groups = {title: [_shown(view, level) for view in group] for title, group in views(data).items()}
+    programs = {number: _programs(data, number) for number in _shown_rounds(experiment)}
     return render(
         "run.html",
         title=experiment.config.name,
@@ -48,11 +50,12 @@ def page(experiment: Experiment) -> str:
         verdict=found.sentence(),
         numbers=_numbers(found, data.metrics),
         summary=_summary(experiment, last),
-        notes=_notes(data.metrics),
-        groups={title: [_shown(view, level) for view in group] for title, group in views(data).items()},
+        notes=[*_unread(data), *_notes(data.metrics)],
+        groups=groups,
         clocks=CLOCKS,
         moments=_moments(data.metrics),
-        programs={number: list(_programs(experiment, number)) for number in _shown_rounds(experiment)},
+        programs=programs,
+        unread=[number for number in programs if any(name.startswith(iteration_folder(number)) for name in data.lost)],
         browse=suggest("view", experiment.config.name, root=experiment.root),
         provenance=_provenance(experiment),
         settings=_settings(experiment.config),
@@ -128,14 +131,23 @@ def _shown_rounds(experiment: Experiment) -> list[int]:
     return sorted({there[0], there[len(there) // 2], there[-1]}) if there else []
 
 
-def _programs(experiment: Experiment, last: int) -> Iterable[dict[str, str]]:
-    """Some programs of the last iteration that passed, then some that failed."""
-    folder = iteration_folder(last)
-    if not all(experiment.folder.join(folder).exists(f"{name}.parquet") for name in ("samples", "verdicts")):
-        return
-    samples = experiment.stages.rows(folder, "samples", Sample)
-    verdicts = experiment.stages.rows(folder, "verdicts", Verdict)
-    judged, asked = {verdict.sample_id for verdict in verdicts}, experiment.problems_by_id
+def _programs(data: RunData, number: int) -> list[dict[str, str]]:
+    """Some programs of the iteration that passed, then some that failed; none where they cannot be read."""
+    folder, stages = iteration_folder(number), data.experiment.stages
+    if not all(data.experiment.folder.join(folder).exists(f"{name}.parquet") for name in ("samples", "verdicts")):
+        return []
+    with data.reading(folder, "verdicts.parquet"):
+        verdicts = stages.rows(folder, "verdicts", Verdict)
+        with data.reading(folder, "samples.parquet"):
+            return list(_some(stages.rows(folder, "samples", Sample), verdicts, data.problems))
+    return []
+
+
+def _some(
+    samples: Sequence[Sample], verdicts: Sequence[Verdict], problems: Mapping[str, Sequence[Problem]]
+) -> Iterable[dict[str, str]]:
+    judged = {verdict.sample_id for verdict in verdicts}
+    asked = {problem.problem_id: problem for rows in problems.values() for problem in rows}
     right = {verdict.sample_id for verdict in verdicts if verdict.outcome == "passed"}
     passed, failed = list[str](), list[str]()
     for sample in samples:
@@ -175,6 +187,16 @@ def _summary(experiment: Experiment, last: int) -> str:
         f"{config.arm.replace('_', ' ').capitalize()} on {model}, seed {config.seed}, {last} of "
         f"{config.iterations} iterations."
     )
+
+
+def _unread(data: RunData) -> list[str]:
+    """What of the run cannot be read, and what to do."""
+    if not data.lost:
+        return []
+    again = suggest("resume", data.experiment.config.name, root=data.experiment.root)
+    more = [f"{len(data.lost) - MOST_NAMED} more files"] if len(data.lost) > MOST_NAMED else []
+    told = "; ".join([*list(data.lost.values())[:MOST_NAMED], *more])
+    return [f"Not all of this run can be read, so the page goes without it: {told}. `{again}` computes it again."]
 
 
 def _notes(metrics: Sequence[Metric]) -> list[str]:

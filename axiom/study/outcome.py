@@ -63,7 +63,7 @@ def read(experiment: Experiment, reading: Reading) -> Outcome:
     """The outcome of a run. Raises DataError when it is unfinished or was never evaluated on the split."""
     split, clock, family = reading.split, reading.clock, reading.family or None
     config = experiment.config
-    metrics = experiment.stages.read("", "metrics", Metric) if experiment.folder.exists("metrics.parquet") else []
+    metrics = experiment.metrics() if experiment.folder.exists("metrics.parquet") else []
     curve = Curve.from_metrics(metrics, split, family)
     reached = int(curve.iteration[-1]) if len(curve) else 0
     if reached < config.iterations and _ran_out_of_patience(curve, config.training.patience):

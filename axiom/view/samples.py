@@ -46,8 +46,19 @@ class Run:
 
     @cached_property
     def problems(self) -> list[Problem]:
-        """Every problem, in the order of the index."""
-        return list(self.experiment.problems_by_id.values())
+        """Every problem that can be read, in the order of the index."""
+        return self._problems[0]
+
+    @cached_property
+    def _problems(self) -> tuple[list[Problem], list[str]]:
+        """The problems, and why those of a split cannot be read."""
+        found, faults = list[Problem](), list[str]()
+        for split in self.experiment.splits:
+            try:
+                found += self.experiment.stages.read("problems", split, Problem)
+            except DataError as error:
+                faults.append(f"{split} is left out: {error}")
+        return found, faults
 
     @cached_property
     def _place(self) -> dict[str, int]:
@@ -60,6 +71,7 @@ class Run:
         return {
             "name": config.name,
             "problems": rows,
+            "faults": self._problems[1],
             "outcomes": OUTCOMES,
             "iterations": config.iterations,
             "running": self.experiment.is_locked(),
@@ -172,7 +184,7 @@ class Run:
         return found.filter(pl.col("problem_id").is_in(list(self._place)))
 
     def _shown(self, row: dict[str, Any]) -> dict[str, Any]:
-        problem = self.experiment.problems_by_id.get(row["problem_id"])
+        problem = self.problems[self._place[row["problem_id"]]]
         detail = row["detail"] or ""
         return {
             "completion": _cut(visible(row["completion"])),
@@ -188,10 +200,10 @@ class Run:
         }
 
 
-def _first_failing(problem: Problem | None, detail: str) -> dict[str, str | None] | None:
+def _first_failing(problem: Problem, detail: str) -> dict[str, str | None] | None:
     """The case that a verdict's detail names, as a call, None where an answer is asked, and the value it must give."""
-    case = failing(problem, detail) if problem is not None else None
-    if problem is None or case is None:
+    case = failing(problem, detail)
+    if case is None:
         return None
     asked = visible(_cut(call(problem.entry_point, case.args))) if problem.kind == "program" else None
     return {"call": asked, "expected": visible(_cut(case.expected))}

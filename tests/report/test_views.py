@@ -9,16 +9,18 @@ import numpy as np
 import polars as pl
 import pytest
 
+from axiom.commands import suggest
 from axiom.config import load_config
 from axiom.errors import DataError
 from axiom.experiment import Experiment, iteration_folder
 from axiom.experiment.tables import some_columns
 from axiom.grokking import Curve, detect
 from axiom.learners.modular import new_network
-from axiom.records import with_interval
+from axiom.records import Metric, with_interval
 from axiom.report.data import RunData
 from axiom.report.page import _command, _numbers, headline, page
 from axiom.report.views import learning, programs, support, views, weights
+from axiom.store import write_parquet
 from tests.report.stores import diverged, rewrite, write_run
 from tests.rows import metric_row
 
@@ -214,6 +216,41 @@ def test_a_table_of_an_earlier_version_is_read_and_a_damaged_one_is_a_sentence(t
     folder.write_bytes("verdicts.parquet", folder.read_bytes("verdicts.parquet")[:100])
     with pytest.raises(DataError, match="not a readable Parquet file"):
         some_columns(folder, "verdicts", ["audit_passed"])
+
+
+DAMAGED = {
+    "metrics.parquet": "Accuracy",
+    "events.parquet": "Accuracy",
+    "iterations/0002/evaluation.parquet": "Solve map",
+    "iterations/0002/losses.parquet": "Training loss",
+    "iterations/0003/samples.parquet": "How sure the model is",
+    "iterations/0003/iteration.manifest.json": "Where the time went",
+    "problems/proof.json": "Splits",
+    "problems/val.parquet": "Splits",
+}
+"""Files, and a view that goes without each."""
+
+
+def test_a_page_is_made_of_what_can_be_read_and_names_the_rest_in_its_place(tmp_path):
+    experiment = write_run(tmp_path, "run", iterations=3)
+    for number in experiment.iterations():  # as a run has them
+        rows = [row for row in experiment.metrics() if row.iteration == number]
+        write_parquet(experiment.folder.join(iteration_folder(number)), "metrics", rows, Metric)
+    experiment.folder.join("problems").write_bytes("proof.json", b"{}")
+    whole = views(RunData(experiment))
+    for path in DAMAGED:
+        (tmp_path / "run" / path).write_bytes(b"damaged")
+    again = Experiment.open(str(tmp_path), "run")
+    assert again.metrics() == experiment.metrics()
+    data = RunData(again)
+    left = {view.title: view.words for group in views(data).values() for view in group}
+    assert set(data.lost) == set(DAMAGED)
+    assert {view.title for group in whole.values() for view in group} <= set(left)
+    assert [path for path, title in DAMAGED.items() if path not in left[title]] == []
+    text = page(again)
+    assert "without it: metrics.parquet is not a readable Parquet file" in text
+    assert "The samples of this iteration cannot be read" in text
+    assert f"; 3 more files. `{suggest('resume', 'run', root=str(tmp_path))}` computes it again." in text
 
 
 def test_the_gap_at_the_end_is_told_before_there_is_a_verdict():

@@ -228,8 +228,11 @@ def test_damaged_tables_are_named_and_the_rest_is_shown(tmp_path):
     assert len(list(run.texts(3, "train"))) == 6
     (tmp_path / "damaged" / "problems" / "val.parquet").write_bytes(b"PAR1")
     client = TestClient(application({"a": Run(Experiment.open(str(tmp_path), "damaged"))}), base_url="http://localhost")
-    told = client.get("/data/a")
-    assert (told.status_code, "val.parquet" in told.json()["why"]) == (500, True)
+    told = client.get("/data/a").json()
+    assert ["val.parquet" in fault for fault in told["faults"]] == [True]
+    assert {split for *_, split in told["problems"]} == {"train", "test"}
+    rest = {(c["iteration"], c["purpose"]): c["rows"] for c in client.get("/data/a/index").json()["chunks"]}
+    assert (rest[2, "train"], rest[2, "eval"]) == (12, 2 * of[2, "eval"]["rows"] // 3)
 
 
 def test_of_a_problem_that_asks_for_an_answer_the_right_one_is_told():

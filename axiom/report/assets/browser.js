@@ -361,6 +361,7 @@ async function draw() {
   const words = [other ? `No run ${wanted.run} is open here; this is ${name}` : "", `${current.shown.length.toLocaleString("en")} of ${run.size.toLocaleString("en")} samples`];
   for (const field of FIELDS.slice(1, -1)) if (wanted[field] && at[field].value !== wanted[field]) words.push(`${field}: there is no ${wanted[field]}`);
   if (run.running) words.push("the run goes on, and so does this page");
+  words.push(...run.faults);
   for (const chunk of run.chunks) if (chunk.fault) words.push(`iteration ${chunk.iteration}, ${PURPOSE[chunk.purpose]}: ${chunk.fault}`);
   at.count.textContent = words.filter(Boolean).join("; ");
   const before = current.chosen;

@@ -1,6 +1,7 @@
 """The parts of a run's page: a file a group, a function a view, which gives None where it has nothing to show."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from axiom.report.data import RunData, View
 from axiom.report.views import cost, learning, parts, programs, support, weights
@@ -25,6 +26,24 @@ GROUPS: dict[str, tuple[Callable[[RunData], View | None], ...]] = {
 
 
 def views(data: RunData) -> dict[str, list[View]]:
-    """Every view with something to show, by group; groups without one are left out."""
-    made = {title: [view for view in (make(data) for make in makers) if view] for title, makers in GROUPS.items()}
-    return {title: found for title, found in made.items() if found}
+    """Every view with something to show, by group; groups without one are left out.
+
+    A view says which files it goes without as they cannot be read; all of them are then in `data.lost`.
+    """
+    made, lost = dict[str, list[View]](), dict[str, str]()
+    for title, makers in GROUPS.items():
+        found, gone = list[View](), dict[str, str]()
+        for make in makers:
+            data.lost = {}
+            view = make(data)
+            lost |= data.lost
+            if view and data.lost:
+                view = replace(view, words=f"{view.words} {data.without()}")
+            elif view is None:
+                gone |= data.lost
+            found += [view] if view else []
+        data.lost = gone
+        found += [View("Not drawn", f"Some views need more than what is left. {data.without()}")] if gone else []
+        made |= {title: found} if found else {}
+    data.lost = lost
+    return made

@@ -60,7 +60,7 @@ def _ends(metrics: list[Metric]) -> tuple[dict[str, Metric], dict[str, Metric]]:
 def held_out(data: RunData) -> View | None:
     """The proof of the splits in words."""
     proof = data.stored("problems", "proof.json")
-    sizes = {SPLITS.get(split, split): len(rows) for split, rows in data.experiment.problems.items()}
+    sizes = {SPLITS.get(split, split): len(rows) for split, rows in data.problems.items() if rows}
     counts = ", ".join(f"{count:,} {split}" for split, count in sizes.items())
     if not proof or not any("tried" in row or "calls" in row for row in proof):
         return View("Splits", f"Problems: {counts}.") if counts else None

@@ -105,10 +105,11 @@ def entropy(data: RunData) -> View | None:
 def surprise(data: RunData) -> View | None:
     """Mean of -log p per token of the drawn completions."""
     rows: list[dict[str, Any]] = []
-    there = data.experiment.iterations("samples")
-    for number in there if data.experiment.config.model.kind == "language" else ():
-        drawn = data.columns(number, "samples", ["logprob", "token_count"]).drop_nulls()
-        tokens, total = int(drawn["token_count"].sum()), float(drawn["logprob"].sum())
+    if data.experiment.config.model.kind != "language":
+        return None
+    for number, drawn in data.columns("samples", ["logprob", "token_count"]):
+        known = drawn.drop_nulls()
+        tokens, total = int(known["token_count"].sum()), float(known["logprob"].sum())
         if tokens and math.isfinite(total):
             rows.append({"iteration": number, "name": "nats per token", "value": -total / tokens})
     if len(rows) < 2:

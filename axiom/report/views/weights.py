@@ -68,11 +68,16 @@ def _panels(rows: pl.DataFrame) -> alt.LayerChart:
 
 def _adapters(data: RunData) -> Iterator[tuple[int, Network, float]]:
     """Tensors of each kept adapter, and the factor that its product is scaled by."""
-    for number in data.kept("adapter_model.safetensors"):
-        folder = data.experiment.folder.join(iteration_folder(number), "adapter")
-        config = json.loads(folder.read_bytes("adapter_config.json"))
-        root = config["r"] ** 0.5 if config.get("use_rslora") else config["r"]
-        yield number, load(folder.read_bytes("adapter_model.safetensors")), config["lora_alpha"] / root
+    file = "adapter_model.safetensors"
+    for number in data.kept(file):
+        place = f"{iteration_folder(number)}/adapter"
+        config = data.stored(place, "adapter_config.json")
+        if config is None:
+            continue
+        with data.reading(place, file):
+            tensors = load(data.experiment.folder.join(place).read_bytes(file))
+            root = config["r"] ** 0.5 if config.get("use_rslora") else config["r"]
+            yield number, tensors, config["lora_alpha"] / root
 
 
 def _singular_values(tensors: Network) -> list[np.ndarray]:
@@ -250,6 +255,6 @@ def _log_softmax(logits: np.ndarray) -> np.ndarray:
 
 def _pairs(data: RunData, split: str) -> np.ndarray:
     """The residues of each sum of a split."""
-    problems = data.experiment.problems.get(split, ())
+    problems = data.problems.get(split, ())
     rows = [json.loads(problem.input_data) for problem in problems if problem.family == OPERATIONS["add"]]
     return np.array(rows, dtype=np.int64).reshape(-1, 2)
