@@ -97,11 +97,11 @@ class RunData:
             says = str(error) if isinstance(error, UserError) else f"{file} is damaged ({error}); remove it and resume"
             self.lost[f"{folder}/{file}".lstrip("/")] = says.replace(self.experiment.folder.at(""), "")
 
-    def without(self) -> str:
-        """What is in `lost`, in a sentence."""
+    def named(self) -> str:
+        """The files in `lost`."""
         names = list(self.lost)
         more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-        return f"Without {', '.join(names[:MOST_NAMED])}{more}: not readable, see above."
+        return ", ".join(names[:MOST_NAMED]) + more
 
     def rows(self, folder: str, table: str, record: type[R]) -> list[R]:
         """The rows of a table, none where it cannot be read."""

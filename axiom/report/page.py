@@ -12,7 +12,7 @@ from axiom.evaluation import GREEDY, pooled_greedy
 from axiom.experiment import Experiment, iteration_folder
 from axiom.grokking import Curve, Phases, detect
 from axiom.records import Metric, Problem, Sample, Verdict, with_interval
-from axiom.report.data import MOST_NAMED, SPLITS, RunData, Table, machine, packages
+from axiom.report.data import SPLITS, RunData, Table, machine, packages
 from axiom.report.render import asset, render, script
 from axiom.visible import visible
 
@@ -194,9 +194,11 @@ def _unread(data: RunData) -> list[str]:
     if not data.lost:
         return []
     again = suggest("resume", data.experiment.config.name, root=data.experiment.root)
-    more = [f"{len(data.lost) - MOST_NAMED} more files"] if len(data.lost) > MOST_NAMED else []
-    told = "; ".join([*list(data.lost.values())[:MOST_NAMED], *more])
-    return [f"Not all of this run can be read, so the page goes without it: {told}. `{again}` computes it again."]
+    first = next(iter(data.lost.values())).removesuffix("; remove it and resume")
+    return [
+        f"Not all of this run can be read, and the page goes without it: {data.named()}. {first}. "
+        f"`{again}` computes what is damaged again."
+    ]
 
 
 def _notes(metrics: Sequence[Metric]) -> list[str]:

@@ -248,9 +248,10 @@ def test_a_page_is_made_of_what_can_be_read_and_names_the_rest_in_its_place(tmp_
     assert {view.title for group in whole.values() for view in group} <= set(left)
     assert [path for path, title in DAMAGED.items() if path not in left[title]] == []
     text = page(again)
-    assert "without it: metrics.parquet is not a readable Parquet file" in text
+    assert "goes without it: metrics.parquet, " in text
+    assert " and 3 more. metrics.parquet is not a readable Parquet file" in text
     assert "The samples of this iteration cannot be read" in text
-    assert f"; 3 more files. `{suggest('resume', 'run', root=str(tmp_path))}` computes it again." in text
+    assert f"`{suggest('resume', 'run', root=str(tmp_path))}` computes what is damaged again." in text
 
 
 def test_the_gap_at_the_end_is_told_before_there_is_a_verdict():

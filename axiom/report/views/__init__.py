@@ -25,6 +25,9 @@ GROUPS: dict[str, tuple[Callable[[RunData], View | None], ...]] = {
 """By the heading of each group."""
 
 
+MISSING = "It is made without {}, which cannot be read (see the top of the page)."
+
+
 def views(data: RunData) -> dict[str, list[View]]:
     """Every view with something to show, by group; groups without one are left out.
 
@@ -38,12 +41,21 @@ def views(data: RunData) -> dict[str, list[View]]:
             view = make(data)
             lost |= data.lost
             if view and data.lost:
-                view = replace(view, words=f"{view.words} {data.without()}")
+                view = replace(view, words=f"{view.words} {MISSING.format(data.named())}")
             elif view is None:
                 gone |= data.lost
             found += [view] if view else []
         data.lost = gone
-        found += [View("Not drawn", f"Some views need more than what is left. {data.without()}")] if gone else []
+        found += (
+            [
+                View(
+                    "Not drawn",
+                    f"Some views have too little left. Not readable: {data.named()} (see the top of the page).",
+                )
+            ]
+            if gone
+            else []
+        )
         made |= {title: found} if found else {}
     data.lost = lost
     return made
