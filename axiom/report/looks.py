@@ -60,7 +60,7 @@ def shapes(names: Sequence[str]) -> alt.Scale:
 def integer_axis(values: pl.Series) -> alt.Axis:
     """Whole numbers without repeats."""
     span = int(values.max() or 0) - int(values.min() or 0) if len(values) else 0  # type: ignore[arg-type]
-    return alt.Axis(format="d", tickCount=min(span, 10) or 1)
+    return alt.Axis(format="d", tickCount=min(span, 10) or 1, tickMinStep=1)
 
 
 def by_iteration(rows: pl.DataFrame) -> alt.X:

@@ -138,3 +138,40 @@ def test_an_iteration_chosen_by_keyboard_or_by_pointing_is_marked_in_every_view(
         page.wait_for_function(f"document.querySelector(`{RULES}`).getAttribute('opacity') === '0'")
         assert faint(page)[0] == 0
         assert page.locator("tr.chosen").count() == 0
+        _choose_an_interval(page, said)
+
+
+def _choose_an_interval(page, said):
+    """By keyboard and by dragging in the accuracies, whose axis is of tokens now."""
+    first, last = page.get_by_label("First iteration shown"), page.get_by_label("Last iteration shown")
+    losses = page.locator(".chart[data-title='Training loss'] svg .mark-line.role-mark path")
+    whole = page.locator(f"{ACCURACY} .mark-symbol.role-mark path").count()
+    first.focus()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowUp")
+    last.focus()
+    page.keyboard.press("ArrowDown")
+    page.wait_for_function("document.getElementById('chosen').textContent === 'Iterations 2 to 4.'")
+    assert (_iterations(page), losses.count()) == ({"2", "3", "4"}, 3)
+    assert page.locator(f"{ACCURACY} .mark-symbol.role-mark path").count() == whole  # the accuracies mark it alone
+    box = page.locator(f"{ACCURACY}.marks").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"], box["y"] + box["height"] / 2)
+    page.mouse.up()
+    page.wait_for_function("document.getElementById('chosen').textContent.startsWith('Iterations 3 to 5.')")
+    assert (first.input_value(), last.input_value()) == ("3", "5")
+    assert (_iterations(page), losses.count()) == ({"3", "4", "5"}, 3)
+    page.get_by_role("button", name="Show all iterations").click()
+    assert (said.inner_text(), first.input_value(), last.input_value()) == ("All iterations.", "0", "5")
+    assert (_iterations(page), losses.count()) == ({"1", "2", "3", "4", "5"}, 5)
+
+
+ACCURACY = ".chart[data-title='Accuracy'] svg"
+
+
+def _iterations(page):
+    """The iterations of which the chart of verdicts has bars, when all that was asked for is drawn."""
+    page.wait_for_timeout(500)
+    axis = page.locator(".chart[data-title='Verdicts on the training samples'] svg .role-axis-label").first
+    return {text for text in axis.locator("text").all_text_contents() if text.isdecimal()}

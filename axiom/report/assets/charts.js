@@ -1,18 +1,23 @@
 // Draws every chart of the page in its colours and width. Text and lines take the page's colour, so that light, dark
-// and print need no second drawing. One iteration can be chosen, and all charts and tables mark it.
+// and print need no second drawing. One iteration can be chosen, and all charts and tables mark it; of an interval of
+// iterations the charts show that alone, but for the accuracies, which mark it.
 const CLOCKS = JSON.parse(document.getElementById("clocks").textContent);
 const MOMENTS = JSON.parse(document.getElementById("moments").textContent);
 const clock = document.getElementById("clock");
 const log = document.getElementById("log");
 const slider = document.getElementById("at");
 const NONE = -1;
+const ends = [document.getElementById("from"), document.getElementById("to")];
+const EVERYTHING = [NONE, 1e9];
 const drawn = new Map(); // chart to its view and the iterations in it
 let chosen = null; // a moment, or null for all iterations
+let interval = EVERYTHING; // the first and the last iteration shown
 
 // The chart's specification with another clock on its horizontal axis.
 function along(spec) {
   if (Array.isArray(spec)) return spec.map(along);
   if (!spec || typeof spec !== "object") return spec;
+  if (spec.layer && clock.value !== "iteration") spec = { ...spec, layer: spec.layer.filter((part) => !units(part).some(placed)) };
   if (spec.field === "iteration" && spec.type === "quantitative" && "title" in spec) {
     const changed = { ...spec, field: clock.value, title: CLOCKS[clock.value] };
     if (clock.value !== "iteration") changed.axis = { format: "~s", tickCount: 6 };
@@ -24,6 +29,23 @@ function along(spec) {
 
 function units(spec) {
   return spec.layer ? spec.layer.flatMap(units) : [spec];
+}
+
+// Whether a mark stands at iterations that have no other clock: an event or a level of the curriculum.
+function placed(unit) {
+  return ["at", "from"].includes(unit.encoding?.x?.field);
+}
+
+// A unit over iterations with nothing but the interval in it.
+function cut(unit) {
+  const { field, scale } = unit.encoding?.x ?? {};
+  const within = (name) => ({ calculate: `clamp(datum.${name}, first - 0.5, last + 0.5)`, as: name });
+  if (scale?.domain) {
+    const [least, most] = scale.domain;
+    unit.encoding.x.scale = { nice: false, zero: false, domainMin: { expr: `max(${least}, first)` }, domainMax: { expr: `min(${most}, last + 1)` } };
+    unit.mark.clip = true;
+  } else if (field === "from") unit.transform = [...(unit.transform ?? []), within("from"), within("to")];
+  else if (field === "iteration" || field === "step" || field in CLOCKS) unit.transform = [{ filter: "first <= datum.iteration && datum.iteration <= last" }, ...(unit.transform ?? [])];
 }
 
 // The horizontal axis over iterations that a rule can be drawn on; null where a chart has none.
@@ -38,6 +60,8 @@ function linked(spec, picks) {
   const changed = structuredClone(spec);
   const { first } = extent(changed);
   changed.params = [...(changed.params ?? []).filter((one) => one.name !== "chosen"), { name: "chosen", value: NONE }];
+  changed.params.push({ name: "first", value: interval[0] }, { name: "last", value: interval[1] });
+  if (!picks) units(changed).forEach(cut);
   for (const unit of units(changed)) {
     const { x, detail } = unit.encoding ?? {};
     const ordinal = x?.field === "iteration" && x.type === "ordinal";
@@ -50,14 +74,24 @@ function linked(spec, picks) {
   }
   const axis = iterations(changed);
   if (axis && changed.layer) {
-    changed.params.push({ name: "place", value: MOMENTS[0]?.[axisClock(axis)] ?? first });
-    const shown = { condition: { test: `chosen !== ${NONE}`, value: 0.9 }, value: 0 };
-    const at = { field: "place", type: "quantitative", title: axis.title };
-    const rule = { mark: { type: "rule", strokeWidth: 2, tooltip: false }, encoding: { x: at, opacity: shown } };
-    changed.layer.push({ data: { values: [{}] }, transform: [{ calculate: "place", as: "place" }], ...rule });
+    const mark = (look, test, opacity, x, x2) => ({
+      data: { values: [{}] },
+      transform: [x, x2].filter(Boolean).map((name) => ({ calculate: name, as: name })),
+      mark: { tooltip: false, ...look },
+      encoding: { x: { field: x, type: "quantitative", title: axis.title }, x2: x2 && { field: x2 }, opacity: { condition: { test, value: opacity }, value: 0 } },
+    });
+    for (const name of ["place", "start", "end"]) changed.params.push({ name, value: MOMENTS[0]?.[axisClock(axis)] ?? first });
+    changed.layer.push(mark({ type: "rule", strokeWidth: 2 }, `chosen !== ${NONE} && first <= chosen && chosen <= last`, 0.9, "place"));
+    if (picks) changed.layer.unshift(mark({ type: "rect", color: "currentColor" }, `first !== ${NONE}`, 0.12, "start", "end"));
   }
   const points = picks && units(changed).find((unit) => unit.mark?.type === "point");
-  if (points) points.params = [{ name: "pick", select: { type: "point", fields: ["iteration"], nearest: true, on: "pointerover", clear: false } }];
+  if (points) {
+    const unseen = { fillOpacity: 0, strokeOpacity: 0, cursor: "ew-resize" };
+    points.params = [
+      { name: "pick", select: { type: "point", fields: ["iteration"], nearest: true, on: "pointerover", clear: false } },
+      { name: "brush", select: { type: "interval", encodings: ["x"], zoom: false, mark: unseen } },
+    ];
+  }
   return changed;
 }
 
@@ -80,7 +114,13 @@ function upTo(values) {
 function show(place) {
   const { view, all, axis } = drawn.get(place);
   view.signal("chosen", chosen ? upTo(all) : NONE);
-  if (axis && chosen) view.signal("place", chosen[axis]);
+  view.signal("first", interval[0]).signal("last", interval[1]);
+  if (axis) {
+    const bounds = interval.map((number, end) => (end ? MOMENTS.findLast((one) => one.iteration <= number) : MOMENTS.find((one) => one.iteration >= number)));
+    view.signal("start", bounds[0][axis]).signal("end", bounds[1][axis]);
+    const inside = chosen && chosen.iteration >= interval[0] && chosen.iteration <= interval[1];
+    view.signal("place", inside ? chosen[axis] : bounds[0][axis]);
+  }
   return view.runAsync();
 }
 
@@ -108,12 +148,25 @@ function choose(moment) {
   if (moment === chosen) return;
   chosen = moment;
   if (moment) slider.value = MOMENTS.indexOf(moment);
-  const words = moment ? `Iteration ${moment.iteration}: ${moment.words}` : "All iterations.";
-  document.getElementById("chosen").textContent = words;
   slider.setAttribute("aria-valuetext", moment ? `iteration ${moment.iteration}` : "all iterations");
-  document.getElementById("all").hidden = !moment;
   markTables();
   showPrograms();
+  tell();
+}
+
+// Show the iterations from `first` to `last` alone; all of them where these are the first and the last.
+function narrow(first, last) {
+  const whole = [MOMENTS[0].iteration, MOMENTS.at(-1).iteration];
+  const wanted = [Math.min(first, last), Math.max(first, last)].map((number) => Math.min(Math.max(number, whole[0]), whole[1]));
+  ends.forEach((end, at) => { end.value = wanted[at]; });
+  interval = wanted[0] === whole[0] && wanted[1] === whole[1] ? EVERYTHING : wanted;
+  tell();
+}
+
+function tell() {
+  const shown = interval === EVERYTHING ? "All iterations." : `Iterations ${interval[0]} to ${interval[1]}.`;
+  document.getElementById("chosen").textContent = chosen ? `${interval === EVERYTHING ? "" : shown} Iteration ${chosen.iteration}: ${chosen.words}`.trim() : shown;
+  document.getElementById("all").hidden = !chosen && interval === EVERYTHING;
   for (const place of drawn.keys()) stale.add(place);
   if (waiting) return;
   waiting = true; // a pointer moves more often than a window is drawn
@@ -161,10 +214,16 @@ async function draw(place) {
   drawn.set(place, { view, finalize, all: extent(shown).all, axis: axis && axisClock(axis) });
   if (place.dataset.picks && slider) {
     view.addSignalListener("pick", (_, { iteration }) => iteration && choose(MOMENTS.find((one) => one.iteration === iteration[0]) ?? null));
+    view.addSignalListener("brush", (_, found) => {
+      const range = found[axisClock(axis)];
+      const within = range ? MOMENTS.filter((one) => range[0] <= one[axisClock(axis)] && one[axisClock(axis)] <= range[1]) : MOMENTS;
+      if (within.length > 1) narrow(within[0].iteration, within.at(-1).iteration);
+    });
   }
-  if (chosen) await show(place);
+  if (chosen || interval !== EVERYTHING) await show(place);
   for (const menu of place.querySelectorAll("details > summary")) menu.setAttribute("aria-label", "Save this chart");
   for (const label of place.querySelectorAll(".vega-bind select")) label.setAttribute("aria-label", "Split shown");
+  for (const brush of place.querySelectorAll("[class*=brush_brush]")) brush.setAttribute("aria-hidden", "true"); // its numbers are above
   place.querySelector("svg")?.setAttribute("aria-label", place.dataset.title);
   place.dataset.drawn = "yes";
 }
@@ -185,7 +244,8 @@ clock.addEventListener("change", again);
 log.addEventListener("change", again);
 if (slider) {
   slider.addEventListener("input", () => choose(MOMENTS[slider.value]));
-  document.getElementById("all").addEventListener("click", () => { choose(null); slider.focus(); });
+  document.getElementById("all").addEventListener("click", () => { choose(null); narrow(...EVERYTHING); slider.focus(); });
+  for (const end of ends) end.addEventListener("change", () => narrow(...ends.map((one) => Number(one.value))));
 }
 drawAll(places).then(() => places.forEach((place) => watch.observe(place)));
 document.querySelectorAll("pre.python").forEach(highlight);
