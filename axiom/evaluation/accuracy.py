@@ -103,22 +103,9 @@ def accuracy_metrics(
 ) -> list[Metric]:
     """Greedy accuracy and each pass@k of every split: pooled, by family, and by difficulty."""
     return [
-        Metric(
-            iteration=iteration,
-            split=split,
-            family=family,
-            difficulty=difficulty,
-            name=name,
-            value=total / n,
-            low=low,
-            high=high,
-            n=n,
-            **vars(counters),
-        )
-        for (split, family, difficulty), rows in _groups(evaluations).items()
+        share(iteration, counters, name, math.fsum(scores), len(scores), config.confidence, *group)
+        for group, rows in _groups(evaluations).items()
         for name, scores in _scores(rows, config)
-        for total, n in [(math.fsum(scores), len(scores))]
-        for low, high in [wilson_interval(total, n, config.confidence)]
     ]
 
 
@@ -141,13 +128,9 @@ def outcome_metrics(
         tokens += sample.token_count
     shares = {f"outcome_{outcome}": (outcomes[outcome], outcomes.total()) for outcome in Outcome}
     shares |= {"truncated": (truncated, drawn), "audit_disagreement": (audits[False], audits.total())}
-    metrics = [
-        _plain(iteration, counters, name, count / n, wilson_interval(count, n, confidence), n)
-        for name, (count, n) in shares.items()
-        if n
-    ]
+    metrics = [share(iteration, counters, name, count, n, confidence) for name, (count, n) in shares.items() if n]
     if drawn:
-        metrics.append(_plain(iteration, counters, "completion_tokens", tokens / drawn, None, drawn))
+        metrics.append(metric(iteration, counters, "completion_tokens", tokens / drawn, n=drawn))
     return metrics
 
 
@@ -161,30 +144,44 @@ def mismatch_metrics(found: Sequence[Mismatch], iteration: int, counters: Counte
         "policy_mismatch_max": max(one.highest for one in found),
         "policy_mismatch_kl": sum(one.tokens * one.kl for one in found) / tokens,
     }
-    return [_plain(iteration, counters, name, value, None, tokens) for name, value in values.items()]
+    return [metric(iteration, counters, name, value, n=tokens) for name, value in values.items()]
 
 
 def count_metrics(values: Mapping[str, float], iteration: int, counters: Counters) -> list[Metric]:
     """Plain numbers of an iteration (gold, solved problems, loss, tokens a second) as metrics of the train split."""
-    return [_plain(iteration, counters, name, value, None, None) for name, value in values.items()]
+    return [metric(iteration, counters, name, value) for name, value in values.items()]
 
 
-def _plain(
-    iteration: int, counters: Counters, name: str, value: float, interval: tuple[float, float] | None, n: int | None
+def share(
+    iteration: int,
+    counters: Counters,
+    name: str,
+    count: float,
+    n: int,
+    confidence: float,
+    split: str = "train",
+    family: str | None = None,
+    difficulty: int | None = None,
 ) -> Metric:
-    low, high = interval or (None, None)
-    return Metric(
-        iteration=iteration,
-        split="train",
-        family=None,
-        difficulty=None,
-        name=name,
-        value=value,
-        low=low,
-        high=high,
-        n=n,
-        **vars(counters),
-    )
+    """`count` of `n` as a metric with Wilson's interval."""
+    ends = wilson_interval(count, n, confidence)
+    return metric(iteration, counters, name, count / n, ends, n, split, family, difficulty)
+
+
+def metric(
+    iteration: int,
+    counters: Counters,
+    name: str,
+    value: float,
+    ends: tuple[float | None, float | None] = (None, None),
+    n: int | None = None,
+    split: str = "train",
+    family: str | None = None,
+    difficulty: int | None = None,
+) -> Metric:
+    """A number of an iteration with the ends of its interval; of all families and difficulties unless named."""
+    of: dict[str, Any] = {"split": split, "family": family, "difficulty": difficulty}
+    return Metric(iteration=iteration, name=name, value=value, low=ends[0], high=ends[1], n=n, **of, **vars(counters))
 
 
 Group = tuple[str, str | None, int | None]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from axiom.evaluation.accuracy import Counters, student_reach
+from axiom.evaluation.accuracy import Counters, metric, student_reach
 from axiom.records import Distance, Metric, Problem
 
 DISTANCE = "kl_from_base"
@@ -42,17 +42,4 @@ def distance_metrics(rows: Sequence[Distance], iteration: int, counters: Counter
     if len(values) > 1:
         reach = student_reach(values, confidence)
         ends = max(0.0, mean - reach), mean + reach
-    return [
-        Metric(
-            iteration=iteration,
-            split="val",
-            family=None,
-            difficulty=None,
-            name=DISTANCE,
-            value=mean,
-            low=ends[0],
-            high=ends[1],
-            n=len(values),
-            **vars(counters),
-        )
-    ]
+    return [metric(iteration, counters, DISTANCE, mean, ends, len(values), "val")]

@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 
-from axiom.evaluation.accuracy import Counters, count_metrics
+from axiom.evaluation.accuracy import Counters, metric
 from axiom.records import Diversity, Metric, Sample
 from axiom.rows import by_problem
 from axiom.seeds import derive
@@ -84,8 +84,8 @@ def diversity_metrics(rows: Sequence[Diversity], iteration: int, counters: Count
         "behaviour_entropy": [row.behaviour_entropy for row in rows if row.behaviour_entropy is not None],
         "program_characters": [row.characters for row in rows],
     }
-    means = {name: (math.fsum(found) / len(found), len(found)) for name, found in values.items() if found}
     return [
-        metric.model_copy(update={"n": means[metric.name][1]})
-        for metric in count_metrics({name: mean for name, (mean, _) in means.items()}, iteration, counters)
+        metric(iteration, counters, name, math.fsum(found) / len(found), n=len(found))
+        for name, found in values.items()
+        if found
     ]

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from axiom.evaluation.accuracy import Counters, count_metrics, wilson_interval
+from axiom.evaluation.accuracy import Counters, count_metrics, share
 from axiom.records import History, Metric, Sample, Verdict
 from axiom.selection.history import Kind, draws_and_passes, is_lost, was_stable
 
@@ -37,21 +37,9 @@ def forgetting_metrics(
     }
     families = [None, *dict.fromkeys(row.family for row in history)]
     return [
-        Metric(
-            iteration=iteration,
-            split="train",
-            family=family,
-            difficulty=None,
-            name=name,
-            value=lost / len(stable),
-            low=low,
-            high=high,
-            n=len(stable),
-            **vars(counters),
-        )
+        share(iteration, counters, name, lost, len(stable), confidence, family=family)
         for name, (kind, rows) in kinds.items()
         for family in families
         if (stable := [row for row in rows if was_stable(row, kind) and family in (None, row.family)])
         for lost in [sum(is_lost(row, kind) for row in stable)]
-        for low, high in [wilson_interval(lost, len(stable), confidence)]
     ]

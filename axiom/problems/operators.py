@@ -74,7 +74,7 @@ class Algebra:
         pairs = ((3, 8), (-5, 2), (7, 0), (4, 4))
         return all(run(a, b) == run(b, a) for run in self.run.values() for a, b in pairs)
 
-    def apply_lines(self, a: str = "a", b: str = "b") -> list[str]:
+    def apply_lines(self) -> list[str]:
         """Body of a function that applies `op` to a and b."""
         lines = []
         for symbol in self.symbols[:-1]:
@@ -137,12 +137,13 @@ VALUES: dict[str, Option] = {"same": Option(0, "", "", lambda x: x)} | {
 """What is calculated with in place of each number that is written; `code` is empty where it is the number itself."""
 
 
-def reading(v: Variant) -> tuple[str, str]:
-    """Code that reads a token, with a place for it, and the function that this code needs, if any."""
+def with_reader(main: Callable[[Variant, str], str], v: Variant) -> str:
+    """The program of `main`, which is given the code that reads a token, led by the function that this code needs."""
     number: str = v["numerals"].code
     if not v["value"].code:
-        return number, ""
-    return "read({})", function("def read(token)", f"x = {number.format('token')}", f"return {v['value'].code}")
+        return main(v, number)
+    reader = function("def read(token)", f"x = {number.format('token')}", f"return {v['value'].code}")
+    return f"{reader}\n\n\n{main(v, 'read({})')}"
 
 
 @functools.cache

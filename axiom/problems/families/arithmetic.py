@@ -8,7 +8,7 @@ from typing import Any
 
 from axiom.problems.cases.inputs import huge
 from axiom.problems.family import Family, function
-from axiom.problems.operators import NUMERALS, TELLING, VALUES, Algebra, algebras, reading, weighted
+from axiom.problems.operators import NUMERALS, TELLING, VALUES, Algebra, algebras, weighted, with_reader
 from axiom.problems.space import Option, Variant
 from axiom.problems.vocabulary import FINISH, sentence
 
@@ -63,12 +63,6 @@ def _binding(algebra: Algebra, grouping: str) -> str:
         f"{_spoken(tight)} before {_spoken(loose)}" for loose, tight in reversed(list(pairwise(algebra.levels)))
     )
     return f"Precedence: {order}. Operators of equal precedence are applied {grouping}."
-
-
-def program(v: Variant) -> str:
-    read, reader = reading(v)
-    main = _main(v, read)
-    return f"{reader}\n\n\n{main}" if reader else main
 
 
 def _main(v: Variant, read: str) -> str:
@@ -217,10 +211,7 @@ def _written(code: str, stratum: str) -> Sequence[str]:
 _SHARED = {"numerals": NUMERALS, "value": VALUES, "finish": FINISH}
 
 FAMILY = Family(
-    name="arithmetic",
-    title="Evaluate an infix expression",
-    entry_point="evaluate",
-    parameters="expression: str",
+    name="arithmetic", title="Evaluate an infix expression", entry_point="evaluate", parameters="expression: str",
     returns="int",
     axes=(
         {"operators": algebras(_FLAT), **_SHARED},
@@ -232,10 +223,5 @@ FAMILY = Family(
             **_SHARED,
         },
     ),
-    describe=describe,
-    program=program,
-    solve=solve,
-    sample=sample,
-    language=_language,
-    patience=12,
+    describe=describe, program=functools.partial(with_reader, _main), solve=solve, sample=sample, language=_language, patience=12,
 )

@@ -53,15 +53,8 @@ def solve(v: Variant, nums: list[int]) -> int:
 
 
 FAMILY = Family(
-    name="list_aggregate",
-    title="One number from a list",
-    entry_point="aggregate",
-    parameters="nums: list[int]",
+    name="list_aggregate", title="One number from a list", entry_point="aggregate", parameters="nums: list[int]",
     returns="int",
     axes={"keep": PREDICATES, "map": MAPS, "aggregate": AGGREGATES, "finish": FINISH},
-    describe=describe,
-    program=program,
-    solve=solve,
-    sample=inputs.of(inputs.ints),
-    accepts_any=True,
+    describe=describe, program=program, solve=solve, sample=inputs.of(inputs.ints), accepts_any=True,
 )

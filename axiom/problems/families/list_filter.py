@@ -58,15 +58,8 @@ def solve(v: Variant, nums: list[int]) -> list[int]:
 
 
 FAMILY = Family(
-    name="list_filter",
-    title="Choosing from a list",
-    entry_point="choose",
-    parameters="nums: list[int]",
+    name="list_filter", title="Choosing from a list", entry_point="choose", parameters="nums: list[int]",
     returns="list[int]",
     axes={"keep": PREDICATES, "map": MAPS, "order": ORDERS, "part": PARTS, "place": PLACES},
-    describe=describe,
-    program=program,
-    solve=solve,
-    sample=inputs.of(inputs.ints),
-    accepts_any=True,
+    describe=describe, program=program, solve=solve, sample=inputs.of(inputs.ints), accepts_any=True,
 )

@@ -83,15 +83,8 @@ def _before(v: Variant, left: int, right: int) -> bool:
 
 
 FAMILY = Family(
-    name="list_sort",
-    title="Sorting by a rule",
-    entry_point="arrange",
-    parameters="nums: list[int]",
+    name="list_sort", title="Sorting by a rule", entry_point="arrange", parameters="nums: list[int]",
     returns="list[int]",
     axes={"keep": PREDICATES, "key": KEYS, "direction": DIRECTIONS, "ties": TIES, "part": PARTS, "unique": UNIQUE},
-    describe=describe,
-    program=program,
-    solve=solve,
-    sample=inputs.of(inputs.ints),
-    accepts_any=True,
+    describe=describe, program=program, solve=solve, sample=inputs.of(inputs.ints), accepts_any=True,
 )

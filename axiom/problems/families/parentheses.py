@@ -315,21 +315,11 @@ def _pairs(
 
 
 FAMILY = Family(
-    name="parentheses",
-    title="Brackets",
-    entry_point="brackets",
-    parameters="s: str",
-    returns="int",
+    name="parentheses", title="Brackets", entry_point="brackets", parameters="s: str", returns="int",
     axes=(
         {"marks": _COUNTED, "finish": _FINISH},
         {"difference": _DIFFERENCES, "finish": _FINISH},
         *({**law, "others": _OTHERS, **answer} for law in _LAWS for answer in _ANSWERS),
     ),
-    describe=describe,
-    program=program,
-    solve=solve,
-    sample=sample,
-    language=_language,
-    patience=12,
-    accepts_any=True,
+    describe=describe, program=program, solve=solve, sample=sample, language=_language, patience=12, accepts_any=True,
 )

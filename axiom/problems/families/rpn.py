@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from axiom.problems.cases.inputs import huge
 from axiom.problems.family import Family, function
-from axiom.problems.operators import NUMERALS, TELLING, VALUES, Algebra, algebras, reading, weighted
+from axiom.problems.operators import NUMERALS, TELLING, VALUES, Algebra, algebras, weighted, with_reader
 from axiom.problems.space import Axes, Option, Variant
 from axiom.problems.vocabulary import FINISH, sentence
 
@@ -80,12 +80,6 @@ def describe(v: Variant) -> str:
         ending = f"{v['missing'].words} {v['surplus'].words}".strip()
     parts = [opening, v["numerals"].words, v["value"].words, rule, *notes, ending, v["finish"].words]
     return sentence(*parts)
-
-
-def program(v: Variant) -> str:
-    read, reader = reading(v)
-    main = _main(v, read)
-    return f"{reader}\n\n\n{main}" if reader else main
 
 
 def _main(v: Variant, read: str) -> str:
@@ -231,19 +225,11 @@ def _products(operators: dict[str, Option], **axes: dict[str, Option]) -> tuple[
 
 
 FAMILY = Family(
-    name="rpn",
-    title="Evaluate postfix notation",
-    entry_point="evaluate_postfix",
-    parameters="expression: str",
+    name="rpn", title="Evaluate postfix notation", entry_point="evaluate_postfix", parameters="expression: str",
     returns="int",
     axes=(
         *_products(algebras(_PAIRS)),
         *_products(algebras(_SETS), surplus=_SURPLUS, missing=_MISSING, commands=_COMMANDS),
     ),
-    describe=describe,
-    program=program,
-    solve=solve,
-    sample=sample,
-    language=_language,
-    patience=16,
+    describe=describe, program=functools.partial(with_reader, _main), solve=solve, sample=sample, language=_language, patience=16,
 )

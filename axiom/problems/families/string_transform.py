@@ -76,15 +76,7 @@ def solve(v: Variant, s: str) -> str:
 
 
 FAMILY = Family(
-    name="string_transform",
-    title="A string in steps",
-    entry_point="transform",
-    parameters="s: str",
-    returns="str",
+    name="string_transform", title="A string in steps", entry_point="transform", parameters="s: str", returns="str",
     axes=[{axis: _steps(cost) for axis, cost in zip(_ORDER[:count], _COSTS, strict=False)} for count in range(1, 6)],
-    describe=describe,
-    program=program,
-    solve=solve,
-    sample=inputs.of(inputs.text),
-    accepts_any=True,
+    describe=describe, program=program, solve=solve, sample=inputs.of(inputs.text), accepts_any=True,
 )

@@ -7,7 +7,7 @@ import itertools
 import sys
 
 from axiom.config import ProblemsConfig
-from axiom.problems.cases.audit import audit
+from axiom.problems.cases.audit import AUDITED, audit
 from axiom.problems.cases.building import Plan, build, fingerprint
 from axiom.problems.family import Family
 from axiom.problems.measured import Measured
@@ -22,9 +22,6 @@ MOST_OF_DEFAULT = 24_000
 
 BUILT = 100
 """Distinct variants of which it is tried whether a problem can be made."""
-
-AUDITED = 4
-"""Problems in which cheats are planted."""
 
 
 def distinct(family: Family) -> tuple[int, int]:
