@@ -163,10 +163,12 @@ def following(config: ExperimentConfig) -> Iterator[None]:
     names = {config.name, config.arm, f"seed {config.seed}", *prefect_runtime.flow_run.tags}
     patiently(lambda: _tag(prefect_runtime.flow_run.id, sorted(names)))
     logger = get_run_logger()
+    # Of a run from the command line Prefect would print warnings as well, and the display has told them.
+    loud = logging.INFO if prefect_runtime.deployment.id is None else logging.WARNING
 
     def log(progress: Progress) -> None:
         if progress.note and progress.stage in LOGGED:
-            level = logging.WARNING if progress.stage == "warning" else logging.INFO
+            level = loud if progress.stage == "warning" else logging.INFO
             where = f"iteration {progress.iteration}: " if progress.stage in ("done", "stop", "pause") else ""
             logger.log(level, "%s%s", where, progress.note)
 

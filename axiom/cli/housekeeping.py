@@ -21,10 +21,11 @@ Names = Annotated[
     typer.Argument(help="Names of experiments; `axiom list` shows them.", autocompletion=experiments),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Dry = Annotated[bool, typer.Option("--dry-run", help="Delete nothing; print what would be deleted, and its size.")]
 
 
 @app.command()
-def delete(names: Names, yes: Yes = False, root: Root = DEFAULT_ROOT) -> None:
+def delete(names: Names, yes: Yes = False, dry_run: Dry = False, root: Root = DEFAULT_ROOT) -> None:
     """Delete experiments with all their files. Forks of them stay whole, as they have copies of what they share.
 
     A run that is going on is refused, and so is one whose schedule a yoked run replays.
@@ -44,7 +45,7 @@ def delete(names: Names, yes: Yes = False, root: Root = DEFAULT_ROOT) -> None:
         for name in places:
             _hold(held, root, name)
         size = sum(place.size() for place in places.values())
-        _ask(f"Delete {', '.join(places)} with {_mebibytes(size)}?", yes)
+        _ask(f"Delete {', '.join(places)} with {_mebibytes(size)}?", yes, dry_run)
         for place in places.values():
             place.remove_all()
     console.print(f"deleted {', '.join(places)}: {_mebibytes(size)}", highlight=False, markup=False, soft_wrap=True)
@@ -57,6 +58,7 @@ def prune(
         int, typer.Option(min=0, help="Keep the adapter of every N-th iteration as well; 0 keeps the last alone.")
     ] = 0,
     yes: Yes = False,
+    dry_run: Dry = False,
     root: Root = DEFAULT_ROOT,
 ) -> None:
     """Delete the adapters of earlier iterations. Tables, metrics and reports stay.
@@ -76,11 +78,12 @@ def prune(
         if not spare:
             console.print("nothing to prune", highlight=False)
             return
-        what = f"{len(spare)} adapter{'s' if len(spare) > 1 else ''}"
-        _ask(f"Delete {what} with {_mebibytes(size)}?", yes)
+        owners = sorted({experiment.config.name for experiment, _ in spare})
+        what = f"{len(spare)} adapter{'s' if len(spare) > 1 else ''} of {', '.join(owners)}"
+        _ask(f"Delete {what} with {_mebibytes(size)}?", yes, dry_run)
         for experiment, number in spare:
             experiment.stages.prune("adapter", _folder(number), "adapter/")
-    console.print(f"pruned {what}: {_mebibytes(size)}", highlight=False)
+    console.print(f"pruned {what}: {_mebibytes(size)}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _check_replayed(names: Sequence[str], known: Sequence[str], root: str) -> None:
@@ -137,7 +140,10 @@ def _folder(number: int) -> str:
     return iteration_folder(number)
 
 
-def _ask(question: str, yes: bool) -> None:
+def _ask(question: str, yes: bool, dry_run: bool) -> None:
+    if dry_run:
+        console.print(f"would d{question[1:-1]}", highlight=False, markup=False, soft_wrap=True)
+        raise typer.Exit()
     if yes:
         return
     if not sys.stdin.isatty():

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 MOST_ROWS = 40
 
 
-def show_plan(config: "ExperimentConfig", root: str, as_json: bool) -> None:
-    """Of one run, checked as it is before it starts; nothing is written."""
+def show_plan(config: "ExperimentConfig", root: str, as_json: bool, shared: int = 0) -> None:
+    """Of one run, checked as it is before it starts, or of a fork with its shared iterations; nothing is written."""
     from axiom.experiment.estimate import estimate, resolved
     from axiom.experiment.gate import admit
 
     admit(root, config)
-    found = estimate(root, config)
+    found = estimate(root, config, shared)
     if as_json:
         tables.as_json({"estimate": found, "config": config})
         return

@@ -116,6 +116,7 @@ def fork(
     experiment: Annotated[str, typer.Option(help="Name of the new experiment.")],
     overrides: Overrides = None,
     iterations: Annotated[int | None, typer.Option(help="Iterations in all.")] = None,
+    dry_run: Dry = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
     root: Root = DEFAULT_ROOT,
@@ -126,10 +127,15 @@ def fork(
     """
     from axiom.config import override
     from axiom.experiment import Experiment
-    from axiom.experiment.fork import fork as make_fork
+    from axiom.experiment.fork import check, fork as make_fork
 
     parent = Experiment.open(root, name)
     config = override(parent.config, overrides or (), name=experiment, iterations=iterations)
+    if dry_run:
+        from axiom.cli.plan import show_plan
+
+        show_plan(check(parent, config, at).config, root, as_json, shared=at)
+        return
     check_surroundings()
     _start(make_fork(parent, config, at).config, root, Shown(quiet, as_json))
 
@@ -152,7 +158,7 @@ def _start(config: Any, root: str, how: Shown) -> None:
         doing("checking the settings and the model")
         admit(root, config)
         if not how.quiet:
-            out.print(f"experiment [bold]{config.name}[/]: starting Prefect", highlight=False, soft_wrap=True)
+            out.print(f"experiment [bold]{config.name}[/]", highlight=False, soft_wrap=True)
         doing("starting Prefect")
         flow = load_flow("axiom.flows.experiment", "experiment")
         result = flow(config=config, root=root)

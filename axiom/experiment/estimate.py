@@ -68,9 +68,12 @@ class Estimate:
     memory: str
 
 
-def estimate(root: str, config: ExperimentConfig) -> Estimate:
-    """The estimate of `config` under `root`. Reads what is done; runs and writes nothing."""
-    done = _done(root, config)
+def estimate(root: str, config: ExperimentConfig, shared: int = 0) -> Estimate:
+    """The estimate of `config` under `root`. Reads what is done; runs and writes nothing.
+
+    `shared` is how many iterations a fork that is yet to be made takes over.
+    """
+    done = list(range(shared)) or _done(root, config)
     work = remaining(config, done)
     rates = _rates(root, config)
     seconds = work.draws * rates.draw + work.evaluated * rates.evaluation + work.iterations * rates.rest

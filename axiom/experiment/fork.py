@@ -37,8 +37,7 @@ def fork(parent: Experiment, config: ExperimentConfig, at: int) -> Experiment:
     The parent is locked meanwhile. Raises ConfigError when `at` is not done yet, when a folder of the new name is
     there, or when `config` changes what came before; then nothing is written. A fork that fails leaves nothing.
     """
-    child, ours = admit(parent.root, config), False
-    _check(parent, child, at)
+    child, ours = check(parent, config, at), False
     with parent.locked():
         try:
             with child.locked():
@@ -54,7 +53,9 @@ def fork(parent: Experiment, config: ExperimentConfig, at: int) -> Experiment:
     return Experiment(child.root, child.config)  # which reads again what it inherited
 
 
-def _check(parent: Experiment, child: Experiment, at: int) -> None:
+def check(parent: Experiment, config: ExperimentConfig, at: int) -> Experiment:
+    """The fork as it would be made; writes nothing. Raises as `fork`."""
+    child = admit(parent.root, config)
     if os.path.lexists(child.folder.path) if child.folder.local else child.folder.size():
         raise _taken(child)
     done = parent.last_done() + 1
@@ -74,6 +75,7 @@ def _check(parent: Experiment, child: Experiment, at: int) -> None:
                 f"set training.mode = 'restart' as well, or start a run"
             )
     _check_curve(parent, child, at)
+    return child
 
 
 def _check_curve(parent: Experiment, child: Experiment, at: int) -> None:

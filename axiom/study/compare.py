@@ -218,7 +218,13 @@ def conclusion(comparisons: Sequence[Comparison]) -> str:
         )
     open_ = [c for c in comparisons if c.refusal is None and not c.decides]
     if open_ and not any(c.observed for c in open_):
-        parts.append(f"no run generalised in {_of(open_, comparisons)}, so nothing follows there")
+        names = list(dict.fromkeys(name for c in open_ for name in (c.expert, c.other)))
+        of = (
+            f"of {', '.join(names[:-1])} or {names[-1]}"
+            if len(open_) <= MOST_NAMED
+            else f"in {_of(open_, comparisons)}"
+        )
+        parts.append(f"no run {of} generalised, so nothing follows on which of them is sooner")
     elif open_:
         least = min(c.family_p for c in open_ if c.observed)
         parts.append(f"no difference is shown in {_of(open_, comparisons)}, where the smallest p is {least:.2g}")

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from axiom.config import ExperimentConfig
 from axiom.errors import ConfigError
-from axiom.progress import Progress, report
+from axiom.progress import Progress, doing, report
 
 NEEDED = {"tensorboard": "tensorboard", "mlflow": "mlflow", "wandb": "wandb", "trackio": "trackio"}
 """The module that each tracker needs; `pip install 'axiom-rl[tracking-NAME]'` brings it."""
@@ -74,6 +74,7 @@ class Guarded:
     def __init__(self, name: str, subject: Subject) -> None:
         self.name = name
         self._tracker: Tracker | None = None
+        doing(f"starting {name}")
         self._tracker = self._tried(lambda: importlib.import_module(f"axiom.tracking.{name}").Open(subject))
 
     @property

@@ -185,6 +185,15 @@ def test_a_wrong_value_is_refused_by_a_dry_run(call):
 @pytest.mark.usefixtures("one_server")
 def test_prune_keeps_the_adapter_in_force_and_the_run_goes_on_as_if_nothing_were(copied, call, tmp_path):
     root = str(copied)
+    whole = contents(copied)
+    for dry in (
+        ("prune", "first", "--every", "2"),
+        ("delete", "first"),
+        ("fork", "first", "--at", "3", "--experiment", "fork"),
+    ):
+        code, out, err = call(*dry, "--dry-run", "--root", root)
+        assert (code, contents(copied) == whole) == (0, True), err
+        assert ("would delete" if dry[0] != "fork" else "computed    2 of 5 iterations") in out
     code, out, err = call("prune", "first", "--every", "2", "--yes", "--root", root)
     assert (code, "pruned " in out) == (0, True), err
     left = sorted({path.parents[1].name for path in copied.glob("first/iterations/*/adapter/*")})

@@ -96,7 +96,7 @@ def test_a_fork_of_what_is_damaged_is_refused_and_leaves_nothing(parent, tmp_pat
 def test_of_two_forks_of_one_name_at_once_the_second_is_refused(parent, tmp_path, monkeypatch):
     child_of(parent)
     before = tree(tmp_path)
-    monkeypatch.setattr("axiom.experiment.fork._check", lambda *_: None)
+    monkeypatch.setattr("axiom.experiment.fork.check", lambda parent, config, _: Experiment(parent.root, config))
     with pytest.raises(ConfigError, match="already exists"):  # it was not there when the second looked
         child_of(parent)
     after = tree(tmp_path)
