@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from axiom.experiment import Experiment
     from axiom.records import Problem
 
+COSTS = ("optimizer_step", "trained_tokens", "generated_tokens", "wall_seconds")
+"""Columns of metrics that come last: they are the same in many rows."""
 AS_TABLES = ("metrics", "events", "losses", "evaluation", "history", "verdicts", "eval_verdicts", "passed_over")
 """Tables of figures; the rows of others hold programs and long texts, and each is printed by itself."""
 TABLES = (*OF_AN_ITERATION, *OF_THE_RUN, "problems")
@@ -66,6 +68,8 @@ def inspect(
         for row in shown.iter_rows(named=True):
             _print_row(row)
     else:
+        costs = [name for name in COSTS if name in shown.columns]
+        shown = shown.select([name for name in shown.columns if name not in costs] + costs)
         cells = [[_cell(value) for value in row] for row in shown.iter_rows()]
         tables.show(console, "", shown.columns, cells)
     if count > limit:

@@ -91,11 +91,17 @@ def list_experiments(
             (one["started"] or "-")[:16].replace("T", " "),
             "-" if one["iterations"] is None else f"{one['done']}/{one['iterations']}",
             "-" if one["val"] is None else f"{one['val']:.0%}",
-            one["why"] or _told(one["settings"]),
+            _told(one["settings"]),
         ]
         for one in found
     ]
-    tables.show(console, f"Experiments under {root}", ["name", "state", "started", "done", "val", "settings"], rows)
+    header = ["name", "state", "started", "done", "val", "settings"]
+    if not any(row[-1] for row in rows):
+        header, rows = header[:-1], [row[:-1] for row in rows]
+    tables.show(console, f"Experiments under {root}", header, rows)
+    for one in found:
+        if one["why"]:
+            console.print(f"{one['name']}: {one['why']}", highlight=False, markup=False, soft_wrap=True)
 
 
 def state_of(experiment: "Experiment") -> str:

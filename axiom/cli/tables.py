@@ -24,11 +24,14 @@ NARROWEST = 12
 def show(console: Console, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table, first column left, the others right.
 
-    One that is wider than the terminal is printed in parts, each with the first column, so that no figure breaks; only
-    words wrap, where a single column is too wide.
+    One that is wider than the terminal is printed in parts, each with the first column, or with the row's number where
+    that names no row, so that no figure breaks; only words wrap, where a single column is too wide.
     """
     header, rows = [visible(name) for name in header], [[visible(cell) for cell in row] for row in rows]
     parts = split(header, rows, console.width)
+    if len(parts) > 1 and len({row[0] for row in rows}) < len(rows):
+        header, rows = ["row", *header], [[str(number), *row] for number, row in enumerate(rows, start=1)]
+        parts = split(header, rows, console.width)
     for number, places in enumerate(parts):
         told = title if number == 0 else ""
         table = Table(

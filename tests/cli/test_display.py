@@ -54,6 +54,10 @@ def test_a_table_of_every_split_has_no_broken_figure(width):
     assert text.count("57% [42, 71]") == 3 * len(SPLITS)
     assert all(cell_len(line) <= width for line in text.splitlines())
     assert all(f" {name} " in text for name in header)
+    again = Console(file=io.StringIO(), width=40)
+    tables.show(again, "", ["iteration", *SPLITS], [["7", *("57% [42, 71]" for _ in SPLITS)]] * 3)
+    parts = [line.split() for line in again.file.getvalue().splitlines() if "57%" in line]
+    assert [line[0] for line in parts] == ["1", "2", "3"] * (len(parts) // 3), "a row is known in every part"
 
 
 def test_what_a_model_wrote_is_text_in_a_table():

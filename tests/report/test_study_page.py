@@ -59,7 +59,9 @@ def test_nothing_is_concluded_from_nothing():
     _, same = several([0.0, 0.0])
     assert "sooner" not in conclusion(same)
     never = [dataclasses.replace(c, expert_generalised=0, other_generalised=0) for c in same]
-    assert conclusion(never).startswith("No run of expert_iteration, other-0 or other-1 generalised, so nothing follows")
+    assert conclusion(never).startswith(
+        "No run of expert_iteration, other-0 or other-1 generalised, so nothing follows"
+    )
     refused = [dataclasses.replace(c, refusal="examples of round 3") for c in same]
     assert "the ledgers disagree" in conclusion(refused)
     assert "sooner" not in conclusion(refused)

@@ -251,6 +251,8 @@ def test_a_damaged_run_is_left_out_where_all_are_shown(axiom, tmp_path):
     assert (code, err.startswith("b is left out: ")) == (0, True)
     assert '["a"]' in (tmp_path / "out" / "data" / "runs.js").read_text()
     assert axiom("view", "b", "--root", str(tmp_path), "--export", str(tmp_path / "other"))[0] == 2
+    code, out, _ = axiom("list", "--root", str(tmp_path))
+    assert (code, "\nb: " in out, "settings" in out) == (0, True, False)
 
 
 class Reached(Exception):
