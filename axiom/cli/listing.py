@@ -84,21 +84,16 @@ def list_experiments(
         there = f"no experiments{' named like ' + repr(like) if like else ''} under {root!r} yet"
         console.print(f"{there}; start one with: {start}", highlight=False, soft_wrap=True, markup=False)
         return
-    rows = [
-        [
-            one["name"],
-            one["state"],
-            (one["started"] or "-")[:16].replace("T", " "),
-            "-" if one["iterations"] is None else f"{one['done']}/{one['iterations']}",
-            "-" if one["val"] is None else f"{one['val']:.0%}",
-            _told(one["settings"]),
-        ]
-        for one in found
-    ]
-    header = ["name", "state", "started", "done", "val", "settings"]
-    if not any(row[-1] for row in rows):
-        header, rows = header[:-1], [row[:-1] for row in rows]
-    tables.show(console, f"Experiments under {root}", header, rows)
+    written: tables.Columns = {
+        "name": "{0[name]}",
+        "state": "{0[state]}",
+        "started": lambda one: (one["started"] or "-")[:16].replace("T", " "),
+        "done": lambda one: "-" if one["iterations"] is None else f"{one['done']}/{one['iterations']}",
+        "val": lambda one: "-" if one["val"] is None else f"{one['val']:.0%}",
+    }
+    if any(one["settings"] for one in found):
+        written["settings"] = lambda one: _told(one["settings"])
+    tables.show(console, f"Experiments under {root}", *tables.columns(found, written))
     for one in found:
         if one["why"]:
             console.print(f"{one['name']}: {one['why']}", highlight=False, markup=False, soft_wrap=True)

@@ -1,7 +1,8 @@
 """`axiom bench sampling`, `training` and `gpus`."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -35,21 +36,15 @@ def sampling(
     config = ModelConfig(path=_path(model, shape))
     chosen = {name: value for name, value in variants(config).items() if not only or any(part in name for part in only)}
     requests = make_requests(config, problems, samples, 0.8, max_new_tokens)
-    rows, measured = [], []
-    for found in measure(config, requests, chosen):
-        measured.append(found)
-        swap = "" if found.swap_seconds is None else f"{found.swap_seconds:.2f} s"
-        speed = f"{found.tokens_per_second:,.0f}"
-        (errors if as_json else console).print(
-            f"{found.name}: start {found.start_seconds:.1f} s, swap {swap or '-'}, {speed} tokens/s, runs {found.runs}",
-            highlight=False,
-        )
-        rows.append([found.name, f"{found.start_seconds:.1f} s", swap, f"{found.runs[-1][0]:,}", speed])
     title = f"{config.path}: {problems} problems × {samples} samples, at most {max_new_tokens} tokens"
-    if as_json:
-        tables.as_json(measured)
-        return
-    tables.show(console, title, ["variant", "start", "swap and first token", "tokens", "tokens/s"], rows)
+    written: tables.Columns = {
+        "variant": "{0.name}",
+        "start": "{0.start_seconds:.1f} s",
+        "swap and first token": lambda one: "" if one.swap_seconds is None else f"{one.swap_seconds:.2f} s",
+        "tokens": lambda one: f"{one.runs[-1][0]:,}",
+        "tokens/s": "{0.tokens_per_second:,.0f}",
+    }
+    _tell(title, measure(config, requests, chosen), written, as_json)
 
 
 @bench_app.command()
@@ -68,21 +63,16 @@ def training(
 
     config = ModelConfig(path=_path(model, shape))
     settings = TrainingConfig(batch_size=1, gradient_accumulation=batch_size)
-    rows, measured = [], []
-    for found in measure(config, make_examples(config, problems, copies), settings):
-        measured.append(found)
-        speed, peak = f"{found.tokens_per_second:,.0f}", f"{found.peak_gib:.1f} GiB"
-        first, again = f"{found.first_seconds:.1f} s", f"{found.seconds:.1f} s"
-        (errors if as_json else console).print(
-            f"{found.name}: {speed} tokens/s, {first}, again {again}, peak {peak}", highlight=False
-        )
-        rows.append([found.name, f"{found.tokens:,}", first, again, speed, peak])
     title = f"{config.path}: {problems * copies} examples, {batch_size} in a step"
-    if as_json:
-        tables.as_json(measured)
-        return
-    header = ["trainer", "tokens", "first run", "second run", "tokens/s then", "peak memory"]
-    tables.show(console, title, header, rows)
+    written: tables.Columns = {
+        "trainer": "{0.name}",
+        "tokens": "{0.tokens:,}",
+        "first run": "{0.first_seconds:.1f} s",
+        "second run": "{0.seconds:.1f} s",
+        "tokens/s then": "{0.tokens_per_second:,.0f}",
+        "peak memory": "{0.peak_gib:.1f} GiB",
+    }
+    _tell(title, measure(config, make_examples(config, problems, copies), settings), written, as_json)
 
 
 @bench_app.command()
@@ -106,20 +96,32 @@ def gpus(
     from axiom.config import ModelConfig
 
     config, load = ModelConfig(path=_path(model, shape)), Load(problems, samples, max_new_tokens, batch_size)
-    rows, measured = [], []
     first: dict[str, float] = {}
-    for found in measure(config, load, count or [1, 2], study, only or PARTS):
-        measured.append(found)
-        times = found.rate / first.setdefault(found.part, found.rate)
-        speed = f"{found.rate:,.0f} {found.unit}/s" if found.unit == "tokens" else f"{1 / found.rate:.1f} s a run"
-        row = [found.part, str(found.gpus), f"{found.start_seconds:.1f} s", f"{found.amount:,} {found.unit}"]
-        rows.append([*row, f"{found.seconds:.1f} s", speed, f"{times:.2f}"])
-        (errors if as_json else console).print(", ".join(rows[-1][:-1]), highlight=False)
+    title = f"{config.path}: {problems} problems × {samples}, {batch_size} examples in a step"
+    written: tables.Columns = {
+        "part": "{0.part}",
+        "GPUs": "{0.gpus}",
+        "start": "{0.start_seconds:.1f} s",
+        "amount": "{0.amount:,} {0.unit}",
+        "took": "{0.seconds:.1f} s",
+        "speed": lambda one: f"{one.rate:,.0f} tokens/s" if one.unit == "tokens" else f"{1 / one.rate:.1f} s a run",
+        "times the first": lambda one: f"{one.rate / first.setdefault(one.part, one.rate):.2f}",
+    }
+    _tell(title, measure(config, load, count or [1, 2], study, only or PARTS), written, as_json)
+
+
+def _tell(title: str, found: Iterable[Any], written: tables.Columns, as_json: bool) -> None:
+    """Print each measurement as soon as it is there, and in the end all of them."""
+    measured = []
+    for one in found:
+        measured.append(one)
+        header, (cells,) = tables.columns([one], written)
+        line = ", ".join(f"{name} {cell}" for name, cell in zip(header, cells, strict=True) if cell)
+        (errors if as_json else console).print(line, highlight=False)
     if as_json:
         tables.as_json(measured)
-        return
-    title = f"{config.path}: {problems} problems × {samples}, {batch_size} examples in a step"
-    tables.show(console, title, ["part", "GPUs", "start", "amount", "took", "speed", "times the first"], rows)
+    else:
+        tables.show(console, title, *tables.columns(measured, written))
 
 
 def _path(model: str, shape: str | None) -> str:

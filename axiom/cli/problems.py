@@ -290,24 +290,23 @@ def _judge(sandbox: bool) -> Iterator["Run | None"]:
 
 
 def _print_rates(rates: "Sequence[Rates]") -> None:
-    rows = [
-        [
-            rate.family,
-            str(rate.problems),
-            str(rate.constants),
-            str(rate.tables),
-            str(rate.mutants),
-            f"{rate.rejection:.2%}",
-            str(rate.valid_forms),
-            f"{rate.acceptance:.1%}",
-        ]
-        for rate in rates
-    ]
+    header, rows = tables.columns(
+        rates,
+        {
+            "family": "{0.family}",
+            "n": "{0.problems}",
+            "constant": "{0.constants}",
+            "table": "{0.tables}",
+            "mutant": "{0.mutants}",
+            "rejected": "{0.rejection:.2%}",
+            "valid": "{0.valid_forms}",
+            "accepted": "{0.acceptance:.1%}",
+        },
+    )
     planted = sum(rate.planted for rate in rates)
     rejected = sum(rate.rejected for rate in rates) / max(1, planted)
     forms = sum(rate.valid_forms for rate in rates)
     accepted = sum(rate.accepted for rate in rates) / max(1, forms)
     number = str(sum(rate.problems for rate in rates))
     rows.append(["all", number, "", "", str(planted), f"{rejected:.2%}", str(forms), f"{accepted:.1%}"])
-    header = ["family", "n", "constant", "table", "mutant", "rejected", "valid", "accepted"]
     tables.show(console, "", header, rows)

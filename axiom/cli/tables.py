@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -11,14 +11,22 @@ from pydantic import BaseModel
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
+from rich.table import Table as Grid
 from rich.text import Text
 
 from axiom.visible import visible, visible_json
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the figures as JSON instead of a table.")]
-NARROWEST = 12
-"""Columns below which a column of words is not folded."""
+Table = tuple[list[str], list[list[str]]]
+"""Header and rows."""
+Columns = dict[str, str | Callable[[Any], str]]
+"""By header how a cell is written: by a format of the row, such as `{0.seconds:.1f} s`, or by a function of it."""
+
+
+def columns(rows: Iterable[Any], written: Columns) -> Table:
+    """Header and rows of a table of `rows`."""
+    body = [[how.format(row) if isinstance(how, str) else how(row) for how in written.values()] for row in rows]
+    return list(written), body
 
 
 def show(console: Console, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -34,7 +42,7 @@ def show(console: Console, title: str, header: Sequence[str], rows: Sequence[Seq
         parts = split(header, rows, console.width)
     for number, places in enumerate(parts):
         told = title if number == 0 else ""
-        table = Table(
+        table = Grid(
             title=Text(visible(told), style="bold") if told else None,
             title_justify="left",
             header_style="bold",
@@ -67,7 +75,7 @@ def _figures(text: str) -> bool:
     return text[:1] in "0123456789-+<" and len(text) < 40
 
 
-def cells(table: Table) -> dict[str, Any]:
+def cells(table: Grid) -> dict[str, Any]:
     """A rich table as its title, its header and its rows of text."""
     rows = zip(*(column.cells for column in table.columns), strict=True)
     return {

@@ -7,6 +7,7 @@ import pytest
 from axiom import store
 from axiom.bench.store import FOLDER, MADE, NAME, STAGES, make, measure, run_stage
 from axiom.experiment import Experiment
+from axiom.report.data import RunData
 from axiom.report.page import _programs
 from axiom.rows import Rows
 
@@ -23,7 +24,7 @@ def test_every_stage_computes_the_same_in_parts_and_whole(tmp_path, monkeypatch,
             if stage == "inspect" and way == "parts":
                 assert "samples of bench, iteration 1: 240 rows" in capsys.readouterr().out
         made[way] = {name: place.read_bytes(f"{name}.parquet") for name in MADE.values()}
-        made[way]["report"] = list(_programs(Experiment.open(str(tmp_path), NAME), 1))
+        made[way]["report"] = list(_programs(RunData(Experiment.open(str(tmp_path), NAME)), 1))
     assert made["parts"] == made["whole"]
     monkeypatch.setattr(store, "KEPT_ROWS", 0)
     assert isinstance(Experiment.open(str(tmp_path), NAME).stages.rows(FOLDER, "samples", store.Record), Rows)

@@ -288,7 +288,7 @@ def no_run_starts(*_: Any) -> None:
 def test_every_wrong_value_is_refused_on_every_road(root, tmp_path, monkeypatch):
     """The form and a script get all of them, and the four kinds of commands take turns."""
     monkeypatch.setattr("typer.main.get_command", functools.cache(typer.main.get_command))  # made anew it takes longest
-    for place in ("axiom.cli.run.load_flow", "axiom.cli.science.load_flow", "axiom.flows.experiment.witnessed"):
+    for place in ("axiom.cli.run.load_flow", "axiom.cli.studies.load_flow", "axiom.flows.experiment.witnessed"):
         monkeypatch.setattr(place, no_run_starts)  # what lets one pass would compute for an hour
     roads, before, by_schema = Roads(monkeypatch, root, tmp_path), contents(root), 0
     for number, (key, value) in enumerate(DRAWN):

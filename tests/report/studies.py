@@ -5,7 +5,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from axiom.cli.science import app
+from axiom.cli.studies import app
 from axiom.config import ExperimentConfig
 from axiom.errors import DataError
 from axiom.experiment import Experiment

@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 from typer.testing import CliRunner
 
-from axiom.cli.science import app
+from axiom.cli.studies import app
 from axiom.report import study as report, study_charts as charts
 from axiom.study.compare import by_arm, compare_arms
 from axiom.study.config import Reading

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 from typer.testing import CliRunner
 
-from axiom.cli.science import app
+from axiom.cli.studies import app
 from axiom.config import CurriculumConfig, SamplingConfig, load_config, override
 from axiom.errors import ConfigError
 from axiom.experiment import Experiment, iteration_folder

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from axiom.cli.science import app
+from axiom.cli.studies import app
 from axiom.config import ExperimentConfig
 from axiom.errors import ConfigError, DataError
 from axiom.experiment import Experiment

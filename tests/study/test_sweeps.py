@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from axiom.cli.science import app
+from axiom.cli.studies import app
 from axiom.config import ExperimentConfig, FootholdConfig, override
 from axiom.errors import ConfigError, DataError
 from axiom.experiment import Experiment

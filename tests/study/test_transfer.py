@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from axiom.cli.science import app
+from axiom.cli.studies import app
 from axiom.config import ExperimentConfig, load_config, override
 from axiom.errors import ConfigError
 from axiom.experiment import Experiment

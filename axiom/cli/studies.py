@@ -1,7 +1,6 @@
-"""`axiom detect`, `control`, `study`, `compare`, `bench detector`: phases, and what runs say about hypotheses."""
+"""`axiom study`, `compare` and `bench study`: what runs of several arms say about a hypothesis."""
 
 import dataclasses
-import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ import typer
 from axiom.cli import tables
 from axiom.cli.app import app, bench_app, console, errors
 from axiom.cli.complete import studies
-from axiom.cli.outputs import check_file, check_folder
+from axiom.cli.outputs import check_folder
 from axiom.cli.run import Dry, Quiet, Root
 from axiom.cli.tables import AsJson
 from axiom.cli.workflow import interruptible, load_flow
@@ -24,200 +23,12 @@ from axiom.experiment import DEFAULT_ROOT
 from axiom.progress import Progress, listen
 
 if TYPE_CHECKING:
-    from axiom.bench.detector import Trial
-    from axiom.experiment import Experiment
-    from axiom.grokking import Curve
-    from axiom.records import Evaluation
     from axiom.report.study import Origin, Table as Rows
     from axiom.study import Comparison, Study, StudyConfig
     from axiom.study.transfer import Gain
 
 MOST_BESIDE = 64
 OF_THE_FILE = "a study file sets its own"
-Out = Annotated[Path | None, typer.Option(help="Draw the chart into this file: .png, .svg, .html or .json.")]
-
-
-@app.command()
-def detect(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="FILE|NAME",
-            help="CSV, TSV, JSON, JSONL or npz with iteration, step or epoch, train_accuracy (train_acc ...), "
-            "val_accuracy or test_accuracy [, train_n, val_n], as fractions or percent; or an experiment's name.",
-        ),
-    ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print every figure as JSON.")] = False,
-    out: Out = None,
-    root: Root = DEFAULT_ROOT,
-) -> None:
-    """Classify an accuracy curve: does it grok, when did it memorise, when did it generalise?
-
-    For an experiment, every split, family and difficulty is classified.
-
-    Example: axiom detect curve.csv --json
-    """
-    from axiom import grokking
-
-    if out is not None:
-        check_folder("--out", out.absolute().parent)
-        check_file("--out", out, (".png", ".svg", ".html", ".json"))
-    if not grokking.is_table(source):
-        _detect_slices(root, source, as_json, out)
-        return
-    read = grokking.read_curve(Path(source))
-    grokking.check_curve(read)
-    found = grokking.detect(read)
-    if out is not None:
-        from axiom.report import curves as curve_charts
-
-        curve_charts.save(curve_charts.phases(read, found, Path(source).stem), out)
-    if as_json:
-        online = [event.model_dump() for event in grokking.alarms(read)]
-        by_original_rule = grokking.naive(read)
-        rules = {"naive": None if by_original_rule is None else float(read.iteration[by_original_rule])}
-        print(json.dumps(dataclasses.asdict(found) | {"online": online, "rules": rules}, indent=1))
-    else:
-        console.print(found.sentence(), highlight=False, soft_wrap=True)
-
-
-def _detect_slices(root: str, name: str, as_json: bool, out: Path | None) -> None:
-    from axiom import grokking
-    from axiom.experiment import Experiment
-
-    experiment = Experiment.open(root, name)
-    curves = _slices(experiment)
-    found = {part: grokking.detect(curve, experiment.config.detection) for part, curve in curves.items()}
-    if out is not None:
-        from axiom.report import curves as curve_charts
-
-        panels = {part: (curves[part], phases) for part, phases in found.items()}
-        curve_charts.save(curve_charts.gallery(panels, "iteration"), out)
-    bounds = grokking.from_nothing(_evaluations(experiment), experiment.config.evaluation.confidence)
-    if as_json:
-        figures = {part: dataclasses.asdict(phases) for part, phases in found.items()}
-        for part, bound in bounds.items():
-            figures.setdefault(part, {})["from_nothing"] = dataclasses.asdict(bound)
-        print(json.dumps(figures, indent=1))
-        return
-    rows = []
-    for part, phases in found.items():
-        interval = f" [{phases.t_generalise_low:.1f}, {phases.t_generalise_high:.1f}]" if phases.t_generalise else ""
-        generalised = _figure(phases.t_generalise) + interval
-        rows.append([part, phases.kind, _figure(phases.t_memorise), generalised, _figure(phases.delay_ratio)])
-    tables.show(console, "", ["slice", "kind", "memorised", "generalised", "delay"], rows)
-    for part, bound in bounds.items():
-        console.print(bound.sentence(part), highlight=False, soft_wrap=True, markup=False)
-
-
-def _slices(experiment: "Experiment") -> "dict[str, Curve]":
-    from axiom import grokking
-
-    metrics = experiment.metrics()
-    return grokking.slices(metrics) | grokking.unsolved(_evaluations(experiment))
-
-
-def _evaluations(experiment: "Experiment") -> "dict[int, list[Evaluation]]":
-    from axiom.experiment import iteration_folder
-    from axiom.records import Evaluation
-
-    return {
-        number: experiment.stages.read(iteration_folder(number), "evaluation", Evaluation)
-        for number in experiment.iterations("evaluation")
-    }
-
-
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
-
-
-@app.command()
-def control(
-    out: Annotated[Path, typer.Option(help="Folder for the charts (PNG, SVG and HTML).")] = Path("artifacts/control"),
-    seed: Annotated[int, typer.Option(min=0, help="Root of the split and the network's first weights.")] = 0,
-    as_json: AsJson = False,
-) -> None:
-    """Run the controls: two modular-addition recipes that grok, two that cannot.
-
-    Exits with 1 if the detector misses a jump or reports one that is not there.
-    """
-    from axiom.bench import control as controls
-    from axiom.report import curves as curve_charts
-
-    check_folder("--out", out)
-    outcomes = controls.run(seed=seed)
-    rows = [
-        [
-            one.control.name,
-            "as expected" if one.as_expected else "wrong",
-            one.phases.kind,
-            "yes" if one.control.groks else "no",
-            f"{one.seconds:.1f}",
-            str(one.control.steps),
-            one.control.description,
-        ]
-        for one in outcomes
-    ]
-    if as_json:
-        names = ("control", "phases", "seconds", "as_expected")
-        tables.as_json([{name: getattr(one, name) for name in names} for one in outcomes])
-    else:
-        tables.show(console, "", ["control", "verdict", "detector", "should grok", "seconds", "steps", "recipe"], rows)
-        for one in outcomes:
-            console.print(f"[bold]{one.control.name}[/]: {one.phases.sentence()}", highlight=False)
-    panels = {f"{o.control.name}: {o.control.description}": (o.curve, o.phases) for o in outcomes}
-    chart = curve_charts.gallery(panels, "optimizer step")
-    for suffix in ("png", "svg", "html"):
-        curve_charts.save(chart, out / f"control.{suffix}")
-    if not as_json:
-        console.print(f"charts: {out}/control.png, .svg, .html", markup=False)
-    if not all(outcome.as_expected for outcome in outcomes):
-        raise typer.Exit(1)
-
-
-@bench_app.command("detector")
-def bench_detector(
-    curves: Annotated[int, typer.Option(min=1, help="Simulated curves of each family at each length.")] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="Root of the simulation.")] = 0,
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
-    as_json: AsJson = False,
-) -> None:
-    """Calibrate the detector on simulated curves, beside the original rule and the literature's."""
-    from axiom.bench import detector
-
-    trials = detector.simulate(curves, seed=seed, workers=workers)
-    if as_json:
-        tables.as_json({rule: detector.figures(trials, rule) for rule in detector.RULES} | {"trials": trials})
-        return
-    tables.show(console, "Share of curves in which each rule sees a lasting jump", *_by_family(trials))
-    rows = []
-    for rule in detector.RULES:
-        for length in (*detector.LENGTHS, None):
-            chosen = [t for t in trials if length in (None, t.evaluations)]
-            figures = detector.figures(chosen, rule)
-            covered = "-" if figures.coverage != figures.coverage else f"{figures.coverage:.1%}"
-            alarms = f"{figures.false_alarms:.2%} of {figures.null}"
-            found = f"{figures.detections:.1%} of {figures.real}"
-            rows.append([rule, str(length or "all"), alarms, found, f"{figures.timing_error:.2f}", covered])
-    header = ["rule", "length", "false alarms", "detections", "timing error", "covered"]
-    tables.show(console, "All families; the timing error is in evaluations, 95 % intervals", header, rows)
-    console.print(detector.online_sentence(trials), highlight=False)
-
-
-def _by_family(trials: "list[Trial]") -> "Rows":
-    from axiom.bench import detector
-
-    table = []
-    for family in detector.FAMILIES:
-        for length in detector.LENGTHS:
-            rows = [t for t in trials if (t.family, t.evaluations) == (family, length)]
-            fired = [f"{sum(t.times[rule] is not None for t in rows) / len(rows):.0%}" for rule in detector.RULES]
-            kind = next(iter(detector.kinds(rows)))
-            jumps = "yes" if rows[0].jump is not None else "no"
-            online = f"{sum(t.alarm for t in rows) / len(rows):.0%}"
-            table.append([family, str(length), jumps, *fired, online, kind])
-    header = ["curves", "length", "jump", "naive", "lit.", "axiom", "online", "kind"]
-    return header, table
 
 
 @app.command()
@@ -449,7 +260,7 @@ def compare(
     Example: axiom compare h1-modular --out artifacts/h1
     """
     from axiom.report import study as reports
-    from axiom.study import Reading, Study, check_arms, transfer
+    from axiom.study import Reading, Study, check_arms, paragraphs, transfer
 
     given = {"split": split, "level": level, "confidence": confidence}
     chosen_here: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
@@ -471,88 +282,86 @@ def compare(
         found = study.compare()
     except DataError as error:  # too few pairs for a verdict, but not for the charts
         refused = error
-    _draw(study, found, folder, refused, command)
+    shown = _shown(study, found)
+    _draw(study, found, shown, folder, refused, command)
     if as_json:
         print((folder / "figures.json").read_text(encoding="utf-8"))
     else:
-        swept = _swept(study, found)
-        tables.show(console, *(("Conditions", *swept[0]) if swept else ("Arms", *reports.arm_rows(arms))))
-        gains = _gains(study)
-        if gains:
-            tables.show(console, "Transfer", *transfer.table(gains))
+        tables.show(
+            console, *(("Conditions", *shown.conditions) if shown.conditions else ("Arms", *reports.arm_rows(arms)))
+        )
+        if shown.gains:
+            tables.show(console, "Transfer", *transfer.table(shown.gains))
         if len(arms) <= reports.MOST_SIDE_BY_SIDE:
             tables.show(console, "Ledger: sums over rounds, means over runs", *reports.ledger_rows(arms))
-        for sentence in (*(swept[1] if swept else ()), *_paragraphs(study, found), *_transferred(study, gains)):
+        alone = [] if study.config and study.config.grid else paragraphs(found)  # of a grid the table has their figures
+        for sentence in (*shown.swept, *alone, *shown.transferred):
             console.print(f"\n{sentence}", highlight=False, markup=False)
         console.print(f"\nreport and charts: {folder}/report.html", highlight=False, markup=False, soft_wrap=True)
     if refused is not None:
         raise refused
 
 
-def _swept(study: "Study", found: "Sequence[Comparison]") -> "tuple[Rows, list[str]] | None":
-    """The table of a study with variants or a grid, and what it says where all of its runs are there."""
-    from axiom.study import sweep
+@dataclasses.dataclass(frozen=True)
+class _Shown:
+    """What a study shows beside its comparisons.
 
-    config = study.config
-    if config is None or not (config.grid or config.variants):
-        return None
-    rows = sweep.rows(config, study.arms, found)
-    return sweep.table(config, rows), [] if study.left_out else sweep.sentences(config, rows)
+    `conditions` is the table of a study with variants or a grid and `swept` what it says, `gains` the transfer matrix
+    of a study whose conditions train other families and `transferred` what that says.
+    """
 
-
-def _gains(study: "Study") -> "list[Gain]":
-    """The transfer matrix of a study whose conditions train other families; nothing of any other."""
-    from axiom.study import transfer
-
-    config = study.config
-    if config is None or not transfer.is_about_families(config):
-        return []
-    return transfer.matrix(study.arms, config.confidence)
+    conditions: "Rows | None"
+    swept: list[str]
+    gains: "list[Gain]"
+    transferred: list[str]
 
 
-def _transferred(study: "Study", gains: "list[Gain]") -> list[str]:
-    from axiom.study import transfer
+def _shown(study: "Study", found: "Sequence[Comparison]") -> _Shown:
+    from axiom.study import sweep, transfer
 
-    return [transfer.sentence(gains, study.reading.confidence)] if gains else []
+    config, conditions, swept = study.config, None, list[str]()
+    if config is not None and (config.grid or config.variants):
+        rows = sweep.rows(config, study.arms, found)
+        conditions, swept = sweep.table(config, rows), [] if study.left_out else sweep.sentences(config, rows)
+    about = config is not None and transfer.is_about_families(config)
+    gains = transfer.matrix(study.arms, study.reading.confidence) if about else []
+    return _Shown(conditions, swept, gains, [transfer.sentence(gains, study.reading.confidence)] if gains else [])
 
 
-def _paragraphs(study: "Study", found: "Sequence[Comparison]") -> list[str]:
-    """What each comparison says; of a grid the table has their figures."""
-    from axiom.study import paragraphs
-
-    return paragraphs(found) if not (study.config and study.config.grid) else []
-
-
-def _draw(study: "Study", found: "Sequence[Comparison]", folder: Path, refused: DataError | None, command: str) -> None:
+def _draw(
+    study: "Study",
+    found: "Sequence[Comparison]",
+    shown: _Shown,
+    folder: Path,
+    refused: DataError | None,
+    command: str,
+) -> None:
     import polars as pl
 
     from axiom.folders import whole
     from axiom.report import curves as curve_charts, study as report, study_charts as charts, sweep_charts
     from axiom.study import sweep, transfer
 
-    arms, reading = study.arms, study.reading
+    arms, reading, gains = study.arms, study.reading, shown.gains
     worded = {report.arm_in_words(name): runs for name, runs in arms.items()}
     boxes = [report.in_words(comparison) for comparison in found]
     made = charts.all_of(worded, boxes, reading.clock, reading.split, reading.confidence)
-    swept = _swept(study, found)
-    if swept and study.config:
+    if shown.conditions and study.config:
         made = sweep_charts.charts(study.config, sweep.rows(study.config, arms, found)) | made
-    gains = _gains(study)
     if gains:
         made = {"transfer": sweep_charts.transfer_map(gains)} | made
     for name, chart in made.items():
         curve_charts.save(chart, folder / f"{name}.svg")
     why = None if refused is None else str(refused)
     folded = boxes if why is None and not (study.config and study.config.grid) else []
-    sentences = [*(swept[1] if swept else ()), *([why] if why else ()), *_transferred(study, gains)]
+    sentences = [*shown.swept, *([why] if why else ()), *shown.transferred]
     matrix = transfer.table(gains) if gains else None
-    with whole(folder / "report.html") as file:
-        text = report.page(
-            study.name, worded, sentences, made, swept and swept[0], matrix, folded, _origin(study, folder, command)
-        )
-        file.write_text(text, encoding="utf-8")
-    with whole(folder / "figures.json") as file:
-        file.write_text(report.figures(arms, found, why), encoding="utf-8")
+    text = report.page(
+        study.name, worded, sentences, made, shown.conditions, matrix, folded, _origin(study, folder, command)
+    )
+    for name, content in (("report.html", text), ("figures.json", report.figures(arms, found, why))):
+        with whole(folder / name) as file:
+            file.write_text(content, encoding="utf-8")
     with whole(folder / "metrics.parquet") as file:
         study.measurements().write_parquet(file, compression="zstd")
     if gains:
@@ -593,65 +402,14 @@ def bench_study(
     if as_json:
         tables.as_json(found)
         return
-    rows = [
-        [
-            row.way,
-            str(row.runs),
-            f"{row.seconds:.0f} s",
-            f"{row.seconds / row.runs:.1f} s",
-            f"{row.cores:.0%}",
-            "none" if row.gpu is None else f"{row.gpu:.0%}",
-        ]
-        for row in found
-    ]
-    header = ["way", "runs", "in all", "a run", "cores in use", "GPU in use"]
-    tables.show(console, f"Runs of {path}", header, rows)
+    written: tables.Columns = {
+        "way": "{0.way}",
+        "runs": "{0.runs}",
+        "in all": "{0.seconds:.0f} s",
+        "a run": lambda row: f"{row.seconds / row.runs:.1f} s",
+        "cores in use": "{0.cores:.0%}",
+        "GPU in use": lambda row: "none" if row.gpu is None else f"{row.gpu:.0%}",
+    }
+    tables.show(console, f"Runs of {path}", *tables.columns(found, written))
     each = [row.seconds / row.runs for row in found]
     console.print(f"beside each other the study is {each[1] / each[0]:.1f} times as fast as in turn", highlight=False)
-
-
-@bench_app.command("verifier")
-def bench_verifier(
-    problems: Annotated[int, typer.Option(min=1, max=164, help="Problems of each source.")] = 164,
-    curves: Annotated[int, typer.Option(min=1, help="Simulated jumps of each kind.")] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="Root of every choice.")] = 0,
-    as_json: AsJson = False,
-) -> None:
-    """H2: verifier error and detector precision on procedural problems beside HumanEval."""
-    from axiom.bench import verifier
-
-    found = verifier.sources(problems, seed)
-    rows = [
-        [
-            row.source,
-            str(row.problems),
-            f"{row.cases:.1f}",
-            str(row.wrong),
-            str(row.accepted),
-            f"{row.error:.2%}",
-            f"{row.interval[0]:.2%} to {row.interval[1]:.2%}",
-        ]
-        for row in found
-    ]
-    header = ["source", "problems", "cases each", "wrong programs", "accepted", "error", "95 %"]
-    if not as_json:
-        tables.show(console, "Verifier error", header, rows)
-    sizes = (("procedural", 1000), ("procedural", 200), ("HumanEval", verifier.HUMANEVAL_SIZE))
-    wrong = {row.source: row.error for row in found}
-    detected = [verifier.detecting(source, size, wrong[source], curves, seed=seed) for source, size in sizes]
-    if as_json:
-        tables.as_json({"verifier": found, "detector": detected})
-        return
-    rows = [
-        [
-            source,
-            str(size),
-            f"{seen.error:.2%}",
-            f"{seen.detections:.1%}",
-            f"{seen.timing_error:.3f}",
-            f"{seen.interval_width:.2f}",
-        ]
-        for (source, size), seen in zip(sizes, detected, strict=True)
-    ]
-    header = ["source", "problems an evaluation", "error", "detections", "timing error", "interval"]
-    tables.show(console, "Detector on simulated jumps", header, rows)
