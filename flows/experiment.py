@@ -1,5 +1,6 @@
 """The whole experiment: problems once, then the loop, with detection and the report."""
 
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from prefect.states import Completed
 
 from axiom.config import ExperimentConfig, checked
 from axiom.credentials import Plain
-from axiom.experiment import DEFAULT_ROOT, iteration_folder
+from axiom.experiment import DEFAULT_ROOT, Experiment, iteration_folder
 from axiom.experiment.gate import admit
 from axiom.experiment.naming import settled
 from axiom.experiment.running import Runtime
@@ -18,6 +19,7 @@ from axiom.experiment.tracked import Tracking
 from axiom.flows.iteration import Round, finished, recorded, run_iteration
 from axiom.flows.operation import OPERATION, Operation, announce, following, holding, pause, pause_asked
 from axiom.flows.pages import Pages
+from axiom.flows.turn import turn
 from axiom.flows.workarounds.alive import end_if_suspended, reclaim, witnessed
 from axiom.flows.workarounds.outage import patiently
 from axiom.learners.unread import ignored
@@ -52,9 +54,8 @@ def experiment(
         The experiment's name, the kind of curve and where the report lies.
 
     """
-    given = checked(ExperimentConfig, config)
-    named = settled(given, root, scheduled(), tuple(flow_run.tags))
-    admitted, behaviour = admit(root, named), checked(Operation, operation)
+    given, behaviour = checked(ExperimentConfig, config), checked(Operation, operation)
+    admitted = begun(given, root)
     with witnessed(), following(admitted.config), holding(admitted, behaviour) as run:
         before = admitted.finished()
         for why, keys in ignored(admitted.config).items():
@@ -67,6 +68,19 @@ def experiment(
         message = f"all {len(before)} iterations of {admitted.config.name!r} were done before; {again}"
         state: Any = Completed(name="NothingToDo", message=message, data=result)
         return state  # a call of the flow gives its data
+
+
+def begun(given: ExperimentConfig, root: str) -> Experiment:
+    """The experiment of a form, admitted. One whose name has `{n}` is there at once: runs that start together on a
+    machine take numbers in turn.
+    """
+    with ExitStack() as stack:
+        if "{n}" in given.name:
+            stack.enter_context(turn(f"naming {given.name}", str(flow_run.name), lambda holder: None))
+        admitted = admit(root, settled(given, root, scheduled(), tuple(flow_run.tags)))
+        if "{n}" in given.name:
+            admitted.save()
+    return admitted
 
 
 def scheduled() -> datetime:
@@ -84,14 +98,14 @@ def without_server(config: ExperimentConfig, root: str, operation: Operation) ->
 
 
 def _complete(run: Runtime, pages: Pages | None) -> dict[str, Any]:
-    tracking = Tracking(run.experiment)
-    seen, last = _loop(run, pages, tracking)
-    if pages is None:
-        path = write_report.fn(run, iteration=last)
-    else:
-        path = write_report(run, iteration=last)
-        patiently(lambda: pages.finish(path))
-    tracking.finish(path)
+    with Tracking(run.experiment) as tracking:
+        seen, last = _loop(run, pages, tracking)
+        if pages is None:
+            path = write_report.fn(run, iteration=last)
+        else:
+            path = write_report(run, iteration=last)
+            patiently(lambda: pages.finish(path))
+        tracking.finish(path)
     return {"name": run.config.name, "phases": seen["sentence"], "kind": seen["kind"], "report": path}
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from axiom.evaluation import GREEDY
@@ -10,7 +11,7 @@ from axiom.experiment.folder import Experiment, iteration_folder
 from axiom.experiment.judged import drawn
 from axiom.records import Metric
 from axiom.sampling.prompts import question
-from axiom.tracking import Guarded, Subject
+from axiom.tracking import Ending, Guarded, Subject
 
 FILE = "tracking.json"
 SAMPLES = 10
@@ -21,13 +22,22 @@ LONGEST = 4000
 
 class Tracking:
     """The trackers of a run. Each is given every iteration once, from the first: those that were shared or were done
-    before it was set, too.
+    before it was set, too. As a context it ends them where the block fails or is stopped.
     """
 
     def __init__(self, experiment: Experiment) -> None:
         self._experiment = experiment
         self._noted = self._read()
         self._trackers = [Guarded(name, self._subject(name)) for name in dict.fromkeys(experiment.config.tracking.to)]
+
+    def __enter__(self) -> "Tracking":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._end(None, "failed" if isinstance(error, Exception) else "stopped")
 
     def follow(self, iteration: int) -> None:
         """Give all that is new up to `iteration`."""
@@ -41,8 +51,11 @@ class Tracking:
     def finish(self, report: str) -> None:
         """The run has ended."""
         path = Path(report)
+        self._end(path if self._experiment.folder.local and path.exists() else None, "finished")
+
+    def _end(self, path: Path | None, ending: Ending) -> None:
         for tracker in self._trackers:
-            tracker.finish(path if self._experiment.folder.local and path.exists() else None)
+            tracker.finish(path, ending)
 
     def _subject(self, name: str) -> Subject:
         experiment, config = self._experiment, self._experiment.config

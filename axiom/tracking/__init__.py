@@ -9,7 +9,7 @@ import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from axiom.config import ExperimentConfig
 from axiom.errors import ConfigError
@@ -18,12 +18,16 @@ from axiom.progress import Progress, doing, report
 NEEDED = {"tensorboard": "tensorboard", "mlflow": "mlflow", "wandb": "wandb", "trackio": "trackio"}
 """The module that each tracker needs; `pip install 'axiom-rl[tracking-NAME]'` brings it."""
 
+Ending = Literal["finished", "failed", "stopped"]
+"""How a run ends: after its last iteration or a pause, by an error, or because somebody stopped it."""
+
 
 @dataclass(frozen=True)
 class Subject:
     """The run that is tracked. `folder` is for the tracker's own files; `root` holds the runs beside it.
 
-    `known` is what the tracker noted of the run before, `last` the last iteration that it was given, -1 for none.
+    `known` is what the tracker noted of the run before, `last` the last iteration that it was given, -1 for none. A
+    tracker whose run is gone, or that writes elsewhere now, begins another with all of the history.
     `parent` and `at` are those of a fork.
     """
 
@@ -54,7 +58,7 @@ class Tracker(Protocol):
     def samples(self, iteration: int, rows: Sequence[Mapping[str, Any]]) -> None:
         """Some samples of an iteration with prompt, program and verdict; the keys are the same in every row."""
 
-    def finish(self, report: Path | None) -> None:
+    def finish(self, report: Path | None, ending: Ending) -> None:
         """The run has ended; with its report, if it was written to a local disk."""
 
 
@@ -91,15 +95,16 @@ class Guarded:
 
         def given() -> None:
             if self._tracker is not None:
+                doing(f"writing to {self.name}")
                 self._tracker.scalars(iteration, values)
                 self._tracker.samples(iteration, rows)
                 self._tracker.last = iteration
 
         self._tried(given)
 
-    def finish(self, path: Path | None) -> None:
+    def finish(self, path: Path | None, ending: Ending) -> None:
         """The run has ended."""
-        self._tried(lambda: self._tracker.finish(path) if self._tracker else None)
+        self._tried(lambda: self._tracker.finish(path, ending) if self._tracker else None)
 
     def _tried(self, call: Any) -> Any:
         try:

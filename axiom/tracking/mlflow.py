@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from axiom.config import flat
-from axiom.tracking import Subject
+from axiom.tracking import Ending, Subject
 from axiom.visible import visible_json
 
 SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # MLflow's seven take minutes, in which the run would stand still
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
@@ -20,6 +22,7 @@ LONGEST = 500
 """Characters of a parameter that MLflow keeps."""
 TOGETHER = 100
 """Parameters in one request."""
+STATUS: dict[Ending, str] = {"finished": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
 
 
 class Open:
@@ -32,10 +35,25 @@ class Open:
 
         uri = subject.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{subject.root / '.mlflow.db'}"
         self._client = MlflowClient(tracking_uri=uri)
-        known = subject.known.get("run_id")
-        self._run = str(known) if known else self._begin(subject)
+        self._run = self._known(subject) or self._begin(subject)
         self._client.update_run(self._run, status="RUNNING")
-        self.last = max(subject.last, self._newest())
+        self.last = self._newest()
+
+    def _known(self, subject: Subject) -> str | None:
+        """The id of the run that was begun before; None if this server has none of it, or in another experiment."""
+        from mlflow.exceptions import MlflowException
+
+        known = subject.known.get("run_id")
+        if not known:
+            return None
+        try:
+            info = self._client.get_run(str(known)).info
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return None
+        there = self._client.get_experiment(info.experiment_id).name == subject.project
+        return str(known) if there and info.lifecycle_stage == "active" else None
 
     def _begin(self, subject: Subject) -> str:
         from mlflow.entities import Param
@@ -77,11 +95,11 @@ class Open:
             text = visible_json(json.dumps(list(rows), indent=1))
             self._client.log_text(self._run, text, f"samples/{iteration:04d}.json")
 
-    def finish(self, report: Path | None) -> None:
+    def finish(self, report: Path | None, ending: Ending) -> None:
         """The report as an artifact, and the run's end."""
         if report is not None:
             self._client.log_artifact(self._run, str(report))
-        self._client.set_terminated(self._run)
+        self._client.set_terminated(self._run, STATUS[ending])
 
 
 def _text(value: Any) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from axiom.tracking import Subject
+from axiom.tracking import Ending, Subject
 from axiom.visible import visible
 
 
@@ -15,8 +15,9 @@ class Open:
     def __init__(self, subject: Subject) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self.last = subject.last
-        place, begun = subject.folder / "tensorboard", subject.last >= 0
+        place = subject.folder / "tensorboard"
+        begun = subject.last >= 0 and place.exists()
+        self.last = subject.last if begun else -1
         self._writer = SummaryWriter(str(place), purge_step=subject.last + 1 if begun else None)
         if not begun:
             self._writer.add_text("config", _as_code(json.dumps(subject.config, indent=1)))
@@ -38,7 +39,7 @@ class Open:
             self._writer.add_text("samples", _as_code(json.dumps(list(rows), indent=1)), iteration)
         self._writer.flush()
 
-    def finish(self, report: Path | None) -> None:
+    def finish(self, report: Path | None, ending: Ending) -> None:
         """The path of the report as text."""
         if report is not None:
             self._writer.add_text("report", _as_code(str(report)))

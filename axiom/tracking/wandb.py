@@ -2,11 +2,15 @@
 
 import os
 import secrets
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from axiom.tracking import Subject
+from axiom.tracking import Ending, Subject
+
+LONGEST_SECONDS = 30.0
+"""To wait for a server when a run begins, and for what is left to send when it ends."""
 
 
 class Open:
@@ -15,18 +19,21 @@ class Open:
     def __init__(self, subject: Subject) -> None:
         import wandb
 
-        self.last = subject.last
-        self._id = str(subject.known.get("id") or secrets.token_hex(4))
         online = os.environ.get("WANDB_MODE") or ("online" if os.environ.get("WANDB_API_KEY") else "offline")
+        self._place = [online, subject.uri, subject.project]
+        known = subject.known.get("id") if subject.known.get("place", self._place) == self._place else None
+        self.last = subject.last if known else -1
+        self._id = str(known or secrets.token_hex(4))
         subject.folder.mkdir(parents=True, exist_ok=True)
-        settings = wandb.Settings(console="off", silent=True)
+        settings = wandb.Settings(console="off", silent=True, init_timeout=LONGEST_SECONDS)
+        settings.finish_timeout = LONGEST_SECONDS
         if subject.uri:
             settings.base_url = subject.uri
         self._run = wandb.init(
             project=subject.project,
             name=subject.name,
             id=self._id,
-            resume="allow" if subject.known and online == "online" else None,
+            resume="allow" if known and online == "online" else None,
             dir=str(subject.folder),
             config=dict(subject.config),
             notes=f"forked from {subject.parent} at iteration {subject.at}" if subject.parent else None,
@@ -37,8 +44,8 @@ class Open:
         self._run.define_metric("*", step_metric="iteration")
 
     def note(self) -> dict[str, Any]:
-        """The run's id."""
-        return {"id": self._id}
+        """The run's id, and where it is."""
+        return {"id": self._id, "place": self._place}
 
     def scalars(self, iteration: int, values: Mapping[str, float]) -> None:
         """Figures with the iteration as the step."""
@@ -53,8 +60,8 @@ class Open:
             table = wandb.Table(columns=columns, data=[[str(row[str(name)]) for name in columns] for row in rows])
             self._run.log({"samples": table}, step=iteration)
 
-    def finish(self, report: Path | None) -> None:
+    def finish(self, report: Path | None, ending: Ending) -> None:
         """The report as a file of the run, and the run's end."""
         if report is not None:
-            self._run.save(str(report), base_path=str(report.parent), policy="now")
-        self._run.finish()
+            self._run.save(shutil.copy(report, self._run.dir), base_path=self._run.dir, policy="now")
+        self._run.finish(exit_code=0 if ending == "finished" else 1)

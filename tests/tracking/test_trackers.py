@@ -2,6 +2,7 @@
 
 import glob
 import json
+import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from axiom.experiment import Experiment, fork
 from axiom.experiment.tracked import Tracking, scalars
 from axiom.flows.experiment import without_server
 from axiom.flows.operation import Operation
-from axiom.progress import listen
+from axiom.progress import Progress, listen
 from axiom.records import Metric
 from axiom.tracking import check
 from tests.flows.operating import wait_until
@@ -92,6 +93,23 @@ def test_mlflow_has_each_iteration_once_over_a_kill_a_resume_and_a_fork(tmp_path
     [child] = client.search_runs([mine.info.experiment_id], "tags.`axiom.name` = 'child'")
     assert child.data.tags["axiom.forked_from"] == "mine"
     assert sorted(row.step for row in client.get_metric_history(child.info.run_id, "wall_seconds")) == [0, 1, 2, 3]
+    with pytest.raises(OSError, match="no more"), listen(no_more):
+        run(tmp_path, 3, "mlflow", name="broken")
+    client.delete_run(mine.info.run_id)
+    run(tmp_path, 3, "mlflow")
+    found = {one.info.run_name: one.info for one in client.search_runs([mine.info.experiment_id])}
+    assert {name: info.status for name, info in found.items()} == {
+        "mine": "FINISHED",
+        "child": "FINISHED",
+        "broken": "FAILED",
+    }
+    again = client.get_metric_history(found["mine"].run_id, "wall_seconds")
+    assert sorted(row.step for row in again) == [0, 1, 2, 3], "another run with all of the history"
+
+
+def no_more(progress: Progress) -> None:
+    if progress.stage == "done" and progress.iteration == 1:
+        raise OSError("no more")
 
 
 def written(data: bytes) -> Iterator[bytes]:
@@ -120,6 +138,11 @@ def test_wandb_offline_has_each_iteration_once_under_one_id(tmp_path, monkeypatc
     assert len({Path(file).stem for file in files}) == 1, "one run, so that they are synced as one"
     # The library's own process writes the file, and may be at it for a moment after the run has ended.
     wait_until("the last iteration", lambda: steps_in(files) == [0, 1, 2, 3], 60)
+    assert not any(Path(file).is_symlink() for file in glob.glob(f"{Path(files[1]).parent}/files/*"))
+    run(tmp_path, 3, "wandb", **{"tracking.project": "other"})
+    other = max(glob.glob(str(tmp_path / "mine/tracking/wandb/offline-run-*/*.wandb")), key=os.path.getctime)
+    assert Path(other).stem != Path(files[0]).stem, "what is sent to another project is another run"
+    wait_until("all of the history", lambda: steps_in([other]) == [0, 1, 2, 3], 60)
 
 
 def steps_in(files: list[str]) -> list[int]:
@@ -137,17 +160,24 @@ def steps_in(files: list[str]) -> list[int]:
 
 
 @pytest.mark.long
-def test_trackio_has_each_iteration_once_over_a_resume(tmp_path, monkeypatch):
+def test_trackio_has_each_iteration_once_over_a_kill_and_a_resume(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
     from trackio.sqlite_storage import SQLiteStorage
 
     run(tmp_path, 1, "trackio")
+    noted = tmp_path / "mine/tracking.json"
+    told = json.loads(noted.read_text())
+    told["trackio"]["last"] = 0  # as a run that was killed between its last iteration and its note
+    noted.write_text(json.dumps(told))
+    run(tmp_path / "elsewhere", 1, "trackio")
     run(tmp_path, 3, "trackio")
-    assert SQLiteStorage.get_runs("axiom") == ["mine"]
+    assert capsys.readouterr().out == "", "what it prints would stand among the lines of the run"
+    assert sorted(SQLiteStorage.get_runs("axiom")) == ["mine", "mine-2"], "one for each root"
     rows = [row for row in SQLiteStorage.get_logs("axiom", "mine") if f"{GREEDY}/val" in row]
     assert [(row["step"], row[f"{GREEDY}/val"]) for row in rows] == [
         (i, known(tmp_path, "mine", i)[f"{GREEDY}/val"]) for i in range(4)
     ]
+    assert {found["name"] for found in SQLiteStorage.get_artifacts("axiom")} == {"mine-report", "mine-2-report"}
 
 
 def test_a_tracker_that_cannot_be_reached_is_said_once_and_stops_nothing(tmp_path):
