@@ -93,7 +93,7 @@ def _for_the_form(schema: dict[str, Any], section: "type[Section]") -> None:
             if text.get("type") == "string" and "enum" not in text:
                 shape = patterns.get(name) or text.get("pattern", "").removeprefix("^")
                 shape = shape or rf"(?![\s\S]*{_CONTROL[name in section.lines]})"
-                text |= {"pattern": WITHOUT + shape, "maxLength": LONGEST_TEXT}
+                text |= {"pattern": f"^{shape}", "maxLength": LONGEST_TEXT, **WITHOUT}
     for name, (title, known) in section.choices().items():
         free = {key: schema["properties"][name].pop(key) for key in ("type", "items")}
         listed = {"type": "array", "title": title, "items": {"type": "string", "enum": list(known)}}

@@ -95,13 +95,13 @@ def test_a_stores_address_with_a_credential_is_refused_before_it_is_opened(text:
 @every("text", FREE)
 def test_what_holds_none_is_let_through(text: str):
     assert plain(text) == text
-    assert re.search(WITHOUT, text)
+    assert Draft202012Validator(WITHOUT).is_valid(text)
 
 
 @given(st.text(max_size=30), st.sampled_from(HOLDING), st.text(max_size=30))
 def test_the_schema_refuses_what_the_library_does(before: str, text: str, after: str):
     for whole in (before, before + after, f"{before} {text} {after}"):
-        assert bool(re.search(CREDENTIAL, whole)) != bool(re.search(WITHOUT, whole))
+        assert bool(re.search(CREDENTIAL, whole)) != Draft202012Validator(WITHOUT).is_valid(whole)
 
 
 @pytest.mark.parametrize("flow", [experiment, smoke, report, study], ids=lambda flow: flow.name)

@@ -280,6 +280,13 @@ FORM = Draft202012Validator(parameter_schema(experiment).model_dump_for_openapi(
 COMMANDS = ("option", "fork", "preset", "study")
 
 
+def test_the_form_answers_a_wrong_name_with_the_shape_of_names_alone():
+    """The server's refusal quotes the pattern that does not match, and a person reads it."""
+    [found] = FORM.iter_errors({"config": {"name": "a b"}})
+    assert "[A-Za-z0-9._-]" in found.message
+    assert len(found.message) < 150, found.message
+
+
 def no_run_starts(*_: Any) -> None:
     raise AssertionError("a run starts")
 
