@@ -244,14 +244,15 @@ def test_the_logs_say_what_the_terminal_says_and_mark_what_is_reused(operator: O
 
 
 def test_a_schedule_with_a_place_in_its_name_does_new_work_each_time(operator: Operator, home: Path):
-    runs = [operator.start(MODULAR, parameters(home, "again-{date}-{n}", 1)) for _ in range(1)]
-    assert operator.await_state(runs[0]) == "COMPLETED", operator.logs(runs[0])[-5:]
-    runs.append(operator.start(MODULAR, parameters(home, "again-{date}-{n}", 1)))
-    assert operator.await_state(runs[1]) == "COMPLETED", operator.logs(runs[1])[-5:]
+    """Also where a worker begins two at once, as after a time without one."""
+    runs = []
+    for together in (2, 1):
+        runs += [operator.start(MODULAR, parameters(home, "again-{date}-{n}", 1)) for _ in range(together)]
+        assert [operator.await_state(run) for run in runs] == ["COMPLETED"] * len(runs), operator.logs(runs[-1])[-5:]
     made = sorted(path.name for path in (home / "store").glob("again-*"))
-    assert [name.rpartition("-")[2] for name in made] == ["1", "2"]
-    assert [operator.run(run)["state"]["name"] for run in runs] == ["Completed"] * 2
-    assert made[1] in operator.run(runs[1])["tags"]
+    assert [name.rpartition("-")[2] for name in made] == ["1", "2", "3"]
+    assert [operator.run(run)["state"]["name"] for run in runs] == ["Completed"] * 3
+    assert made[2] in operator.run(runs[2])["tags"]
 
 
 def test_a_suspended_run_ends_after_its_iteration_and_keeps_its_history_when_it_is_resumed(
