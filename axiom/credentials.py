@@ -26,7 +26,7 @@ CREDENTIAL = "|".join(
         r"|sk-(?:(?:proj|svcacct|admin|ant-[a-z0-9]+|or-v1)-[A-Za-z0-9_-]{20}|[A-Za-z0-9]{20}))",
     )
 )
-WITHOUT = {"not": {"title": "a credential, which would be stored and shown in plain text", "pattern": CREDENTIAL}}
+WITHOUT = {"not": {"description": "a credential, which would be stored in plain text", "pattern": CREDENTIAL}}
 """The same for a JSON schema: what Prefect's server refuses, it never stores. Its refusal quotes all of this, so the
 shape of a text stands in a pattern of its own, which a person can read.
 """

@@ -159,9 +159,11 @@ def announce(name: str, number: int, alarm: dict[str, Any]) -> None:
 
 @contextmanager
 def following(config: ExperimentConfig) -> Iterator[None]:
-    """Tag the run so that it can be found, and copy the library's progress into its log, whoever reads its output."""
+    """Name and tag the run so that it can be found, and copy the library's progress into its log, whoever reads its
+    output.
+    """
     names = {config.name, config.arm, f"seed {config.seed}", *prefect_runtime.flow_run.tags}
-    patiently(lambda: _tag(prefect_runtime.flow_run.id, sorted(names)))
+    patiently(lambda: _tag(prefect_runtime.flow_run.id, config.name, sorted(names)))
     logger = get_run_logger()
     # Of a run from the command line Prefect would print warnings as well, and the display has told them.
     loud = logging.INFO if prefect_runtime.deployment.id is None else logging.WARNING
@@ -176,6 +178,6 @@ def following(config: ExperimentConfig) -> Iterator[None]:
         yield
 
 
-def _tag(flow_run: str, names: list[str]) -> None:
+def _tag(flow_run: str, name: str, names: list[str]) -> None:
     with get_client(sync_client=True) as client:
-        client.update_flow_run(UUID(flow_run), tags=names)
+        client.update_flow_run(UUID(flow_run), name=name, tags=names)

@@ -252,7 +252,9 @@ def test_a_schedule_with_a_place_in_its_name_does_new_work_each_time(operator: O
     made = sorted(path.name for path in (home / "store").glob("again-*"))
     assert [name.rpartition("-")[2] for name in made] == ["1", "2", "3"]
     assert [operator.run(run)["state"]["name"] for run in runs] == ["Completed"] * 3
-    assert made[2] in operator.run(runs[2])["tags"]
+    third = operator.run(runs[2])
+    assert third["name"] == made[2]
+    assert made[2] in third["tags"]
 
 
 def test_a_suspended_run_ends_after_its_iteration_and_keeps_its_history_when_it_is_resumed(
