@@ -57,19 +57,12 @@ class Pages:
         if time.monotonic() - self._drawn >= CURVE_SECONDS or iteration == self._iterations:
             self._draw()
         now = [row for row in metrics if row.iteration == iteration and row.name == GREEDY]
-        self._lines[iteration] = self._line(iteration, now)
+        own = self._page_of(iteration, sentence) if iteration in self._runs else None
+        self._lines[iteration] = _line(iteration, now, own)
         newest = sorted(self._lines.items(), reverse=True)[:TABLE_ROWS]
         self._put("iterations", "\n".join(line for _, line in newest), "Iterations, each with a page of its own")
-        if iteration in self._runs:
-            self._page_of(iteration, sentence)
 
-    def _line(self, iteration: int, now: Sequence[Metric]) -> str:
-        figures = ", ".join(f"{row.split} {row.value:.0%}" for row in now) or "not evaluated"
-        title, run = f"iteration {iteration}", self._runs.get(iteration)
-        linked = f"[{title}](/runs/flow-run/{run}?tab=Artifacts)" if run else f"{title} (reused)"
-        return f"- {linked}: {figures}"
-
-    def _page_of(self, iteration: int, sentence: str) -> None:
+    def _page_of(self, iteration: int, sentence: str) -> UUID:
         experiment = self._experiment
         own = experiment.stages.read(iteration_folder(iteration), "metrics", Metric)
         made = ArtifactCreate(
@@ -80,7 +73,7 @@ class Pages:
             flow_run_id=UUID(self._runs[iteration]),
         )
         with get_client(sync_client=True) as client:
-            client.create_artifact(made)
+            return client.create_artifact(made).id
 
     def finish(self, report: str) -> None:
         """Say where the report lies, and draw the curve to its end."""
@@ -103,6 +96,13 @@ class Pages:
         kind = {"accuracy": "table", "curve": "image", "iterations": "markdown"}.get(name, name)
         made = Artifact(type=kind, key=f"{self._key}-{name}", description=description, data=value)
         self._made[name] = made.create().id  # type: ignore[union-attr]
+
+
+def _line(iteration: int, now: Sequence[Metric], own: UUID | None) -> str:
+    """An iteration in the list, with a link to its page where it has one: the tab of a run cannot be linked to."""
+    figures = ", ".join(f"{row.split} {row.value:.0%}" for row in now) or "not evaluated"
+    title = f"iteration {iteration}"
+    return f"- {f'[{title}](/artifacts/artifact/{own})' if own else f'{title} (reused)'}: {figures}"
 
 
 def slug(name: str) -> str:
