@@ -6,6 +6,7 @@ connection by themselves; what reaches us here has been tried several times.
 """
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -24,6 +25,8 @@ WITHOUT_CREDENTIALS = ("Credential", "ProfileNotFound", "TokenRetrieval")
 """What the names of errors contain that say that nobody is logged in."""
 CONFLICT = "conflicting"
 """In what S3 says where requests for one name came at the same time: none has written, and any may try again."""
+TRIES, CONFLICT_SECONDS = 20, 0.1
+"""How often it is tried again, and how long after."""
 
 
 def connect(url: str) -> tuple[AbstractFileSystem, str]:
@@ -63,23 +66,24 @@ def check_bucket(files: AbstractFileSystem, url: str) -> None:
             ) from None
 
 
-def put_new(files: AbstractFileSystem, path: str, data: bytes) -> bool:
+def put_new(files: AbstractFileSystem, path: str, data: bytes, tries: int = TRIES) -> bool:
     """Write `data` to `path` if there is nothing yet, in one step of the store (`If-None-Match`); whether it was so.
 
     A store that does not know the condition writes in any case.
     """
-    while True:
+    try:
+        files.pipe_file(path, data, mode="create")
+        return True
+    except Exception as error:  # noqa: BLE001 (libraries share no kind of error)
+        # They say in different ways that there is a file. What is there may be ours: a request whose answer was lost is
+        # sent again, and then finds what it wrote.
         try:
-            files.pipe_file(path, data, mode="create")
-            return True
-        except Exception as error:  # noqa: BLE001 (libraries share no kind of error)
-            # They say in different ways that there is a file. What is there may be ours: a request whose answer was
-            # lost is sent again, and then finds what it wrote.
-            try:
-                return bool(files.cat_file(path) == data)
-            except FileNotFoundError:
-                if CONFLICT not in str(error):
-                    raise error from None
+            return bool(files.cat_file(path) == data)
+        except FileNotFoundError:
+            if CONFLICT not in str(error) or tries == 1:
+                raise error from None
+    time.sleep(CONFLICT_SECONDS)
+    return put_new(files, path, data, tries - 1)
 
 
 @contextmanager

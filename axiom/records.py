@@ -58,6 +58,9 @@ class Record(BaseModel):
     def from_table(cls, table: pa.Table) -> list[Self]:
         """The rows of `table`, validated; all in one call, which is twice as quick as row by row."""
         rows: list[Self] = _rows_of(cls).validate_python(table.to_pylist())
+        given = set(cls.model_fields)
+        for row in rows:  # one set for all, since a row's own takes as much memory as its values
+            object.__setattr__(row, "__pydantic_fields_set__", given)
         return rows
 
 

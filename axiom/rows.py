@@ -1,6 +1,7 @@
 """A table as a sequence of records that is read a part at a time, so that its length does not decide about memory."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import groupby, islice
 from typing import Any, Generic, TypeVar, overload
 
@@ -13,6 +14,8 @@ R = TypeVar("R", bound=Record)
 T = TypeVar("T")
 Keep = tuple[str, Collection[Any], bool]
 """A column, values, and whether the rows with one of them are kept or the others."""
+TOGETHER, KEPT = 32, 256
+"""Rows that `ById` makes at a time, and how often so many it keeps."""
 
 
 class Rows(Sequence[R], Generic[R]):
@@ -56,6 +59,28 @@ class Rows(Sequence[R], Generic[R]):
         for column, values, keep in self._keep:
             part = part.filter(pa.array([(value in values) == keep for value in part[column].to_pylist()], pa.bool_()))
         return part
+
+
+class ById(Mapping[str, R], Generic[R]):
+    """The rows of a long table by the ids in `column`, made as they are asked for.
+
+    The table stays in memory as Arrow holds it, which for problems is a tenth of what their records take.
+    """
+
+    def __init__(self, table: pa.Table, record: type[R], column: str) -> None:
+        self._places = {key: place for place, key in enumerate(table[column].to_pylist())}
+        table = table.combine_chunks()
+        self._made = lru_cache(KEPT)(lambda part: record.from_table(table.slice(part * TOGETHER, TOGETHER)))
+
+    def __getitem__(self, key: str) -> R:
+        part, place = divmod(self._places[key], TOGETHER)
+        return self._made(part)[place]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
 
 
 def where(rows: Sequence[R], column: str, values: Collection[Any], keep: bool = True) -> Sequence[R]:

@@ -1,12 +1,14 @@
 """One experiment on disk: its config, its lock, its stages, and what it holds in memory while it runs."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
 
 from axiom.commands import DEFAULT_ROOT, suggest
 from axiom.config import ExperimentConfig, checked, flat, stored_config
@@ -17,6 +19,7 @@ from axiom.experiment.provenance import code_and_packages, continued, provenance
 from axiom.experiment.tables import iteration_folder
 from axiom.folders import Folder
 from axiom.records import Metric, Problem
+from axiom.rows import ById, Rows
 from axiom.sampling.prompts import digest
 from axiom.store import StageStore
 
@@ -280,9 +283,9 @@ class Experiment:
         return [split for split in order if split in splits]
 
     @cached_property
-    def problems(self) -> dict[str, list[Problem]]:
-        """The problems of every split that is generated, by the split's name."""
-        return {split: self.stages.read("problems", split, Problem) for split in self.splits}
+    def problems(self) -> dict[str, Sequence[Problem]]:
+        """The problems of every split that is generated, by the split's name; many are read again by each pass."""
+        return {split: self.stages.rows("problems", split, Problem) for split in self.splits}
 
     def metrics(self) -> list[Metric]:
         """Every metric of every iteration; where the run's own table is damaged, from the tables of its iterations."""
@@ -306,9 +309,12 @@ class Experiment:
         return tables.frame(self.stages, table, iteration)
 
     @cached_property
-    def problems_by_id(self) -> dict[str, Problem]:
+    def problems_by_id(self) -> Mapping[str, Problem]:
         """Every problem of every split."""
-        return {problem.problem_id: problem for rows in self.problems.values() for problem in rows}
+        if not any(isinstance(rows, Rows) for rows in self.problems.values()):
+            return {problem.problem_id: problem for rows in self.problems.values() for problem in rows}
+        tables = [self.stages.arrow("problems", split, Problem) for split in self.problems]
+        return ById(pa.concat_tables(tables), Problem, "problem_id")
 
 
 def experiment_names(root: str) -> list[str]:

@@ -4,7 +4,7 @@ Every way to start comes through `admit`: `axiom run`, `resume` and `fork`, a Pr
 types of `axiom.config` check the values; here is what depends on the store and the machine.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from axiom import tracking
@@ -45,7 +45,7 @@ def _check_rounds(experiment: Experiment) -> None:
         )
 
 
-def _training_problems(experiment: Experiment) -> list[Problem]:
+def _training_problems(experiment: Experiment) -> Sequence[Problem]:
     """Those of the run, as they are on the disk where it has begun."""
     begun = Experiment(experiment.root, experiment.config)  # of its own: what has no problems yet would be remembered
     return begun.problems.get("train") or make_problems(experiment.config)["train"]

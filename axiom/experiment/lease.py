@@ -7,10 +7,10 @@ number, which a store makes for one process only (`If-None-Match: *`). The highe
 as well: a holder that was stopped or cut off so long that another took over finds a higher number than its own before
 it writes the next file, and writes no more. The last file stays when the lease is given back, so numbers never return.
 
+The store must list at once what was written, as those of Amazon, Google and Microsoft do.
 Whether a lease has ended is told by the store's clock, which dates the files: the clocks of two machines may differ.
 """
 
-import json
 import os
 import secrets
 import sys
@@ -18,9 +18,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
 from axiom.errors import AxiomError, ConfigError, DataError, LockedError
 from axiom.experiment.lock import Holder, this_process
@@ -31,6 +35,7 @@ CLOCK = "clock"
 """A file beside the leases that is written only to be dated."""
 SECONDS = 60.0
 """How long a lease lasts; it is renewed after a third of that. AXIOM_LEASE_SECONDS sets another."""
+SHORTEST, LONGEST = 1, 3600
 
 
 @dataclass(frozen=True)
@@ -41,21 +46,23 @@ class Lease:
     """
 
     holder: Holder
-    until: str
+    until: AwareDatetime
     mark: str
     machine: str
-    seconds: float = SECONDS
+    seconds: Annotated[float, Field(ge=SHORTEST, le=LONGEST)] = SECONDS
     returned: bool = False
 
     @classmethod
     def read(cls, data: bytes) -> "Lease | None":
         """The lease in a file, None if it is damaged."""
         try:
-            found = json.loads(data)
-            datetime.fromisoformat(found["until"])
-            return cls(**found | {"holder": Holder(**found["holder"])})
-        except (ValueError, TypeError, KeyError, RecursionError):
+            return _lease().validate_json(data)
+        except ValidationError:
             return None
+
+    def to_json(self) -> bytes:
+        """As a file holds it."""
+        return _lease().dump_json(self)
 
     def given_up(self) -> bool:
         """Whether its holder gave it back, or died on this machine."""
@@ -63,10 +70,15 @@ class Lease:
 
     def holds(self) -> bool:
         """Whether its holder may still write, as far as this machine's clock tells."""
-        return not self.given_up() and datetime.now(UTC) <= datetime.fromisoformat(self.until)
+        return not self.given_up() and datetime.now(UTC) <= self.until
 
     def __str__(self) -> str:
-        return f"{self.holder}; its lease ends at {self.until[11:19]} UTC unless it renews it"
+        return f"{self.holder}; its lease ends at {self.until.astimezone(UTC):%H:%M:%S} UTC unless it renews it"
+
+
+@cache
+def _lease() -> TypeAdapter[Lease]:
+    return TypeAdapter(Lease)
 
 
 class Held:
@@ -158,19 +170,18 @@ class Held:
         started = time.monotonic()
         if not self._folder.write_new(_name(number), self._record(returned)):
             return False
-        numbers = _numbers(self._folder)
-        if max(numbers) != number:  # a number that was gone again, since others have been here meanwhile
+        numbers = [old for old in _numbers(self._folder) if old != number]
+        if max(numbers, default=0) > number:  # a number that was gone again, since others have been here meanwhile
             return False
         self._number, self._renewed = number, started
-        for old in numbers[:-1]:
+        for old in numbers:
             with suppress(AxiomError):
                 self._folder.remove(_name(old))
         return True
 
     def _record(self, returned: bool = False) -> bytes:
         until = datetime.now(UTC) + timedelta(seconds=self._seconds)
-        ends = until.isoformat(timespec="milliseconds")
-        return json.dumps(asdict(Lease(self._us, ends, self._mark, _machine(), self._seconds, returned))).encode()
+        return Lease(self._us, until, self._mark, _machine(), self._seconds, returned).to_json()
 
 
 @contextmanager
@@ -205,9 +216,10 @@ def seconds() -> float:
         found = float(text)
     except ValueError:
         found = 0.0
-    if not 1 <= found <= 3600:
+    if not SHORTEST <= found <= LONGEST:
         raise ConfigError(
-            f"AXIOM_LEASE_SECONDS = {text!r} must be a number of seconds within 1..3600; {SECONDS:g} is usual"
+            f"AXIOM_LEASE_SECONDS = {text!r} must be a number of seconds within {SHORTEST}..{LONGEST}; {SECONDS:g} is "
+            f"usual"
         )
     return found
 

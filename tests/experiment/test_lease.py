@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,7 +24,9 @@ from axiom.experiment.lock import Holder
 from axiom.folders import Folder
 from tests.object_store import BUCKET, address_name, environment, files, moto, proxied, rclone
 
-ELSEWHERE = Lease(Holder(4321, "far.example.org", "2026-01-01 00:00:00 UTC", 7), "", "abc", "another kernel")
+ELSEWHERE = Lease(
+    Holder(4321, "far.example.org", "2026-01-01 00:00:00 UTC", 7), datetime.now(UTC), "abc", "another kernel"
+)
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +52,8 @@ def experiment(request) -> Experiment:
 
 def leave(experiment: Experiment, found: Lease, seconds: float = 3600) -> None:
     """A lease that somebody took and that ends in so many seconds."""
-    until = (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
-    data = json.dumps(asdict(replace(found, until=until))).encode()
-    experiment.folder.join(".lease").write_bytes("0000000005", data)
+    left = replace(found, until=datetime.now(UTC) + timedelta(seconds=seconds))
+    experiment.folder.join(".lease").write_bytes("0000000005", left.to_json())
 
 
 def test_the_second_writer_is_refused_with_the_holder_and_the_end(experiment):
@@ -187,7 +188,7 @@ def test_a_renewal_whose_answer_was_lost_is_its_own(experiment):
     held.take()
     place = experiment.folder.join(".lease")
     _, ours = newest(place)
-    place.write_bytes("0000000002", json.dumps(asdict(ours)).encode())
+    place.write_bytes("0000000002", ours.to_json())
     held.check()
     held.give_back()
     assert newest(place)[0] == 3
@@ -250,9 +251,37 @@ def test_a_lease_of_no_length_is_refused(text, monkeypatch, experiment):
 
 
 def test_a_damaged_lease_does_not_lock_for_ever(experiment):
-    experiment.folder.join(".lease").write_bytes("0000000005", b"{")
-    with experiment.locked():
-        assert newest(experiment.folder.join(".lease"))[0] == 6
+    whole = json.loads(ELSEWHERE.to_json())
+    damaged = [
+        {"until": "2099-01-01T00:00:00"},
+        {"until": "soon"},
+        {"seconds": "soon"},
+        {"seconds": 1e300},
+        {"holder": None},
+        {"holder": {"process": []}},
+        {"mark": []},
+    ]
+    for text in ["{", "[]", *(json.dumps(whole | change) for change in damaged)]:
+        experiment.folder.join(".lease").write_bytes("0000000005", text.encode())
+        assert not experiment.is_locked(), text
+        with experiment.locked():
+            assert newest(experiment.folder.join(".lease"))[0] == 6, text
+        experiment.folder.join(".lease").remove_all()
+
+
+def test_a_lease_of_a_later_version_is_believed(experiment):
+    more = json.loads(replace(ELSEWHERE, until=datetime.now(UTC) + timedelta(hours=1)).to_json()) | {"room": 7}
+    experiment.folder.join(".lease").write_bytes("0000000005", json.dumps(more).encode())
+    assert experiment.is_locked()
+
+
+def test_a_listing_that_lags_refuses_nobody(experiment, monkeypatch):
+    """Not even the one whose file it does not show yet."""
+    monkeypatch.setattr(lease, "_numbers", lambda place, real=lease._numbers: real(place)[:-1])
+    held = Held(Folder(experiment.folder.url), "it", "wait")
+    held.take()
+    assert Folder(experiment.folder.url).join(".lease").exists("0000000001")
+    held.give_back()
 
 
 def test_a_store_without_conditional_writes_is_warned_of(tmp_path, monkeypatch, capsys, experiment):

@@ -154,7 +154,7 @@ def marks(cluster: Cluster, run: str) -> dict[str, int]:
 
 def test_three_machines_share_a_study_though_one_is_lost(cluster: Cluster, tmp_path: Path):
     first = cluster.boot(cluster.machines[0], "axiom.cli", *SUBMIT)
-    wait_until("a submitted run", lambda: flow_runs(cluster), 120)
+    wait_until("a submitted run", lambda: flow_runs(cluster), 300)
     first.end(signal.SIGKILL)  # the terminal is closed while it submits
     status, said = cluster.terminal(*SUBMIT)
     assert status == 0, said
