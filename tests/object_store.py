@@ -133,7 +133,8 @@ MESSAGES = {
 """Of those of which the text matters. Source: the error responses of Amazon S3's API."""
 Fault = Callable[[Asked], str | None]
 """What becomes of a request: None lets it through; one of `CODES` is the answer; "slow" waits; "cut" ends the
-connection in the middle of the upload, "lost" lets it through and ends the connection before the answer."""
+connection in the middle of the upload, "lost" lets it through and ends the connection before the answer, "short" in the
+middle of it."""
 
 
 @dataclass
@@ -175,7 +176,7 @@ def proxied(server: str) -> Iterator[Proxy]:
             if kind == "lost":
                 self._hang_up()
                 return
-            self._answer(code, headers, data)
+            self._answer(code, headers, data, cut=kind == "short")
 
         do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = handle_any
 
@@ -196,7 +197,7 @@ def proxied(server: str) -> Iterator[Proxy]:
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
 
-        def _answer(self, code: int, headers: dict[str, str], data: bytes) -> None:
+        def _answer(self, code: int, headers: dict[str, str], data: bytes, cut: bool = False) -> None:
             self.send_response(code)
             for name, value in headers.items():
                 if name.lower() not in ("content-length", "transfer-encoding", "connection", "date", "server"):
@@ -205,7 +206,9 @@ def proxied(server: str) -> Iterator[Proxy]:
             self.send_header("Content-Length", length)
             self.end_headers()
             if self.command != "HEAD":
-                self.wfile.write(data)
+                self.wfile.write(data[: len(data) // 2] if cut else data)
+            if cut:
+                self._hang_up()
 
         def log_message(self, *_: object) -> None:
             pass

@@ -29,9 +29,9 @@ Way = Literal["parts", "whole"]
 WAYS: tuple[Way, ...] = ("parts", "whole")
 NAME, FOLDER = "bench", "iterations/0001"
 DRAWS = 100
-"""Samples of each problem."""
+"""Samples of each problem, unless others are asked for."""
 PROGRAMS = 40
-"""Different programs among them."""
+"""Different programs among them, if they are as many."""
 FAMILIES = ("list_filter", "arithmetic", "string_transform", "rpn")
 STAGES = ("start", "remember", "select", "passed over", "evaluate", "measure", "report", "inspect")
 """`start` only opens the experiment: what every process takes."""
@@ -59,22 +59,29 @@ class Cost:
 
 
 def measure(
-    sizes: Iterable[int], folder: Path | None = None, ways: Sequence[Way] = WAYS, stages: Sequence[str] = STAGES
+    sizes: Iterable[int],
+    folder: Path | None = None,
+    ways: Sequence[Way] = WAYS,
+    stages: Sequence[str] = STAGES,
+    draws: int = DRAWS,
 ) -> Iterator[Cost]:
     """The cost of each of the stages at each size, in these ways. What is written goes to a temporary folder."""
     for samples in sizes:
         with tempfile.TemporaryDirectory(prefix="axiom-bench-", dir=folder) as place:
-            make(Path(place), samples)
+            make(Path(place), samples, draws)
             for stage in stages:
                 for way in ways:
                     yield _cost(place, samples, stage, way)
 
 
-def make(folder: Path, samples: int) -> Experiment:
-    """An experiment with an iteration of so many samples, as many of its evaluation, and their verdicts."""
+def make(folder: Path, samples: int, draws: int = DRAWS) -> Experiment:
+    """An experiment with an iteration of so many samples, as many of its evaluation, and their verdicts.
+
+    Each problem has `draws` of them.
+    """
     experiment = Experiment(str(folder), ExperimentConfig(name=NAME))
     experiment.save()
-    problems = _problems(max(1, samples // DRAWS))
+    problems = _problems(max(1, samples // draws))
 
     def write(stage: str, folder: str, work: Any) -> None:
         experiment.stages.run(stage, folder, settings=None, version="1", inputs={}, work=work)
@@ -83,11 +90,11 @@ def make(folder: Path, samples: int) -> Experiment:
     for prefix, purpose in (("", "train"), ("eval_", "eval")):
 
         def drawn(out: Writer, prefix: str = prefix, purpose: Any = purpose) -> None:
-            out.table(f"{prefix}samples", _samples(problems, purpose), Sample)
+            out.table(f"{prefix}samples", _samples(problems, purpose, draws), Sample)
             out.info.update(tokens=1)
 
         def judged(out: Writer, prefix: str = prefix, purpose: Any = purpose) -> None:
-            out.table(f"{prefix}verdicts", map(_verdict, _samples(problems, purpose)), Verdict)
+            out.table(f"{prefix}verdicts", map(_verdict, _samples(problems, purpose, draws)), Verdict)
 
         write(f"{prefix}samples", FOLDER, drawn)
         write(f"{prefix}verdicts", FOLDER, judged)
@@ -100,9 +107,9 @@ def _problems(count: int) -> list[Problem]:
     return [made[n % len(made)].model_copy(update={"problem_id": f"{n:07d}", "split": "train"}) for n in range(count)]
 
 
-def _samples(problems: Iterable[Problem], purpose: Purpose) -> Iterator[Sample]:
+def _samples(problems: Iterable[Problem], purpose: Purpose, draws: int) -> Iterator[Sample]:
     for problem in problems:
-        for index in range(DRAWS):
+        for index in range(draws):
             code = f"{problem.reference_solution}\nattempt = {index % PROGRAMS}\n"
             yield Sample(
                 sample_id=f"{purpose}:1:{problem.problem_id}:{index}",

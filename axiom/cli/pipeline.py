@@ -48,6 +48,7 @@ def bench_store(
     most: Annotated[
         int, typer.Option("--to", min=100, help="Ten times as many at each step, up to so many.")
     ] = 1_000_000,
+    draws: Annotated[int, typer.Option(min=1, help="Samples of each problem: of few there are many problems.")] = 100,
     folder: Annotated[
         Path | None, typer.Option(help="Folder for the samples, 2 GB of a million; it is emptied.")
     ] = None,
@@ -62,7 +63,7 @@ def bench_store(
     sizes = [least]
     while sizes[-1] * 10 <= most:
         sizes.append(sizes[-1] * 10)
-    found = list(measure(sizes, folder))
+    found = list(measure(sizes, folder, draws=draws))
     if as_json:
         tables.as_json(found)
         return
