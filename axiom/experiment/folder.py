@@ -313,8 +313,8 @@ class Experiment:
         """Every problem of every split."""
         if not any(isinstance(rows, Rows) for rows in self.problems.values()):
             return {problem.problem_id: problem for rows in self.problems.values() for problem in rows}
-        tables = [self.stages.arrow("problems", split, Problem) for split in self.problems]
-        return ById(pa.concat_tables(tables), Problem, "problem_id")
+        of_splits = [self.stages.arrow("problems", split, Problem) for split in self.problems]
+        return ById(pa.concat_tables(of_splits), Problem, "problem_id")
 
 
 def experiment_names(root: str) -> list[str]:
