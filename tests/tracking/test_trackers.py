@@ -199,7 +199,7 @@ def test_a_tracker_that_fails_in_the_middle_is_said_once(tmp_path, monkeypatch):
     )
     tracking, told = Tracking(experiment), list[str]()
     writer = tracking._trackers[0]._tracker._writer
-    with listen(lambda progress: told.append(progress.note)):
+    with listen(lambda progress: told.extend(filter(None, [progress.note]))):
         tracking.follow(0)
         monkeypatch.setattr(writer, "add_scalar", lambda *_: (_ for _ in ()).throw(OSError("the disk is full")))
         tracking.follow(1)
