@@ -12,13 +12,12 @@ from axiom.cli.app import app, bench_app, console
 from axiom.cli.outputs import check_file, check_folder
 from axiom.cli.run import Root
 from axiom.cli.tables import AsJson
-from axiom.experiment import DEFAULT_ROOT
+from axiom.experiment import DEFAULT_ROOT, Experiment, iteration_folder
+from axiom.records import Evaluation
 
 if TYPE_CHECKING:
     from axiom.bench.detector import Trial
-    from axiom.experiment import Experiment
     from axiom.grokking import Curve, Phases
-    from axiom.records import Evaluation
     from axiom.report.study import Table as Rows
 
 Out = Annotated[Path | None, typer.Option(help="Draw the chart into this file: .png, .svg, .html or .json.")]
@@ -70,7 +69,6 @@ def detect(
 
 def _detect_slices(root: str, name: str, as_json: bool, out: Path | None) -> None:
     from axiom import grokking
-    from axiom.experiment import Experiment
 
     experiment = Experiment.open(root, name)
     curves = _slices(experiment)
@@ -99,17 +97,14 @@ def _detect_slices(root: str, name: str, as_json: bool, out: Path | None) -> Non
         console.print(bound.sentence(part), highlight=False, soft_wrap=True, markup=False)
 
 
-def _slices(experiment: "Experiment") -> "dict[str, Curve]":
+def _slices(experiment: Experiment) -> "dict[str, Curve]":
     from axiom import grokking
 
     metrics = experiment.metrics()
     return grokking.slices(metrics) | grokking.unsolved(_evaluations(experiment))
 
 
-def _evaluations(experiment: "Experiment") -> "dict[int, list[Evaluation]]":
-    from axiom.experiment import iteration_folder
-    from axiom.records import Evaluation
-
+def _evaluations(experiment: Experiment) -> dict[int, list[Evaluation]]:
     return {
         number: experiment.stages.read(iteration_folder(number), "evaluation", Evaluation)
         for number in experiment.iterations("evaluation")

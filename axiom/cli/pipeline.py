@@ -11,6 +11,7 @@ from axiom.cli.outputs import check_file
 from axiom.cli.run import Overrides
 from axiom.cli.tables import AsJson
 from axiom.cli.workflow import load_flow
+from axiom.config import load_config
 
 if TYPE_CHECKING:
     from axiom.bench.store import Cost
@@ -25,7 +26,6 @@ def pipeline(
 ) -> None:
     """Measure where an iteration's wall time goes: sampling, verification, training, evaluation and the rest."""
     from axiom.bench.pipeline import measure
-    from axiom.config import load_config
 
     flow = load_flow("axiom.flows.experiment", "experiment")
     found, peak = measure(load_config(preset, overrides or (), iterations=iterations), flow)

@@ -10,19 +10,22 @@ import typer
 
 from axiom.cli import tables
 from axiom.cli.app import console, problems_app
+from axiom.cli.outputs import check_file, filled
 from axiom.cli.run import PRESET, Name, Overrides, Root
 from axiom.cli.tables import AsJson
 from axiom.commands import suggest
+from axiom.config import SandboxConfig, load_config
 from axiom.errors import ConfigError, DataError
-from axiom.experiment import DEFAULT_ROOT
+from axiom.experiment import DEFAULT_ROOT, Experiment, iteration_folder
+from axiom.records import Case, Evaluation, Problem
+from axiom.sampling.prompts import call, question
+from axiom.store import Folder, write_parquet
 
 if TYPE_CHECKING:
     from axiom.evaluation.difficulty import Trend
-    from axiom.experiment import Experiment
     from axiom.problems.cases.audit import Rates, Run
     from axiom.problems.family import Family as Kind
     from axiom.problems.measured import Measured
-    from axiom.records import Case, Evaluation, Problem
 
 Family = Annotated[list[str] | None, typer.Option("--family", help="A family, or `all`; may be given several times.")]
 
@@ -76,7 +79,6 @@ def _bounds(text: str) -> tuple[int, int]:
 
 
 def _write(out: Path, names: list[str], bounds: tuple[int, int] | None, count: int, seed: int) -> None:
-    from axiom.cli.outputs import check_file
     from axiom.problems.splits.bulk import write
 
     check_file("--out", out, (".parquet", ".jsonl"))
@@ -92,10 +94,8 @@ def _print(names: list[str], bounds: tuple[int, int] | None, count: int, seed: i
             _print_one(problem, show)
 
 
-def _print_one(problem: "Problem", show: bool) -> None:
+def _print_one(problem: Problem, show: bool) -> None:
     from rich.syntax import Syntax
-
-    from axiom.sampling.prompts import call, question
 
     console.rule(f"{problem.family} · difficulty {problem.difficulty} · {problem.problem_id}", align="left")
     console.print(question(problem), highlight=False, markup=False)
@@ -152,14 +152,10 @@ def splits(
 
     Example: axiom problems splits quickstart --out splits --set problems.train_size=700
     """
-    from axiom.cli.outputs import filled
-    from axiom.config import load_config
     from axiom.learners import make_problems
     from axiom.problems import prove_disjoint
     from axiom.problems.cases.audit import audit_rates, below_usual
     from axiom.problems.splits.proof import summary
-    from axiom.records import Problem
-    from axiom.store import Folder, write_parquet
 
     config = load_config(preset, overrides or (), seed=seed)
     with filled("--out", out):
@@ -221,7 +217,6 @@ def difficulty(
     Example: axiom problems difficulty quickstart --iteration 0
     """
     from axiom.evaluation.difficulty import trends
-    from axiom.experiment import Experiment
 
     at, rows = _measured(Experiment.open(root, name), iteration)
     found = trends(row for row in rows if row.split in ("train", "val", "test"))
@@ -241,11 +236,8 @@ def difficulty(
         console.print("no family's solve rate rises with difficulty", highlight=False)
 
 
-def _measured(experiment: "Experiment", iteration: int | None) -> "tuple[int, list[Evaluation]]":
+def _measured(experiment: Experiment, iteration: int | None) -> tuple[int, list[Evaluation]]:
     """The evaluations of an iteration, or of the last that has some."""
-    from axiom.experiment import iteration_folder
-    from axiom.records import Evaluation
-
     there = experiment.iterations("evaluation")
     if not there or (iteration is not None and iteration not in there):
         name, known = experiment.config.name, ", ".join(map(str, there)) or "none"
@@ -277,12 +269,11 @@ def _judge(sandbox: bool) -> Iterator["Run | None"]:
     if not sandbox:
         yield None
         return
-    from axiom.config import SandboxConfig
     from axiom.verification import Candidate, Verifier
 
     with Verifier(SandboxConfig(workers=1, cpu_seconds=1.0)) as verifier:
 
-        def judge(code: str, entry_point: str, cases: "Sequence[Case]") -> bool:
+        def judge(code: str, entry_point: str, cases: Sequence[Case]) -> bool:
             verdicts = verifier.verify([Candidate("planted", code, entry_point, tuple(cases))])
             return all(verdict.outcome == "passed" for verdict in verdicts)
 

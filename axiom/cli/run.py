@@ -3,19 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
+from axiom.cli import tables
 from axiom.cli.app import app, console, errors
 from axiom.cli.complete import experiments, presets
 from axiom.cli.tables import AsJson
 from axiom.cli.workflow import check_surroundings, interruptible, load_flow
 from axiom.commands import DEFAULT_ROOT, suggest
-
-if TYPE_CHECKING:
-    from axiom.records import Metric
+from axiom.config import load_config, override
+from axiom.experiment import Experiment
+from axiom.progress import doing, listen
+from axiom.records import Metric, with_interval
 
 Root = Annotated[
     str, typer.Option("--root", envvar="AXIOM_ROOT", help="Folder or fsspec URL that holds the experiments.")
@@ -73,8 +75,6 @@ def run(
 
     Example: axiom run quickstart --iterations 6 --set sampling.temperature=1.0
     """
-    from axiom.config import load_config
-
     named = {
         "name": experiment,
         "problems.train_size": train_size,
@@ -103,9 +103,6 @@ def resume(
 
     Example: axiom resume quickstart --iterations 20
     """
-    from axiom.config import override
-    from axiom.experiment import Experiment
-
     _start(override(Experiment.open(root, name).config, iterations=iterations), root, Shown(quiet, as_json, dry_run))
 
 
@@ -125,8 +122,6 @@ def fork(
 
     Example: axiom fork quickstart --at 3 --experiment no-replay --set replay.rounds=0
     """
-    from axiom.config import override
-    from axiom.experiment import Experiment
     from axiom.experiment.fork import check, fork as make_fork
 
     parent = Experiment.open(root, name)
@@ -144,7 +139,6 @@ def _start(config: Any, root: str, how: Shown) -> None:
     from axiom.cli.display import Display
     from axiom.experiment.gate import admit
     from axiom.experiment.naming import settled
-    from axiom.progress import doing, listen
 
     config = settled(config, root, datetime.now(UTC))
     if how.dry:
@@ -168,9 +162,7 @@ def _start(config: Any, root: str, how: Shown) -> None:
 
 def _conclude(root: str, name: str, result: dict[str, Any], as_json: bool) -> None:
     """What came of a run: each split at the beginning, in the middle and at the end, and the phases."""
-    from axiom.cli import tables
     from axiom.evaluation import pooled_greedy
-    from axiom.experiment import Experiment
 
     experiment = Experiment.open(root, name)
     metrics = experiment.metrics()
@@ -186,10 +178,9 @@ def _conclude(root: str, name: str, result: dict[str, Any], as_json: bool) -> No
     console.print(f"Look inside: {look}", highlight=False, soft_wrap=True, markup=False)
 
 
-def closing(metrics: "Sequence[Metric]") -> tuple[list[str], list[list[str]]]:
+def closing(metrics: Sequence[Metric]) -> tuple[list[str], list[list[str]]]:
     """A split a row, and the first, the middle and the last evaluation a column."""
     from axiom.evaluation import pooled_greedy
-    from axiom.records import with_interval
 
     pooled = pooled_greedy(metrics)
     cells = {(row.split, row.iteration): with_interval(row) for row in pooled}

@@ -8,6 +8,9 @@ import typer
 from axiom.cli.app import app, console
 from axiom.cli.run import Name, Root
 from axiom.commands import DEFAULT_ROOT, suggest
+from axiom.errors import ConfigError
+from axiom.experiment import PAUSE, Experiment
+from axiom.models import devices
 
 
 @app.command()
@@ -35,17 +38,12 @@ def setup(
 
 
 def _gpus() -> int:
-    from axiom.models import devices
-
     return len(devices())
 
 
 @app.command()
 def pause(name: Name, root: Root = DEFAULT_ROOT) -> None:
     """Stop a running experiment after its current iteration; `axiom resume` or Resume in the UI continues it."""
-    from axiom.errors import ConfigError
-    from axiom.experiment import PAUSE, Experiment
-
     experiment = Experiment.open(root, name)
     if not experiment.is_locked():
         look = suggest("status", name, root=root)

@@ -19,7 +19,8 @@ from axiom.commands import suggest
 from axiom.config import find_preset
 from axiom.config.presets import SHIPPED
 from axiom.errors import ConfigError, DataError
-from axiom.experiment import DEFAULT_ROOT
+from axiom.experiment import DEFAULT_ROOT, Experiment, experiment_names
+from axiom.folders import Folder, whole
 from axiom.progress import Progress, listen
 
 if TYPE_CHECKING:
@@ -73,7 +74,6 @@ def study(
 
     Example: axiom study h1-modular --shard 2/4
     """
-    from axiom.folders import Folder
     from axiom.study import load_study, plan as runs_of
 
     if submit is not None and (shard, parallel) != ("1/1", "1"):
@@ -204,7 +204,6 @@ def _show_plan(config: "StudyConfig", pilot: Path | None, root: str, as_json: bo
 
 def _pilot_runs(path: Path, root: str) -> list[tuple[str, int, float, float]]:
     """Arm, seed, time and horizon of the runs of a study that are finished."""
-    from axiom.experiment import Experiment, experiment_names
     from axiom.study import load_study, read
 
     study, found = load_study(path), []
@@ -338,7 +337,6 @@ def _draw(
 ) -> None:
     import polars as pl
 
-    from axiom.folders import whole
     from axiom.report import curves as curve_charts, study as report, study_charts as charts, sweep_charts
     from axiom.study import sweep, transfer
 

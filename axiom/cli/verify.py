@@ -8,8 +8,9 @@ import typer
 
 from axiom.cli import tables
 from axiom.cli.app import app, bench_app, console
+from axiom.cli.outputs import check_file
 from axiom.cli.tables import AsJson
-from axiom.config import SandboxConfig
+from axiom.config import SandboxConfig, build_config
 from axiom.records import Comparison
 
 if TYPE_CHECKING:
@@ -51,8 +52,6 @@ def verify(
 
     Example: axiom verify candidates.jsonl --out verdicts.jsonl
     """
-    from axiom.cli.outputs import check_file
-    from axiom.config import build_config
     from axiom.verification import Verifier
     from axiom.verification.files import FORMATS, check_candidates, check_names
 

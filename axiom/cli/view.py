@@ -2,18 +2,16 @@
 
 import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from axiom.cli.app import app, console, errors
+from axiom.cli.outputs import filled
 from axiom.cli.run import Root
 from axiom.errors import ConfigError, UserError
-from axiom.experiment import DEFAULT_ROOT
+from axiom.experiment import DEFAULT_ROOT, Experiment, experiment_names
 from axiom.visible import visible
-
-if TYPE_CHECKING:
-    from axiom.experiment import Experiment
 
 PORT = 8765
 
@@ -34,8 +32,6 @@ def view(
 
     Example: axiom view quickstart
     """
-    from axiom.cli.outputs import filled
-    from axiom.experiment import Experiment
     from axiom.view.export import export as write
     from axiom.view.samples import Run
     from axiom.view.server import serve
@@ -61,10 +57,8 @@ def view(
         ) from None
 
 
-def _all(root: str) -> "dict[str, Experiment]":
+def _all(root: str) -> dict[str, Experiment]:
     """Every experiment under the root by its name; one that is damaged is told and left out."""
-    from axiom.experiment import Experiment, experiment_names
-
     names, opened = experiment_names(root), dict[str, "Experiment"]()
     for name in names:
         try:

@@ -10,7 +10,8 @@ from typing import Any
 
 from axiom.config import ExperimentConfig
 from axiom.content import content_digest
-from axiom.models import WEIGHT_SUFFIXES
+from axiom.models import WEIGHT_SUFFIXES, resolve_device, resolve_dtype, resolve_model
+from axiom.sampling import choose_engine
 
 SUFFIXES = {*WEIGHT_SUFFIXES, ".json", ".jinja", ".model", ".py", ".tiktoken", ".txt"}
 """Files that decide what a model computes."""
@@ -25,7 +26,6 @@ def facts(config: ExperimentConfig) -> Facts:
     """
     if config.model.kind == "modular":
         return {"model": {"device": "cpu", "dtype": "float32", "path": ""}, "sampling": {"engine": "modular"}}
-    from axiom.models import resolve_device, resolve_dtype, resolve_model
 
     model, adapter = config.model, config.model.adapter
     weights = {
@@ -39,8 +39,6 @@ def facts(config: ExperimentConfig) -> Facts:
 
 def _engine(config: ExperimentConfig) -> dict[str, Any]:
     """The engine, and of vLLM what it cuts off and how it adds an adapter."""
-    from axiom.sampling import choose_engine
-
     engine, _ = choose_engine(config.model, config.sampling)
     if engine == "transformers":
         return {"engine": engine}

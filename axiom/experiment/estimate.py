@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from axiom.config import ExperimentConfig
 from axiom.errors import UserError
 from axiom.experiment.folder import Experiment, experiment_names, iteration_folder
+from axiom.models import bytes_to_train, resolve_device, resolve_model, weight_bytes
 from axiom.selection.arms import ARMS
 from axiom.store import MANIFEST, Manifest
 
@@ -195,7 +196,6 @@ def published(config: ExperimentConfig) -> Rates:
     """From what was measured with SmolLM2-135M, by the size of the weights: no better than a factor of two or three."""
     if config.model.kind == "modular":
         return Rates(0.0, 0.0, MODULAR_SECONDS, "what an iteration of the network takes on one core")
-    from axiom.models import resolve_device, resolve_model, weight_bytes
 
     device = resolve_device(config.model)
     times = max(1.0, weight_bytes(resolve_model(config.model.path)) / MEASURED_BYTES)
@@ -218,7 +218,6 @@ def _memory(config: ExperimentConfig, rates: Rates) -> str:
         return f"{rates.memory_mib / 1024:.1f} GiB in the run's own process, the peak of {rates.source}"
     if config.model.kind == "modular":
         return f"about {BASE_MIB / 1024:.1f} GiB, for Python, torch and Prefect"
-    from axiom.models import bytes_to_train, resolve_device, resolve_model, weight_bytes
 
     model = resolve_model(config.model.path)
     if resolve_device(config.model) == "cuda":

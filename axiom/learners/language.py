@@ -13,13 +13,21 @@ import numpy as np
 
 from axiom.config import ExperimentConfig
 from axiom.errors import ConfigError, EngineError
-from axiom.models import Policy
+from axiom.models import (
+    Policy,
+    bytes_to_train,
+    load_tokenizer,
+    resolve_device,
+    resolve_dtype,
+    resolve_model,
+    weight_bytes,
+)
 from axiom.models.ways import OWN
 from axiom.records import Gold, LossStep, Problem
-from axiom.sampling import Sampler, Trace
+from axiom.sampling import Sampler, Trace, choose_engine, mismatch
 from axiom.sampling.mismatch import Mismatch
 from axiom.selection.arms import ARMS
-from axiom.training import Example, Round, Setup
+from axiom.training import SCORING_BYTES, Example, Round, Setup
 from axiom.training.trainer import open_trainer, processes
 
 
@@ -88,7 +96,6 @@ class LanguageLearner:
 
     def __init__(self, config: ExperimentConfig) -> None:
         from axiom.learners.checks import proofs
-        from axiom.models import load_tokenizer
         from axiom.sampling import open_sampler
         from axiom.sampling.prompts import make_template
 
@@ -123,8 +130,6 @@ class LanguageLearner:
 
     def train(self, examples: Sequence[Example], this: Round) -> list[LossStep]:
         """LoRA fine-tuning, once the engine has left it the memory it needs."""
-        from axiom.models import bytes_to_train, resolve_model
-
         model, config = self._config.model, self._config.training
         parts = processes(model, config) if config.fsdp else 1
         asleep = self.sampler.make_room(bytes_to_train(resolve_model(model.path), parts))
@@ -146,9 +151,6 @@ class LanguageLearner:
     @contextmanager
     def _beside_the_engine(self) -> Iterator[None]:
         """Room for the trainer's model while the block scores with it."""
-        from axiom.models import resolve_model, weight_bytes
-        from axiom.training import SCORING_BYTES
-
         needed = weight_bytes(resolve_model(self._config.model.path)) + SCORING_BYTES
         asleep = not self._trainer.loaded and self.sampler.make_room(needed)
         try:
@@ -159,9 +161,6 @@ class LanguageLearner:
 
     def _compared(self, policy: Policy, traces: Sequence[Trace]) -> Mismatch | None:
         """Other policies are scored only where the mismatch is more than rounding, and less than it takes to tell."""
-        from axiom.models import resolve_dtype
-        from axiom.sampling import mismatch
-
         dtype = str(resolve_dtype(self._config.model)).removeprefix("torch.")
         right = self._score(policy, traces)
         engine = mismatch.logprobs(traces)
@@ -271,7 +270,6 @@ def check(config: ExperimentConfig) -> None:
     check_families(config.problems)
     if config.model.kind == "language":
         from axiom.learners.checks import check_model
-        from axiom.models import resolve_device
 
         resolve_device(config.model)
         check_engine(config)
@@ -292,8 +290,6 @@ def check_engine(config: ExperimentConfig) -> None:
 
 def _check_logprobs(config: ExperimentConfig) -> None:
     """Refuse an arm that corrects for the sampler where the sampler does not say how probable its draws were."""
-    from axiom.sampling import choose_engine
-
     unknown = not config.sampling.vllm.logprobs and choose_engine(config.model, config.sampling)[0] == "vllm"
     if ARMS[config.arm].as_drawn and unknown:
         raise ConfigError(
@@ -304,8 +300,6 @@ def _check_logprobs(config: ExperimentConfig) -> None:
 
 def _check_gpus(config: ExperimentConfig) -> None:
     """Refuse more GPUs than there are or can be used, and weights in parts that could not be exchanged."""
-    from axiom.sampling import choose_engine
-
     processes(config.model, config.training)
     vllm = config.sampling.vllm
     if choose_engine(config.model, config.sampling)[0] != "vllm":
@@ -322,8 +316,6 @@ def _check_gpus(config: ExperimentConfig) -> None:
 
 def _check_merged_rank(config: ExperimentConfig) -> None:
     """Refuse a run whose merged adapters would outgrow the engine that samples through them."""
-    from axiom.sampling import choose_engine
-
     rank, limit = last_rank(config), config.sampling.vllm.max_lora_rank
     if config.training.mode != "merge" or rank <= limit or choose_engine(config.model, config.sampling)[0] != "vllm":
         return
