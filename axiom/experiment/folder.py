@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from axiom.commands import DEFAULT_ROOT, suggest
+from axiom.commands import DEFAULT_ROOT as DEFAULT_ROOT, suggest
 from axiom.config import ExperimentConfig, checked, flat, stored_config
 from axiom.errors import ConfigError, DataError
 from axiom.experiment import lease, lock, tables
 from axiom.experiment.computed_with import Facts, changed, facts
 from axiom.experiment.provenance import code_and_packages, continued, provenance
-from axiom.experiment.tables import iteration_folder
+from axiom.experiment.tables import iteration_folder as iteration_folder
 from axiom.folders import Folder
 from axiom.records import Metric, Problem
 from axiom.rows import ById, Rows
@@ -25,18 +25,6 @@ from axiom.store import StageStore
 
 if TYPE_CHECKING:
     import polars as pl
-
-__all__ = [
-    "DEFAULT_ROOT",
-    "EXECUTION",
-    "PAUSE",
-    "VERSIONS",
-    "Experiment",
-    "differences",
-    "experiment_names",
-    "identity",
-    "iteration_folder",
-]
 
 RECORD = "experiment.json"
 PAUSE = "pause"
