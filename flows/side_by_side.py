@@ -1,8 +1,8 @@
 """The runs of a study beside each other, each in a worker process whose model stays loaded from run to run.
 
-A run that replays another's schedule waits for it; runs that others wait for go first. A worker that dies costs its
-round: its run is begun again by another. A run that fails leaves the others alone. When memory runs out, one worker
-fewer goes on.
+A run that replays another's schedule follows it, a round behind; runs that others follow go first. A worker that dies
+costs its round: its run is begun again by another, and what follows it begins again after it. A run that fails leaves
+the others alone. When memory runs out, one worker fewer goes on.
 """
 
 import json
@@ -23,6 +23,7 @@ from axiom.environment import prefect_home
 from axiom.errors import InfrastructureError, OutOfMemoryError
 from axiom.flows.worker import VLLM
 from axiom.progress import Progress, report
+from axiom.selection.arms import ARMS
 from axiom.study.parallel import Room
 from axiom.study.sharing import kernels_together
 
@@ -69,6 +70,7 @@ class Schedule:
         self._running: dict[str, ExperimentConfig] = {}
         self._begun: dict[str, int] = {}
         self._names = {run.name for run in planned}
+        self._led: set[str] = set()
         self._done: set[str] = set()
         self.failed: dict[str, str] = {}
 
@@ -78,14 +80,35 @@ class Schedule:
         return not self._waiting and not self._running
 
     def next(self) -> ExperimentConfig | None:
-        """A run that may begin now, taken from those that wait; None when there is none."""
-        for run in self._waiting:
-            if run.yoke not in self._names or run.yoke in self._done:
-                self._waiting.remove(run)
-                self._running[run.name] = run
-                self._begun[run.name] = self._begun.get(run.name, 0) + 1
-                return run
+        """A run that may begin now, taken from those that wait; None when there is none.
+
+        One that follows a run that goes on begins when no other can.
+        """
+        free = [run for run in self._waiting if not self._bound(run)]
+        following = [run for run in self._waiting if run.yoke in self._led and not ARMS[run.arm].whole]
+        for run in (*free, *following):
+            self._waiting.remove(run)
+            self._running[run.name] = run
+            self._begun[run.name] = self._begun.get(run.name, 0) + 1
+            return run
         return None
+
+    def leads(self, name: str) -> None:
+        """A run has finished a round, and with it what its seed's runs have in common: others may follow it."""
+        if name in self._running:
+            self._led.add(name)
+
+    def followers(self, name: str) -> list[str]:
+        """The runs that follow `name`, if it goes on."""
+        return [run.name for run in self._running.values() if run.yoke == name] if name in self._running else []
+
+    def back(self, name: str) -> None:
+        """A run waits again, which was begun in vain."""
+        self._begun[name] -= 1
+        self._waiting.insert(0, self._running.pop(name))
+
+    def _bound(self, run: ExperimentConfig) -> bool:
+        return run.yoke in self._names - self._done
 
     def siblings(self, run: ExperimentConfig) -> tuple[str, ...]:
         """The other runs of its seed."""
@@ -93,7 +116,7 @@ class Schedule:
 
     def waiting(self, taken: str) -> str:
         """What each run that has not begun waits for, in a sentence; `taken` says why there is no slot for it."""
-        bound = {run.name: run.yoke for run in self._waiting if run.yoke in self._names - self._done}
+        bound = {run.name: run.yoke for run in self._waiting if self._bound(run)}
         free = [run.name for run in self._waiting if run.name not in bound]
         parts = [f"{_few(free)} for a slot ({taken})"] if free else []
         if bound:
@@ -103,20 +126,27 @@ class Schedule:
     def done(self, name: str, result: Result) -> None:
         """A run has its result."""
         self._tell(self._running.pop(name), result)
+        self._led.discard(name)
         self._done.add(name)
 
     def lost(self, name: str, why: str) -> None:
         """A run's worker is gone: it is begun again, unless that has been tried."""
         run = self._running.pop(name)
+        self._led.discard(name)
         if self._begun[name] < ATTEMPTS:
             self._waiting.insert(0, run)
         else:
             self._fail(name, why)
 
     def fail(self, name: str, why: str) -> None:
-        """A run has failed."""
-        del self._running[name]
-        self._fail(name, why)
+        """A run has failed; one that followed a run may have done so because that one was lost."""
+        run = self._running[name]
+        if self._bound(run):
+            self.lost(name, why)
+        else:
+            del self._running[name]
+            self._led.discard(name)
+            self._fail(name, why)
 
     def _fail(self, name: str, why: str) -> None:
         self.failed[name] = why
@@ -149,13 +179,15 @@ def _take(schedule: Schedule, workers: "_Workers", worker: "_Worker", message: d
         if status == KILLED_BY_MEMORY:
             workers.fewer()
         if name is not None:
+            _end_followers(schedule, workers, name)
             why = f"its process ended with status {status}; its last words are in {worker.log}"
             say(f"{name}: {why}")
             schedule.lost(name, why)
     elif "progress" in message:
         progress = Progress(**message["progress"])
-        if progress.iteration > 0:
+        if progress.iteration > 0 and progress.stage == "done":
             workers.has_trained(worker)
+            schedule.leads(name or "")
         report(Progress(progress.iteration, progress.stage, 1, 1, "", note=f"{name}: {progress.note}"))
     elif name is not None:
         worker.run = None
@@ -170,11 +202,20 @@ def _conclude(schedule: Schedule, workers: "_Workers", worker: "_Worker", name: 
     elif message["error"] == OutOfMemoryError.__name__ and workers.most > 1:
         workers.remove(worker)
         workers.fewer()
+        _end_followers(schedule, workers, name)
         schedule.lost(name, message["text"])
         say(f"{name}: memory ran out, so {workers.most} runs beside each other go on")
     else:
+        _end_followers(schedule, workers, name)
         schedule.fail(name, message["text"])
         say(f"{name} failed: {message['text']}")
+
+
+def _end_followers(schedule: Schedule, workers: "_Workers", name: str) -> None:
+    """End the runs that follow one that ends before its time: they would wait for its rounds."""
+    for follower in schedule.followers(name):
+        workers.end(follower)
+        schedule.back(follower)
 
 
 def replayed_first(planned: Sequence[ExperimentConfig]) -> list[ExperimentConfig]:
@@ -292,6 +333,11 @@ class _Workers:
         """End a worker, in whose place another may start; its exit status."""
         self._all.remove(worker)
         return worker.end()
+
+    def end(self, run: str) -> None:
+        """End the worker that is at `run`."""
+        for worker in [worker for worker in self._all if worker.run == run]:
+            self.remove(worker)
 
     def fewer(self) -> None:
         """After one has ended for want of memory: no more than go on now, and one at least."""

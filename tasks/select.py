@@ -48,7 +48,7 @@ def select_gold(
     def work(out: Writer) -> None:
         harvest = _harvest(run, samples, verdicts, history, old, pool, previous, course, quota, iteration)
         if arm.pool is not None and pool is None:
-            expert = schedule.final_gold(config.iterations) if schedule else []
+            expert = schedule.final_gold(config.iterations) if schedule and arm.whole else []
             harvest = replace(harvest, pool=arm.pool(harvest, expert))
             out.table("pool", harvest.pool, Gold)
         harvest = replace(harvest, pool=within(harvest.pool, course))
@@ -72,7 +72,9 @@ def select_gold(
     if goes_by_history(config):
         inputs["history"] = history
     foothold = ["foothold"] if on(config.foothold) else []
-    yoke = {"yoke": schedule.digest, "quota": str(quota)} if schedule else {}
+    yoke = {"quota": str(quota)} if schedule else {}
+    if schedule and arm.whole:
+        yoke["yoke"] = schedule.digest
     return stages.run(
         "gold",
         iteration_folder(iteration),

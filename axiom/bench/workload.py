@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from axiom.config import ModelConfig, ProblemsConfig, PromptsConfig
-from axiom.models import load_tokenizer, resolve_model
+from axiom.models import free_memory, load_tokenizer, resolve_model
 from axiom.problems import generate_splits
 from axiom.sampling import Request
 from axiom.sampling.prompts import make_template
@@ -77,8 +77,7 @@ def shaped_model(shape: str, folder: Path) -> Path:
         model = AutoModelForCausalLM.from_config(settings, dtype=torch.bfloat16)
     model.save_pretrained(folder)
     del model
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    free_memory()
     load_tokenizer(ModelConfig(path="smollm2-135m")).save_pretrained(folder)
     return folder
 

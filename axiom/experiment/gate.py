@@ -14,6 +14,7 @@ from axiom.experiment import Experiment
 from axiom.experiment.ledger import Schedule
 from axiom.learners import check, make_problems, training_problems
 from axiom.records import Problem
+from axiom.selection.arms import ARMS
 from axiom.selection.checks import check_levels, check_reached, check_selection
 
 
@@ -52,7 +53,7 @@ def _training_problems(experiment: Experiment) -> Sequence[Problem]:
 
 
 def _check_yoke(experiment: Experiment) -> None:
-    """The run that a yoked run replays is there and has done as many rounds."""
+    """The run that a yoked run replays is there, and has done as many rounds or is at them."""
     config = experiment.config
     if config.yoke and config.yoke == config.name:
         raise ConfigError(f"yoke = {config.yoke!r} is the run itself; set yoke to the expert run that it replays")
@@ -64,7 +65,7 @@ def _check_yoke(experiment: Experiment) -> None:
     if config.yoke:
         schedule = Schedule(experiment.root, config.yoke)
         if config.iterations:
-            schedule.quota(config.iterations, spent=0)
+            schedule.check(config.iterations, ARMS[config.arm].whole)
     elif config.arm == "shuffled_replay":
         raise ConfigError(
             "arm 'shuffled_replay' replays the gold of an expert run, and yoke names none; set yoke to that run's name"

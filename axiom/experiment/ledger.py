@@ -1,5 +1,6 @@
 """What each round of a run cost and trained on: the schedule that a yoked arm replays, and the proof that it did."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
@@ -7,11 +8,14 @@ from functools import cached_property
 from axiom.commands import suggest
 from axiom.errors import ConfigError, DataError
 from axiom.experiment import Experiment, iteration_folder
+from axiom.progress import doing
 from axiom.records import Gold, LossStep
 from axiom.selection.arms import Quota
 from axiom.store import Manifest, hash_json
 
 FILE = "ledger.json"
+POLL_SECONDS = 0.5
+"""How often a run that follows its expert looks for the next round."""
 
 
 @dataclass(frozen=True)
@@ -133,18 +137,18 @@ def disagreement(expert: Sequence[Entry], other: Sequence[Entry], tolerance: flo
 
 
 class Schedule:
-    """The expert run that a yoked run replays."""
+    """The expert run that a yoked run replays, round by round; while it goes on, whoever asks for a round waits for it.
+
+    Raises ConfigError for a round that the expert has not finished when it does not run.
+    """
 
     def __init__(self, root: str, name: str) -> None:
         """Raises ConfigError when there is no such run."""
         self._expert = Experiment.open(root, name)
 
     def quota(self, iteration: int, spent: int) -> Quota:
-        """What round `iteration` is to train on, after `spent` loss tokens in the rounds before it.
-
-        Raises ConfigError when the expert run has not got there.
-        """
-        self._check(iteration)
+        """What round `iteration` is to train on, after `spent` loss tokens in the rounds before it."""
+        self._await(iteration)
         found = self._expert.stages.manifest("adapter", iteration_folder(iteration))
         if found is None or "loss_tokens_so_far" not in found.info:
             raise ConfigError(
@@ -158,13 +162,13 @@ class Schedule:
 
     def level(self, iteration: int) -> int | None:
         """The level of the curriculum in that round, None if the run had none."""
-        self._check(iteration)
+        self._await(iteration)
         found = self._expert.stages.manifest("history", iteration_folder(iteration))
         return found.info.get("level") if found else None
 
     def final_gold(self, iterations: int) -> list[Gold]:
         """Every distinct target of every problem that `iterations` rounds found, by problem and target."""
-        self._check(iterations)
+        self._await(iterations)
         found: dict[tuple[str, str], Gold] = {}
         for number in range(1, iterations + 1):
             for row in self._expert.stages.read(iteration_folder(number), "gold", Gold):
@@ -178,10 +182,29 @@ class Schedule:
         manifests = [self._expert.stages.manifest("gold", iteration_folder(number)) for number in numbers]
         return hash_json([found and found.digest for found in manifests])
 
-    def _check(self, iteration: int) -> None:
-        if self._expert.stages.manifest("gold", iteration_folder(iteration)) is None:
-            name = self._expert.config.name
-            raise ConfigError(
-                f"yoke = {name!r} has not finished round {iteration}, whose schedule this run replays; "
-                f"first run `{suggest('resume', name, root=self._expert.root)}`"
-            )
+    def check(self, iterations: int, whole: bool) -> None:
+        """Raises ConfigError where so many rounds are not done and will not be; `whole` asks for them now."""
+        going_on = self._expert.is_locked() and iterations <= self._expert.config.iterations and not whole
+        if self._has(iterations):
+            self.quota(iterations, spent=0)
+        elif not going_on:
+            raise self._unfinished(iterations)
+
+    def _await(self, iteration: int) -> None:
+        name = self._expert.config.name
+        while not self._has(iteration):
+            # In this order: it may finish the round and end in between.
+            if not self._expert.is_locked() and not self._has(iteration):
+                raise self._unfinished(iteration)
+            doing(f"waiting for round {iteration} of {name}, whose schedule this run replays")
+            time.sleep(POLL_SECONDS)
+
+    def _has(self, iteration: int) -> bool:
+        return self._expert.stages.manifest("iteration", iteration_folder(iteration)) is not None
+
+    def _unfinished(self, iteration: int) -> ConfigError:
+        name = self._expert.config.name
+        return ConfigError(
+            f"yoke = {name!r} has not finished round {iteration}, whose schedule this run replays; "
+            f"first run `{suggest('resume', name, root=self._expert.root)}`"
+        )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from axiom.config import ModelConfig, SamplingConfig, TrainingConfig
 from axiom.content import alone, write_whole
-from axiom.models import cache_dir, fingerprint, resolve_device, resolve_model
+from axiom.models import cache_dir, fingerprint, free_memory, resolve_device, resolve_model
 from axiom.models.ways import OWN, Proof, TrainPath, Way, longest
 
 CODE = (
@@ -52,6 +52,7 @@ def prove(model: ModelConfig, training: TrainingConfig | None, sampling: Samplin
         from axiom.learners.probe import probe
 
         found = probe(model, training, sampling)
+        free_memory()
         for file, proof in zip(files, found, strict=True):
             write_whole(file, proof.model_dump_json(indent=1))
         return found

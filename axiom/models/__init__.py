@@ -11,6 +11,7 @@ from axiom.models.weights import (
     check_adapter as check_adapter,
     devices as devices,
     fingerprint as fingerprint,
+    free_memory as free_memory,
     load_model as load_model,
     load_tokenizer as load_tokenizer,
     opening as opening,

@@ -3,6 +3,7 @@
 Everything that imports transformers or torch does so inside a function, so that importing this module is quick.
 """
 
+import gc
 import hashlib
 import json
 import os
@@ -81,6 +82,15 @@ def devices() -> tuple[str, ...]:
     named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
     count = torch.cuda.device_count()
     return tuple(named[:count] or map(str, range(count)))
+
+
+def free_memory() -> None:
+    """Give back the GPU memory of what is no longer referred to: torch would keep it for this process."""
+    import torch
+
+    gc.collect()  # models and captured passes refer to themselves
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 @contextmanager

@@ -101,7 +101,9 @@ class Arm:
     select: Callable[[Harvest], list[Gold]]
     yoked: bool
     pool: Callable[[Harvest, Sequence[Gold]], list[Gold]] | None = None
-    """From the first round's harvest and the expert run's gold."""
+    """From the first round's harvest and, with `whole`, the gold of all rounds of the expert run."""
+    whole: bool = False
+    """Whether its first round needs the whole expert run. Other yoked arms need of it the rounds so far."""
     as_drawn: bool = False
     """Whether a row trains as it was drawn, whole, whatever `training.target` says."""
     by_selection: bool = False

@@ -5,14 +5,13 @@
 `loop.train` trains, `scoring.score` gives log-probabilities. Importing this package loads neither torch nor peft.
 """
 
-import gc
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from axiom.config import ModelConfig, TrainingConfig
-from axiom.models import Policy
+from axiom.models import Policy, free_memory
 from axiom.models.ways import OWN, TrainPath
 from axiom.records import LossStep
 
@@ -30,12 +29,8 @@ class Kept:
         """Free it; the next call of `train` loads the model again."""
         if not self.held:
             return
-        import torch
-
         self.held.clear()
-        gc.collect()  # captured passes and the model refer to each other
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_memory()
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from axiom.experiment import Experiment, iteration_folder
 from axiom.experiment.gate import admit
 from axiom.experiment.ledger import COMPARED, SHOWN, Entry, Schedule, disagreement, read, totals, write
 from axiom.experiment.running import Runtime
-from axiom.progress import listen
+from axiom.progress import Progress, listen
 from axiom.records import Gold, LossStep, Record
 from axiom.selection.arms import Quota
 from axiom.store import Writer
@@ -186,6 +186,32 @@ def test_a_schedule_that_is_not_there_says_what_to_do(root):
     expert(root, name="old", without=("loss_tokens_so_far",))
     with pytest.raises(ConfigError, match="yoke = 'old' was made by a version that kept no count"):
         Schedule(root, "old").quota(1, spent=0)
+
+
+def test_a_schedule_waits_for_the_round_that_an_expert_is_at(root):
+    """For no round of one that has ended; and it sees a round that was finished in the moment of the end."""
+    made, said = expert(root), []
+    schedule = Schedule(root, "expert")
+
+    def finish(progress: Progress) -> None:
+        said.append(progress.doing)
+        if len(said) == 2:
+            put = functools.partial(stage, made, iteration_folder(4))
+            put("samples", {"samples": ([], Gold)}, {"seconds": 2.0})
+            put("gold", {"gold": ([], Gold)}, {})
+            put("adapter", {"losses": ([], LossStep)}, ROUNDS[3][2])
+            put("iteration", {}, {})
+
+    with made.locked(), listen(finish):
+        schedule.check(4, whole=False)
+        with pytest.raises(ConfigError, match="has not finished round 4"):
+            schedule.check(4, whole=True)
+        with pytest.raises(ConfigError, match="has not finished round 5"):
+            schedule.check(5, whole=False)
+        assert schedule.quota(4, spent=31) == Quota(0, 0, 0, 0.0, 0)
+    assert said == ["waiting for round 4 of expert, whose schedule this run replays"] * 2
+    with pytest.raises(ConfigError, match="has not finished round 5"):
+        schedule.quota(5, spent=31)
 
 
 def test_the_final_gold_has_each_target_of_each_problem_once_and_first_found_first(root):

@@ -18,48 +18,67 @@ from axiom.errors import InfrastructureError
 from axiom.experiment import Experiment, differences, iteration_folder
 from axiom.flows.experiment import without_server
 from axiom.flows.operation import Operation
-from axiom.flows.side_by_side import ATTEMPTS, Schedule, _Worker, _Workers, side_by_side
+from axiom.flows.side_by_side import ATTEMPTS, Schedule, _take, _Worker, _Workers, side_by_side
 from axiom.progress import Progress, listen
 from axiom.study.parallel import Room, room, shared
 
 ROOT = Path(__file__).parents[2]
-EVENTS = st.lists(st.tuples(st.sampled_from(["begin", "done", "fail", "lost"]), st.integers(0, 7)), max_size=80)
+EVENTS = st.lists(
+    st.tuples(st.sampled_from(["begin", "leads", "done", "fail", "lost"]), st.integers(0, 7)), max_size=80
+)
 
 
-def runs(seeds: int) -> list[ExperimentConfig]:
-    """Three arms a seed: the expert's, one that replays it and one that does not."""
+def runs(seeds: int, whole: bool = False) -> list[ExperimentConfig]:
+    """Arms of each seed: the expert's, one that replays it, one that does not, and maybe one that needs all of it."""
     planned = []
     for seed in range(seeds):
         expert = f"expert-{seed}"
         planned += [ExperimentConfig(name=f"replay-{seed}", yoke=expert), ExperimentConfig(name=f"alone-{seed}")]
+        if whole:
+            planned.append(ExperimentConfig(name=f"whole-{seed}", yoke=expert, arm="shuffled_replay"))
         planned.append(ExperimentConfig(name=expert))
     return planned
 
 
 @given(seeds=st.integers(1, 4), events=EVENTS)
 def test_nothing_begins_before_what_it_replays_and_everything_ends(seeds: int, events: Sequence[tuple[str, int]]):
-    planned, done = runs(seeds), []
+    planned, done = runs(seeds, whole=True), []
     schedule = Schedule(planned, lambda run, result: done.append(run.name))
     running: list[ExperimentConfig] = []
-    begun: list[str] = []
+    begun, led = [], set()
 
     def begin() -> None:
         run = schedule.next()
         if run is not None:
-            assert not run.yoke or run.yoke in done
+            assert not run.yoke or run.yoke in done or (run.yoke in led and not run.name.startswith("whole"))
+            assert not run.yoke or run.yoke in {*done, *(other.name for other in running)}
             running.append(run)
             begun.append(run.name)
+
+    def end_followers(leader: str) -> None:
+        for name in schedule.followers(leader):
+            schedule.back(name)
+            begun.remove(name)
+            running[:] = [run for run in running if run.name != name]
 
     for what, which in events:
         if what == "begin" or not running:
             begin()
             continue
-        run = running.pop(which % len(running))
+        run = running[which % len(running)]
+        if what == "leads":
+            schedule.leads(run.name)
+            led.add(run.name)
+            continue
+        if what != "done":
+            end_followers(run.name)
+        running.remove(run)
+        led.discard(run.name)
         getattr(schedule, what)(run.name, {} if what == "done" else "why")
     while not schedule.over:
         begin()
         assert running, "what waits may begin once nothing runs"
-        schedule.done(running.pop().name, {})
+        schedule.done(running.pop(0).name, {})  # what others follow ends first
     names = {run.name for run in planned}
     assert set(done) | schedule.failed.keys() == names
     assert not set(done) & schedule.failed.keys()
@@ -72,6 +91,51 @@ def test_runs_that_others_wait_for_go_first():
     assert schedule.next().name == "alone-0"
 
 
+def test_a_run_follows_its_expert_once_that_has_finished_a_round_and_when_nothing_else_can_begin():
+    schedule = Schedule(runs(1, whole=True), lambda run, result: None)
+    assert [schedule.next().name for _ in range(2)] == ["expert-0", "alone-0"]
+    assert schedule.next() is None
+    schedule.leads("expert-0")
+    assert schedule.next().name == "replay-0"
+    assert schedule.next() is None, "whole-0 needs all of the expert's gold"
+    schedule.done("expert-0", {})
+    assert schedule.next().name == "whole-0"
+
+
+@pytest.mark.parametrize(
+    "ended", [None, {"error": "EngineError", "text": "gone"}, {"error": "OutOfMemoryError", "text": ""}]
+)
+def test_what_follows_a_run_that_is_lost_ends_with_it_and_begins_again_after_it(tmp_path, ended):
+    """However often that happens: it is not the fault of those that follow."""
+    schedule = Schedule(runs(1), lambda run, result: None)
+    for attempt in range(ATTEMPTS):
+        workers = _Workers(Room(3, "", 1))
+        for place in range(3):
+            process = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+            workers._all.append(_Worker(process, tmp_path, place))
+        expert, alone, follower = workers._all
+        expert.run = schedule.next().name
+        assert expert.run == "expert-0"
+        if attempt == 0:
+            alone.run = schedule.next().name
+        done = {"iteration": 1, "stage": "done", "done": 1, "total": 1, "unit": ""}
+        _take(schedule, workers, expert, {"progress": done})
+        follower.run = schedule.next().name
+        assert follower.run == "replay-0"
+        if ended is None:
+            expert.process.kill()
+        _take(schedule, workers, expert, ended)
+        assert follower not in workers._all
+        assert follower.process.returncode == 0, "its input was closed"
+        assert ("replay-0" in schedule.failed) == ("expert-0" in schedule.failed)
+        for worker in (expert, alone):
+            worker.end(0)
+        if "expert-0" in schedule.failed:
+            break
+    assert schedule.failed.keys() == {"expert-0", "replay-0"}
+    assert schedule.failed["replay-0"] == "it replays expert-0, which failed"
+
+
 def test_a_run_whose_worker_is_lost_is_begun_again_once():
     schedule = Schedule(runs(1), lambda run, result: None)
     for _ in range(ATTEMPTS):
@@ -80,6 +144,18 @@ def test_a_run_whose_worker_is_lost_is_begun_again_once():
         schedule.lost("expert-0", "killed")
     assert schedule.failed == {"expert-0": "killed", "replay-0": "it replays expert-0, which failed"}
     assert schedule.next().name == "alone-0"
+
+
+def test_a_run_that_fails_while_it_follows_is_begun_again_once():
+    """Its expert may have died a moment before, which it sees sooner than the study."""
+    schedule = Schedule(runs(1), lambda run, result: None)
+    assert [schedule.next().name for _ in range(2)] == ["expert-0", "alone-0"]
+    schedule.leads("expert-0")
+    for _ in range(ATTEMPTS):
+        assert not schedule.failed
+        assert schedule.next().name == "replay-0"
+        schedule.fail("replay-0", "has not finished round 2")
+    assert schedule.failed == {"replay-0": "has not finished round 2"}
 
 
 def test_a_part_of_the_machine_changes_no_setting_that_a_result_depends_on():
@@ -265,6 +341,40 @@ def test_the_tables_are_those_of_runs_in_turn_though_a_worker_is_killed(tmp_path
     assert digests(tmp_path / "beside") == digests(tmp_path / "turn")
     assert len(digests(tmp_path / "turn")) == 4 * (1 + 1 + 2 * 4)
     assert not workers()
+
+
+@pytest.mark.slow
+def test_a_run_that_follows_its_expert_trains_on_what_it_would_have_trained_on_afterwards(tmp_path):
+    """The expert stands still from its first round on until it is waited for."""
+    settings = MODULAR | {"iterations": 6}
+    expert = ExperimentConfig.model_validate({"name": "expert", "seed": 0} | settings)
+    script = (
+        "import sys\nfrom axiom.config import ExperimentConfig\nfrom axiom.flows.experiment import without_server\n"
+        "from axiom.flows.operation import Operation\n"
+        "without_server(ExperimentConfig.model_validate_json(sys.argv[1]), sys.argv[2], Operation())"
+    )
+    environment, waited = os.environ | {"PYTHONPATH": str(ROOT)}, []
+    command = [sys.executable, "-c", script, expert.model_dump_json(), str(tmp_path)]
+    with subprocess.Popen(command, env=environment) as process:
+        while not (tmp_path / "expert" / iteration_folder(1) / "iteration.manifest.json").exists():
+            time.sleep(0.01)
+        process.send_signal(signal.SIGSTOP)
+
+        def wait(progress: Progress) -> None:
+            if progress.doing.startswith("waiting for round"):
+                waited.append(progress.doing)
+                process.send_signal(signal.SIGCONT)
+
+        with listen(wait):
+            for name in ("during", "after"):
+                run = {"name": name, "arm": "static_rft", "yoke": "expert", "seed": 0} | settings
+                without_server(ExperimentConfig.model_validate(run), str(tmp_path), Operation())
+    assert waited
+    during, after = (Experiment.open(str(tmp_path), name).stages for name in ("during", "after"))
+    for number in range(1, 7):
+        for name in ("gold", "adapter"):
+            found = [stages.manifest(name, iteration_folder(number)).digest for stages in (during, after)]
+            assert found[0] == found[1]
 
 
 @pytest.mark.slow

@@ -25,4 +25,4 @@ def _shuffled(row: Gold) -> Gold:
     return row.model_copy(update={"reason": "shuffled", "weight": weight})
 
 
-ARM = Arm("what the expert run found, shuffled", "base", never, from_pool, yoked=True, pool=_pool)
+ARM = Arm("what the expert run found, shuffled", "base", never, from_pool, yoked=True, pool=_pool, whole=True)
