@@ -28,6 +28,7 @@ from axiom.store import Handle
 from axiom.tasks.detect import detect_phases
 from axiom.tasks.generate import generate
 from axiom.tasks.report import write_report
+from axiom.tasks.spans import span
 from axiom.tasks.train import train
 
 
@@ -98,7 +99,7 @@ def without_server(config: ExperimentConfig, root: str, operation: Operation) ->
 
 
 def _complete(run: Runtime, pages: Pages | None) -> dict[str, Any]:
-    with Tracking(run.experiment) as tracking:
+    with span("experiment", run.config.name), Tracking(run.experiment) as tracking:
         seen, last = _loop(run, pages, tracking)
         if pages is None:
             path = write_report.fn(run, iteration=last)
@@ -145,7 +146,8 @@ def _advance(run: Runtime, pages: Pages | None, number: int, before: Round, eval
         if pages is not None:
             pages.began(number, flow_run)
 
-    return patiently(lambda: run_iteration(run, number, before, evaluated, paused, began))
+    with span("iteration", run.config.name, number):
+        return patiently(lambda: run_iteration(run, number, before, evaluated, paused, began))
 
 
 def _tell(number: int, parts: list[tuple[str, str]], reused: bool, pace: Pace) -> None:

@@ -3,10 +3,8 @@
 import logging
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
-from opentelemetry import trace
 from prefect import Task, get_run_logger
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
@@ -18,6 +16,7 @@ from axiom.errors import classified
 from axiom.experiment.running import Runtime
 from axiom.progress import Listener, Progress, listen, report
 from axiom.store import Handle
+from axiom.tasks.spans import span
 
 T = TypeVar("T")
 RETRY_DELAYS_SECONDS = [2.0, 30.0]
@@ -81,12 +80,6 @@ def stage_task(name: str) -> Callable[[Callable[..., Handle]], Callable[..., Han
         return call
 
     return wrap
-
-
-def span(stage: str, experiment: str, iteration: int) -> AbstractContextManager[Any]:
-    """A span of OpenTelemetry, which goes nowhere unless a tracer is configured, as `opentelemetry-instrument` does."""
-    attributes: dict[str, Any] = {"axiom.experiment": experiment, "axiom.iteration": iteration}
-    return trace.get_tracer("axiom").start_as_current_span(stage, attributes=attributes)
 
 
 def _tag(run: Runtime) -> None:

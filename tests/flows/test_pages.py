@@ -4,10 +4,6 @@ from datetime import UTC, datetime
 
 import pytest
 from markdown_it import MarkdownIt
-from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from axiom.config import ExperimentConfig, load_config
 from axiom.errors import ConfigError
@@ -79,20 +75,6 @@ def test_what_a_model_wrote_stays_text(run, tmp_path):
     assert "<img" not in shown
     assert "\u202e" not in text
     assert "\x1b" not in text
-
-
-def test_stages_are_spans_where_a_tracer_is_configured(tmp_path, monkeypatch):
-    spans, provider = InMemorySpanExporter(), TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(spans))
-    monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)  # set_tracer_provider sets it once and for all
-    sets = ["modular.p=11", "sampling.samples_per_problem=2"]
-    without_server(load_config("modular", sets, name="mine", iterations=1), str(tmp_path), Operation(gpu="never"))
-    found = {
-        (span.attributes["axiom.iteration"], span.name)
-        for span in spans.get_finished_spans()
-        if span.attributes.get("axiom.experiment") == "mine"
-    }
-    assert found >= {(0, "generate"), (0, "sample eval"), (1, "sample train"), (1, "verify train"), (1, "train")}
 
 
 DAY = datetime(2026, 3, 1, 23, 0, tzinfo=UTC)
