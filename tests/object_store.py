@@ -44,14 +44,15 @@ def seaweed(folder: Path) -> Iterator[str]:
     limits = ["-master.volumeSizeLimitMB=64", "-volume.max=20"]
     command = [str(PROGRAMS / "weed"), "server", "-s3", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
     with _served([*command, *options, *limits], ports[0]) as address:
-        store, patience = files(address), iter(range(100))
-        while True:
+        store = files(address)
+        for left in reversed(range(200)):
             try:
                 store.mkdir(BUCKET)
                 store.pipe_file(f"{BUCKET}/probe", b"1")
                 break
             except OSError:  # its parts do not know each other yet
-                next(patience)
+                if not left:
+                    raise
                 time.sleep(0.25)
         store.rm_file(f"{BUCKET}/probe")
         yield address
@@ -82,11 +83,13 @@ def rclone(folder: Path) -> Iterator[str]:
 def _served(command: list[str], port: int) -> Iterator[str]:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        for _ in range(600):
+        for _ in range(2400):
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
             time.sleep(0.05)
+        else:
+            raise TimeoutError(f"{command[0]} does not listen on port {port}")
         yield f"http://127.0.0.1:{port}"
     finally:
         process.kill()

@@ -109,6 +109,13 @@ def test_the_image_installs_what_the_project_pins():
     assert PINNED["version"].startswith(image.removeprefix("axiom:"))
 
 
+def test_no_constraint_is_of_what_each_build_of_torch_pins_itself():
+    """With one the image could not be built: the package index has torch for CUDA, which names its triton."""
+    assert not re.findall(
+        r"^(?:torch|triton|nvidia-.*|cuda-.*)==.*", (ROOT / "constraints.txt").read_text(), re.MULTILINE
+    )
+
+
 @pytest.mark.parametrize("script", SLURM, ids=lambda path: path.name)
 def test_batch_scripts_are_shell(script: Path):
     subprocess.run(["bash", "-n", str(script)], check=True)
