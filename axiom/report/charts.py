@@ -200,7 +200,10 @@ def loss(steps: Sequence[LossStep], metrics: Sequence[Metric] = ()) -> alt.Layer
     """Training loss of every optimizer step; of a long run the mean of as many in a row as leave MOST_STEPS points."""
     rows = _thinned(steps)
     chart = alt.Chart(rows).mark_line(strokeWidth=1.5, point=len(rows) <= looks.MOST_POINTS)
-    legend = alt.Legend(type="gradient", format="d", tickCount=5, tickMinStep=1)
+    at = rows["iteration"].unique().sort().to_list()
+    legend = alt.Legend(type="gradient", format="d", values=at[:: -(-len(at) // 5) or 1])
+    # Both ends can be seen on a white and on a black ground; an interval of iterations leaves each its colour.
+    shades = alt.Scale(domain=[at[0], at[-1]], range=[looks.BLUE, looks.ORANGE])
     return _sized(
         alt.layer(
             chart.encode(
@@ -208,7 +211,7 @@ def loss(steps: Sequence[LossStep], metrics: Sequence[Metric] = ()) -> alt.Layer
                     "step:Q", title="optimizer step", axis=looks.integer_axis(rows["step"]), scale=alt.Scale(nice=False)
                 ),
                 alt.Y("loss:Q", title="loss (nats per token of a completion)"),
-                alt.Color("iteration:Q", title="iteration", legend=legend, scale=alt.Scale(scheme="viridis")),
+                alt.Color("iteration:Q", title="iteration", legend=legend, scale=shades),
                 detail="iteration:O",
                 tooltip=["iteration", "step", alt.Tooltip("loss:Q", format=".4f"), "loss_tokens"],
             )

@@ -198,7 +198,7 @@ function looks() {
     view: { stroke: "transparent" },
     title: { color: ink, subtitleColor: ink, limit: narrow ? 320 : 700 },
     axis: { labelColor: ink, titleColor: ink, domainColor: ink, tickColor: ink, gridColor: ink, gridOpacity: 0.15, domainOpacity: 0.5 },
-    legend: { orient: "top", labelColor: ink, titleColor: ink, symbolOpacity: 1, columns: narrow ? 2 : 5, labelLimit: narrow ? 130 : 220, gradientLength: narrow ? 150 : 240 },
+    legend: { orient: "top", labelColor: ink, titleColor: ink, symbolOpacity: 1, symbolStrokeWidth: 0, columns: narrow ? 2 : 5, labelLimit: narrow ? 130 : 220, gradientLength: narrow ? 150 : 240 },
     text: { color: ink },
     rule: { color: ink },
   };

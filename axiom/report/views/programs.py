@@ -21,7 +21,7 @@ def outcomes(data: RunData) -> View | None:
 
 def audit(data: RunData) -> View | None:
     """Passes that a second set of cases rejects, and truncated completions."""
-    labels = {"audit_disagreement": "rejected by the second set", "truncated": "cut off at the token limit"}
+    labels = {"audit_disagreement": "rejected in the audit", "truncated": "cut off at the limit"}
     rows = data.pooled(*labels).with_columns(pl.col("name").replace(labels))
     if rows.is_empty() or not rows["value"].max():
         return None
@@ -29,9 +29,9 @@ def audit(data: RunData) -> View | None:
     colours = alt.Scale(domain=list(labels.values()), range=[looks.ORANGE, looks.BLUE])
     chart = looks.lines(rows, names, alt.Y("value:Q", title="share", axis=looks.PERCENT), colours, unit=".1%")
     words = (
-        "Every pass is run on a second, fresh set of hidden cases. What that set rejects had satisfied the first one "
-        "without solving the problem: the rate of reward hacking that is seen. The other line is the share of samples "
-        "that reached the token limit."
+        "In the audit every pass is run on a second, fresh set of hidden cases. What that set rejects had satisfied "
+        "the first one without solving the problem: the rate of reward hacking that is seen. The other line is the "
+        "share of samples that reached the token limit."
     )
     return View("Audit and truncation", words, chart, clock=True)
 
