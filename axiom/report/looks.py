@@ -36,9 +36,9 @@ WIDTH, HEIGHT = 640, 300
 MOST_POINTS = 60
 """Evaluations that are drawn as points on their line; more run into each other."""
 PERCENT = alt.Axis(format="%")
-_WHOLE = "datum.value % 1 ? '' : format(datum.value, ',d')"
-COUNTS = alt.Axis(labelExpr=_WHOLE)
-"""Whole numbers: a tick between two of them has no label."""
+WHOLE = "datum.value % 1 ? '' : format(datum.value, ',d')"
+"""Labels of whole numbers: a tick between two of them has none."""
+COUNTS = alt.Axis(labelExpr=WHOLE)
 SHARE = alt.Scale(domain=[0, 1])
 
 
@@ -61,7 +61,7 @@ def shapes(names: Sequence[str]) -> alt.Scale:
 def integer_axis(values: pl.Series) -> alt.Axis:
     """Whole numbers without repeats."""
     span = int(values.max() or 0) - int(values.min() or 0) if len(values) else 0  # type: ignore[arg-type]
-    return alt.Axis(labelExpr=_WHOLE, tickCount=min(span, 10) or 1, tickMinStep=1)
+    return alt.Axis(labelExpr=WHOLE, tickCount=min(span, 10) or 1)
 
 
 def by_iteration(rows: pl.DataFrame) -> alt.X:

@@ -23,6 +23,16 @@ MOST_SIDE_BY_SIDE = 12
 """Arms or conditions that a chart and a table of the ledger have room for; the figures hold all of them."""
 
 
+def generalised(arms: Mapping[str, Sequence[Outcome]]) -> str:
+    """How many runs generalised and where, in a sentence: what there is to say where nothing is compared."""
+    seen = {name: sum(run.observed for run in runs) for name, runs in arms.items()}
+    where = [f"{seen[name]} of {len(runs)} with {name}" for name, runs in arms.items() if seen[name]]
+    more = (
+        f", in {len(where)} of {len(arms)} conditions" if len(where) > 2 else ": " * bool(where) + " and ".join(where)
+    )
+    return f"{sum(seen.values())} of {sum(map(len, arms.values()))} runs generalised for good{more}."
+
+
 def arm_rows(arms: Mapping[str, Sequence[Outcome]]) -> tuple[list[str], list[list[str]]]:
     """Header and rows: for each arm its runs, how many generalised, restricted mean, final accuracy, kinds of curve."""
     rows = []
@@ -70,7 +80,7 @@ def page(
     return render(
         "study.html",
         title=title,
-        conclusion=conclusion(comparisons),
+        conclusion=conclusion(comparisons) or generalised(arms),
         comparisons=comparisons,
         verdicts=verdicts,
         heading="Conditions" if conditions else "Arms",

@@ -9,6 +9,7 @@ import polars as pl
 
 from axiom.evaluation import GREEDY
 from axiom.report import looks
+from axiom.report.data import SPLITS
 from axiom.report.study import MOST_SIDE_BY_SIDE
 from axiom.study.compare import Comparison, pair
 from axiom.study.config import UNITS
@@ -40,7 +41,7 @@ _WHO_IS_SOONER = alt.Color(
 
 def _ticks(clock: str) -> alt.Axis:
     """Nothing happens between two iterations; of other clocks the parts count too."""
-    return alt.Axis(tickMinStep=1) if clock == "iteration" else alt.Axis()
+    return alt.Axis(labelExpr=looks.WHOLE) if clock == "iteration" else alt.Axis()
 
 
 def survival(arms: Arms, clock: str, confidence: float = 0.95) -> alt.VConcatChart:
@@ -236,7 +237,7 @@ def curves(arms: Arms, split: str, clocks: Sequence[str] = CLOCKS) -> alt.Concat
         thin = alt.Chart(runs).mark_line(opacity=0.15, strokeWidth=1).encode(*axes, detail="seed:N")
         thick = alt.Chart(mean).mark_line(strokeWidth=3).encode(*axes, _dashed(arms))
         panels.append(alt.layer(thin, thick).properties(width=WIDTH / 2 + 40, height=HEIGHT / 1.5))
-    return alt.concat(*panels, columns=2, title=f"Accuracy on {split}")
+    return alt.concat(*panels, columns=2, title=f"Accuracy on {SPLITS.get(split, split)}")
 
 
 def branches(arms: Arms, comparisons: Sequence[Comparison], split: str) -> alt.TopLevelMixin:
@@ -260,7 +261,7 @@ def branches(arms: Arms, comparisons: Sequence[Comparison], split: str) -> alt.T
             alt.Color("branch:N", title=None, scale=colours, legend=alt.Legend(labelLimit=400, orient="bottom")),
             detail="run:N",
         )
-        .properties(title=f"Accuracy on {split}: what the runs share, and where they part")
+        .properties(title=f"Accuracy on {SPLITS.get(split, split)}: what the runs share, and where they part")
     )
 
 

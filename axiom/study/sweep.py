@@ -166,9 +166,9 @@ def _compared(found: Comparison | None) -> list[str]:
 
 
 def sentences(study: StudyConfig, made: Sequence[Row]) -> list[str]:
-    """What the table says and what it does not: its intervals, the multiplicity, what is decided, the data size."""
-    told = [_of_intervals(study, made), _of_comparisons(study, made)]
-    return [sentence for sentence in (*told, *critical_sizes(study, made)) if sentence]
+    """What the table says and what it does not: what is decided among how many, the data size, its intervals."""
+    told = [_of_comparisons(study, made), *critical_sizes(study, made), _of_intervals(study, made)]
+    return [sentence for sentence in told if sentence]
 
 
 def _of_intervals(study: StudyConfig, made: Sequence[Row]) -> str:

@@ -1,11 +1,12 @@
 """What a study's page says first, on data of every kind, and that nothing on it speaks against that."""
 
 import dataclasses
+import json
 import re
 
 import pytest
 
-from axiom.report import study as report, study_charts as charts
+from axiom.report import looks, study as report, study_charts as charts
 from axiom.study.compare import by_arm, compare_arms, conclusion
 from axiom.study.config import Reading
 from tests.report.stores import write_run
@@ -132,5 +133,18 @@ def test_an_arm_is_told_in_words_and_a_condition_by_its_name():
 def test_an_axis_of_few_iterations_has_whole_ones():
     groups, _ = several([1.0])
     for chart in (charts.survival(groups, "iteration"), charts.incidence(groups, "iteration")):
-        assert '"tickMinStep": 1' in chart.to_json()
-        assert '"tickMinStep"' not in charts.survival(groups, "trained_tokens").to_json()
+        assert json.dumps(looks.WHOLE) in chart.to_json()
+        assert json.dumps(looks.WHOLE) not in charts.survival(groups, "trained_tokens").to_json()
+
+
+def test_a_page_that_compares_nothing_begins_with_what_generalised():
+    groups, _ = several([5.0, 0.0, 6.0])
+    never = {name: [dataclasses.replace(run, observed=False) for run in found] for name, found in groups.items()}
+    each = len(groups["expert_iteration"])
+    says = f"of {4 * each} runs generalised for good"
+    assert report.generalised(groups) == f"{4 * each} {says}, in 4 of 4 conditions."
+    assert report.generalised(never) == f"0 {says}."
+    one = never | {"expert_iteration": groups["expert_iteration"]}
+    assert report.generalised(one) == f"{each} {says}: {each} of {each} with expert_iteration."
+    text = report.page("s", one, [], {})
+    assert text.index(report.generalised(one)) < text.index("<h2>")
