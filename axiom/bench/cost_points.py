@@ -9,9 +9,9 @@ from pathlib import Path
 
 from axiom.bench import store
 from axiom.bench.cost import CPU, Point
-from axiom.config import ProblemsConfig, SandboxConfig
+from axiom.bench.workload import train_problems
+from axiom.config import SandboxConfig
 from axiom.folders import Folder
-from axiom.problems import generate_splits
 from axiom.records import Metric, Sample
 from axiom.store import write_parquet
 from axiom.verification import Candidate, Verifier
@@ -65,12 +65,12 @@ def _cpu_seconds() -> float:
 
 def _problems(count: int) -> float:
     began = _cpu_seconds()
-    generate_splits(ProblemsConfig(train_size=count, val_size=1, test_size=0), 0)
+    train_problems(count)
     return _cpu_seconds() - began
 
 
 def _verification(count: int) -> float:
-    problems = generate_splits(ProblemsConfig(train_size=200, val_size=1, test_size=0), 0)["train"]
+    problems = train_problems(200)
     candidates = [
         Candidate(str(number), one.reference_solution, one.entry_point, one.cases)
         for number, one in ((number, problems[number % len(problems)]) for number in range(count))
@@ -92,7 +92,7 @@ def _tables(sizes: tuple[int, ...], held_out: tuple[int, ...]) -> Iterator[Point
 
 def _stored(count: int) -> int:
     """Bytes of a table of samples, each a reference solution in a fence, as the store writes it."""
-    problems = generate_splits(ProblemsConfig(train_size=count, val_size=1, test_size=0), 0)["train"]
+    problems = train_problems(count)
     rows = [
         Sample(
             sample_id=f"{one.problem_id}:{number}",

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from axiom.bench import sampling
-from axiom.bench.workload import make_examples, make_requests
+from axiom.bench.workload import make_examples, make_requests, token_count
 from axiom.config import ModelConfig, SamplingConfig, TrainingConfig, VLLMConfig
 from axiom.errors import InfrastructureError
 from axiom.learners.proof import train_path
-from axiom.models import Policy, devices, load_tokenizer, resolve_device
+from axiom.models import Policy, devices, resolve_device
 from axiom.training import Round, Setup
 from axiom.training.trainer import open_trainer
 
@@ -63,7 +63,7 @@ def measure(
 
 
 def _sampling(model: ModelConfig, load: Load, counts: Sequence[int]) -> Iterator[Measured]:
-    requests = make_requests(model, load.problems, load.samples, 0.8, load.max_new_tokens)
+    requests = make_requests(model, load.problems, load.samples, load.max_new_tokens)
     chosen: dict[str, SamplingConfig | str] = {
         str(count): SamplingConfig(engine="vllm", vllm=VLLMConfig(data_parallel=count)) for count in counts
     }
@@ -76,7 +76,7 @@ def _training(model: ModelConfig, load: Load, count: int) -> Measured:
     """The second of two rounds: the first loads and captures."""
     config = TrainingConfig(gradient_accumulation=load.batch_size, data_parallel=count)
     examples, setup = make_examples(model, load.problems, load.samples), Setup(model, config, train_path(model, config))
-    tokens = sum(len(ids) for ids in load_tokenizer(model)([e.prompt + e.target for e in examples])["input_ids"])
+    tokens = token_count(model, examples)
     trainer, seconds = open_trainer(model, config), []
     try:
         for _ in range(2):

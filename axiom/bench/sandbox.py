@@ -17,8 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-
-from rich.table import Table
+from typing import NamedTuple
 
 from axiom.bench.watching import watching
 from axiom.config import SandboxConfig
@@ -33,6 +32,14 @@ CHECK = "def check(candidate):\n" + "".join(f"    assert candidate({x}) == {x * 
 BWRAP = ("bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--unshare-all", "--die-with-parent")
 SLOW_COUNT = 40
 LOOPING = "def f(x):\n    while True:\n        pass\n"
+
+
+class Table(NamedTuple):
+    """Figures with their title."""
+
+    title: str
+    header: list[str]
+    rows: list[list[str]]
 
 
 def compare(count: int, repeats: int) -> list[Table]:
@@ -60,16 +67,12 @@ def speed(verifiers: dict[int, Verifier], count: int, repeats: int) -> Table:
     medians = {name: statistics.median(found) for name, found in rates.items()}
     rows = [[name, f"{rate:.0f}", f"{rate / medians['subprocess.run']:.1f}"] for name, rate in medians.items()]
     rows += [[f"{name}: ABSENT, {remedy}", "", ""] for name, (_, remedy) in others.items() if remedy]
-    return _table(f"eight cases a candidate, median of {repeats}", rows, ("", "a second", "x subprocess.run"))
+    title = f"eight cases a candidate, median of {repeats}; times is beside subprocess.run"
+    return _table(title, rows, ("", "a second", "times"))
 
 
-def _table(title: str, rows: Iterable[Sequence[object]], columns: Sequence[str] = ()) -> Table:
-    table = Table(title=title, box=None, show_header=bool(columns))
-    for column in columns:
-        table.add_column(column, justify="right" if column else "left")
-    for row in rows:
-        table.add_row(*map(str, row))
-    return table
+def _table(title: str, rows: Iterable[Sequence[object]], header: Sequence[str] = ("", "")) -> Table:
+    return Table(title, list(header), [list(map(str, row)) for row in rows])
 
 
 def _others() -> dict[str, tuple[Callable[[], bool], str]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from axiom.bench.workload import token_count
 from axiom.config import ModelConfig, TrainingConfig
 from axiom.learners.proof import train_path
 from axiom.models import Policy, load_model, load_tokenizer
@@ -53,7 +54,7 @@ def measure(model: ModelConfig, examples: Sequence[Example], config: TrainingCon
         _seconds(way(model, given[:1], config))  # loads libraries
         _reset_peak()
         first, second = (_seconds(way(model, given, config)) for _ in range(2))
-        yield Measured(name, _tokens(model, given), first, second, _peak_gib())
+        yield Measured(name, token_count(model, given), first, second, _peak_gib())
 
 
 def _seconds(run: Run) -> float:
@@ -109,7 +110,7 @@ def _trl(model: ModelConfig, examples: Sequence[Example], config: TrainingConfig
     from axiom.training.lora import lora_config
 
     loaded, tokenizer = load_model(model), load_tokenizer(model)
-    step_tokens = config.examples_per_step * _tokens(model, examples) / len(examples)
+    step_tokens = config.examples_per_step * token_count(model, examples) / len(examples)
     rows = Dataset.from_list([{"prompt": e.prompt, "completion": e.target} for e in examples])
 
     def run() -> None:
@@ -134,10 +135,6 @@ def _trl(model: ModelConfig, examples: Sequence[Example], config: TrainingConfig
             SFTTrainer(loaded, settings, train_dataset=rows, peft_config=adapter, processing_class=tokenizer).train()
 
     return run
-
-
-def _tokens(model: ModelConfig, examples: Sequence[Example]) -> int:
-    return sum(len(ids) for ids in load_tokenizer(model)([e.prompt + e.target for e in examples])["input_ids"])
 
 
 def _finish() -> None:

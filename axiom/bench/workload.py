@@ -1,50 +1,49 @@
 """What the sampling and training benches run on: real prompts and programs, and a model of any size."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from axiom.config import ModelConfig, ProblemsConfig, PromptsConfig
 from axiom.models import free_memory, load_tokenizer, resolve_model
 from axiom.problems import generate_splits
+from axiom.records import Problem
 from axiom.sampling import Request
 from axiom.sampling.prompts import make_template
 from axiom.training import Example
 
+_TOKENS = {"bos_token_id": 1, "eos_token_id": 2}
+_QWEN = {
+    **_TOKENS,
+    "model_type": "qwen2",
+    "architectures": ["Qwen2ForCausalLM"],
+    "num_hidden_layers": 28,
+    "max_position_embeddings": 32768,
+    "rope_theta": 1e6,
+    "rms_norm_eps": 1e-6,
+}
 SHAPES: dict[str, dict[str, Any]] = {
     "qwen2.5-coder-1.5b": {
-        "model_type": "qwen2",
-        "architectures": ["Qwen2ForCausalLM"],
+        **_QWEN,
         "hidden_size": 1536,
         "intermediate_size": 8960,
-        "num_hidden_layers": 28,
         "num_attention_heads": 12,
         "num_key_value_heads": 2,
         "vocab_size": 151936,
-        "max_position_embeddings": 32768,
-        "rope_theta": 1e6,
-        "rms_norm_eps": 1e-6,
         "tie_word_embeddings": True,
-        "bos_token_id": 1,
-        "eos_token_id": 2,
     },
     "qwen2.5-coder-7b": {
-        "model_type": "qwen2",
-        "architectures": ["Qwen2ForCausalLM"],
+        **_QWEN,
         "hidden_size": 3584,
         "intermediate_size": 18944,
-        "num_hidden_layers": 28,
         "num_attention_heads": 28,
         "num_key_value_heads": 4,
         "vocab_size": 152064,
-        "max_position_embeddings": 32768,
-        "rope_theta": 1e6,
-        "rms_norm_eps": 1e-6,
         "tie_word_embeddings": False,
-        "bos_token_id": 1,
-        "eos_token_id": 2,
     },
     "tiny": {
+        **_TOKENS,
         "model_type": "llama",
         "architectures": ["LlamaForCausalLM"],
         "hidden_size": 128,
@@ -55,8 +54,6 @@ SHAPES: dict[str, dict[str, Any]] = {
         "vocab_size": 49152,
         "max_position_embeddings": 4096,
         "tie_word_embeddings": True,
-        "bos_token_id": 1,
-        "eos_token_id": 2,
     },
 }
 """Published configurations, and a tiny one for a CPU.
@@ -82,24 +79,33 @@ def shaped_model(shape: str, folder: Path) -> Path:
     return folder
 
 
-def make_requests(
-    model: ModelConfig, problems: int, samples: int, temperature: float, max_new_tokens: int
-) -> list[Request]:
-    """Requests for training problems of the original experiment's families."""
+def train_problems(count: int) -> list[Problem]:
+    """Training problems of the original experiment's families."""
+    return generate_splits(ProblemsConfig(train_size=count, val_size=1, test_size=0), 0)["train"]
+
+
+def make_requests(model: ModelConfig, problems: int, samples: int, max_new_tokens: int) -> list[Request]:
+    """Requests for training problems, at the usual temperature."""
     template = make_template(PromptsConfig(), load_tokenizer(model))
-    train = generate_splits(ProblemsConfig(train_size=problems, val_size=1, test_size=0), 0)["train"]
     return [
-        Request(problem.problem_id, template.render(problem), samples, temperature, 1.0, max_new_tokens, number)
-        for number, problem in enumerate(train)
+        Request(problem.problem_id, template.render(problem), samples, 0.8, 1.0, max_new_tokens, number)
+        for number, problem in enumerate(train_problems(problems))
     ]
 
 
 def make_examples(model: ModelConfig, problems: int, copies: int) -> list[Example]:
     """Prompts with their reference solutions, each `copies` times."""
     template = make_template(PromptsConfig(), load_tokenizer(model))
-    train = generate_splits(ProblemsConfig(train_size=problems, val_size=1, test_size=0), 0)["train"]
-    pairs = [(template.render(problem), template.completion(problem, problem.reference_solution)) for problem in train]
+    pairs = [
+        (template.render(problem), template.completion(problem, problem.reference_solution))
+        for problem in train_problems(problems)
+    ]
     return [Example(prompt, target, 1.0, template.turn_end) for prompt, target in pairs] * copies
+
+
+def token_count(model: ModelConfig, examples: Sequence[Example]) -> int:
+    """Tokens of prompts and targets, without padding."""
+    return sum(len(ids) for ids in load_tokenizer(model)([e.prompt + e.target for e in examples])["input_ids"])
 
 
 def as_json(model: ModelConfig, requests: list[Request]) -> str:

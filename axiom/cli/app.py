@@ -46,6 +46,12 @@ app.add_typer(problems_app, name="problems")
 console = Output(emoji=False)  # an id like 2:train:... is none
 errors = Output(stderr=True, soft_wrap=True)
 
+
+def say(text: str, style: str | None = None) -> None:
+    """Print a text as it is: brackets are no markup, and no line is broken that somebody may copy."""
+    console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+
+
 COMMAND_MODULES: tuple[str, ...] = (
     "run",
     "listing",

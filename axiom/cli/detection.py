@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from axiom.cli import tables
-from axiom.cli.app import app, bench_app, console
+from axiom.cli.app import app, bench_app, console, say
 from axiom.cli.outputs import check_file, check_folder
 from axiom.cli.run import Root
 from axiom.cli.tables import AsJson
@@ -94,7 +94,7 @@ def _detect_slices(root: str, name: str, as_json: bool, out: Path | None) -> Non
     }
     tables.show(console, "", *tables.columns(found.items(), written))
     for part, bound in bounds.items():
-        console.print(bound.sentence(part), highlight=False, soft_wrap=True, markup=False)
+        say(bound.sentence(part))
 
 
 def _slices(experiment: Experiment) -> "dict[str, Curve]":

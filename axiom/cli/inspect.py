@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from axiom.cli import tables
-from axiom.cli.app import app, console
+from axiom.cli.app import app, console, say
 from axiom.cli.outputs import check_file, check_folder
 from axiom.cli.run import Name, Root
 from axiom.cli.tables import AsJson
@@ -60,7 +60,7 @@ def inspect(
         tables.as_json(shown.to_dicts())
         return
     of = "" if iteration is None else f", iteration {iteration}"
-    console.print(f"{table} of {name}{of}: {count} rows", highlight=False, markup=False, soft_wrap=True)
+    say(f"{table} of {name}{of}: {count} rows")
     if table in VERDICTS:
         for row in shown.iter_rows(named=True):
             _print_sample(row, experiment.problems_by_id.get(row["problem_id"]))
@@ -188,7 +188,7 @@ def report(name: Name, root: Root = DEFAULT_ROOT) -> None:
     if not experiment.folder.exists("metrics.parquet"):
         raise DataError(f"experiment {name!r} has no metrics yet; `{suggest('resume', name, root=root)}` continues it")
     experiment.folder.check_writable()
-    console.print(write(experiment), highlight=False, markup=False, soft_wrap=True)
+    say(write(experiment))
 
 
 @app.command()
@@ -218,4 +218,4 @@ def plot(
     metrics = experiment.metrics()
     bands = {"confidence": experiment.config.evaluation.confidence} if chart == "accuracy" else {}
     curves.save(known[chart](metrics, **bands), out)
-    console.print(str(out), highlight=False, markup=False, soft_wrap=True)
+    say(str(out))

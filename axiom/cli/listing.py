@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from axiom.cli import tables
-from axiom.cli.app import app, console
+from axiom.cli.app import app, console, say
 from axiom.cli.run import Name, Root
 from axiom.cli.tables import AsJson
 from axiom.commands import DEFAULT_ROOT, suggest
@@ -55,7 +55,7 @@ def status(name: Name, as_json: AsJson = False, root: Root = DEFAULT_ROOT) -> No
         console.print(sentence, highlight=False)
     if state not in ("running", "pausing") and len(done) <= experiment.config.iterations:
         again = suggest("resume", name, root=root)
-        console.print(f"continue it with: {again}", highlight=False, soft_wrap=True, markup=False)
+        say(f"continue it with: {again}")
 
 
 @app.command("list")
@@ -78,7 +78,7 @@ def list_experiments(
     if not found:
         start = suggest("run", "quickstart", root=root)
         there = f"no experiments{' named like ' + repr(like) if like else ''} under {root!r} yet"
-        console.print(f"{there}; start one with: {start}", highlight=False, soft_wrap=True, markup=False)
+        say(f"{there}; start one with: {start}")
         return
     written: tables.Columns = {
         "name": "{0[name]}",
@@ -92,7 +92,7 @@ def list_experiments(
     tables.show(console, f"Experiments under {root}", *tables.columns(found, written))
     for one in found:
         if one["why"]:
-            console.print(f"{one['name']}: {one['why']}", highlight=False, markup=False, soft_wrap=True)
+            say(f"{one['name']}: {one['why']}")
 
 
 def state_of(experiment: Experiment) -> str:

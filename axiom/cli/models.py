@@ -37,7 +37,7 @@ def sampling(
 
     config = ModelConfig(path=_path(model, shape))
     chosen = {name: value for name, value in variants(config).items() if not only or any(part in name for part in only)}
-    requests = make_requests(config, problems, samples, 0.8, max_new_tokens)
+    requests = make_requests(config, problems, samples, max_new_tokens)
     title = f"{config.path}: {problems} problems × {samples} samples, at most {max_new_tokens} tokens"
     written: tables.Columns = {
         "variant": "{0.name}",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from axiom.cli import tables
-from axiom.cli.app import console
+from axiom.cli.app import console, say
 from axiom.cli.display import duration
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def show_plan(config: "ExperimentConfig", root: str, as_json: bool, shared: int 
         f"memory      {found.memory}",
     ]
     for line in said:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(line)
 
 
 def show_study(configs: "Sequence[ExperimentConfig]", root: str, as_json: bool) -> None:
@@ -60,7 +60,7 @@ def show_study(configs: "Sequence[ExperimentConfig]", root: str, as_json: bool) 
         f"memory      {found[0].memory}, for each run",
     ]
     for line in said:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(line)
 
 
 def _row(one: "Estimate") -> list[str]:

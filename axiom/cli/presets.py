@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from axiom.cli import tables
-from axiom.cli.app import app, console
+from axiom.cli.app import app, console, say
 from axiom.cli.outputs import check_folder
 from axiom.cli.tables import AsJson
 from axiom.config.presets import presets
@@ -33,7 +33,7 @@ def list_presets(context: typer.Context, as_json: AsJson = False) -> None:
             line = f"{one.name:24}{one.kind:12}{one.summary}"
             if console.is_terminal:
                 line = textwrap.fill(line, console.width, subsequent_indent=" " * 36, break_on_hyphens=False)
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
+            say(line)
 
 
 @presets_app.command()
@@ -53,4 +53,4 @@ def copy(
             raise ConfigError(f"{str(to / known[name].name)!r} exists already; name another folder with --to")
     check_folder("--to", to)
     for file in map(known.__getitem__, names):
-        console.print(str(shutil.copyfile(file, to / file.name)), highlight=False, markup=False, soft_wrap=True)
+        say(str(shutil.copyfile(file, to / file.name)))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from axiom.cli import tables
-from axiom.cli.app import console, problems_app
+from axiom.cli.app import console, problems_app, say
 from axiom.cli.outputs import check_file, filled
 from axiom.cli.run import PRESET, Name, Overrides, Root
 from axiom.cli.tables import AsJson
@@ -168,7 +168,7 @@ def splits(
     for split, rows in made.items():
         console.print(f"{split}: {len(rows)} problems", highlight=False)
     for sentence in (summary(proof), *below_usual(rates)):
-        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+        say(sentence)
 
 
 @problems_app.command()

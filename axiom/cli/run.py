@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from axiom.cli import tables
-from axiom.cli.app import app, console, errors
+from axiom.cli.app import app, console, errors, say
 from axiom.cli.complete import experiments, presets
 from axiom.cli.tables import AsJson
 from axiom.cli.workflow import check_surroundings, interruptible, load_flow
@@ -175,7 +175,7 @@ def _conclude(root: str, name: str, result: dict[str, Any], as_json: bool) -> No
     console.print(f"[bold]Phases:[/] {escape(result['phases'])}", highlight=False)
     console.print(f"[bold]Report:[/] {escape(result['report'])}", highlight=False, soft_wrap=True)
     look = suggest("inspect", name, "--iteration", "1" if experiment.last_done() else "0", root=root)
-    console.print(f"Look inside: {look}", highlight=False, soft_wrap=True, markup=False)
+    say(f"Look inside: {look}")
 
 
 def closing(metrics: Sequence[Metric]) -> tuple[list[str], list[list[str]]]:

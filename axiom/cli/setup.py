@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from axiom.cli.app import app, console
+from axiom.cli.app import app, console, say
 from axiom.cli.run import Name, Root
 from axiom.commands import DEFAULT_ROOT, suggest
 from axiom.errors import ConfigError
@@ -50,9 +50,4 @@ def pause(name: Name, root: Root = DEFAULT_ROOT) -> None:
         raise ConfigError(f"experiment {name!r} is not running; `{look}` shows its progress")
     experiment.folder.write_bytes(PAUSE, b"")
     again = suggest("resume", name, root=root)
-    console.print(
-        f"{name} stops after its current iteration; continue it with: {again}",
-        highlight=False,
-        soft_wrap=True,
-        markup=False,
-    )
+    say(f"{name} stops after its current iteration; continue it with: {again}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from axiom.cli import tables
-from axiom.cli.app import app, bench_app, console, errors
+from axiom.cli.app import app, bench_app, console, errors, say
 from axiom.cli.complete import studies
 from axiom.cli.outputs import check_folder
 from axiom.cli.run import Dry, Quiet, Root
@@ -109,12 +109,7 @@ def study(
     if quiet or as_json:
         return
     following = suggest("compare", str(path), root=root)
-    console.print(
-        f"{len(results)} runs of {config.seeds} seeds done; next: {following}",
-        highlight=False,
-        soft_wrap=True,
-        markup=False,
-    )
+    say(f"{len(results)} runs of {config.seeds} seeds done; next: {following}")
 
 
 def _submit(path: Path, root: str, pool: str, quiet: bool, as_json: bool) -> None:
@@ -134,7 +129,7 @@ def _submit(path: Path, root: str, pool: str, quiet: bool, as_json: bool) -> Non
     lines.append(f"The same command again shows how they stand and submits what was lost: {again}")
     lines.append(f"When all are done: {suggest('compare', str(path), root=root)}")
     for line in lines:
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        say(line)
 
 
 def _study_flow(beside: int) -> Callable[..., Any]:
@@ -147,7 +142,7 @@ def _line(progress: Progress) -> None:
     """A line for each run and each round that is done."""
     if progress.note and progress.stage in ("study", "done", "stop", "warning"):
         head = f"iteration {progress.iteration} · " if progress.stage in ("done", "stop") else ""
-        console.print(f"{head}{progress.note}", style="dim", highlight=False, markup=False, soft_wrap=True)
+        say(f"{head}{progress.note}", "dim")
 
 
 def _silent(progress: Progress) -> None:
@@ -296,7 +291,7 @@ def compare(
         alone = [] if study.config and study.config.grid else paragraphs(found)  # of a grid the table has their figures
         for sentence in (*shown.swept, *alone, *shown.transferred):
             console.print(f"\n{sentence}", highlight=False, markup=False)
-        console.print(f"\nreport and charts: {folder}/report.html", highlight=False, markup=False, soft_wrap=True)
+        say(f"\nreport and charts: {folder}/report.html")
     if refused is not None:
         raise refused
 

@@ -45,6 +45,7 @@ def show(console: Console, title: str, header: Sequence[str], rows: Sequence[Seq
         table = Grid(
             title=Text(visible(told), style="bold") if told else None,
             title_justify="left",
+            show_header=any(header),
             header_style="bold",
             box=box.SIMPLE_HEAD,
             padding=(0, 1, 0, 0),
@@ -73,16 +74,6 @@ def split(header: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> l
 def _figures(text: str) -> bool:
     """Whether a cell is a figure with its interval or unit, which stays in one line."""
     return text[:1] in "0123456789-+<" and len(text) < 40
-
-
-def cells(table: Grid) -> dict[str, Any]:
-    """A rich table as its title, its header and its rows of text."""
-    rows = zip(*(column.cells for column in table.columns), strict=True)
-    return {
-        "title": str(table.title),
-        "header": [str(column.header) for column in table.columns],
-        "rows": [[str(cell) for cell in row] for row in rows],
-    }
 
 
 def as_json(value: Any) -> None:

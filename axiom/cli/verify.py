@@ -124,7 +124,7 @@ def sandbox(
     else:
         found = list(bench.compare(count, repeats))
     if as_json:
-        tables.as_json([tables.cells(table) for table in found])
+        tables.as_json([table._asdict() for table in found])
         return
     for table in found:
-        console.print(table)
+        tables.show(console, *table)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from axiom.cli.app import app, console, errors
+from axiom.cli.app import app, errors, say
 from axiom.cli.outputs import filled
 from axiom.cli.run import Root
 from axiom.errors import ConfigError, UserError
@@ -41,11 +41,11 @@ def view(
     if export is not None:
         with filled("--export", export):
             write(runs, export)
-        console.print(str(export / "index.html"), highlight=False, markup=False, soft_wrap=True)
+        say(str(export / "index.html"))
         return
 
     def ready(address: str) -> None:
-        console.print(f"{address}  (Ctrl-C ends it)", highlight=False, markup=False, soft_wrap=True)
+        say(f"{address}  (Ctrl-C ends it)")
         if open_browser:
             webbrowser.open(address)
 

@@ -193,7 +193,6 @@ def check_levels(config: ExperimentConfig, make: Callable[[], Sequence[Problem]]
     """
     if config.curriculum.kind not in BY_LEVEL:
         return
-    _check_ranges(config)
     ranges = config.ranges
     each = config.problems.train_size // max(1, len(ranges))
     spread = all(most - least < each for least, most in ranges)  # so each family has problems of every difficulty
