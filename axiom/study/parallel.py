@@ -19,6 +19,8 @@ CORES_EACH = 2
 """Cores of a run on a GPU: one drives its engine and trainer, one its sandbox."""
 CACHE_EACH = 2 << 30
 """Bytes of keys and values of an engine beside others."""
+WORKERS_EACH = 4
+"""Sandbox workers of a run for each of its cores: runs verify in bursts that seldom meet. Limits are of CPU time."""
 TOKENS_EACH = 256
 """Tokens of an example, by which a run's training pass is estimated. Most programs with their prompt have fewer."""
 
@@ -49,7 +51,7 @@ class Room:
 
     def of(self, config: ExperimentConfig) -> ExperimentConfig:
         """The same run with its part of the machine. Only settings change that say where and how quickly it runs."""
-        workers = config.sandbox.workers or self.cores
+        workers = config.sandbox.workers or min(WORKERS_EACH, self.runs) * self.cores
         changed: dict[str, Any] = {"sandbox": config.sandbox.model_copy(update={"workers": workers})}
         if self.gpu_share is not None:
             vllm = config.sampling.vllm

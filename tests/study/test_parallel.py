@@ -161,7 +161,9 @@ def test_a_run_that_fails_while_it_follows_is_begun_again_once():
 def test_a_part_of_the_machine_changes_no_setting_that_a_result_depends_on():
     config = ExperimentConfig.model_validate({"name": "a", "model": {"path": "smollm2-135m"}})
     part = Room(4, "", cores=3, gpu_share=0.2).of(config)
-    assert part.sandbox.workers == 3
+    assert part.sandbox.workers == 12, "all 12 cores of the machine for a burst"
+    assert Room(32, "", cores=2).of(config).sandbox.workers == 8
+    assert Room(1, "", cores=2).of(config).sandbox.workers == 2
     assert part.sampling.vllm.gpu_memory_utilization == pytest.approx(0.2)
     assert part.sampling.vllm.replicas == 1
     assert differences(config, part) == {}
