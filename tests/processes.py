@@ -4,9 +4,11 @@ A run under Prefect costs ten to twenty seconds of CPU time more, most of it for
 What a test learns from the store alone is computed without.
 """
 
+import multiprocessing
 import os
 import subprocess
 import sys
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,11 @@ from axiom.flows.experiment import without_server
 from axiom.flows.operation import Operation
 
 REPOSITORY = Path(__file__).parents[1]
+APART = multiprocessing.get_context("forkserver")
+"""Processes that find what a run imports."""
+APART.set_forkserver_preload(
+    ["axiom.flows.experiment", "axiom.learners.modular", "axiom.report.page", "axiom.report.charts", "s3fs", "torch"]
+)
 
 
 def start(folder: Path, *command: str) -> subprocess.Popen[str]:
@@ -24,8 +31,20 @@ def start(folder: Path, *command: str) -> subprocess.Popen[str]:
 
 
 def start_alone(folder: Path, preset: Path, *settings: str, **more: str) -> subprocess.Popen[str]:
-    """A run without Prefect in a process of its own, to kill or to give other surroundings."""
+    """A run without Prefect in a new process, to give it other surroundings."""
     return _start(folder, "tests.processes", str(folder / "artifacts"), str(preset), *settings, **more)
+
+
+def start_to_kill(folder: Path, preset: Path, *settings: str) -> ForkServerProcess:
+    """A run without Prefect in a process and a session of its own."""
+    process = APART.Process(target=_leading, args=(str(folder / "artifacts"), str(preset), *settings))
+    process.start()
+    return process
+
+
+def _leading(*arguments: str) -> None:
+    os.setsid()
+    alone(*arguments)
 
 
 def _start(folder: Path, module: str, *arguments: str, **more: str) -> subprocess.Popen[str]:

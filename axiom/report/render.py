@@ -7,10 +7,12 @@ import json
 import math
 from collections.abc import Sequence
 from functools import cache
+from importlib.metadata import version
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from axiom.environment import check_addresses
+from axiom.content import write_whole
+from axiom.environment import cache_dir, check_addresses
 from axiom.visible import visible
 
 if TYPE_CHECKING:
@@ -55,10 +57,19 @@ def _finite(value: Any) -> Any:
 
 @cache
 def script() -> str:
-    """Vega, Vega-Lite and vegaEmbed as one script, so that a page needs no network."""
+    """Vega, Vega-Lite and vegaEmbed as one script, so that a page needs no network.
+
+    To put it together takes two seconds, so it is kept in the cache (`scripts` in axiom's cache folder).
+    """
+    kept = cache_dir() / "scripts" / f"vega-{version('vl-convert-python')}.js"
+    try:
+        return kept.read_text(encoding="utf-8")
+    except OSError:
+        pass
     import vl_convert
 
     bundle: str = vl_convert.javascript_bundle()  # type: ignore[call-arg]
+    write_whole(kept, bundle)
     return bundle
 
 

@@ -3,9 +3,7 @@
 import hashlib
 import json
 import os
-import subprocess
-import sys
-from pathlib import Path
+import shutil
 
 import pytest
 
@@ -13,17 +11,18 @@ from axiom.config import ExperimentConfig
 from axiom.experiment import Experiment, iteration_folder
 from axiom.records import Event, Metric
 from axiom.store import write_parquet
+from tests.commands import called
 from tests.rows import metric_row
 
-REPOSITORY = Path(__file__).parents[2]
-SCRIPT = """
+FULL = """
 mount -t tmpfs -o size=4m none disk && cp -r store disk/ && mkdir disk/there
 printf kept | tee disk/there/out.{jsonl,parquet,html,svg} > /dev/null
 find disk ! -name .lock ! -type d -exec sha256sum {} + | sort -k 2 > before
-cat /dev/zero > disk/filler 2> /dev/null; truncate -s -"$ROOM" disk/filler
-"$PYTHON" -m axiom.cli "$@"; code=$?
+cat /dev/zero > disk/filler 2> /dev/null; truncate -s -ROOM disk/filler
+"""
+FREED = """
 rm disk/filler; find disk ! -name .lock ! -type d -exec sha256sum {} + | sort -k 2 > after
-exit $code
+umount disk; mkdir -p seen; mv before after seen; mv seen seen-$(ls -d seen-* 2> /dev/null | wc -l)
 """
 
 
@@ -67,11 +66,12 @@ def inputs(tmp_path_factory):
 
 
 RUNS = [f"{arm}-{seed}" for arm in ("expert_iteration", "frozen") for seed in range(6)]
+FEW = ("--set", "problems.val_size=10", "--set", "problems.test_size=0")
 COMMANDS = {
     "verify": ("verify", "candidates.jsonl", "--out", "disk/there/out.jsonl"),
     "verify parquet": ("verify", "candidates.jsonl", "--out", "disk/there/out.parquet"),
     "problems": ("problems", "--family", "rpn", "--count", "100", "--out", "disk/there/out.jsonl"),
-    "splits": ("problems", "splits", "--out", "disk/splits", "--set", "problems.train_size=40"),
+    "splits": ("problems", "splits", "--out", "disk/splits", "--set", "problems.train_size=40", *FEW),
     "detect": ("detect", "curve.csv", "--out", "disk/there/out.html"),
     "plot": ("plot", RUNS[0], "--root", "disk/store", "--out", "disk/there/out.svg"),
     "report": ("report", RUNS[0], "--root", "disk/store"),
@@ -94,34 +94,28 @@ FOLDERS = {
 }
 
 
-def called(folder, room, command):
+def seen(inputs, room, commands):
+    """Commands on a disk with that much room: how each ended, and the digests of the disk's files before and after."""
     user = [] if os.getuid() == 0 else ["--map-root-user"]
-    return subprocess.run(
-        ["unshare", "--mount", *user, "bash", "-c", SCRIPT, "", *command],
-        cwd=folder,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY), "PYTHON": sys.executable, "ROOM": str(room)}
-        | {"HOME": str(folder), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
+    around = ["unshare", "--mount", *user]
+    ended = called(commands, inputs, around, (FULL.replace("ROOM", str(room)), FREED), HOME=str(inputs))
+    for number, left in enumerate(ended):
+        before, after = ((inputs / f"seen-{number}" / name).read_text().splitlines() for name in ("before", "after"))
+        shutil.rmtree(inputs / f"seen-{number}")
+        yield left, before, after
 
 
-def left(folder, room, command):
-    """What the disk held before and after: the digest of each file by its path. The command must have found no room."""
-    found = called(folder, room, command)
-    assert (found.returncode, found.stderr.strip().count("\n")) == (2, 0), found.stderr
-    assert "is full; free some space" in found.stderr
-    before, after = ((folder / name).read_text().splitlines() for name in ("before", "after"))
-    return before, after
+def found_no_room(left):
+    assert (left.code, left.err.strip().count("\n")) == (2, 0), left.err
+    assert "is full; free some space" in left.err
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("room", [0, pytest.param(4096, marks=pytest.mark.long), 16384])
-@pytest.mark.parametrize("command", COMMANDS)
-def test_what_finds_no_room_is_one_sentence_and_leaves_the_disk_as_it_was(inputs, command, room):
-    before, after = left(inputs, room, COMMANDS[command])
-    assert after == before
+def test_what_finds_no_room_is_one_sentence_and_leaves_the_disk_as_it_was(inputs, room):
+    for command, (left, before, after) in zip(COMMANDS, seen(inputs, room, COMMANDS.values()), strict=True):
+        found_no_room(left)
+        assert after == before, command
 
 
 @pytest.mark.slow
@@ -129,9 +123,9 @@ def test_what_finds_no_room_is_one_sentence_and_leaves_the_disk_as_it_was(inputs
     "command", [pytest.param(name, marks=pytest.mark.long) if name == "control" else name for name in FOLDERS]
 )
 def test_of_several_files_those_that_found_room_are_whole(inputs, command):
-    whole = called(inputs, 3 << 20, FOLDERS[command])
-    assert whole.returncode == 0, whole.stderr
-    wanted = set((inputs / "after").read_text().splitlines())
-    for room in (0, 16384, 65536):
-        before, after = left(inputs, room, FOLDERS[command])
-        assert set(after) <= {*before, *wanted}, room
+    [(whole, _, wanted)] = seen(inputs, 3 << 20, [FOLDERS[command]])
+    assert whole.code == 0, whole.err
+    [(left, before, after)] = seen(inputs, 65536, [FOLDERS[command]])
+    found_no_room(left)
+    assert after != before
+    assert set(after) <= {*before, *wanted}

@@ -32,10 +32,14 @@ def start(folder: Path, *command: str, **more: str) -> subprocess.Popen[str]:
 
 
 def at_work(folder: Path, process: subprocess.Popen[str]) -> list[psutil.Process]:
-    """The processes below a run that has finished its first iteration."""
-    end = time.monotonic() + 150
+    """The processes below a run that has finished an iteration, the first after the base model's, since it began."""
+
+    def finished() -> int:
+        return len(list(folder.glob("artifacts/ctrl-c/iterations/*/iteration.manifest.json")))
+
+    before, end = max(1, finished()), time.monotonic() + 150
     while time.monotonic() < end and process.poll() is None:
-        if list(folder.glob("artifacts/ctrl-c/iterations/0001/iteration.manifest.json")):
+        if finished() > before:
             return psutil.Process(process.pid).children(recursive=True)
         time.sleep(0.05)
     raise AssertionError(process.communicate(timeout=10)[0])
@@ -50,38 +54,29 @@ def run_of(iterations: int) -> tuple[str, ...]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_a_run_at_once_and_the_last_line_says_how_to_go_on(tmp_path, server_url, number, status):
-    process = start(tmp_path, *run_of(5000))
-    below = at_work(tmp_path, process)
-    assert below, "a private server"
-    began = time.monotonic()
-    if number == signal.SIGINT:
-        os.killpg(process.pid, number)  # as a terminal does
-    else:
-        process.send_signal(number)
-    out, _ = process.communicate(timeout=60)
-    assert time.monotonic() - began < 30
-    assert process.returncode == status, out
-    assert "Traceback" not in out
-    last = out.strip().splitlines()[-1]
-    assert last.startswith("interrupted; what is finished is kept, and `")
-    assert last.endswith("axiom resume ctrl-c` goes on from there")
-    assert gone(below, 20)
-    again = start(tmp_path, "resume", "ctrl-c", "--iterations", "3", PREFECT_API_URL=server_url)
-    out, _ = again.communicate(timeout=600)
-    assert again.returncode == 0, out
-    assert re.search(r"^iteration 1/3  train .* reused$", out, re.MULTILINE), out
-
-
-@pytest.mark.slow
-def test_a_killed_run_leaves_no_server_behind(tmp_path):
-    process = start(tmp_path, *run_of(5000))
-    below = at_work(tmp_path, process)
-    assert below, "a private server"
-    process.kill()
-    process.communicate(timeout=30)
-    assert gone(below, 30)
+def test_a_signal_ends_a_run_at_once_and_its_server_and_the_last_line_says_how_to_go_on(tmp_path):
+    """Ctrl-C, then SIGTERM to the run that goes on, then a kill, of which nobody can tell anything."""
+    commands = {signal.SIGINT: run_of(5000), signal.SIGTERM: ("resume", "ctrl-c"), signal.SIGKILL: ("resume", "ctrl-c")}
+    for number, command in commands.items():
+        process = start(tmp_path, *command)
+        below = at_work(tmp_path, process)
+        assert below, "a private server"
+        began = time.monotonic()
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)  # as a terminal does
+        else:
+            process.send_signal(number)
+        out, _ = process.communicate(timeout=60)
+        assert time.monotonic() - began < 30
+        assert gone(below, 30), number
+        assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[number], out
+        if number != signal.SIGKILL:
+            assert "Traceback" not in out
+            last = out.strip().splitlines()[-1]
+            assert last.startswith("interrupted; what is finished is kept, and `")
+            assert last.endswith("axiom resume ctrl-c` goes on from there")
+        if number != signal.SIGINT:
+            assert re.search(r"^iteration +1/5000  train .* reused$", out, re.MULTILINE), out
 
 
 @pytest.mark.slow

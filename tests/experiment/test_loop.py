@@ -13,10 +13,11 @@ import pytest
 
 from axiom.evaluation import evaluate
 from axiom.experiment import Experiment
+from axiom.progress import Progress, listen
 from axiom.records import Distance, Evaluation, Gold, LossStep, Metric, Outcome, Sample, Verdict
 from axiom.selection import accepted, select
 from axiom.store import StageStore
-from tests.processes import alone, finish, start
+from tests.processes import alone, finish, start, start_to_kill
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_server")]
 
@@ -132,37 +133,35 @@ def test_each_policy_s_distance_and_the_diversity_of_each_round_are_measured(und
 
 
 def test_a_second_run_computes_nothing(undisturbed, preset):
+    """Without Prefect: what was done under it is the same to it."""
     experiment, _ = undisturbed
-    folder = Path(experiment.root).parent
-    before = {p: p.stat().st_mtime_ns for p in (folder / "artifacts").rglob("iterations/**/*.*")}
-    out = finish(start(folder, "run", str(preset)))
-    assert {p: p.stat().st_mtime_ns for p in (folder / "artifacts").rglob("iterations/**/*.*")} == before
-    assert len(re.findall(r"^iteration ./2  train .*  reused$", out, re.M)) == 3
+    told: list[Progress] = []
+    before = {p: p.stat().st_mtime_ns for p in Path(experiment.root).rglob("iterations/**/*.*")}
+    with listen(told.append):
+        alone(experiment.root, preset)
+    assert {p: p.stat().st_mtime_ns for p in Path(experiment.root).rglob("iterations/**/*.*")} == before
+    assert [progress.reused for progress in told if progress.stage == "done"] == [True] * 3
 
 
 def test_killed_at_two_moments_it_resumes_to_the_same_artifacts(tmp_path, preset, undisturbed):
+    """Killed without Prefect, whose client would take longer to import than the run takes, and resumed under it."""
     reference, _ = undisturbed
     seen: set[str] = set()
-    kills = 0
-    process = start(tmp_path, "run", str(preset))
     manifests = tmp_path / "artifacts" / "tiny"
     for _ in range(2):
+        process = start_to_kill(tmp_path, preset)
         deadline = time.monotonic() + 400
-        while process.poll() is None and time.monotonic() < deadline:
+        while process.exitcode is None and time.monotonic() < deadline:
             now = {str(path) for path in (*manifests.glob("problems/*.json"), *manifests.glob("iterations/*/*.json"))}
             if len(now) >= len(seen) + 3:
                 seen = now
                 break
             time.sleep(0.02)
-        if process.poll() is not None:
-            break
+        assert process.exitcode is None
         os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        kills += 1
-        process = start(tmp_path, "resume", "tiny")
-    finish(process)
+        process.join()
+    finish(start(tmp_path, "resume", "tiny"))
     resumed = Experiment.open(str(tmp_path / "artifacts"), "tiny")
-    assert kills == 2
     assert stage_names(resumed) == stage_names(reference)
     for stage, folder in stage_names(reference):
         ours, theirs = resumed.stages.manifest(stage, folder), reference.stages.manifest(stage, folder)

@@ -1,6 +1,5 @@
 """A whole run in an object store, through a real S3 server: killed at any upload, or with faults, it ends the same."""
 
-import multiprocessing
 import os
 import signal
 import threading
@@ -18,6 +17,7 @@ from axiom.flows.operation import OPERATION
 from axiom.folders import Folder
 from axiom.store import MANIFEST, Writer
 from tests.object_store import BUCKET, Asked, Proxy, address_name, environment, files, proxied, seaweed
+from tests.processes import APART
 
 CONFIG = {
     "name": "run",
@@ -29,8 +29,6 @@ CONFIG = {
 }
 TIMED = ("verdicts", "eval_verdicts", "metrics", "iteration")
 """Stages whose tables hold seconds, or handles of such."""
-APART = multiprocessing.get_context("forkserver")
-APART.set_forkserver_preload(["axiom.flows.experiment", "axiom.learners.modular", "axiom.report.page", "s3fs", "torch"])
 
 
 def run(root: str) -> Experiment:

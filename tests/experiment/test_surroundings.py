@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import called
 from tests.flows.operating import contents
 from tests.processes import alone, start_alone
 
@@ -63,12 +64,13 @@ def presets(tmp_path_factory, programmer):
 
 
 def start(folder: Path, *command: str, around=(), **more: str) -> subprocess.Popen[str]:
+    """A module with its arguments."""
     folder.mkdir(exist_ok=True, parents=True)
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "PYTHON"))}
     environment |= {"AXIOM_ROOT": str(folder / "artifacts"), "PREFECT_HOME": str(folder / "prefect")}
     environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2]), **more}
     return subprocess.Popen(
-        [*around, sys.executable, "-m", "axiom.cli", *command],
+        [*around, sys.executable, "-m", *command],
         env=environment,
         cwd=folder,
         stdout=subprocess.PIPE,
@@ -126,7 +128,7 @@ def test_a_clock_that_jumps_by_an_hour_and_a_year_changes_nothing(presets, refer
     (tmp_path / "jumps").mkdir()
     (tmp_path / "jumps/sitecustomize.py").write_text(JUMPS)
     paths = f"{tmp_path / 'jumps'}:{Path(__file__).parents[2]}"
-    finish(start(tmp_path, "run", str(presets / "modular.toml"), PYTHONPATH=paths))
+    finish(start(tmp_path, "axiom.cli", "run", str(presets / "modular.toml"), PYTHONPATH=paths))
     assert left(tmp_path / "artifacts/run") == reference("modular")
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("artifacts/run/iterations/*/*.*")}
     finish(start_alone(tmp_path, presets / "modular.toml", PYTHONPATH=paths))
@@ -172,22 +174,22 @@ def users(shared, presets):
         home.mkdir()
         os.chown(home, number, number)
 
-        def call(store: str, *command: str, **more: str) -> subprocess.Popen[str]:
-            roads = {"HOME": str(home), "PREFECT_HOME": str(home / ".prefect")} | more
-            return start(home, *command, "--root", str(opened(shared / store)), around=as_user(number), **roads)
+        def call(store: str, *command: str) -> subprocess.Popen[str]:
+            roads = {"HOME": str(home), "PREFECT_HOME": str(home / ".prefect")}
+            return start(home, *command, around=as_user(number), AXIOM_ROOT=str(opened(shared / store)), **roads)
 
         return call
 
     return [user(number) for number in USERS]
 
 
-def test_two_users_start_at_the_same_instant(users, presets, reference, shared, server_url):
+def test_two_users_start_at_the_same_instant(users, presets, reference, shared):
     """Of one name in one store one runs and one is refused in a sentence; another name or store is another run."""
-    preset, seen = str(presets / "modular.toml"), {"PREFECT_API_URL": server_url}
-    rivals = [user("one", "run", preset) for user in users]  # each with a private server
+    preset = str(presets / "modular.toml")
+    rivals = [user("one", "axiom.cli", "run", preset) for user in users]  # each with a private server
     others = {
-        "other/run": users[0]("other", "run", preset, **seen),
-        "one/too": users[1]("one", "run", preset, "--experiment", "too", **seen),
+        "other/run": users[0]("other", "tests.processes", str(shared / "other"), preset),
+        "one/too": users[1]("one", "tests.processes", str(shared / "one"), preset, "name=too"),
     }
     said = {run: run.communicate(timeout=600)[0] for run in rivals}
     for place, run in others.items():
@@ -199,10 +201,13 @@ def test_two_users_start_at_the_same_instant(users, presets, reference, shared, 
     assert "Traceback" not in said[second]
     assert left(shared / "one/run") == reference("modular")
     owner = (shared / "one/run").stat().st_uid
-    guest = users[1 - USERS.index(owner)]
-    for command in (("list",), ("status", "run"), ("inspect", "run", "--iteration", "1", "--stage", "samples")):
-        finish(guest("one", *command))
-    for command in (("resume", "run", "--iterations", "6"), ("report", "run"), ("pause", "run")):
-        refusal = finish(guest("one", *command), 2)
+    guest = next(user for user in USERS if user != owner)
+    home = shared / f"home-{guest}"
+    allowed = [("list",), ("status", "run"), ("inspect", "run", "--iteration", "1", "--stage", "samples")]
+    refused = [("resume", "run", "--iterations", "6"), ("report", "run"), ("pause", "run")]
+    roads = {"AXIOM_ROOT": str(shared / "one"), "HOME": str(home), "PREFECT_HOME": str(home / ".prefect")}
+    found = called([*allowed, *refused], home, as_user(guest), **roads)
+    assert [code for code, _, _ in found] == [0, 0, 0, 2, 2, 2], found
+    for _, _, refusal in found[3:]:
         assert refusal.strip().splitlines()[-1].startswith("error: "), refusal
         assert "Traceback" not in refusal

@@ -13,6 +13,7 @@ from axiom.config import ExperimentConfig
 from axiom.errors import ConfigError
 from axiom.experiment import Experiment
 from tests.cli.test_full_disk import finish, with_iterations
+from tests.commands import called
 
 REPOSITORY = Path(__file__).parents[2]
 AXIOM = [sys.executable, "-m", "axiom.cli"]
@@ -27,19 +28,6 @@ def call(*command: str, around: tuple[str, ...] = (), folder: Path, **variables:
         [*around, *AXIOM, *command],
         env=KEPT | {"AXIOM_ROOT": str(folder)} | variables,
         cwd=folder,
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
-
-
-def elsewhere(folder: Path, *command: str, around: tuple[str, ...] = (), **variables: str):
-    """The same in a folder of its own, with a store that lies somewhere else."""
-    (folder / "here").mkdir()
-    return subprocess.run(
-        [*around, *AXIOM, *command],
-        env=KEPT | {"OMP_NUM_THREADS": "1"} | variables,
-        cwd=folder / "here",
         capture_output=True,
         encoding="utf-8",
         check=False,
@@ -125,22 +113,8 @@ def test_a_read_only_home_keeps_its_models_and_nothing_else(tmp_path):
     assert places[2:4] == [f"{shelter}/.cache/axiom", f"{shelter}/.prefect"]
 
 
-@pytest.mark.slow
-def test_a_read_only_store_is_read_and_a_run_refused_before_it_begins(tmp_path):
-    Experiment.create(str(tmp_path / "store"), ExperimentConfig(name="old")).save()
-    around = read_only(tmp_path / "store")
-    seen = call("list", folder=tmp_path / "store", around=around, HOME=str(tmp_path))
-    assert (seen.returncode, "old" in seen.stdout) == (0, True), seen.stderr
-    for command in (["run", "--set", "model.kind=modular"], ["report", "old"]):
-        found = call(*command, folder=tmp_path / "store", around=around, HOME=str(tmp_path))
-        assert (found.returncode, found.stdout) == (2, ""), found.stderr
-        assert found.stderr.strip().count("\n") == 0
-    looked = call("doctor", folder=tmp_path / "store", around=around, HOME=str(tmp_path))
-    assert looked.returncode == 1
-    assert "choose another with --root or AXIOM_ROOT" in " ".join(looked.stdout.split())
-
-
 READS = {
+    "list": ("list",),
     "status": ("status", "expert_iteration-0"),
     "detect": ("detect", "expert_iteration-0"),
     "plot": ("plot", "expert_iteration-0", "--out", "chart.svg"),
@@ -150,9 +124,10 @@ WRITES = {
     "run": ("run", "--set", "model.kind=modular"),
     "resume": ("resume", "expert_iteration-0"),
     "fork": ("fork", "parent", "--at", "1", "--experiment", "child"),
-    "report": ("report", "expert_iteration-0"),
     "study": ("study", "h1-modular"),
 }
+REPORT = {"report": ("report", "expert_iteration-0")}
+DOCTOR = {"doctor": ("doctor",)}
 
 
 @pytest.fixture
@@ -162,6 +137,7 @@ def kept(tmp_path):
         for seed in range(6):
             finish(str(tmp_path / "store"), f"{arm}-{seed}", seed, arm)
     with_iterations(finish(str(tmp_path / "store"), "parent"))
+    (tmp_path / "here").mkdir()
     return tmp_path / "store"
 
 
@@ -170,40 +146,48 @@ def tree(folder: Path) -> dict[Path, bytes | None]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", [*READS, *WRITES])
-def test_of_a_read_only_store_what_reads_works_and_what_writes_is_refused_at_once(kept, tmp_path, command):
-    words = READS[command] if command in READS else WRITES[command]
+def test_of_a_read_only_store_what_reads_works_and_what_writes_is_refused_at_once(kept, tmp_path):
+    commands = READS | WRITES | REPORT | DOCTOR
     before = tree(kept)
-    found = elsewhere(tmp_path, *words, around=read_only(kept), AXIOM_ROOT=str(kept), HOME=str(tmp_path))
-    assert "Traceback" not in found.stderr
-    if command in READS:
-        assert (found.returncode, found.stderr) == (0, "")
-    else:
-        assert (found.returncode, found.stderr.strip().count("\n")) == (2, 0), found.stderr
-        assert f"{kept}" in found.stderr
-        assert "choose another folder with --root" in found.stderr
+    found = called(
+        commands.values(), tmp_path / "here", read_only(kept), AXIOM_ROOT=str(kept), HOME=str(tmp_path), COLUMNS="200"
+    )
+    for command, (code, out, err) in zip(commands, found, strict=True):
+        assert "Traceback" not in err, command
+        if command in READS:
+            assert (code, err) == (0, ""), command
+        elif command == "doctor":
+            assert code == 1
+            assert "choose another with --root or AXIOM_ROOT" in " ".join(out.split())
+        else:
+            assert (code, out, err.strip().count("\n")) == (2, "", 0), (command, err)
+            assert f"{kept}" in err
+            assert "choose another folder with --root" in err
+    assert "expert_iteration-0" in found[0].out
     assert tree(kept) == before
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", [*READS, *WRITES, "doctor"])
-def test_a_read_only_prefect_home_stops_what_starts_a_flow_and_nothing_else(kept, tmp_path, command):
+def test_a_read_only_prefect_home_stops_what_starts_a_flow_and_nothing_else(kept, tmp_path):
     home = tmp_path / "prefect"
     home.mkdir()
-    words = READS.get(command) or WRITES.get(command) or (command,)
     roads = {"AXIOM_ROOT": str(kept), "HOME": str(tmp_path), "PREFECT_HOME": str(home)}
     before = tree(kept)
-    found = elsewhere(tmp_path, *words, around=read_only(home), **roads)
-    assert "Traceback" not in found.stderr
-    if command in WRITES and command != "report":
-        assert (found.returncode, found.stderr.strip().count("\n")) == (2, 0), found.stderr
-        assert f"PREFECT_HOME = {home} cannot be written" in found.stderr
-        assert tree(kept) == before
-    elif command == "doctor":
-        assert found.returncode == 1
-        assert "set PREFECT_HOME" in found.stdout
-    else:
-        assert (found.returncode, found.stderr) == (0, "")
+    commands = WRITES | READS | REPORT | DOCTOR
+    found = called(commands.values(), tmp_path / "here", read_only(home), **roads)
+    for command, (code, out, err) in zip(commands, found, strict=True):
+        assert "Traceback" not in err, command
+        if command in WRITES:
+            assert (code, err.strip().count("\n")) == (2, 0), (command, err)
+            assert f"PREFECT_HOME = {home} cannot be written" in err
+        elif command == "doctor":
+            assert code == 1
+            assert "set PREFECT_HOME" in out
+        else:
+            assert (code, err) == (0, ""), command
+    after = tree(kept)
+    assert {path.name for path in after.keys() - before.keys()} == {"report.html"}
+    assert before.items() <= after.items()
 
 
 def test_a_root_that_cannot_be_a_folder_is_refused(tmp_path):

@@ -1,6 +1,7 @@
 """Gemma 3 270M, a base model of another make than SmolLM2: read, prompted, sampled, trained and saved rightly."""
 # ruff: noqa: TID253
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -84,9 +85,9 @@ def test_greedy_tokens_are_those_of_generate_and_make_a_program(model, tokenizer
     assert PROBLEM.signature in read_program(prompt, tokenizer.decode(found.tokens), PROBLEM)
 
 
-def test_it_is_trained_as_by_its_own_code_and_its_adapter_is_read_back(tokenizer, tmp_path):
+def test_it_is_trained_as_by_its_own_code_and_its_adapter_is_read_back(model, tokenizer, tmp_path):
     training = TrainingConfig(target_modules=("q_proj", "down_proj"), lora_r=4, lora_alpha=8)
-    trainable = quickened(adapt(load_model(MODEL), training), OWN)
+    trainable = quickened(adapt(copy.deepcopy(model), training), OWN)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for weight in trainable.factors.parameters:
@@ -111,12 +112,12 @@ def test_it_is_trained_as_by_its_own_code_and_its_adapter_is_read_back(tokenizer
     check_adapter(MODEL, tmp_path)
     with pytest.raises(ConfigError, match="was trained on 'gemma3-270m'"):
         check_adapter(ModelConfig(path="smollm2-135m"), tmp_path)
-    base, ids = load_model(MODEL), encoded[0].tokens
+    base, ids = copy.deepcopy(model), encoded[0].tokens
     before = logits(base, ids)
     with torch.no_grad():
         put_in_force(base, Merger(originals(dict(base.named_parameters()).__getitem__), "cpu"), tmp_path)
     merged = logits(base, ids)
-    expected = logits(PeftModel.from_pretrained(load_model(MODEL), tmp_path).eval().get_base_model(), ids)
+    expected = logits(PeftModel.from_pretrained(copy.deepcopy(model), tmp_path).eval().get_base_model(), ids)
     assert float((merged - expected).abs().max()) <= 1e-3 * float(expected.std())
     assert not torch.allclose(merged, before)
 

@@ -12,7 +12,7 @@ from axiom.experiment import Experiment, iteration_folder
 from axiom.experiment.ledger import disagreement, read
 from axiom.progress import listen
 from axiom.records import Gold, History, Metric, PassedOver, Sample
-from tests.processes import alone, finish, start_alone
+from tests.processes import alone, start_to_kill
 
 pytestmark = pytest.mark.slow
 
@@ -170,23 +170,23 @@ def test_killed_at_many_moments_it_resumes_to_the_same_bytes(tmp_path, name, req
     """With levels, diverse programs and a share of old gold, and with what the modular network has in their place."""
     undisturbed = request.getfixturevalue(name)
     folder, seen, kills = tmp_path / "artifacts" / name, 0, 0
-    process = start_alone(tmp_path, undisturbed.preset, f"name={name}")
+    process = start_to_kill(tmp_path, undisturbed.preset, f"name={name}")
     for _ in range(3):
         deadline = time.monotonic() + 400
-        while process.poll() is None and time.monotonic() < deadline:
+        while process.exitcode is None and time.monotonic() < deadline:
             now = len(list(folder.glob("iterations/*/*.json")))
             if now >= seen + 9:
                 seen = now
                 break
             time.sleep(0.005)
-        if process.poll() is not None:
+        if process.exitcode is not None:
             break
         os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        process.join()
         kills += 1
-        process = start_alone(tmp_path, undisturbed.preset, f"name={name}")
-    finish(process)
-    assert kills >= 2
+        process = start_to_kill(tmp_path, undisturbed.preset, f"name={name}")
+    process.join()
+    assert (process.exitcode, kills >= 2) == (0, True)
     assert digests(Experiment.open(str(tmp_path / "artifacts"), name)) == digests(undisturbed.left)
 
 
