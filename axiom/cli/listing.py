@@ -39,10 +39,11 @@ def status(name: Name, as_json: AsJson = False, root: Root = DEFAULT_ROOT) -> No
         number: experiment.stages.names(iteration_folder(number))
         for number in sorted({*experiment.iterations()} - {*done})
     }
+    missing = experiment.missing()
     if as_json:
         pooled = pooled_greedy(metrics)
         told = {"name": name, "state": state, "done": done, "iterations": experiment.config.iterations}
-        tables.as_json(told | {"begun": parts, "phases": sentence, "accuracy": pooled})
+        tables.as_json(told | {"begun": parts, "missing": missing, "phases": sentence, "accuracy": pooled})
         return
     console.print(
         f"[bold]{name}[/]: {state}, {max(0, len(done) - 1)} of {experiment.config.iterations} iterations done",
@@ -53,7 +54,10 @@ def status(name: Name, as_json: AsJson = False, root: Root = DEFAULT_ROOT) -> No
     if measured:
         tables.show(console, "Greedy accuracy", *accuracy_rows(metrics))
         console.print(sentence, highlight=False)
-    if state not in ("running", "pausing") and len(done) <= experiment.config.iterations:
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        console.print(f"missing: {missing[0]}{more}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+    if state not in ("running", "pausing") and (missing or len(done) <= experiment.config.iterations):
         again = suggest("resume", name, root=root)
         say(f"continue it with: {again}")
 

@@ -205,6 +205,16 @@ class Experiment:
         """The finished iterations, in order."""
         return [number for number in self.iterations() if self.stages.manifest("iteration", iteration_folder(number))]
 
+    def missing(self) -> list[str]:
+        """Files of finished iterations that are no longer there, though nobody pruned them; sorted."""
+        found = []
+        for folder in map(iteration_folder, self.finished()):
+            there = set(self.folder.join(folder).names())
+            for manifest in (self.stages.manifest(stage, folder) for stage in self.stages.names(folder)):
+                wanted = {*manifest.files} - {*manifest.pruned} if manifest else set[str]()
+                found += [f"{folder}/{name}" for name in wanted if name.partition("/")[0] not in there]
+        return sorted(found)
+
     def iterations(self, having: str | None = None) -> list[int]:
         """The iterations that have a folder, and in it the table `having`; in order."""
         return tables.iterations(self.folder, having)

@@ -136,6 +136,16 @@ def test_list_and_status_say_state_start_accuracy_and_what_differs(call, copied)
     code, out, _ = call("status", "first", "--json")
     told = json.loads(out)
     assert (told["state"], told["done"], told["begun"]) == ("finished", [0, 1, 2, 3, 4], {})
+    assert told["missing"] == [], told["missing"]
+    gone = ["iterations/0001/gold.parquet", "iterations/0003/samples.parquet"]
+    kept = {path: (copied / "first" / path).read_bytes() for path in gone}
+    for path in gone:
+        (copied / "first" / path).unlink()
+    assert json.loads(call("status", "first", "--json", "--root", str(copied))[1])["missing"] == gone
+    code, out, _ = call("status", "first", "--root", str(copied))
+    assert (code, f"missing: {gone[0]} and 1 more" in out, "resume first" in out) == (0, True, True)
+    for path, data in kept.items():
+        (copied / "first" / path).write_bytes(data)
     assert {row["split"] for row in told["accuracy"]} == {"train", "val", "test"}
     with other.locked():
         assert json.loads(call("list", "--root", str(copied), "--json")[1])[1]["state"] == "running"
