@@ -124,7 +124,7 @@ def detect(curve: Curve, config: DetectionConfig | None = None) -> Phases:
         best = float(in_windows(curve.train_accuracy, curve.train_n, window).max())
         reason = (
             f"train accuracy, pooled over {window} evaluations, reached {_below(best, config.memorised_accuracy)} at "
-            f"most, memorised means {config.memorised_accuracy:g}"
+            f"most, and a run counts as memorised from {config.memorised_accuracy:g} on"
         )
         return Phases("no_memorisation", length, reason)
     found = _from(curve, starts[0], config)
@@ -239,8 +239,8 @@ def _without_jump(curve: Curve, rise: Rise, found: Phases, config: DetectionConf
         return replace(found, kind="no_jump", reason=reason)
     if max(seen, within) < MIN_RESOLVED:
         reason = (
-            f"only {_evaluations(seen)} from memorisation at iteration {curve.iteration[0]:g} to half of the rise by "
-            f"{height:.2f}, too few to tell a plateau; evaluate more often before iteration {half:.4g}"
+            f"only {_evaluations(seen)} between memorisation at iteration {curve.iteration[0]:g} and the middle of the "
+            f"rise of {height:.2f}, too few to tell a plateau; evaluate more often before iteration {half:.4g}"
         )
         return replace(found, kind="undetermined", reason=reason)
     reason = (

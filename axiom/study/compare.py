@@ -128,7 +128,8 @@ class Comparison:
         if math.isnan(self.detectable):
             return "All pairs differ alike, so nothing can be said of the difference that they would have found."
         if math.isinf(self.detectable):
-            return f"So few pairs cannot decide among {self.family} comparisons, whatever the difference."
+            among = f" among {self.family} comparisons" if self.family > 1 else ""
+            return f"So few pairs cannot decide{among}, whatever the difference."
         return f"These pairs would have found a difference of about {self.detectable:.2f} {self.clock} with 80 % power."
 
     def _conclusion(self) -> str:
