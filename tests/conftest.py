@@ -53,6 +53,16 @@ def one_server(server_url):
 
 
 @pytest.fixture(scope="session")
+def moto_url():
+    """An S3 server with an empty bucket for the tests of this process; each has a folder of its own name."""
+    from tests.object_store import BUCKET, files, moto
+
+    with moto() as address:
+        files(address).mkdir(BUCKET)
+        yield address
+
+
+@pytest.fixture(scope="session")
 def programmer(tmp_path_factory):
     """The folder of a tiny model that writes filters of numbers; nothing is written into it."""
     from tests.models.tiny_model import make_tiny_programmer

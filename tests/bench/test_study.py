@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from axiom.bench.study import Load, measure
 from axiom.bench.watching import watching
 
@@ -29,6 +31,7 @@ def test_the_whole_study_beside_each_other_then_some_of_its_seeds(tmp_path):
     assert beside.seconds >= 0.01
 
 
+@pytest.mark.slow
 def test_a_busy_core_is_seen():
     load = Load()
     with watching(load.look):

@@ -22,7 +22,7 @@ from axiom.experiment import Experiment, lease
 from axiom.experiment.lease import Held, Lease, newest
 from axiom.experiment.lock import Holder
 from axiom.folders import Folder
-from tests.object_store import BUCKET, address_name, environment, files, moto, proxied, rclone
+from tests.object_store import BUCKET, address_name, environment, files, proxied, rclone
 
 ELSEWHERE = Lease(
     Holder(4321, "far.example.org", "2026-01-01 00:00:00 UTC", 7), datetime.now(UTC), "abc", "another kernel"
@@ -30,10 +30,8 @@ ELSEWHERE = Lease(
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with moto() as address:
-        files(address).mkdir(BUCKET)
-        yield address
+def server(moto_url) -> str:
+    return moto_url
 
 
 @pytest.fixture(autouse=True)
@@ -284,6 +282,7 @@ def test_a_listing_that_lags_refuses_nobody(experiment, monkeypatch):
     held.give_back()
 
 
+@pytest.mark.slow
 def test_a_store_without_conditional_writes_is_warned_of(tmp_path, monkeypatch, capsys, experiment):
     with experiment.locked():
         pass

@@ -119,6 +119,7 @@ SHAPES = {
 }
 
 
+@pytest.mark.slow
 @every("shape", SHAPES)
 @every("n", [200, 9000])
 def test_jumps_as_they_are_published_are_found_and_timed(shape, n):
@@ -142,6 +143,7 @@ NO_JUMPS = {
 }
 
 
+@pytest.mark.slow
 @every("shape", NO_JUMPS)
 @every("n", [200, 9000])
 @every("at", [np.arange(100.0), np.unique(np.geomspace(1, 100, 60).round()) - 1])
@@ -179,6 +181,7 @@ def test_evaluations_at_which_training_has_collapsed_do_not_hide_a_jump():
     assert found.count("grokking") >= 21
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_of_lopsided_jumps():
     held = 0
     for index in range(20):

@@ -22,16 +22,13 @@ from tests.object_store import (
     environment,
     files,
     google,
-    moto,
     proxied,
 )
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with moto() as address:
-        files(address).mkdir(BUCKET)
-        yield address
+def server(moto_url) -> str:
+    return moto_url
 
 
 @pytest.fixture

@@ -221,7 +221,7 @@ def test_caps_sinks_and_scales_keep_the_pack_and_the_slots(model_type, tmp_path)
     assert way == "slots"
 
 
-@pytest.mark.parametrize("model_type", ONE_BY_ONE)
+@pytest.mark.parametrize("model_type", [*ONE_BY_ONE[:-1], pytest.param(ONE_BY_ONE[-1], marks=pytest.mark.slow)])
 def test_what_the_pack_gets_wrong_goes_one_by_one(model_type, tmp_path):
     path, way = holds(model_type, tmp_path)
     assert not path.packed

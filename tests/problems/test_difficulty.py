@@ -80,6 +80,7 @@ def test_one_difficulty_and_few_problems_have_no_trend():
     assert trends([]) == []
 
 
+@pytest.mark.slow
 def test_chance_alone_is_named_in_at_most_one_run_of_twenty():
     """35 families without a trend: some family is named in 5 % of runs at most, give or take the binomial's slack."""
     alarms = 0

@@ -114,6 +114,7 @@ def nodes(source: str) -> int:
     return sum(1 for _ in ast.walk(ast.parse(source)))
 
 
+@pytest.mark.slow
 @every("name", FAMILIES)
 def test_a_higher_difficulty_means_a_larger_reference(name):
     family = GENERATORS[name]

@@ -4,11 +4,13 @@
 import altair as alt
 import polars as pl
 import pytest
+import vl_convert
 
 from axiom.records import LossStep
 from axiom.report import charts
 from axiom.report.data import View
 from axiom.report.page import _shown
+from axiom.report.render import script
 from tests.rows import metric_row
 
 
@@ -89,3 +91,15 @@ def test_the_level_in_force_is_in_every_chart():
     shown = _shown(View("Gap", "words", alt.Chart(pl.DataFrame({"a": [1]})).mark_point()), line)
     assert shown["chart"]["title"]["text"] == line, "a view with no place for levels of its own has them as well"
     assert charts.levels(plain) == []
+
+
+@pytest.mark.slow
+def test_the_script_of_pages_is_put_together_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("AXIOM_CACHE_DIR", str(tmp_path))
+    made = script.__wrapped__()
+    [kept] = tmp_path.rglob("*.js")
+    assert kept.read_text(encoding="utf-8") == made == vl_convert.javascript_bundle()
+    kept.write_text("of before", encoding="utf-8")
+    assert script.__wrapped__() == "of before"
+    monkeypatch.setenv("AXIOM_CACHE_DIR", "/proc/no")
+    assert script.__wrapped__() == made

@@ -112,7 +112,7 @@ def test_other_weights_in_force_end_the_sampling(learner, folder, due, in_force)
         learner.mismatch(policy(folder, due), traces(learner.sampler))
 
 
-@pytest.mark.parametrize("purpose", ["train", "eval"])
+@pytest.mark.parametrize("purpose", ["train", pytest.param("eval", marks=pytest.mark.slow)])
 def test_a_run_measures_each_sampling_and_stops_before_wrong_samples_are_kept(folder, tmp_path, monkeypatch, purpose):
     tree = experiment(folder).model_dump(mode="json") | {"name": "run", "iterations": 1}
     tree["model"]["adapter"] = str(folder / "second")

@@ -85,6 +85,7 @@ def wanted() -> dict[str, str]:
     return {attack.candidate.candidate_id: attack.outcome.value for attack in CHOSEN}
 
 
+@pytest.mark.slow
 def test_root_and_user_and_a_container_without_user_namespaces_agree(wanted: dict[str, str]) -> None:
     with Verifier(SandboxConfig(workers=2, wall_factor=3)) as verifier:
         here = {v.candidate_id: v.outcome.value for v in verifier.verify(attack.candidate for attack in CHOSEN)}

@@ -468,6 +468,7 @@ def test_what_is_the_same_for_a_seed_is_computed_once_and_has_the_bytes_of_a_run
             assert in_study.digest == by_itself.digest
 
 
+@pytest.mark.slow
 def test_another_setting_shares_only_what_does_not_depend_on_it(tmp_path):
     first, hotter = of_arm("expert_iteration"), of_arm("expert_iteration-hot", sampling={"temperature": 2.0})
     other = of_arm("expert_iteration-seed", seed=1)
@@ -501,6 +502,7 @@ def test_a_worker_whose_study_is_gone_ends_though_its_shell_ignores_interrupts(t
     assert process.wait(100) == 130
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_named_with_those_that_replay_it(tmp_path, workers):
     """In the real worker process: an experiment whose folder is a file cannot be written."""
     (tmp_path / "broken").write_text("")

@@ -367,6 +367,7 @@ def test_arms_are_compared_within_their_cell():
     assert "each arm and variant with expert_iteration in its cell" in " ".join(sweep.sentences(study, rows))
 
 
+@pytest.mark.slow
 def test_the_interval_of_a_median_covers_as_often_as_it_says():
     rng = np.random.default_rng(0)
     for n, covers in ((3, 0.75), (6, 0.96875), (9, 0.9609375), (20, 0.9586)):

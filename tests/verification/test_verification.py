@@ -295,6 +295,7 @@ def test_a_sleeper_is_run_once_more_alone_before_it_is_timed_out() -> None:
         assert "wall-clock" in verdicts["sleeps"].detail
 
 
+@pytest.mark.slow
 def test_load_does_not_turn_a_pass_into_a_timeout() -> None:
     work = (
         "import time\ndef f(x):\n    end = time.process_time() + 0.5\n"
