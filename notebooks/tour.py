@@ -43,7 +43,8 @@ def _(mo):
 
 
 @app.cell
-def _(pl, run):
+def _(mo, pl, run):
+    mo.stop(not run.folder.exists("metrics.parquet"), mo.md("No iteration of this run is done yet."))
     metrics = run.frame("metrics")
     pooled = metrics.filter(pl.all_horizontal(pl.col("family", "difficulty").is_null()), name="greedy_accuracy")
     return metrics, pooled

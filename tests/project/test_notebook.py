@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from axiom.config import load_config
+from axiom.experiment import Experiment
 from axiom.flows.experiment import without_server
 from axiom.flows.operation import Operation
 
@@ -38,6 +39,9 @@ def test_the_tour_of_a_run_of_one_s_own(tmp_path, monkeypatch):
     found = run_tour()
     assert found["samples"].height > 10
     assert {"code", "outcome"} <= set(found["samples"].columns)
+    Experiment.create(str(tmp_path), load_config("modular", name="begun")).save()
+    monkeypatch.setenv("AXIOM_RUN", "begun")
+    assert "phases" not in run_tour(), "nothing to show yet, and no error"
 
 
 def test_the_snippets_of_polars_duckdb_and_pandas_agree(monkeypatch):
