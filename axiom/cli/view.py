@@ -1,6 +1,7 @@
 """`axiom view`: look at every sample of a run in a browser."""
 
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -44,13 +45,18 @@ def view(
         say(str(export / "index.html"))
         return
 
+    def look() -> None:
+        for name in () if names else experiment_names(root, known=runs):
+            with suppress(UserError):  # damaged, or deleted meanwhile
+                runs[name] = Run(Experiment.open(root, name))
+
     def ready(address: str) -> None:
         say(f"{address}  (Ctrl-C ends it)")
         if open_browser:
             webbrowser.open(address)
 
     try:
-        serve(runs, port, ready)
+        serve(runs, port, ready, look)
     except OSError as error:
         raise ConfigError(
             f"port {port} of this machine cannot be used ({error.strerror}); name another with --port, or 0"

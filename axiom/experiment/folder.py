@@ -1,7 +1,7 @@
 """One experiment on disk: its config, its lock, its stages, and what it holds in memory while it runs."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
@@ -315,10 +315,11 @@ class Experiment:
         return ById(pa.concat_tables(of_splits), Problem, "problem_id")
 
 
-def experiment_names(root: str) -> list[str]:
-    """The experiments under `root`, sorted."""
+def experiment_names(root: str, known: Container[str] = ()) -> list[str]:
+    """The experiments under `root` that are not among the `known`, sorted."""
     folder = Folder(root)
-    return [name for name in folder.names() if not name.startswith(".") and folder.join(name).exists(RECORD)]
+    there = [name for name in folder.names() if not name.startswith(".") and name not in known]
+    return [name for name in there if folder.join(name).exists(RECORD)]
 
 
 def identity(config: ExperimentConfig) -> dict[str, Any]:

@@ -63,8 +63,8 @@ FILES = {
 }
 
 
-def application(runs: Mapping[str, Run]) -> Starlette:
-    """The server as an ASGI application, for the runs by their names."""
+def application(runs: Mapping[str, Run], look: Callable[[], None] = lambda: None) -> Starlette:
+    """The server as an ASGI application, for the runs by their names. `look` adds those that have begun meanwhile."""
 
     def answer(value: Any, status: int = 200) -> Response:
         return Response(as_json(value), status, media_type="application/json")
@@ -88,6 +88,7 @@ def application(runs: Mapping[str, Run]) -> Starlette:
         return Response(asset(name), media_type=FILES[name])
 
     def names(_: Request) -> Response:
+        look()
         return answer(list(runs))
 
     def head(request: Request) -> Response:
@@ -154,8 +155,13 @@ class Guarded:
         await self.app(scope, receive, guarded)
 
 
-def serve(runs: Mapping[str, Run], port: int, ready: Callable[[str], None]) -> None:
-    """Serve until the user ends it; `ready` is given the address. Raises OSError where the port is taken."""
+def serve(
+    runs: Mapping[str, Run], port: int, ready: Callable[[str], None], look: Callable[[], None] = lambda: None
+) -> None:
+    """Serve until the user ends it; `ready` is given the address, `look` is as for `application`.
+
+    Raises OSError where the port is taken.
+    """
     import asyncio
     import socket
     import threading
@@ -169,7 +175,7 @@ def serve(runs: Mapping[str, Run], port: int, ready: Callable[[str], None]) -> N
         listener.listen()  # before the address is told: a browser that is quicker than the server waits
         ready(f"http://{HOST}:{listener.getsockname()[1]}/")
         threading.Thread(target=_prepare, args=(runs,), daemon=True).start()
-        config = uvicorn.Config(application(runs), log_level="warning", server_header=False)
+        config = uvicorn.Config(application(runs, look), log_level="warning", server_header=False)
         asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
     finally:
         listener.close()
@@ -178,5 +184,5 @@ def serve(runs: Mapping[str, Run], port: int, ready: Callable[[str], None]) -> N
 def _prepare(runs: Mapping[str, Run]) -> None:
     """Read the indexes before they are asked for; what fails here fails again where somebody sees it."""
     with contextlib.suppress(UserError, OSError):
-        for run in runs.values():
+        for run in [*runs.values()]:
             run.index()

@@ -237,7 +237,7 @@ def test_assistive_programs_find_no_serious_fault(browser, address):
         assert serious_faults(page) == []
 
 
-def test_a_run_that_goes_on_grows_on_the_page(browser, tmp_path):
+def test_a_run_that_goes_on_grows_on_the_page_and_one_that_begins_is_there(browser, tmp_path):
     experiment = write_run(tmp_path, "live", iterations=2)
     later = experiment.folder.join("iterations/0002")
     kept = {name: later.read_bytes(name) for name in later.names()}
@@ -253,6 +253,9 @@ def test_a_run_that_goes_on_grows_on_the_page(browser, tmp_path):
         expect(page.locator(".through button").filter(has_text="2:")).to_have_count(1)
         expect(page.locator("#detail details[open]")).to_have_count(1)
         assert page.locator("#iteration option").last.inner_text() == "2"
+        write_run(tmp_path, "later", iterations=1)
+        expect(page.locator("#run option")).to_have_text(["live", "later"], timeout=30_000)
+        assert page.locator("#run").input_value() == "live"
 
 
 LOST = {

@@ -347,7 +347,8 @@ async function draw() {
   const name = names.includes(wanted.run) ? wanted.run : names[0];
   const run = await load(name);
   if (mine !== looking) return;
-  if (current.run !== run) options(run, names);
+  if (grown(names)) at.run.replaceChildren(...names.map((name) => new Option(name, name)));
+  if (current.run !== run) options(run);
   for (const field of FIELDS) if (document.activeElement !== at[field] || field !== "text") at[field].value = field === "run" ? name : wanted[field];
   const by = JSON.stringify([wanted, run.size, run.chunks.map((chunk) => chunk.mark)]);
   if (by !== filteredBy) {
@@ -373,12 +374,13 @@ async function draw() {
   await drawDetail(run, current.chosen, state().get("with"));
 }
 
-function options(run, names) {
+const grown = (names) => names.length !== at.run.options.length;
+
+function options(run) {
   const fill = (field, values, words = (value) => value) => {
     const first = new Option("all", "");
     at[field].replaceChildren(first, ...values.map((value) => new Option(words(value), value)));
   };
-  at.run.replaceChildren(...names.map((name) => new Option(name, name)));
   fill("iteration", [...new Set(run.chunks.map((chunk) => chunk.iteration))]);
   fill("family", [...new Set(run.problems.map((row) => row[2]))].sort(), said);
   fill("difficulty", [...new Set(run.problems.map((row) => row[3]))].sort((a, b) => a - b));
@@ -392,7 +394,7 @@ async function watch() {
       const { marks, running } = await source.marks(run.name);
       const same = JSON.stringify(marks) === JSON.stringify(run.chunks.map((chunk) => chunk.mark));
       if (!same || running !== run.running) await load(run.name, true);
-      if (!same || running !== run.running || filteredBy === "") await show();
+      if (!same || running !== run.running || filteredBy === "" || grown(await source.runs())) await show();
     } catch (error) {
       fail(error);
     }
