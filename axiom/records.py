@@ -5,7 +5,7 @@
 Stages meet only through these. Values inside a row (arguments, results, variants) are `axiom.values` JSON text.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import cache
 from types import NoneType
@@ -325,17 +325,3 @@ class Event(Record):
     low: float | None
     high: float | None
     detail: str
-
-
-RECORDS: Sequence[type[Record]] = (
-    Problem,
-    Sample,
-    Verdict,
-    History,
-    Gold,
-    PassedOver,
-    LossStep,
-    Evaluation,
-    Metric,
-    Event,
-)

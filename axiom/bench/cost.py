@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from pydantic import TypeAdapter
 from scipy.optimize import nnls
 
 POINTS = Path(__file__).with_name("cost.csv")
@@ -77,17 +78,7 @@ UNITS = {
 def read(path: Path = POINTS) -> list[Point]:
     """The stored points."""
     with path.open(encoding="utf-8", newline="") as file:
-        return [
-            Point(
-                row["machine"],
-                row["stage"],
-                float(row["amount"]),
-                float(row["value"]),
-                row["held_out"] == "yes",
-                row["source"],
-            )
-            for row in csv.DictReader(file)
-        ]
+        return TypeAdapter(list[Point]).validate_python(list(csv.DictReader(file)))
 
 
 def fit(points: Sequence[Point]) -> dict[tuple[str, str], Line]:
@@ -180,37 +171,25 @@ def slower(stage: str, parameters: float) -> float:
 
 def fits(lines: Mapping[tuple[str, str], Line]) -> tuple[list[str], list[list[str]]]:
     """A row for each line: its two numbers, and how far its held-out points are from it."""
-    header = [
-        "machine",
-        "stage",
-        "fixed",
-        "each",
-        "points",
-        "held out",
-        "median error",
-        "largest",
-        "of their sum",
-        "holds",
-    ]
     rows = []
     for line in lines.values():
         unit = "bytes" if line.stage == "bytes" else "s"
         sizes = [abs(error) for error in line.errors]
         rows.append(
-            [
-                line.machine,
-                line.stage,
-                f"{line.fixed:.3g} {unit}",
-                f"{line.each:.3g} {unit} a {line.unit}",
-                str(line.fitted),
-                str(len(sizes)),
-                f"{median(sizes):.1%}",
-                f"{max(sizes):.1%}",
-                f"{line.total:+.1%}",
-                "yes" if line.holds else "no",
-            ]
+            {
+                "machine": line.machine,
+                "stage": line.stage,
+                "fixed": f"{line.fixed:.3g} {unit}",
+                "each": f"{line.each:.3g} {unit} a {line.unit}",
+                "points": str(line.fitted),
+                "held out": str(len(sizes)),
+                "median error": f"{median(sizes):.1%}",
+                "largest": f"{max(sizes):.1%}",
+                "of their sum": f"{line.total:+.1%}",
+                "holds": "yes" if line.holds else "no",
+            }
         )
-    return header, rows
+    return list(rows[0]), [list(row.values()) for row in rows]
 
 
 def forecasts(lines: Mapping[tuple[str, str], Line]) -> tuple[list[str], list[list[str]]]:

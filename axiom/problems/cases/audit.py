@@ -187,42 +187,32 @@ def mutants(problem: Problem) -> Iterator[str]:
             yield code
 
 
+_FORMS = {
+    "reference": "{source}",
+    "helper function": "{inner}\n\ndef {name}(*args):\n    return {call}\n",
+    "nested function": "def {name}(*args):\n{indented}\n    return {call}\n",
+    "imports": "import math\nfrom collections import Counter, defaultdict\nimport re, itertools, functools\n\n{source}",
+    "typing imports": "from typing import Any, List, Optional\n\n{source}",
+    "main guard": "{source}\n\nif __name__ == '__main__':\n    raise SystemExit('the guard must not run')\n",
+    "class": "{inner}\n\nclass Solution:\n    def {name}(self, *args):\n        return {call}\n\n\n"
+    "def {name}(*args):\n    return Solution().{name}(*args)\n",
+    "docstring": '"""A module."""\n\n{inner}\n\ndef {name}(*args):\n    """What it does."""\n    return {call}\n',
+    "type hints": "{inner}\n\ndef {name}(*args: object) -> object:\n    result: object = {call}\n    return result\n",
+    "lambda": "{inner}\n\n{name} = lambda *args: {call}\n",
+    "recursion": "{inner}\n\ndef {name}(*args, depth=3):\n    if depth:\n"
+    "        return {name}(*args, depth=depth - 1)\n    return {call}\n",
+    "generator": "{inner}\n\ndef {name}(*args):\n    def one():\n        yield {call}\n    return next(one())\n",
+}
+"""Shapes of a solution; `inner` is it under the name that `call` has."""
+
+
 def valid_forms(problem: Problem) -> Iterator[tuple[str, str]]:
     """Name and code of the same solution in other shapes, each of which must pass."""
     name, source = problem.entry_point, problem.reference_solution
     inner = re.sub(rf"\b{name}\b", "inner_solution", source)
-    call = "inner_solution(*args)"
-    indented = textwrap.indent(inner, "    ")
-    yield "reference", source
-    yield "helper function", f"{inner}\n\ndef {name}(*args):\n    return {call}\n"
-    yield "nested function", f"def {name}(*args):\n{indented}\n    return {call}\n"
-    yield (
-        "imports",
-        f"import math\nfrom collections import Counter, defaultdict\nimport re, itertools, functools\n\n{source}",
-    )
-    yield "typing imports", f"from typing import Any, List, Optional\n\n{source}"
-    yield "main guard", f"{source}\n\nif __name__ == '__main__':\n    raise SystemExit('the guard must not run')\n"
-    yield (
-        "class",
-        (
-            f"{inner}\n\nclass Solution:\n    def {name}(self, *args):\n        return {call}\n\n\n"
-            f"def {name}(*args):\n    return Solution().{name}(*args)\n"
-        ),
-    )
-    yield "docstring", f'"""A module."""\n\n{inner}\n\ndef {name}(*args):\n    """What it does."""\n    return {call}\n'
-    yield (
-        "type hints",
-        f"{inner}\n\ndef {name}(*args: object) -> object:\n    result: object = {call}\n    return result\n",
-    )
-    yield "lambda", f"{inner}\n\n{name} = lambda *args: {call}\n"
-    yield (
-        "recursion",
-        (
-            f"{inner}\n\ndef {name}(*args, depth=3):\n    if depth:\n"
-            f"        return {name}(*args, depth=depth - 1)\n    return {call}\n"
-        ),
-    )
-    yield "generator", f"{inner}\n\ndef {name}(*args):\n    def one():\n        yield {call}\n    return next(one())\n"
+    parts = {"name": name, "source": source, "inner": inner, "indented": textwrap.indent(inner, "    ")}
+    for form, code in _FORMS.items():
+        yield form, code.format(**parts, call="inner_solution(*args)")
 
 
 def fresh_inputs(problem: Problem) -> Iterator[str]:
