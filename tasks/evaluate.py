@@ -31,14 +31,7 @@ def evaluate_policy(run: Runtime, problems: Handle, samples: Handle, verdicts: H
         out.table("evaluation", rows, Evaluation)
 
     inputs = {"problems": problems, "samples": samples, "verdicts": verdicts}
-    return stages.run(
-        "evaluation",
-        iteration_folder(iteration),
-        settings=None,
-        version=VERSIONS["evaluation"],
-        inputs=inputs,
-        work=work,
-    )
+    return run.experiment.stage("evaluation", iteration, work, inputs)
 
 
 @light_stage("distance")
@@ -106,11 +99,6 @@ def count_diversity(run: Runtime, problems: Handle, samples: Handle, verdicts: H
         out.table("diversity", diversity(found, returned), Diversity)
         out.info.update(run=len(chosen), programs=sum(map(len, found.values())))
 
-    return experiment.stages.run(
-        "diversity",
-        iteration_folder(iteration),
-        settings=experiment.settings("seed", "sandbox") | {"programs": most},
-        version=VERSIONS["diversity"],
-        inputs={"problems": problems, "samples": samples, "verdicts": verdicts},
-        work=work,
-    )
+    inputs = {"problems": problems, "samples": samples, "verdicts": verdicts}
+    settings = experiment.settings("seed", "sandbox") | {"programs": most}
+    return experiment.stage("diversity", iteration, work, inputs, settings)

@@ -11,7 +11,6 @@ from axiom.evaluation import (
 )
 from axiom.evaluation.distance import distance_metrics
 from axiom.evaluation.diversity import diversity_metrics
-from axiom.experiment import VERSIONS, iteration_folder
 from axiom.experiment.running import Runtime
 from axiom.records import Distance, Diversity, Evaluation, History, Metric, Sample, Verdict
 from axiom.sampling.mismatch import Mismatch
@@ -55,15 +54,8 @@ def measure(run: Runtime, handles: dict[str, Handle], before: Handle | None, *, 
         out.table("metrics", rows, Metric)
         out.info["counters"] = vars(counters)
 
-    inputs = handles | ({"before": before} if before else {})
-    return stages.run(
-        "metrics",
-        iteration_folder(iteration),
-        settings=run.experiment.settings("evaluation"),
-        version=VERSIONS["metrics"],
-        inputs=inputs,
-        work=work,
-    )
+    inputs = {**handles, "before": before}
+    return run.experiment.stage("metrics", iteration, work, inputs, run.experiment.settings("evaluation"))
 
 
 def _count(handles: dict[str, Handle], before: Handle | None) -> Counters:

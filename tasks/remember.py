@@ -1,6 +1,5 @@
 """A round's samples and verdicts to what is known of each training problem."""
 
-from axiom.experiment import VERSIONS, iteration_folder
 from axiom.experiment.running import Runtime
 from axiom.records import Evaluation, History, Sample, Verdict
 from axiom.selection.curriculum import Course
@@ -42,16 +41,5 @@ def remember(
 
     level = course.columns() if course else {}
     known = {"history": before, "evaluation": evaluated}
-    return stages.run(
-        "history",
-        iteration_folder(iteration),
-        settings=level or None,
-        version=VERSIONS["history"],
-        inputs={
-            "problems": problems,
-            "samples": samples,
-            "verdicts": verdicts,
-            **{name: handle for name, handle in known.items() if handle},
-        },
-        work=work,
-    )
+    inputs = {"problems": problems, "samples": samples, "verdicts": verdicts, **known}
+    return run.experiment.stage("history", iteration, work, inputs, level or None)

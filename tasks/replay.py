@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from axiom.experiment import VERSIONS, iteration_folder
 from axiom.experiment.running import Runtime
 from axiom.records import Gold, History
 from axiom.selection.checks import goes_by_history
@@ -49,11 +48,5 @@ def keep_gold(run: Runtime, history: Handle, old: Old, *, iteration: int) -> Han
         known = stages.read(history.folder, "history", History) if goes_by else []
         out.table("buffer", old.rows(run, known), Gold)
 
-    return stages.run(
-        "buffer",
-        iteration_folder(iteration),
-        settings=run.experiment.settings("replay", "seed"),
-        version=VERSIONS["buffer"],
-        inputs=old.inputs | ({"history": history} if goes_by else {}),
-        work=work,
-    )
+    inputs = old.inputs | ({"history": history} if goes_by else {})
+    return run.experiment.stage("buffer", iteration, work, inputs, run.experiment.settings("replay", "seed"))

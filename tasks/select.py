@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import Any
 
-from axiom.experiment import VERSIONS, iteration_folder
 from axiom.experiment.ledger import Schedule
 from axiom.experiment.running import Runtime
 from axiom.records import Gold, History, PassedOver, Sample, Verdict
@@ -39,7 +38,7 @@ def select_gold(
     `course` the level in force, whose problems alone a pool arm trains on. Less gold than `selection.min_gold` is noted
     as too little to train on, unless the run is yoked and trains when its expert did.
     """
-    stages, config = run.experiment.stages, run.config
+    config = run.config
     arm = ARMS[config.arm]
     schedule = Schedule(run.experiment.root, config.yoke) if config.yoke else None
     spent = previous.info.get("loss_tokens_so_far", 0) if previous else 0
@@ -65,7 +64,7 @@ def select_gold(
             unmet = quota.unmet(gold)
             out.info.update(unmet=unmet, steps=quota.steps if "examples" in unmet else None)
 
-    inputs = {"samples": samples, "verdicts": verdicts, **({"pool": pool} if pool else {})}
+    inputs = {"samples": samples, "verdicts": verdicts, "pool": pool, **old.inputs}
     level: dict[str, Any] = {"level": course.level, "active": hash_json(sorted(course.problems))} if course else {}
     if config.curriculum.kind == "self_paced":
         level = run.experiment.settings("curriculum")
@@ -75,14 +74,9 @@ def select_gold(
     yoke = {"quota": str(quota)} if schedule else {}
     if schedule and arm.whole:
         yoke["yoke"] = schedule.digest
-    return stages.run(
-        "gold",
-        iteration_folder(iteration),
-        settings=run.experiment.settings("selection", "replay", "arm", "seed", *foothold) | yoke | level,
-        version=VERSIONS["gold_weighted_or_helped" if foothold or config.selection.weight != "equal" else "gold"],
-        inputs=inputs | old.inputs,
-        work=work,
-    )
+    settings = run.experiment.settings("selection", "replay", "arm", "seed", *foothold) | yoke | level
+    version = "gold_weighted_or_helped" if foothold or config.selection.weight != "equal" else "gold"
+    return run.experiment.stage("gold", iteration, work, inputs, settings, version)
 
 
 def _harvest(
@@ -139,11 +133,6 @@ def note_passed_over(
         )
         out.table("passed_over", rows, PassedOver)
 
-    return stages.run(
-        "passed_over",
-        iteration_folder(iteration),
-        settings=run.experiment.settings("arm", "selection", *(["curriculum"] if paced else [])),
-        version=VERSIONS["passed_over"],
-        inputs={"samples": samples, "verdicts": verdicts, "gold": gold, **({"history": history} if paced else {})},
-        work=work,
-    )
+    settings = run.experiment.settings("arm", "selection", *(["curriculum"] if paced else []))
+    inputs = {"samples": samples, "verdicts": verdicts, "gold": gold, "history": history if paced else None}
+    return run.experiment.stage("passed_over", iteration, work, inputs, settings)

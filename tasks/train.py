@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from axiom.experiment import VERSIONS, iteration_folder
+from axiom.experiment import iteration_folder
 from axiom.experiment.ledger import Schedule
 from axiom.experiment.running import Runtime
 from axiom.progress import Meter, Progress, doing, report
@@ -70,18 +70,11 @@ def train(
             loss=sum(s.loss * s.loss_tokens for s in losses) / max(1, sum(s.loss_tokens for s in losses)),
         )
 
-    inputs = {"gold": gold, **({"previous": previous} if previous else {})}
+    settings = experiment.settings("seed", "model", "prompts", "training", "modular")
+    settings |= {"paused": paused, "steps": steps}
+    inputs = {"gold": gold, "previous": previous}
     with run.fresh_engine_on_failure():
-        handle = experiment.stages.run(
-            "adapter",
-            iteration_folder(iteration),
-            settings=experiment.settings("seed", "model", "prompts", "training", "modular")
-            | {"paused": paused, "steps": steps},
-            version=VERSIONS["adapter"],
-            inputs=inputs,
-            work=work,
-            need_files=files,
-        )
+        handle = experiment.stage("adapter", iteration, work, inputs, settings, need_files=files)
     why = _untrained(run, gold, handle, paused, iteration)
     if why:
         note = f"iteration {iteration} trained on nothing: {why}; the policy stays as it was"

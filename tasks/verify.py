@@ -1,6 +1,5 @@
 """Samples to verdicts: those that fell while the samples were drawn, or all of them now."""
 
-from axiom.experiment import VERSIONS, iteration_folder
 from axiom.experiment.running import Runtime
 from axiom.progress import Meter
 from axiom.records import Outcome, Purpose, Sample, Verdict
@@ -34,11 +33,5 @@ def verify(
         out.table(f"{prefix}verdicts", [found[row.sample_id] for row in rows], Verdict)
         out.info.update(tier=run.verifier.tier, solved=len(solved), ahead=early is not None)
 
-    return experiment.stages.run(
-        f"{prefix}verdicts",
-        iteration_folder(iteration),
-        settings=experiment.settings("sandbox"),
-        version=VERSIONS["verdicts"],
-        inputs={"problems": problems, "samples": samples},
-        work=work,
-    )
+    inputs = {"problems": problems, "samples": samples}
+    return experiment.stage(f"{prefix}verdicts", iteration, work, inputs, experiment.settings("sandbox"))

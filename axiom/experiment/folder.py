@@ -1,7 +1,7 @@
 """One experiment on disk: its config, its lock, its stages, and what it holds in memory while it runs."""
 
 import json
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
@@ -21,7 +21,7 @@ from axiom.folders import Folder
 from axiom.records import Metric, Problem
 from axiom.rows import ById, Rows
 from axiom.sampling.prompts import digest
-from axiom.store import StageStore
+from axiom.store import Handle, StageStore, Writer
 
 if TYPE_CHECKING:
     import polars as pl
@@ -294,6 +294,30 @@ class Experiment:
             if not own:
                 raise
             return [row for rows in own for row in rows]
+
+    def stage(
+        self,
+        name: str,
+        iteration: int,
+        work: Callable[[Writer], None],
+        inputs: Mapping[str, Handle | None],
+        settings: Any = None,
+        version: str = "",
+        need_files: bool = True,
+    ) -> Handle:
+        """A stage of an iteration, as `StageStore.run` has it; inputs that are None are no inputs.
+
+        `version` names the entry of VERSIONS, by default the stage's own, which those of an evaluation share.
+        """
+        return self.stages.run(
+            name,
+            iteration_folder(iteration),
+            settings=settings,
+            version=VERSIONS[version or name.removeprefix("eval_")],
+            inputs={key: handle for key, handle in inputs.items() if handle},
+            work=work,
+            need_files=need_files,
+        )
 
     def frame(self, table: str, iteration: int | None = None) -> "pl.DataFrame":
         """A table as a Polars data frame, with the columns of its record in `axiom.records`.
