@@ -41,7 +41,7 @@ def seaweed(folder: Path) -> Iterator[str]:
             itertools.product(("s3", "master", "volume", "filer"), ("", ".grpc")), ports, strict=True
         )
     ]
-    limits = ["-master.volumeSizeLimitMB=64", "-volume.max=20"]
+    limits = ["-master.volumeSizeLimitMB=64", "-volume.max=20", "-s3.port.iceberg=0", "-s3.port.lance=0"]
     command = [str(PROGRAMS / "weed"), "server", "-s3", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
     with _served([*command, *options, *limits], ports[0]) as address:
         store = files(address)

@@ -45,7 +45,7 @@ def select(
             some = {}
     kept = limited(kept | chosen(some, config, known), config, known)
     why = reason if config.strategy == "shortest" else f"{reason}, {config.strategy}"
-    return [to_gold(sample, why) for samples in kept.values() for sample in samples]
+    return [to_gold(sample, why) for key in list(kept) for sample in kept.pop(key)]  # a sample's memory is free then
 
 
 def _distinct(samples: Sequence[Sample], bare: Collection[str]) -> list[Sample]:
