@@ -36,9 +36,9 @@ WIDTH, HEIGHT = 640, 300
 MOST_POINTS = 60
 """Evaluations that are drawn as points on their line; more run into each other."""
 PERCENT = alt.Axis(format="%")
-WHOLE = "datum.value % 1 ? '' : format(datum.value, ',d')"
-"""Labels of whole numbers: a tick between two of them has none."""
-COUNTS = alt.Axis(labelExpr=WHOLE)
+WHOLE = "datum.value % 1 ? '' : format(datum.value, 'd')"
+"""Labels of iterations and steps: a tick between two whole numbers has none."""
+COUNTS = alt.Axis(labelExpr=WHOLE.replace("'d'", "',d'"))
 SHARE = alt.Scale(domain=[0, 1])
 
 
