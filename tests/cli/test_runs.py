@@ -208,6 +208,7 @@ def test_prune_keeps_the_adapter_in_force_and_the_run_goes_on_as_if_nothing_were
     assert (code, "pruned " in out) == (0, True), err
     left = sorted({path.parents[1].name for path in copied.glob("first/iterations/*/adapter/*")})
     assert left == ["0002", "0004"], left
+    assert Experiment.open(root, "first").missing() == []
     assert "nothing to prune" in call("prune", "first", "--every", "2", "--yes", "--root", root)[1]
     start_at = ("fork", "first", "--at", "3", "--experiment", "fork", "--root", root)
     call_of = start(tmp_path, *start_at, "--set", "modular.learning_rate=0.01")
