@@ -197,7 +197,7 @@ def _unread(data: RunData) -> list[str]:
     first = next(iter(data.lost.values())).removesuffix("; remove it and resume")
     return [
         f"Not all of this run can be read, and the page goes without it: {data.named()}. {first}. "
-        f"`{again}` computes what is damaged again."
+        f"To compute what is damaged again: {again}"
     ]
 
 

@@ -251,7 +251,7 @@ def test_a_page_is_made_of_what_can_be_read_and_names_the_rest_in_its_place(tmp_
     assert "goes without it: metrics.parquet, " in text
     assert " and 3 more. metrics.parquet is not a readable Parquet file" in text
     assert "The samples of this iteration cannot be read" in text
-    assert f"`{suggest('resume', 'run', root=str(tmp_path))}` computes what is damaged again." in text
+    assert f"To compute what is damaged again: {suggest('resume', 'run', root=str(tmp_path))}" in text
 
 
 def test_the_gap_at_the_end_is_told_before_there_is_a_verdict():
