@@ -66,12 +66,13 @@ def inputs(tmp_path_factory):
 
 
 RUNS = [f"{arm}-{seed}" for arm in ("expert_iteration", "frozen") for seed in range(6)]
-FEW = ("--set", "problems.val_size=10", "--set", "problems.test_size=0")
+FEW = tuple(f"--set=problems.{size}" for size in ("train_size=6", "val_size=60", "test_size=0"))
+"""Splits of which a disk with some room takes the first."""
 COMMANDS = {
     "verify": ("verify", "candidates.jsonl", "--out", "disk/there/out.jsonl"),
     "verify parquet": ("verify", "candidates.jsonl", "--out", "disk/there/out.parquet"),
     "problems": ("problems", "--family", "rpn", "--count", "100", "--out", "disk/there/out.jsonl"),
-    "splits": ("problems", "splits", "--out", "disk/splits", "--set", "problems.train_size=40", *FEW),
+    "splits": ("problems", "splits", "--out", "disk/splits", *FEW),
     "detect": ("detect", "curve.csv", "--out", "disk/there/out.html"),
     "plot": ("plot", RUNS[0], "--root", "disk/store", "--out", "disk/there/out.svg"),
     "report": ("report", RUNS[0], "--root", "disk/store"),
