@@ -120,9 +120,13 @@ class RunData:
         return rows
 
     @Once
-    def problems(self) -> dict[str, list[Problem]]:
-        """The problems by split."""
-        return {split: self.rows("problems", split, Problem) for split in self.experiment.splits}
+    def problems(self) -> dict[str, Sequence[Problem]]:
+        """The problems by split; many are read again by each pass over them."""
+        found: dict[str, Sequence[Problem]] = {}
+        for split in self.experiment.splits:
+            with self.reading("problems", f"{split}.parquet"):
+                found[split] = self.experiment.stages.rows("problems", split, Problem)
+        return found
 
     @Once
     def frame(self) -> pl.DataFrame:

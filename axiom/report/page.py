@@ -14,6 +14,7 @@ from axiom.grokking import Curve, Phases, detect
 from axiom.records import Metric, Problem, Sample, Verdict, with_interval
 from axiom.report.data import SPLITS, RunData, Table, machine, packages
 from axiom.report.render import asset, render, script
+from axiom.rows import where
 from axiom.visible import visible
 
 PROGRAMS_SHOWN = 6
@@ -147,11 +148,11 @@ def _some(
     samples: Sequence[Sample], verdicts: Sequence[Verdict], problems: Mapping[str, Sequence[Problem]]
 ) -> Iterable[dict[str, str]]:
     judged = {verdict.sample_id for verdict in verdicts}
-    asked = {problem.problem_id: problem for rows in problems.values() for problem in rows}
+    known = {problem.problem_id for rows in problems.values() for problem in rows}
     right = {verdict.sample_id for verdict in verdicts if verdict.outcome == "passed"}
     passed, failed = list[str](), list[str]()
     for sample in samples:
-        if sample.sample_id in judged and sample.problem_id in asked:
+        if sample.sample_id in judged and sample.problem_id in known:
             (passed if sample.sample_id in right else failed).append(sample.sample_id)
     shown = {
         name: kind
@@ -160,6 +161,8 @@ def _some(
     }
     found = {verdict.sample_id: verdict for verdict in verdicts if verdict.sample_id in shown}
     programs = {sample.sample_id: sample for sample in samples if sample.sample_id in shown}
+    wanted = {sample.problem_id for sample in programs.values()}
+    asked = {p.problem_id: p for rows in problems.values() for p in where(rows, "problem_id", wanted)}
     for name, kind in shown.items():
         yield _program(kind, programs[name], asked[programs[name].problem_id], found[name])
 
