@@ -4,6 +4,8 @@ import glob
 import json
 import os
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,6 +107,25 @@ def test_mlflow_has_each_iteration_once_over_a_kill_a_resume_and_a_fork(tmp_path
     }
     again = client.get_metric_history(found["mine"].run_id, "wall_seconds")
     assert sorted(row.step for row in again) == [0, 1, 2, 3], "another run with all of the history"
+
+
+@pytest.mark.slow
+def test_runs_that_begin_at_once_make_the_database_of_mlflow_once(tmp_path):
+    command = [sys.executable, "-c", BEGUN, str(tmp_path)]
+    begun = [subprocess.Popen([*command, name], stdout=subprocess.PIPE, text=True) for name in ("a", "b")]
+    assert [one.communicate(timeout=120)[0].split() for one in begun] == [["0"], ["0"]]
+
+
+BEGUN = """
+import sys
+from pathlib import Path
+from axiom.tracking import Subject
+from axiom.tracking.mlflow import Open
+root, name = Path(sys.argv[1]), sys.argv[2]
+tracker = Open(Subject(name, {"a": 1}, "axiom", "", root / name, root))
+tracker.scalars(0, {"wall_seconds": 1.0})
+print(tracker._newest())
+"""
 
 
 def no_more(progress: Progress) -> None:
