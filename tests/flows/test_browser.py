@@ -107,11 +107,13 @@ def test_the_quickstart_from_the_form_to_its_report(operator: Operator, page: Pa
     own = page.get_by_role("link", name="iteration 1", exact=True)
     expect(own).to_be_visible()
     shoot(page, "artifact-iterations")
-    own.click()
-    page.wait_for_url(re.compile("artifacts/artifact/"))
-    expect(page.get_by_text("inspect from-the-form --iteration 1").first).to_be_visible()
-    expect(page.get_by_text("Programs that failed").first).to_be_visible()
-    shoot(page, "artifact-iteration")
+    with page.context.expect_page() as opened:  # Prefect opens the links of an artifact in a tab of their own
+        own.click()
+    iteration = opened.value
+    expect(iteration.get_by_text("inspect from-the-form --iteration 1").first).to_be_visible(timeout=30_000)
+    expect(iteration.get_by_text("Programs that failed").first).to_be_visible()
+    shoot(iteration, "artifact-iteration")
+    iteration.close()
     page.goto(f"{operator.url}/runs/flow-run/{run}")
     open_artifact(page, "from-the-form-report")
     link = page.get_by_role("link", name=re.compile(r"report\.html"))
