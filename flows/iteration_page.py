@@ -12,6 +12,7 @@ from axiom.records import Metric, with_interval
 from axiom.report.render import markdown_table as table
 from axiom.sampling.prompts import question
 from axiom.store import Manifest
+from axiom.view import address
 from axiom.visible import one_line, visible
 
 EACH = 5
@@ -31,6 +32,7 @@ STAGES = {
 def page(experiment: Experiment, iteration: int, metrics: Sequence[Metric], sentence: str) -> str:
     """The page; `metrics` are the iteration's own, `sentence` the phase so far."""
     pooled = [row for row in metrics if row.pooled]
+    browser = address(run=experiment.config.name, iteration=iteration)
     parts = [
         f"# {experiment.config.name}, iteration {iteration}\n\n{sentence}",
         *_accuracies(pooled),
@@ -39,6 +41,7 @@ def page(experiment: Experiment, iteration: int, metrics: Sequence[Metric], sent
         _stages(experiment, iteration),
         *_programs(experiment, iteration),
         commands(experiment, iteration),
+        f"While the first of these runs on your machine: [every sample of this iteration]({browser})",
     ]
     return "\n\n".join(part for part in parts if part)
 

@@ -12,9 +12,8 @@ from axiom.cli.outputs import filled
 from axiom.cli.run import Root
 from axiom.errors import ConfigError, UserError
 from axiom.experiment import DEFAULT_ROOT, Experiment, experiment_names
+from axiom.view import PORT
 from axiom.visible import visible
-
-PORT = 8765
 
 
 @app.command()

@@ -28,9 +28,9 @@ from starlette.routing import Route
 
 from axiom.errors import UserError
 from axiom.report.render import as_json, asset, render
+from axiom.view import HOST
 from axiom.view.samples import PURPOSES, Run
 
-HOST = "127.0.0.1"
 HOSTS = (HOST, "localhost")
 MOST_TEXT = 1_000
 """Characters of a text that is searched for."""

@@ -48,6 +48,7 @@ def test_a_page_has_figures_stages_and_programs_with_prompt_and_verdict(run):
     assert text.count("\n### modular, difficulty 1") == min(10, text.count("\n### "))
     assert "wrong answer: 0 of 1 hidden cases" in text
     assert "inspect mine --iteration 2 --root " in text
+    assert "(http://127.0.0.1:8765/#run=mine&iteration=2)" in text
     assert "## Accuracy" in page(run, 0), "the base model's, whose samples are those of its evaluation"
     assert "```text\n" in page(run, 0)
 
