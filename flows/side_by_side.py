@@ -26,6 +26,7 @@ from axiom.progress import Progress, report
 from axiom.selection.arms import ARMS
 from axiom.study.parallel import Room
 from axiom.study.sharing import kernels_together
+from axiom.words import few
 
 ATTEMPTS = 2
 """Times that a run is begun whose worker died."""
@@ -86,12 +87,12 @@ class Schedule:
         """
         free = [run for run in self._waiting if not self._bound(run)]
         following = [run for run in self._waiting if run.yoke in self._led and not ARMS[run.arm].whole]
-        for run in (*free, *following):
+        run = next(iter([*free, *following]), None)
+        if run is not None:
             self._waiting.remove(run)
             self._running[run.name] = run
             self._begun[run.name] = self._begun.get(run.name, 0) + 1
-            return run
-        return None
+        return run
 
     def leads(self, name: str) -> None:
         """A run has finished a round, and with it what its seed's runs have in common: others may follow it."""
@@ -118,9 +119,11 @@ class Schedule:
         """What each run that has not begun waits for, in a sentence; `taken` says why there is no slot for it."""
         bound = {run.name: run.yoke for run in self._waiting if self._bound(run)}
         free = [run.name for run in self._waiting if run.name not in bound]
-        parts = [f"{_few(free)} for a slot ({taken})"] if free else []
+        parts = [f"{few(free, SHOWN)} for a slot ({taken})"] if free else []
         if bound:
-            parts.append(f"{_few([f'{name} for {yoke}' for name, yoke in bound.items()])} (whose schedule it replays)")
+            parts.append(
+                f"{few([f'{name} for {yoke}' for name, yoke in bound.items()], SHOWN)} (whose schedule it replays)"
+            )
         return f"waiting: {'; '.join(parts)}" if parts else ""
 
     def done(self, name: str, result: Result) -> None:
@@ -156,12 +159,6 @@ class Schedule:
 
     def __str__(self) -> str:
         return f"{len(self._done)} of {len(self._names)} runs done, {len(self._running)} running"
-
-
-def _few(names: Sequence[str]) -> str:
-    """The first of them, and how many more there are."""
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
 
 
 def _give(schedule: Schedule, workers: "_Workers", root: str, room: Room) -> None:

@@ -15,6 +15,7 @@ from axiom.commands import DEFAULT_ROOT, suggest
 from axiom.config import flat
 from axiom.errors import UserError
 from axiom.experiment import PAUSE, Experiment, experiment_names, iteration_folder
+from axiom.words import few
 
 OF_EACH = ("name", "iterations")
 """Settings that are columns of their own."""
@@ -55,8 +56,7 @@ def status(name: Name, as_json: AsJson = False, root: Root = DEFAULT_ROOT) -> No
         tables.show(console, "Greedy accuracy", *accuracy_rows(metrics))
         console.print(sentence, highlight=False)
     if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        console.print(f"missing: {missing[0]}{more}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"missing: {few(missing, 1)}", style="yellow", highlight=False, markup=False, soft_wrap=True)
     if state not in ("running", "pausing") and (missing or len(done) <= experiment.config.iterations):
         again = suggest("resume", name, root=root)
         say(f"continue it with: {again}")

@@ -66,7 +66,7 @@ def _check_yoke(experiment: Experiment) -> None:
         schedule = Schedule(experiment.root, config.yoke)
         if config.iterations:
             schedule.check(config.iterations, ARMS[config.arm].whole)
-    elif config.arm == "shuffled_replay":
+    elif ARMS[config.arm].whole:
         raise ConfigError(
-            "arm 'shuffled_replay' replays the gold of an expert run, and yoke names none; set yoke to that run's name"
+            f"arm {config.arm!r} replays the gold of an expert run, and yoke names none; set yoke to that run's name"
         )

@@ -18,6 +18,7 @@ from axiom.content import content_digest
 from axiom.environment import cache_dir
 from axiom.errors import AxiomError, ConfigError, OutOfMemoryError, classified
 from axiom.models.embedded import EMBEDDED, embedded_model
+from axiom.words import few
 
 if TYPE_CHECKING:
     import torch
@@ -129,9 +130,8 @@ def load_model(config: ModelConfig) -> Any:
         model, info = loaded
     for kind, says in (("missing_keys", "lacks the weight"), ("unexpected_keys", "has a weight that goes nowhere,")):
         if info[kind]:
-            name, others = min(info[kind]), len(info[kind]) - 1
             raise ConfigError(
-                f"model.path = {config.path!r} {says} {name}{f' and {others} more' if others else ''}, as a "
+                f"model.path = {config.path!r} {says} {few(sorted(info[kind]), 1)}, as a "
                 f"{type(model).__name__}; set model.path to a causal language model whose config.json fits its weights"
             )
     return model.to(resolve_device(config)).eval()

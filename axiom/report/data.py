@@ -15,6 +15,8 @@ from axiom.evaluation import GREEDY
 from axiom.experiment import Experiment, iteration_folder
 from axiom.experiment.tables import some_columns
 from axiom.records import Event, LossStep, Metric, Problem, Record, with_interval
+from axiom.store import MANIFEST
+from axiom.words import few
 
 Table = tuple[list[str], list[list[str]]]
 """Header and rows."""
@@ -99,9 +101,7 @@ class RunData:
 
     def named(self) -> str:
         """The files in `lost`."""
-        names = list(self.lost)
-        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-        return ", ".join(names[:MOST_NAMED]) + more
+        return few(list(self.lost), MOST_NAMED)
 
     def rows(self, folder: str, table: str, record: type[R]) -> list[R]:
         """The rows of a table, none where it cannot be read."""
@@ -158,8 +158,8 @@ class RunData:
         for number in self.experiment.iterations():
             folder = iteration_folder(number)
             manifest = self.experiment.stages.manifest("iteration", folder)
-            with self.reading(folder, "iteration.manifest.json"):
-                if manifest is None and self.experiment.folder.join(folder).exists("iteration.manifest.json"):
+            with self.reading(folder, f"iteration{MANIFEST}"):
+                if manifest is None and self.experiment.folder.join(folder).exists(f"iteration{MANIFEST}"):
                     raise ValueError("not a manifest")
             if manifest and "stages" in manifest.info:
                 found[number] = manifest.info["stages"]

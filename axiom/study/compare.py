@@ -18,6 +18,7 @@ from axiom.study import survival
 from axiom.study.conditions import Condition, shown
 from axiom.study.config import UNITS, Reading, StudyConfig
 from axiom.study.outcome import Outcome, read
+from axiom.words import few
 
 
 @dataclass(frozen=True)
@@ -211,11 +212,10 @@ def conclusion(comparisons: Sequence[Comparison]) -> str:
             f"{ends}, p = {only.family_p:.2g}"
         )
     elif decided:
-        named = ", ".join(f"{c.sooner[0]} before {c.sooner[1]}" for c in decided[:MOST_NAMED])
-        rest = f" and {len(decided) - MOST_NAMED} more" if len(decided) > MOST_NAMED else ""
+        named = few([f"{c.sooner[0]} before {c.sooner[1]}" for c in decided], MOST_NAMED)
         most = max(c.family_p for c in decided)
         parts.append(
-            f"one is sooner in {len(decided)} of {len(comparisons)} comparisons: {named}{rest}, p at most {most:.2g}"
+            f"one is sooner in {len(decided)} of {len(comparisons)} comparisons: {named}, p at most {most:.2g}"
         )
     open_ = [c for c in comparisons if c.refusal is None and not c.decides]
     if open_ and not any(c.observed for c in open_):

@@ -1,15 +1,14 @@
 """MLflow: a server named by `tracking.uri` or MLFLOW_TRACKING_URI, else a database under the root, which needs none."""
 
-import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from axiom.config import flat
+from axiom.content import alone
 from axiom.tracking import Ending, Subject
 from axiom.visible import visible_json
 
@@ -36,7 +35,8 @@ class Open:
         from mlflow.tracking import MlflowClient
 
         uri = subject.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{subject.root / '.mlflow.db'}"
-        with _alone(subject.root):
+        # Of runs that begin at once under one root, one makes the database and the experiment; the others find them.
+        with alone(subject.root / ".mlflow.lock"):
             self._client = MlflowClient(tracking_uri=uri)
             self._run = self._known(subject) or self._begin(subject)
         self._client.update_run(self._run, status="RUNNING")
@@ -103,15 +103,6 @@ class Open:
         if report is not None:
             self._client.log_artifact(self._run, str(report))
         self._client.set_terminated(self._run, STATUS[ending])
-
-
-@contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """Of runs that begin at once under one root, one makes the database and the experiment; the others find them."""
-    root.mkdir(parents=True, exist_ok=True)
-    with open(root / ".mlflow.lock", "w", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _text(value: Any) -> str:

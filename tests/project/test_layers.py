@@ -14,6 +14,7 @@ GROUND = (
     "seeds",
     "values",
     "visible",
+    "words",
     "progress",
     "credentials",
     "environment",
