@@ -6,6 +6,7 @@ import sys
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # models of the quick tests are tiny: a second thread only waits
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 from axiom.cli.app import main
@@ -64,10 +65,18 @@ def moto_url():
 
 @pytest.fixture(scope="session")
 def programmer(tmp_path_factory):
-    """The folder of a tiny model that writes filters of numbers; nothing is written into it."""
+    """The folder of a tiny model that writes filters of numbers; nothing is written into it.
+
+    It takes ten seconds of CPU time: the processes of pytest-xdist, whose folders lie side by side, have it together.
+    """
     from tests.models.tiny_model import make_tiny_programmer
 
-    return make_tiny_programmer(tmp_path_factory.mktemp("programmer"))
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    with FileLock(shared / "programmer.lock"):
+        if not (shared / "programmer").exists():
+            make_tiny_programmer(shared / "programmer.part").rename(shared / "programmer")
+    return shared / "programmer"
 
 
 @pytest.fixture(scope="session", autouse=True)

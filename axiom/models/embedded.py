@@ -8,8 +8,10 @@ import importlib
 import importlib.util
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -78,14 +80,15 @@ def _convert(model: Embedded, target: Path) -> None:
         source, made = scratch / "source", scratch / "model"
         source.mkdir()
         file = model.gguf(source)
-        loaded = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.bfloat16)
+        with _read_once():
+            loaded = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.bfloat16)
+            tokenizer: Any = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
         settings = loaded.config
         if hasattr(settings, "quantization_config"):
             del settings.quantization_config  # the weights are dequantised by now, and saving would refuse
         plain = AutoModelForCausalLM.from_config(settings, dtype=torch.bfloat16)
         plain.load_state_dict(loaded.state_dict())
         plain.save_pretrained(made)
-        tokenizer: Any = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
         if model.begins:
             tokenizer.add_bos_token = True
             tokenizer.update_post_processor()
@@ -97,3 +100,26 @@ def _convert(model: Embedded, target: Path) -> None:
                 raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def _read_once() -> Iterator[None]:
+    """Let transformers read a GGUF file once; it would do so for the config, the weights and the tokenizer.
+
+    It would also make the map of the weights' names for each module. Most of the time that a conversion takes is that.
+    """
+    import gguf
+    import numpy as np
+
+    class Reader(gguf.GGUFReader):
+        def _get(self, *given: Any, **named: Any) -> Any:
+            self.data: Any = np.asarray(self.data)  # a slice of a memmap takes several times as long
+            return super()._get(*given, **named)
+
+    kept: Any = gguf
+    reader, names = kept.GGUFReader, kept.get_tensor_name_map
+    kept.GGUFReader, kept.get_tensor_name_map = lru_cache(Reader), lru_cache(names)
+    try:
+        yield
+    finally:
+        kept.GGUFReader, kept.get_tensor_name_map = reader, names

