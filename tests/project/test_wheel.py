@@ -86,15 +86,7 @@ def test_a_type_checker_sees_the_types_of_the_installed_package(python, tmp_path
         'import axiom\nreveal_type(axiom.Experiment.open("a", "b").frame("metrics"))\n'
         "reveal_type(axiom.verify([])[0].cases_passed)\naxiom.nosuch\n"
     )
-    mypy = [
-        sys.executable,
-        "-m",
-        "mypy",
-        "--config-file=",
-        f"--cache-dir={os.devnull}",
-        "--python-executable",
-        str(python),
-    ]
+    mypy = [sys.executable, "-m", "mypy", "--config-file=", "--python-executable", str(python)]
     said = subprocess.run([*mypy, str(program)], cwd=tmp_path, text=True, capture_output=True).stdout
     assert 'Revealed type is "polars.dataframe.frame.DataFrame"' in said
     assert 'Revealed type is "int"' in said
