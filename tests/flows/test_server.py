@@ -363,7 +363,7 @@ def scheduled(operator: Operator, home: Path, strategy: str, schedule: dict) -> 
         **{key: like[key] for key in same},
         name=strategy,
         schedules=[{"schedule": schedule}],
-        parameters=parameters(home, f"on-time-{strategy.lower()}", 1),
+        parameters=parameters(home, f"on-time-{strategy.lower()}"),
         concurrency_limit=1,
         concurrency_options={"collision_strategy": strategy},
     )
@@ -398,7 +398,7 @@ def test_a_schedule_starts_runs_and_refuses_or_queues_what_overlaps(operator: Op
     assert set(state_names(operator, refusing).values()) == {"Completed", "Cancelled"}
     assert set(state_names(operator, queueing).values()) <= {"Completed", "NothingToDo", "AwaitingConcurrencySlot"}
     for name in ("on-time-enqueue", "on-time-cancel_new"):
-        assert (home / "store" / name / "iterations/0001/metrics.manifest.json").exists()
+        assert (home / "store" / name / "iterations/0003/metrics.manifest.json").exists()
 
 
 @pytest.fixture
