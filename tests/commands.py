@@ -10,7 +10,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,40 +35,60 @@ class Left(NamedTuple):
     err: str
 
 
-def called(
-    commands: Iterable[Sequence[str]],
-    folder: Path,
-    around: Sequence[str] = (),
-    shell: tuple[str, str] = ("", ""),
-    **variables: str,
-) -> list[Left]:
-    """Each command in turn in the folder, with no other variables than these; `shell` runs before and after each."""
-    done = subprocess.run(
-        [*around, sys.executable, "-m", "tests.commands"],
-        input=json.dumps([[list(words), *shell] for words in commands]),
+class Commander:
+    """A process with the imports of commands, whose forks are commands of `axiom`."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def call(self, *words: str, before: str = "", after: str = "") -> Left:
+        """How a command ended; a shell's scripts run before and after it."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps([words, before, after]) + "\n")
+        self._process.stdin.flush()
+        return Left(*json.loads(self._process.stdout.readline()))
+
+
+@contextmanager
+def commanding(
+    folder: Path, around: Sequence[str] = (), also: Sequence[str] = (), **variables: str
+) -> Iterator[Commander]:
+    """A commander in the folder that has imported the modules `also`, with no other variables than these."""
+    with subprocess.Popen(
+        [*around, sys.executable, "-m", "tests.commands", *also],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         env=KEPT | variables,
         cwd=folder,
-        stdout=subprocess.PIPE,
         encoding="utf-8",
-        check=True,
-    )
-    return [Left(*one) for one in json.loads(done.stdout)]
+    ) as process:
+        yield Commander(process)
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(60) == 0
+
+
+def called(commands: Iterable[Sequence[str]], folder: Path, around: Sequence[str] = (), **variables: str) -> list[Left]:
+    """Each command in turn in the folder, with no other variables than these."""
+    with commanding(folder, around, **variables) as commander:
+        return [commander.call(*words) for words in commands]
 
 
 def _forked(words: list[str], before: str, after: str) -> tuple[int, str, str]:
-    subprocess.run(["bash", "-c", before], check=True)
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+    subprocess.run(["bash", "-c", before], stdin=subprocess.DEVNULL, check=True)
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, open(os.devnull) as nothing:
         child = os.fork()
         if child == 0:
-            os.dup2(out.fileno(), 1)
-            os.dup2(err.fileno(), 2)
+            for number, file in enumerate((nothing, out, err)):
+                os.dup2(file.fileno(), number)
             _become(words)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         said = []
         for file in (out, err):
             file.seek(0)
             said.append(file.read().decode())
-    subprocess.run(["bash", "-c", after], check=True)
+    subprocess.run(["bash", "-c", after], stdin=subprocess.DEVNULL, check=True)
     return code, said[0], said[1]
 
 
@@ -90,6 +111,7 @@ def _become(words: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    for name in IMPORTED:
+    for name in (*IMPORTED, *sys.argv[1:]):
         importlib.import_module(name)
-    print(json.dumps([_forked(*job) for job in json.load(sys.stdin)]))
+    for line in sys.stdin:
+        print(json.dumps(_forked(*json.loads(line))), flush=True)

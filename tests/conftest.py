@@ -48,9 +48,13 @@ def server_url(tmp_path_factory):
 @pytest.fixture(scope="module")
 def one_server(server_url):
     """The runs of this module share a server: one of its own costs each run ten seconds of CPU time."""
+    from prefect.context import refresh_global_settings_context
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PREFECT_API_URL", server_url)
+        refresh_global_settings_context()  # Prefect's threads would start a private server besides
         yield
+    refresh_global_settings_context()
 
 
 @pytest.fixture(scope="session")

@@ -4,14 +4,20 @@ A run under Prefect costs ten to twenty seconds of CPU time more, most of it for
 What a test learns from the store alone is computed without.
 """
 
+import io
 import multiprocessing
 import os
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+import pytest
+
+from axiom.cli.app import main
 from axiom.config import load_config
 from axiom.experiment import Experiment
 from axiom.flows.experiment import without_server
@@ -27,12 +33,16 @@ APART.set_forkserver_preload(
 
 def start(folder: Path, *command: str) -> subprocess.Popen[str]:
     """A command whose store and Prefect files lie in `folder`, in a session of its own."""
-    return _start(folder, "axiom.cli", *command)
-
-
-def start_alone(folder: Path, preset: Path, *settings: str, **more: str) -> subprocess.Popen[str]:
-    """A run without Prefect in a new process, to give it other surroundings."""
-    return _start(folder, "tests.processes", str(folder / "artifacts"), str(preset), *settings, **more)
+    environment = os.environ | {"PREFECT_HOME": str(folder / "prefect"), "AXIOM_ROOT": str(folder / "artifacts")}
+    environment["OMP_NUM_THREADS"] = "1"  # on a busy machine two threads wait for each other
+    return subprocess.Popen(
+        [sys.executable, "-m", "axiom.cli", *command],
+        env=environment | {"PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def start_to_kill(folder: Path, preset: Path, *settings: str) -> ForkServerProcess:
@@ -47,19 +57,6 @@ def _leading(*arguments: str) -> None:
     alone(*arguments)
 
 
-def _start(folder: Path, module: str, *arguments: str, **more: str) -> subprocess.Popen[str]:
-    environment = os.environ | {"PREFECT_HOME": str(folder / "prefect"), "AXIOM_ROOT": str(folder / "artifacts")}
-    environment["OMP_NUM_THREADS"] = "1"  # on a busy machine two threads wait for each other
-    return subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
-        env=environment | {"PYTHONPATH": str(REPOSITORY)} | more,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
 def finish(process: subprocess.Popen[str]) -> str:
     """What the command said; it must have succeeded."""
     out, _ = process.communicate(timeout=800)
@@ -67,12 +64,20 @@ def finish(process: subprocess.Popen[str]) -> str:
     return out
 
 
+def said(*command: str) -> str:
+    """What a command says in this process, under the Prefect server that PREFECT_API_URL names; it must succeed."""
+    with (
+        redirect_stdout(io.StringIO()) as out,
+        patch.object(sys, "argv", ["axiom", *command]),
+        pytest.raises(SystemExit) as stop,
+    ):
+        main()
+    assert not stop.value.code, out.getvalue()
+    return out.getvalue()
+
+
 def alone(root: Path | str, preset: Path | str, *settings: str, **top: Any) -> Experiment:
     """A run, begun or resumed, in this process and without Prefect."""
     config = load_config(preset, settings, **top)
     without_server(config, str(root), Operation(gpu="never"))
     return Experiment.open(str(root), config.name)
-
-
-if __name__ == "__main__":
-    alone(*sys.argv[1:])

@@ -2,8 +2,6 @@
 
 import importlib
 import json
-import os
-import subprocess
 import sys
 import unicodedata
 from collections.abc import Iterator
@@ -222,51 +220,6 @@ def test_help_of_every_command_explains_each_option(monkeypatch, capsys, words):
         assert parameter.help.split(". ")[0].split(":")[0].strip() in said, parameter.name
         if parameter.param_type_name == "option":
             assert parameter.opts[0] in said
-
-
-@pytest.mark.slow
-def test_a_full_disk_stops_with_one_sentence_and_resumes(tmp_path):
-    """A real file system of 96 KiB, in a mount namespace of its own so that nothing stays behind."""
-    script = """
-    mount -t tmpfs -o size=96k tmpfs "$1" && cd "$2"
-    shift 2; "$@" --root disk/artifacts; code=$?
-    find disk -name '.tmp-*'; exit $code
-    """
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    run = [
-        sys.executable,
-        "-m",
-        "axiom.cli",
-        "run",
-        "--experiment",
-        "full",
-        "--iterations",
-        "2",
-        "--set",
-        "model.kind=modular",
-    ]
-    found = subprocess.run(
-        [
-            "unshare",
-            "--mount",
-            *([] if os.getuid() == 0 else ["--map-root-user"]),
-            "bash",
-            "-c",
-            script,
-            "full",
-            str(disk),
-            str(tmp_path),
-            *run,
-        ],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PREFECT_HOME": str(tmp_path / "prefect")},
-        check=False,
-    )
-    assert found.returncode == 2, found.stderr
-    assert "is full; free some space and resume" in found.stderr
-    assert ".tmp-" not in found.stdout
 
 
 def test_experiment_json_is_readable(root):

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import shutil
 
 import pytest
 
@@ -11,7 +10,7 @@ from axiom.config import ExperimentConfig
 from axiom.experiment import Experiment, iteration_folder
 from axiom.records import Event, Metric
 from axiom.store import write_parquet
-from tests.commands import called
+from tests.commands import commanding
 from tests.rows import metric_row
 
 FULL = """
@@ -22,7 +21,7 @@ cat /dev/zero > disk/filler 2> /dev/null; truncate -s -ROOM disk/filler
 """
 FREED = """
 rm disk/filler; find disk ! -name .lock ! -type d -exec sha256sum {} + | sort -k 2 > after
-umount disk; mkdir -p seen; mv before after seen; mv seen seen-$(ls -d seen-* 2> /dev/null | wc -l)
+umount disk
 """
 
 
@@ -95,15 +94,18 @@ FOLDERS = {
 }
 
 
-def seen(inputs, room, commands):
-    """Commands on a disk with that much room: how each ended, and the digests of the disk's files before and after."""
+@pytest.fixture(scope="module")
+def commander(inputs):
+    """Its commands are called in a mount namespace of its own."""
     user = [] if os.getuid() == 0 else ["--map-root-user"]
-    around = ["unshare", "--mount", *user]
-    ended = called(commands, inputs, around, (FULL.replace("ROOM", str(room)), FREED), HOME=str(inputs))
-    for number, left in enumerate(ended):
-        before, after = ((inputs / f"seen-{number}" / name).read_text().splitlines() for name in ("before", "after"))
-        shutil.rmtree(inputs / f"seen-{number}")
-        yield left, before, after
+    with commanding(inputs, ["unshare", "--mount", *user], HOME=str(inputs)) as found:
+        yield found
+
+
+def seen(commander, inputs, room, command):
+    """A command on a disk with that much room: how it ended, and the digests of the disk's files before and after."""
+    left = commander.call(*command, before=FULL.replace("ROOM", str(room)), after=FREED)
+    return left, *((inputs / name).read_text().splitlines() for name in ("before", "after"))
 
 
 def found_no_room(left):
@@ -112,21 +114,22 @@ def found_no_room(left):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("room", [0, pytest.param(4096, marks=pytest.mark.long), 16384])
-def test_what_finds_no_room_is_one_sentence_and_leaves_the_disk_as_it_was(inputs, room):
-    for command, (left, before, after) in zip(COMMANDS, seen(inputs, room, COMMANDS.values()), strict=True):
+@pytest.mark.parametrize("room", [16384, *(pytest.param(room, marks=pytest.mark.long) for room in (0, 4096))])
+def test_what_finds_no_room_is_one_sentence_and_leaves_the_disk_as_it_was(commander, inputs, room):
+    for name, command in COMMANDS.items():
+        left, before, after = seen(commander, inputs, room, command)
         found_no_room(left)
-        assert after == before, command
+        assert after == before, name
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "command", [pytest.param(name, marks=pytest.mark.long) if name == "control" else name for name in FOLDERS]
 )
-def test_of_several_files_those_that_found_room_are_whole(inputs, command):
-    [(whole, _, wanted)] = seen(inputs, 3 << 20, [FOLDERS[command]])
+def test_of_several_files_those_that_found_room_are_whole(commander, inputs, command):
+    whole, _, wanted = seen(commander, inputs, 3 << 20, FOLDERS[command])
     assert whole.code == 0, whole.err
-    [(left, before, after)] = seen(inputs, 65536, [FOLDERS[command]])
+    left, before, after = seen(commander, inputs, 65536, FOLDERS[command])
     found_no_room(left)
     assert after != before
     assert set(after) <= {*before, *wanted}

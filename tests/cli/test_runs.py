@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -16,9 +17,9 @@ from axiom.experiment import Experiment
 from axiom.flows.experiment import without_server
 from axiom.flows.operation import Operation
 from tests.flows.operating import contents
-from tests.processes import finish, start
+from tests.processes import finish, said, start
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_server")]
 REPOSITORY = Path(__file__).parents[2]
 SETTINGS = (
     "--iterations",
@@ -34,7 +35,7 @@ SETTINGS = (
 
 def in_a_terminal(folder: Path, columns: int, *words: str) -> tuple[str, float]:
     """What a command writes to a terminal, and the longest silence before its end in seconds."""
-    environment = {key: value for key, value in os.environ.items() if key != "PREFECT_API_URL"} | {
+    environment = os.environ | {
         "AXIOM_ROOT": str(folder / "artifacts"),
         "PREFECT_HOME": str(folder / "prefect"),
         "COLUMNS": str(columns),
@@ -71,7 +72,7 @@ def place(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def shown(place) -> list[str]:
+def shown(place, one_server) -> list[str]:
     text, _ = in_a_terminal(place, 80, "run", "modular", "--experiment", "first", *SETTINGS)
     return lines_of(text)
 
@@ -192,8 +193,7 @@ def test_a_wrong_value_is_refused_by_a_dry_run(call):
     assert (code, "iterations = -1" in err) == (2, True)
 
 
-@pytest.mark.usefixtures("one_server")
-def test_prune_keeps_the_adapter_in_force_and_the_run_goes_on_as_if_nothing_were(copied, call, tmp_path):
+def test_prune_keeps_the_adapter_in_force_and_the_run_goes_on_as_if_nothing_were(copied, call):
     root = str(copied)
     whole = contents(copied)
     for dry in (
@@ -210,9 +210,7 @@ def test_prune_keeps_the_adapter_in_force_and_the_run_goes_on_as_if_nothing_were
     assert left == ["0002", "0004"], left
     assert Experiment.open(root, "first").missing() == []
     assert "nothing to prune" in call("prune", "first", "--every", "2", "--yes", "--root", root)[1]
-    start_at = ("fork", "first", "--at", "3", "--experiment", "fork", "--root", root)
-    call_of = start(tmp_path, *start_at, "--set", "modular.learning_rate=0.01")
-    finish(call_of)
+    said("fork", "first", "--at", "3", "--experiment", "fork", "--root", root, "--set", "modular.learning_rate=0.01")
     code, out, err = call("delete", "first", "--yes", "--root", root)
     assert (code, "deleted first" in out) == (0, True), err
     assert sorted(path.name for path in copied.iterdir()) == ["fork"]
@@ -252,3 +250,47 @@ def test_what_runs_or_is_replayed_is_not_deleted(copied, call):
     assert Experiment.open(root, "first").last_done() == 4
     assert call("delete", "first", "yoked", "--yes", "--root", root)[0] == 0
     assert list(copied.iterdir()) == []
+
+
+def test_a_full_disk_stops_with_one_sentence_and_resumes(tmp_path):
+    """A real file system of 96 KiB, in a mount namespace of its own so that nothing stays behind."""
+    script = """
+    mount -t tmpfs -o size=96k tmpfs "$1" && cd "$2"
+    shift 2; "$@" --root disk/artifacts; code=$?
+    find disk -name '.tmp-*'; exit $code
+    """
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    run = [
+        sys.executable,
+        "-m",
+        "axiom.cli",
+        "run",
+        "--experiment",
+        "full",
+        "--iterations",
+        "2",
+        "--set",
+        "model.kind=modular",
+    ]
+    found = subprocess.run(
+        [
+            "unshare",
+            "--mount",
+            *([] if os.getuid() == 0 else ["--map-root-user"]),
+            "bash",
+            "-c",
+            script,
+            "full",
+            str(disk),
+            str(tmp_path),
+            *run,
+        ],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PREFECT_HOME": str(tmp_path / "prefect")},
+        check=False,
+    )
+    assert found.returncode == 2, found.stderr
+    assert "is full; free some space and resume" in found.stderr
+    assert ".tmp-" not in found.stdout

@@ -17,7 +17,7 @@ from axiom.progress import Progress, listen
 from axiom.records import Distance, Evaluation, Gold, LossStep, Metric, Outcome, Sample, Verdict
 from axiom.selection import accepted, select
 from axiom.store import StageStore
-from tests.processes import alone, finish, start, start_to_kill
+from tests.processes import alone, said, start_to_kill
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_server")]
 
@@ -67,9 +67,9 @@ def preset(request, programmer, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory, preset, one_server) -> tuple[Experiment, str]:
-    folder = tmp_path_factory.mktemp("undisturbed")
-    out = finish(start(folder, "run", str(preset)))
-    return Experiment.open(str(folder / "artifacts"), "tiny"), out
+    root = str(tmp_path_factory.mktemp("undisturbed") / "artifacts")
+    out = said("run", str(preset), "--root", root)
+    return Experiment.open(root, "tiny"), out
 
 
 def stage_names(experiment: Experiment) -> list[tuple[str, str]]:
@@ -160,7 +160,7 @@ def test_killed_at_two_moments_it_resumes_to_the_same_artifacts(tmp_path, preset
         assert process.exitcode is None
         os.killpg(process.pid, signal.SIGKILL)
         process.join()
-    finish(start(tmp_path, "resume", "tiny"))
+    said("resume", "tiny", "--root", str(tmp_path / "artifacts"))
     resumed = Experiment.open(str(tmp_path / "artifacts"), "tiny")
     assert stage_names(resumed) == stage_names(reference)
     for stage, folder in stage_names(reference):

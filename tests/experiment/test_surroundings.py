@@ -5,13 +5,18 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
-from tests.commands import called
+from axiom.cli.workflow import SETTINGS
+from tests.commands import Left, commanding
 from tests.flows.operating import contents
-from tests.processes import alone, start_alone
+from tests.processes import REPOSITORY, alone, finish
 
 pytestmark = pytest.mark.slow
 
@@ -63,26 +68,18 @@ def presets(tmp_path_factory, programmer):
     return folder
 
 
-def start(folder: Path, *command: str, around=(), **more: str) -> subprocess.Popen[str]:
-    """A module with its arguments."""
-    folder.mkdir(exist_ok=True, parents=True)
+def start(folder: Path, *command: str, **more: str) -> subprocess.Popen[str]:
+    """A command of `axiom`, without the variables of the test's process."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "PYTHON"))}
     environment |= {"AXIOM_ROOT": str(folder / "artifacts"), "PREFECT_HOME": str(folder / "prefect")}
-    environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2]), **more}
     return subprocess.Popen(
-        [*around, sys.executable, "-m", *command],
-        env=environment,
+        [sys.executable, "-m", "axiom.cli", *command],
+        env=environment | {"OMP_NUM_THREADS": "1", **more},
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
-
-
-def finish(process: subprocess.Popen[str], code: int = 0) -> str:
-    out, _ = process.communicate(timeout=600)
-    assert process.returncode == code, out
-    return out
 
 
 def left(folder: Path) -> dict[str, str]:
@@ -106,10 +103,21 @@ def reference(presets, tmp_path_factory):
     return of
 
 
-@pytest.mark.parametrize(("kind", "seed"), [("modular", "1"), ("language", "random")])
-def test_every_hash_seed_gives_the_same_bytes(presets, reference, tmp_path, kind, seed):
-    finish(start_alone(tmp_path, presets / f"{kind}.toml", PYTHONHASHSEED=seed))
-    assert left(tmp_path / "artifacts/run") == reference(kind)
+BOTH = """
+import sys
+from tests.processes import alone
+for preset in sys.argv[2:]:
+    alone(f"{sys.argv[1]}/{preset}", f"{preset}.toml")
+"""
+
+
+def test_every_hash_seed_gives_the_same_bytes(presets, reference, tmp_path):
+    """The reference has one that was drawn for this process."""
+    kinds = ("modular", "language")
+    environment = os.environ | {"PYTHONHASHSEED": "1", "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-c", BOTH, str(tmp_path), *kinds], env=environment, cwd=presets, check=True)
+    for kind in kinds:
+        assert left(tmp_path / kind / "run") == reference(kind)
 
 
 JUMPS = """
@@ -123,15 +131,18 @@ time.time_ns = lambda: real_ns() + 10**9 * jump()
 """
 
 
-def test_a_clock_that_jumps_by_an_hour_and_a_year_changes_nothing(presets, reference, tmp_path):
-    """In the run and in its private server, four times a second."""
+def test_a_clock_that_jumps_by_an_hour_and_a_year_changes_nothing(presets, reference, tmp_path, monkeypatch):
+    """In the run and in its private server, four times a second; and as the run is resumed."""
     (tmp_path / "jumps").mkdir()
     (tmp_path / "jumps/sitecustomize.py").write_text(JUMPS)
-    paths = f"{tmp_path / 'jumps'}:{Path(__file__).parents[2]}"
-    finish(start(tmp_path, "axiom.cli", "run", str(presets / "modular.toml"), PYTHONPATH=paths))
+    paths = f"{tmp_path / 'jumps'}:{REPOSITORY}"
+    finish(start(tmp_path, "run", str(presets / "modular.toml"), PYTHONPATH=paths))
     assert left(tmp_path / "artifacts/run") == reference("modular")
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("artifacts/run/iterations/*/*.*")}
-    finish(start_alone(tmp_path, presets / "modular.toml", PYTHONPATH=paths))
+    for name in ("time", "time_ns"):
+        monkeypatch.setattr(time, name, getattr(time, name))  # to be set back
+    exec(JUMPS, {})
+    alone(tmp_path / "artifacts", presets / "modular.toml")
     assert {path: path.stat().st_mtime_ns for path in before} == before, "a resumed run reuses all"
     assert left(tmp_path / "artifacts/run") == reference("modular")
 
@@ -163,50 +174,58 @@ def shared():
         yield opened(Path(folder))
 
 
+def homes(shared: Path, number: int) -> dict[str, str]:
+    """A home of the user's own, and what names it."""
+    home = shared / f"home-{number}"
+    home.mkdir()
+    os.chown(home, number, number)
+    return {"HOME": str(home), "PREFECT_HOME": str(home / ".prefect")}
+
+
+RUN = ("axiom.flows.experiment", "axiom.learners.modular", "torch")
+"""What a run imports besides."""
+
+
 @pytest.fixture
-def users(shared, presets):
-    """Two users of this machine: what starts a command of theirs in a store, with homes of their own."""
+def users(shared, server_url):
+    """What calls commands of two users of this machine, with homes of their own, through one Prefect server."""
     if os.getuid() != 0:
         pytest.fail("this test needs root, to be two users")
-
-    def user(number: int):
-        home = shared / f"home-{number}"
-        home.mkdir()
-        os.chown(home, number, number)
-
-        def call(store: str, *command: str) -> subprocess.Popen[str]:
-            roads = {"HOME": str(home), "PREFECT_HOME": str(home / ".prefect")}
-            return start(home, *command, around=as_user(number), AXIOM_ROOT=str(opened(shared / store)), **roads)
-
-        return call
-
-    return [user(number) for number in USERS]
+    with ExitStack() as stack:
+        roads = {number: homes(shared, number) | {"PREFECT_API_URL": server_url} for number in USERS}
+        yield {
+            number: stack.enter_context(commanding(Path(road["HOME"]), as_user(number), RUN, **SETTINGS, **road))
+            for number, road in roads.items()
+        }
 
 
 def test_two_users_start_at_the_same_instant(users, presets, reference, shared):
     """Of one name in one store one runs and one is refused in a sentence; another name or store is another run."""
-    preset = str(presets / "modular.toml")
-    rivals = [user("one", "axiom.cli", "run", preset) for user in users]  # each with a private server
-    others = {
-        "other/run": users[0]("other", "tests.processes", str(shared / "other"), preset),
-        "one/too": users[1]("one", "tests.processes", str(shared / "one"), preset, "name=too"),
+    one, other = (str(opened(shared / store)) for store in ("one", "other"))
+    rival = ("run", str(presets / "modular.toml"))
+    runs = {
+        USERS[0]: [(*rival, "--root", one), (*rival, "--root", other)],
+        USERS[1]: [(*rival, "--root", one), (*rival, "--root", one, "--experiment", "too")],
     }
-    said = {run: run.communicate(timeout=600)[0] for run in rivals}
-    for place, run in others.items():
-        finish(run)
+    instant = Barrier(len(USERS))
+
+    def both(user: int) -> list[Left]:
+        users[user].call("--version")  # it has imported all
+        instant.wait()
+        return [users[user].call(*words) for words in runs[user]]
+
+    with ThreadPoolExecutor() as pool:
+        said = dict(zip(USERS, pool.map(both, USERS), strict=True))
+    assert sorted(first.code for first, _ in said.values()) == [0, 2], said
+    assert all(second.code == 0 for _, second in said.values()), said
+    [refused] = [first for first, _ in said.values() if first.code == 2]
+    assert (refused.err.count("error: "), "Traceback" in refused.err) == (1, False), refused
+    for place in ("one/run", "one/too", "other/run"):
         assert left(shared / place) == reference("modular")
-    first, second = sorted(rivals, key=lambda run: run.returncode)
-    assert (first.returncode, second.returncode) == (0, 2), said
-    assert said[second].count("error: ") == 1
-    assert "Traceback" not in said[second]
-    assert left(shared / "one/run") == reference("modular")
-    owner = (shared / "one/run").stat().st_uid
-    guest = next(user for user in USERS if user != owner)
-    home = shared / f"home-{guest}"
+    guest = next(user for user, (first, _) in said.items() if first.code == 2)
     allowed = [("list",), ("status", "run"), ("inspect", "run", "--iteration", "1", "--stage", "samples")]
-    refused = [("resume", "run", "--iterations", "6"), ("report", "run"), ("pause", "run")]
-    roads = {"AXIOM_ROOT": str(shared / "one"), "HOME": str(home), "PREFECT_HOME": str(home / ".prefect")}
-    found = called([*allowed, *refused], home, as_user(guest), **roads)
+    forbidden = [("resume", "run", "--iterations", "6"), ("report", "run"), ("pause", "run")]
+    found = [users[guest].call(*words, "--root", one) for words in (*allowed, *forbidden)]
     assert [code for code, _, _ in found] == [0, 0, 0, 2, 2, 2], found
     for _, _, refusal in found[3:]:
         assert refusal.strip().splitlines()[-1].startswith("error: "), refusal

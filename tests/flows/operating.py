@@ -22,6 +22,10 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
+ASK_SECONDS = 0.5
+"""Between two questions to a server, each of which costs it ten milliseconds of CPU time."""
+
+
 def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -182,7 +186,7 @@ class Operator:
             now = self.state(identity)
             return now if now in states else None
 
-        return str(wait_until(f"one of {states} of run {identity}", reached, seconds))
+        return str(wait_until(f"one of {states} of run {identity}", reached, seconds, ASK_SECONDS))
 
     def set_state(self, identity: str, kind: str, name: str | None = None) -> None:
         """What the UI's Cancel and Retry buttons do."""

@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scipy.stats import fisher_exact
-
 from axiom import seeds, values
 from axiom.problems.cases.bounded import bounded, restart
 from axiom.problems.cases.building import size_at
@@ -120,6 +118,8 @@ def below_usual(rows: Iterable[Mapping[str, Any]], usual: Mapping[str, Measured]
 
 def _odds(row: Mapping[str, Any], usual: Measured) -> float:
     """The chance of so low a rate if these hidden cases rejected cheats as often as the family's do."""
+    from scipy.stats import fisher_exact  # half a second to import, which a run without planted programs need not wait
+
     rejected = round(row["rejection"] * row["cheats"])
     table = [[rejected, row["cheats"] - rejected], [usual.rejected, usual.cheats - usual.rejected]]
     return float(fisher_exact(table, alternative="less").pvalue)
