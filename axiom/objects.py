@@ -34,6 +34,11 @@ def connect(url: str) -> tuple[AbstractFileSystem, str]:
 
     No listing is cached: another process may be writing. Raises ConfigError when the address cannot be used.
     """
+    protocol, _, rest = url.partition("://")
+    if protocol in WITH_BUCKETS and not rest.strip("/"):  # before gcsfs looks for credentials, which takes seconds
+        raise ConfigError(
+            f"the store's address {url!r} names no bucket; write it like s3://bucket or s3://bucket/axiom"
+        )
     try:
         files, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
     except (ImportError, ValueError) as error:
@@ -42,10 +47,6 @@ def connect(url: str) -> tuple[AbstractFileSystem, str]:
         raise ConfigError(
             f"the store's address {url!r} has {min(found)!r}, which its library reads as a pattern of names; use none "
             f"of {' '.join(PATTERN)} in it"
-        )
-    if url.partition("://")[0] in WITH_BUCKETS and not path.strip("/"):
-        raise ConfigError(
-            f"the store's address {url!r} names no bucket; write it like s3://bucket or s3://bucket/axiom"
         )
     return files, path
 

@@ -1,5 +1,7 @@
 """What several test modules share."""
 
+import atexit
+import gc
 import os
 import sys
 
@@ -12,10 +14,17 @@ from hypothesis import settings
 from axiom.cli.app import main
 from tests.flows.operating import Operator
 
-# No test measures time: a busy machine would fail it. `make test-long` tries ten times as many examples
-settings.register_profile("axiom", deadline=None)
+# No test measures time: a busy machine would fail it. `make test-long` tries forty times as many examples
+settings.register_profile("axiom", deadline=None, max_examples=25)
 settings.register_profile("long", deadline=None, max_examples=1000)
 settings.load_profile("axiom")
+gc.disable()  # until all is imported, which makes no garbage: to look for some takes as long as the imports themselves
+
+
+def pytest_collection_finish():
+    gc.freeze()  # what was imported stays, and is not looked at again before the end
+    atexit.register(gc.unfreeze)
+    gc.enable()
 
 
 @pytest.fixture

@@ -27,12 +27,12 @@ from axiom.training import Example
 from axiom.training.batches import encode, pack
 from axiom.training.lora import adapt, quickened, save_adapter
 from axiom.training.passes import run_pass
-from tests.sampling.test_prompts import ONE_OF_EACH
+from tests.sampling.test_prompts import one_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 MODEL = ModelConfig(path="gemma3-270m", dtype="float32", device="cpu")
 PRESET = Path(__file__).parents[2] / "deployments/gemma.toml"
-PROBLEM = next(problem for problem in ONE_OF_EACH if problem.family == "list_sort")
+PROBLEM = one_of("list_sort")
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ ORIGINAL = ("arithmetic", "rpn", "parentheses")
 
 
 @functools.cache
-def some(name: str, count: int = 12, seed: int = 3) -> tuple[Problem, ...]:
+def some(name: str, count: int = 5, seed: int = 3) -> tuple[Problem, ...]:
     return tuple(generate(name, GENERATORS[name].difficulties, count, seed))
 
 
@@ -72,11 +72,11 @@ def test_hidden_cases_are_new_and_no_answer_fills_more_than_half(name):
 
 @every("name", FAMILIES)
 def test_the_same_seed_gives_the_same_problems_and_another_seed_others(name):
-    again, other = (itertools.islice(generate(name, GENERATORS[name].difficulties, 12, seed), 5) for seed in (3, 4))
+    again, other = (itertools.islice(generate(name, GENERATORS[name].difficulties, 5, seed), 2) for seed in (3, 4))
     first = some(name)
-    assert first[:5] == tuple(again)
+    assert first[:2] == tuple(again)
     assert {p.problem_id for p in first}.isdisjoint(p.problem_id for p in other)
-    assert len({p.problem_id for p in first}) == 12
+    assert len({p.problem_id for p in first}) == 5
 
 
 @every("name", FAMILIES)
@@ -218,7 +218,7 @@ def test_cheats_of_all_families_together_fail():
 
 
 def test_constants_and_tables_of_the_prompt_never_pass():
-    for problem in itertools.chain.from_iterable(some(name, 3, 2) for name in FAMILIES):
+    for problem in itertools.chain.from_iterable(some(name)[:3] for name in FAMILIES):
         for code in dict(itertools.islice(cheats(problem), 2)).values():
             run = load(code, problem.entry_point)
             assert any(values.encode(run(*values.decode(case.args))) != case.expected for case in problem.cases)
@@ -254,7 +254,7 @@ def test_the_audited_problems_are_spread_over_the_splits():
 
 
 def test_references_of_every_family_pass_in_the_sandbox():
-    chosen = [problem for name in FAMILIES for problem in some(name, 2, 8)]
+    chosen = [problem for name in FAMILIES for problem in some(name)[:2]]
     planted = [
         Candidate(f"{kind} {p.family} {p.problem_id}", p.reference_solution, p.entry_point, cases)
         for p in chosen

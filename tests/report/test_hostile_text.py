@@ -54,7 +54,7 @@ def unsafe(text, allowed="\n"):
     return sorted(
         {
             sign
-            for sign in text
+            for sign in set(text)
             if unicodedata.category(sign) in {"Cc", "Cs", "Zl", "Zp"} or ord(sign) in {*RIGHT_TO_LEFT, 0xFEFF}
         }
         - set(allowed)

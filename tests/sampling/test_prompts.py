@@ -1,6 +1,7 @@
 """Prompts in every form: what the model goes on with is read back as the program."""
 
 import ast
+import functools
 
 import pytest
 from hypothesis import example, given, strategies as st
@@ -19,9 +20,12 @@ CHATML = (
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 SMALL = ProblemsConfig(difficulty=(1, 10), train_size=1, val_size=1, test_size=0)
-ONE_OF_EACH = [
-    generate_splits(SMALL.model_copy(update={"families": (name,)}), 3)["train"][0] for name in sorted(GENERATORS)
-]
+FAMILIES = sorted(GENERATORS)
+
+
+@functools.cache
+def one_of(family: str) -> Problem:
+    return generate_splits(SMALL.model_copy(update={"families": (family,)}), 3)["train"][0]
 
 
 class Words:
@@ -53,8 +57,9 @@ def results(program, problem):
 
 
 @every("form", ["chat", "plain", "file"])
-@every("problem", ONE_OF_EACH, ids=lambda p: p.family)
-def test_a_program_written_as_a_completion_is_read_back_and_right(form, problem, tmp_path):
+@every("family", FAMILIES)
+def test_a_program_written_as_a_completion_is_read_back_and_right(form, family, tmp_path):
+    problem = one_of(family)
     own = tmp_path / "own.jinja"
     own.write_text(
         "# {{ description }}\n{% for call, result in examples %}# {{ call }} is {{ result }}\n{% endfor %}"
@@ -79,7 +84,7 @@ def test_a_model_without_a_chat_template_gets_the_plain_one_and_is_told_so():
 
 
 def test_the_plain_prompt_ends_in_the_asked_function_and_its_worked_examples_are_right():
-    problem = ONE_OF_EACH[0]
+    problem = one_of(FAMILIES[0])
     prompt = make_template(PromptsConfig(template="plain"), tokenizer()).render(problem)
     head = code_head(prompt, problem.entry_point)
     assert prompt.endswith(head)
@@ -91,7 +96,7 @@ def test_the_plain_prompt_ends_in_the_asked_function_and_its_worked_examples_are
 
 
 def test_a_body_ends_where_its_indentation_does_and_strings_do_not_count():
-    problem = ONE_OF_EACH[0]
+    problem = one_of(FAMILIES[0])
     prompt = make_template(PromptsConfig(template="plain"), tokenizer()).render(problem)
     body = '\n    text = """\nleft margin\n"""\n    return text\n'
     program = read_program(prompt, body + "\nprint('more')\nx = [\n", problem)
@@ -108,7 +113,7 @@ def test_a_body_ends_where_its_indentation_does_and_strings_do_not_count():
     ],
 )
 def test_a_program_that_is_more_than_the_function_is_written_whole(whole):
-    problem = ONE_OF_EACH[0]
+    problem = one_of(FAMILIES[0])
     template = make_template(PromptsConfig(template="plain"), tokenizer())
     program = whole.format(name=problem.entry_point)
     completion = template.completion(problem, program)
@@ -119,14 +124,14 @@ def test_a_program_that_is_more_than_the_function_is_written_whole(whole):
 
 def test_the_date_in_a_template_is_the_configured_one():
     dated = "{{ strftime_now('%d %b %Y') }} {{ date_string }} " + CHATML
-    prompt = make_template(PromptsConfig(date="2024-02-29"), tokenizer(chat_template=dated)).render(ONE_OF_EACH[0])
+    prompt = make_template(PromptsConfig(date="2024-02-29"), tokenizer(chat_template=dated)).render(one_of(FAMILIES[0]))
     assert prompt.startswith("29 Feb 2024 29 Feb 2024 ")
 
 
 def test_a_system_prompt_and_arguments_reach_the_template():
     asks = "{{ 'reasoning on' if enable_thinking else 'reasoning off' }} " + CHATML
     config = PromptsConfig(system="Answer briefly.", arguments={"enable_thinking": True})
-    prompt = make_template(config, tokenizer(chat_template=asks)).render(ONE_OF_EACH[0])
+    prompt = make_template(config, tokenizer(chat_template=asks)).render(one_of(FAMILIES[0]))
     assert prompt.startswith("reasoning on <|im_start|>system\nAnswer briefly.<|im_end|>")
 
 
@@ -145,7 +150,7 @@ IN_PARTS = (
 
 
 def test_a_template_that_takes_a_message_in_parts_is_given_parts():
-    problem = next(problem for problem in ONE_OF_EACH if problem.kind == "program")
+    problem = next(problem for problem in map(one_of, FAMILIES) if problem.kind == "program")
     prompt = make_template(PromptsConfig(system="Be brief."), tokenizer(chat_template=IN_PARTS)).render(problem)
     assert "system:Be brief.<|im_end|>" in prompt
     assert f"user:Write a Python function `{problem.signature}`." in prompt
@@ -197,7 +202,7 @@ def test_a_special_token_that_the_tokenizer_lists_only_among_the_added_ones_ends
 
 def test_a_chat_prompt_ends_where_the_assistant_begins():
     template = make_template(PromptsConfig(), tokenizer(chat_template=CHATML))
-    assert template.render(ONE_OF_EACH[0]).endswith("<|im_end|>\n<|im_start|>assistant\n")
+    assert template.render(one_of(FAMILIES[0])).endswith("<|im_end|>\n<|im_start|>assistant\n")
 
 
 def test_a_beginning_token_that_the_tokenizer_adds_is_not_the_end_of_a_turn():
@@ -223,8 +228,8 @@ def test_a_body_may_be_indented_by_one_sign(indent):
 def test_a_beginning_token_stands_before_a_plain_prompt_where_the_tokenizer_adds_one():
     with_bos = tokenizer(bos="<|im_start|>")
     assert bos_text(with_bos) == "<|im_start|>"
-    assert make_template(PromptsConfig(), with_bos).render(ONE_OF_EACH[0]).startswith("<|im_start|>def is_leap")
-    assert make_template(PromptsConfig(), tokenizer()).render(ONE_OF_EACH[0]).startswith("def is_leap")
+    assert make_template(PromptsConfig(), with_bos).render(one_of(FAMILIES[0])).startswith("<|im_start|>def is_leap")
+    assert make_template(PromptsConfig(), tokenizer()).render(one_of(FAMILIES[0])).startswith("def is_leap")
 
 
 def test_a_template_file_that_is_wrong_is_one_sentence(tmp_path):

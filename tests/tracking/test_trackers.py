@@ -201,7 +201,8 @@ def test_trackio_has_each_iteration_once_over_a_kill_and_a_resume(tmp_path, monk
     assert {found["name"] for found in SQLiteStorage.get_artifacts("axiom")} == {"mine-report", "mine-2-report"}
 
 
-def test_a_tracker_that_cannot_be_reached_is_said_once_and_stops_nothing(tmp_path):
+def test_a_tracker_that_cannot_be_reached_is_said_once_and_stops_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     told: list[str] = []
     with listen(lambda progress: told.append(progress.note) if progress.stage == "warning" else None):
         run(tmp_path, 2, "mlflow", "tensorboard", **{"tracking.uri": "http://127.0.0.1:9"})
