@@ -83,16 +83,16 @@ def _convert(model: Embedded, target: Path) -> None:
         with _read_once():
             loaded = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.bfloat16)
             tokenizer: Any = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
-        settings = loaded.config
-        if hasattr(settings, "quantization_config"):
-            del settings.quantization_config  # the weights are dequantised by now, and saving would refuse
-        plain = AutoModelForCausalLM.from_config(settings, dtype=torch.bfloat16)
-        plain.load_state_dict(loaded.state_dict())
-        plain.save_pretrained(made)
-        if model.begins:
-            tokenizer.add_bos_token = True
-            tokenizer.update_post_processor()
-        tokenizer.save_pretrained(made)
+            settings = loaded.config
+            if hasattr(settings, "quantization_config"):
+                del settings.quantization_config  # the weights are dequantised by now, and saving would refuse
+            plain = AutoModelForCausalLM.from_config(settings, dtype=torch.bfloat16)
+            plain.load_state_dict(loaded.state_dict())
+            plain.save_pretrained(made)
+            if model.begins:
+                tokenizer.add_bos_token = True
+                tokenizer.update_post_processor()
+            tokenizer.save_pretrained(made)
         try:
             made.rename(target)
         except OSError:
@@ -107,19 +107,34 @@ def _read_once() -> Iterator[None]:
     """Let transformers read a GGUF file once; it would do so for the config, the weights and the tokenizer.
 
     It would also make the map of the weights' names for each module. Most of the time that a conversion takes is that.
+    Its bars and its advice would stand before what a command says.
     """
     import gguf
     import numpy as np
+    from transformers import modeling_gguf_pytorch_utils
+    from transformers.utils import logging
 
     class Reader(gguf.GGUFReader):
         def _get(self, *given: Any, **named: Any) -> Any:
             self.data: Any = np.asarray(self.data)  # a slice of a memmap takes several times as long
             return super()._get(*given, **named)
 
-    kept: Any = gguf
-    reader, names = kept.GGUFReader, kept.get_tensor_name_map
-    kept.GGUFReader, kept.get_tensor_name_map = lru_cache(Reader), lru_cache(names)
+    patched = {
+        (gguf, "GGUFReader"): lru_cache(Reader),
+        (gguf, "get_tensor_name_map"): lru_cache(gguf.get_tensor_name_map),
+        (modeling_gguf_pytorch_utils, "tqdm"): lambda items, **_: items,
+    }
+    before = {place: getattr(*place) for place in patched}
+    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
     try:
+        for place, made in patched.items():
+            setattr(*place, made)
         yield
     finally:
-        kept.GGUFReader, kept.get_tensor_name_map = reader, names
+        for place, was in before.items():
+            setattr(*place, was)
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

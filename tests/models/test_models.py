@@ -132,9 +132,10 @@ def test_importing_sampling_and_training_loads_no_torch():
 
 
 @pytest.mark.slow
-def test_the_embedded_model_is_converted_once_and_whole(tmp_path, monkeypatch):
+def test_the_embedded_model_is_converted_once_and_whole_without_a_word(tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("AXIOM_CACHE_DIR", str(tmp_path))
     folder = resolve_model("smollm2-135m")
+    assert capfd.readouterr() == ("", "")
     written = {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= set(written)
     assert "quantization_config" not in (folder / "config.json").read_text()

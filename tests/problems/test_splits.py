@@ -257,6 +257,21 @@ def test_every_way_to_go_on_for_ever_ends(kind):
         run(60)
 
 
+@pytest.mark.parametrize("grows", ["text = 'x' + text", "number *= 7"])
+def test_what_grows_in_an_endless_loop_is_ended_long_before_one_that_does_not(grows):
+    """Each round copies it: as many rounds as a loop may make that keeps nothing would take a minute."""
+    source = "def spin(rounds):\n    text, number = '', 1\n    while rounds.append(0) is None:\n        {}"
+    made = {}
+    for line in (grows, "pass"):
+        rounds = []
+        bounded.restart()
+        with pytest.raises(TimeoutError):
+            bounded.bounded(source.format(line), "spin", printed=False)(rounds)
+        made[line] = len(rounds)
+    assert made["pass"] == bounded.MOST_STEPS
+    assert made[grows] < bounded.MOST_STEPS / 5
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(GENERATORS))
 def test_a_bounded_program_passes_its_own_problem_with_steps_to_spare(name, monkeypatch):

@@ -3,6 +3,7 @@
 import ast
 import copy
 import functools
+import sys
 import warnings
 from collections.abc import Callable
 from types import CodeType
@@ -16,6 +17,10 @@ MOST_STEPS = 300_000
 Reference programs need at most a tenth of it for all of their own cases together.
 """
 
+_LOOK = 1024
+"""After so many steps the sizes of a function's texts and integers are steps too: a text that grows in a loop without
+end would be copied for a minute before the rounds are over."""
+
 _steps = [MOST_STEPS]
 
 
@@ -25,10 +30,19 @@ def restart() -> None:
 
 
 def _step(count: int = 1) -> bool:
+    before = _steps[0] // _LOOK
     _steps[0] -= count
+    if _steps[0] // _LOOK < before:
+        _steps[0] -= sum(map(_bytes, sys._getframe(1).f_locals.values()))
     if _steps[0] < 0:
         raise TimeoutError(f"more than {MOST_STEPS} steps")
     return True
+
+
+def _bytes(value: Any) -> int:
+    if type(value) is int:
+        return value.bit_length() // 8
+    return len(value) if type(value) in (str, bytes) else 0
 
 
 def _range(*bounds: int) -> range:
