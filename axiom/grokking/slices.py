@@ -31,20 +31,33 @@ def slices(metrics: Sequence[Metric]) -> dict[str, Curve]:
 
 
 def unsolved(evaluations: Mapping[int, Sequence[Evaluation]]) -> dict[str, Curve]:
-    """Each split's problems with pass@K = 0 in the first evaluation: no sample of the base model, nor its greedy one.
+    """Each split's problems that no sample of the base model solved in the first evaluation, nor its greedy one.
 
     What improves here was not in the base model's reach. Splits without such problems, or without such problems in
     train, are left out.
     """
     if not evaluations:
         return {}
-    first = evaluations[min(evaluations)]
-    hard = {row.problem_id for row in first if row.correct == 0 and not row.greedy_correct}
+    parts = _failed(evaluations[min(evaluations)])
+    hard = {row.problem_id for rows in parts.values() for row in rows}
     points = {iteration: _accuracies(evaluations[iteration], hard) for iteration in sorted(evaluations)}
-    splits = dict.fromkeys(row.split for row in first if row.problem_id in hard)
-    if "train" not in splits:
+    if "train" not in parts:
         return {}
-    return {f"{split} · pass@K = 0": _curve(points, split) for split in splits if split != "train"}
+    return {_name(split, rows): _curve(points, split) for split, rows in parts.items() if split != "train"}
+
+
+def _failed(first: Sequence[Evaluation]) -> dict[str, list[Evaluation]]:
+    """Of each split the problems that nothing of the base model solved."""
+    parts: dict[str, list[Evaluation]] = {}
+    for row in first:
+        if row.correct == 0 and not row.greedy_correct:
+            parts.setdefault(row.split, []).append(row)
+    return parts
+
+
+def _name(split: str, failed: Sequence[Evaluation]) -> str:
+    """What is told apart: pass@K = 0, or where nothing was drawn a wrong greedy answer."""
+    return f"{split} · pass@K = 0" if min(row.n for row in failed) else f"{split} · wrong at first"
 
 
 @dataclass(frozen=True)
@@ -88,11 +101,7 @@ def from_nothing(evaluations: Mapping[int, Sequence[Evaluation]], confidence: fl
         return {}
     first, last = evaluations[min(evaluations)], evaluations[max(evaluations)]
     solved = {row.problem_id for row in last if row.greedy_correct}
-    parts: dict[str, list[Evaluation]] = {}
-    for row in first:
-        if row.correct == 0 and not row.greedy_correct:
-            parts.setdefault(f"{row.split} · pass@K = 0", []).append(row)
-    return {part: _from_nothing(rows, solved, confidence) for part, rows in parts.items()}
+    return {_name(split, rows): _from_nothing(rows, solved, confidence) for split, rows in _failed(first).items()}
 
 
 def _from_nothing(rows: Sequence[Evaluation], solved: set[str], confidence: float) -> FromNothing:

@@ -74,6 +74,8 @@ def test_unsolved_keeps_the_problems_that_no_sample_of_the_base_model_solved():
     ]
     found = unsolved({2: later, 0: first})
     assert set(found) == {"val · pass@K = 0"}
+    undrawn = [one.model_copy(update={"n": 0, "correct": 0}) for one in first]
+    assert set(unsolved({0: undrawn})) == {"val · wrong at first"}
     curve = found["val · pass@K = 0"]
     assert curve.iteration.tolist() == [0, 2]
     assert curve.train_accuracy.tolist() == [0.0, 1.0]

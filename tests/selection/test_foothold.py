@@ -275,5 +275,5 @@ def test_what_was_learnt_from_nothing_is_counted_with_its_bound():
     assert "1 of 2 problems" in val.sentence("val")
     assert "below 0.171 a draw (95 %" in val.sentence("val")
     assert never_solved(0) == 1.0
-    assert "was not drawn from" in from_nothing({0: evaluated({3}, n=0)})["val · pass@K = 0"].sentence("val")
+    assert "was not drawn from" in from_nothing({0: evaluated({3}, n=0)})["val · wrong at first"].sentence("val")
     assert from_nothing({}) == {}
