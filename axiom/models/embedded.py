@@ -80,7 +80,7 @@ def _convert(model: Embedded, target: Path) -> None:
         source, made = scratch / "source", scratch / "model"
         source.mkdir()
         file = model.gguf(source)
-        with _read_once():
+        with _once_and_quietly():
             loaded = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.bfloat16)
             tokenizer: Any = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
             settings = loaded.config
@@ -103,7 +103,7 @@ def _convert(model: Embedded, target: Path) -> None:
 
 
 @contextmanager
-def _read_once() -> Iterator[None]:
+def _once_and_quietly() -> Iterator[None]:
     """Let transformers read a GGUF file once; it would do so for the config, the weights and the tokenizer.
 
     It would also make the map of the weights' names for each module. Most of the time that a conversion takes is that.
