@@ -9,12 +9,14 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from dataclasses import asdict
 from queue import SimpleQueue
 from typing import Any, TextIO
 
 from axiom.config import build_config
+from axiom.ending import INTERRUPTED, LAST_SECONDS
 from axiom.errors import classified
 from axiom.experiment.running import handing_on
 from axiom.flows.experiment import experiment, without_server
@@ -68,16 +70,21 @@ def _answer(out: TextIO, **message: Any) -> None:
 
 
 def _listen(asked: "SimpleQueue[dict[str, Any] | None]", busy: threading.Event) -> None:
-    """Hand on what is asked. The end of our input in the midst of a run means that nobody waits for it any more."""
+    """Hand on what is asked. The end of our input in the midst of a run means that nobody waits for it any more.
+
+    A library may lose the interrupt that then ends the run, so the process ends in any case.
+    """
     for line in sys.stdin:
         asked.put(json.loads(line))
     asked.put(None)
     if busy.is_set():
         os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(LAST_SECONDS)
+        os._exit(INTERRUPTED)
 
 
 if __name__ == "__main__":
     try:
         main()
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)

@@ -12,6 +12,7 @@ import typer
 
 from axiom.cli.app import console, errors
 from axiom.cli.outputs import check_folder
+from axiom.ending import INTERRUPTED, TERMINATED, insisted
 from axiom.environment import check_addresses, check_threads, prefect_home
 from axiom.errors import ConfigError, InfrastructureError
 
@@ -27,10 +28,6 @@ SETTINGS = {
     "TQDM_DISABLE": "1",
 }
 """Mostly what other libraries print while a run shows its own progress; a variable that is already set stays."""
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells have it."""
-TERMINATED = 143
-"""Exit status after SIGTERM, which batch systems and containers send before they kill."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -79,12 +76,12 @@ def interruptible(going_on: str) -> Iterator[None]:
     """
     console.outlives_its_reader = errors.outlives_its_reader = True
     before = signal.signal(signal.SIGTERM, _terminated)  # Prefect's own handler hands on to it
+    said = f"interrupted; what is finished is kept, and {going_on} goes on from there"
     try:
-        yield
+        with insisted(said):
+            yield
     except KeyboardInterrupt as ended:
-        errors.print(
-            f"interrupted; what is finished is kept, and {going_on} goes on from there", highlight=False, markup=False
-        )
+        errors.print(said, highlight=False, markup=False)
         raise typer.Exit(TERMINATED if isinstance(ended, Terminated) else INTERRUPTED) from None
     except RuntimeError as error:
         if "Failed to reach API" in str(error):

@@ -1,0 +1,64 @@
+"""That a signal ends a process: what its handler raises in the midst of a library's work may be lost there.
+
+asyncio, a weak reference's callback and `__del__` print an exception and go on. A run would then go on as if nobody had
+asked it to end, or wait for what never comes.
+"""
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event
+from typing import NoReturn
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
+TERMINATED = 143
+"""Exit status after SIGTERM, which batch systems and containers send before they kill."""
+AGAIN_SECONDS = 8.0
+"""From a signal to the next, while the process has not begun to end."""
+LAST_SECONDS = 25.0
+"""From a signal to the end of the process in any case. What it was writing is whole afterwards, or not there."""
+
+
+@contextmanager
+def insisted(last_words: str) -> Iterator[None]:
+    """Have SIGINT and SIGTERM end the block, and then this process; only in the main thread.
+
+    A signal is raised again every `AGAIN_SECONDS` until the block ends. After `LAST_SECONDS` the process ends with
+    the signal's status, and with `last_words` if the block had not ended.
+    """
+    left, asked, (heard, told) = Event(), list[int](), socket.socketpair()
+
+    def listen() -> None:
+        with heard:
+            while number := heard.recv(1):
+                if number[0] in (signal.SIGINT, signal.SIGTERM):
+                    asked.append(number[0])
+                    _insist(number[0], left, last_words)
+
+    told.setblocking(False)
+    before = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)  # whichever handler others install
+    threading.Thread(target=listen, name="signals", daemon=True).start()
+    try:
+        yield
+        if asked:
+            signal.raise_signal(asked[0])
+    finally:
+        left.set()
+        signal.set_wakeup_fd(before)
+        told.close()
+
+
+def _insist(number: int, left: Event, last_words: str) -> NoReturn:
+    end = time.monotonic() + LAST_SECONDS
+    while not left.wait(AGAIN_SECONDS) and time.monotonic() < end:
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+    if left.is_set():
+        time.sleep(max(0.0, end - time.monotonic()))
+    else:
+        os.write(2, f"{last_words}\n".encode(errors="replace"))
+    os._exit(TERMINATED if number == signal.SIGTERM else INTERRUPTED)
