@@ -25,6 +25,7 @@ GROUND = (
     "folders",
     "store",
     "downloads",
+    "ending",
 )
 FLOORS = (
     *GROUND,
