@@ -35,8 +35,10 @@ def f(x):
         limits.append(bytes(old.bytes).hex())
     files = [[tried("fcntl", fd, 3), tried("fcntl", fd, 1), tried("lseek", fd, 0, 1)] for fd in range(6)]
     signals = [str(signal.getsignal(number)) for number in range(1, 65)]
+    packed = Buffer.at(start, len(block))
     return [
-        hash(bytes(Buffer.at(start, len(block)))), limits, files, signals,
+        [hash(bytes(packed[part : part + (1 << 16)])) for part in range(0, len(packed), 1 << 16)],
+        limits, files, signals,
         sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ())), [signal.getitimer(kind) for kind in range(3)],
         sorted(os.sched_getaffinity(0)), [f"{n:07}" for n in (os.getppid(), os.getpgrp(), os.getsid(0))],
         [os.getuid(), os.getgroups()],
@@ -62,7 +64,7 @@ def looked(template: Template) -> bytes:
 
 def attacked(template: Template, attack: Attack) -> str:
     arguments = tuple(marshal.dumps((x,)) for x in (0, 1))
-    run = template.run_now(Program(attack.code, "f", arguments, 2.0, 6.0, 128 << 20, 1 << 16))
+    run = template.run_now(Program(attack.code, "f", arguments, 2.0, 6.0, 64 << 20, 1 << 16))
     return judge(run, (b"1", b"2")).outcome
 
 
