@@ -25,6 +25,7 @@ def pytest_collection_finish():
     gc.freeze()  # what was imported stays, and is not looked at again before the end
     atexit.register(gc.unfreeze)
     gc.enable()
+    gc.set_threshold(20_000, 20, 100)  # each collection looks at what the tests keep, and there is memory enough
 
 
 @pytest.fixture

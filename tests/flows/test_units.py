@@ -17,7 +17,6 @@ import pytest
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.exceptions import TerminationSignal
-from prefect.server.database.configurations import AioSqliteConfiguration
 from prefect.utilities.callables import parameter_schema
 from sqlalchemy import text
 
@@ -28,7 +27,7 @@ from axiom.flows.experiment import experiment
 from axiom.flows.report import report
 from axiom.flows.setup import move_working_dir
 from axiom.flows.smoke import gain, smoke
-from axiom.flows.workarounds import mistakes, sqlite
+from axiom.flows.workarounds import mistakes
 from axiom.flows.workarounds.outage import patiently
 from axiom.records import Metric
 from axiom.tasks import stage
@@ -304,6 +303,8 @@ def test_a_run_that_is_asked_to_end_does_not_wait_for_the_server_that_ended_with
 
 def writers(database: Path, count: int) -> list[int]:
     """What that many transactions wrote that each read before they wrote."""
+    from prefect.server.database.configurations import AioSqliteConfiguration
+
     configuration = AioSqliteConfiguration(connection_url=f"sqlite+aiosqlite:///{database}")
 
     async def add(engine) -> None:
@@ -329,12 +330,18 @@ def writers(database: Path, count: int) -> list[int]:
 
 def test_the_servers_writers_take_turns(tmp_path):
     """Without the plug-in all but one of them fail: the database is locked."""
+    from prefect.server.database.configurations import AioSqliteConfiguration
+
+    from axiom.flows.workarounds import sqlite
+
     assert AioSqliteConfiguration.begin_transaction is sqlite.begin_in_turn
     assert sorted(writers(tmp_path / "test.db", 8)) == list(range(8))
 
 
 def test_the_server_loads_the_plug_in():
     [plug_in] = entry_points(group="prefect.collections", name="axiom")
+    from axiom.flows.workarounds import sqlite
+
     assert plug_in.load() is sqlite
 
 

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from reasoning_gym.factory import DATASETS
 
 from axiom.errors import ConfigError
 from axiom.problems.cases.building import Plan
@@ -108,6 +107,8 @@ def question(name: str) -> Problem:
 @pytest.fixture(scope="module")
 def questions() -> dict[str, Problem]:
     """One question of every dataset."""
+    from reasoning_gym.factory import DATASETS  # with matplotlib: half a second for each process of the tests
+
     return {name: question(name) for name in sorted(DATASETS.keys() - REFUSED)}
 
 

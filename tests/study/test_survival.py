@@ -7,9 +7,6 @@ import warnings
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
-from lifelines import KaplanMeierFitter
-from lifelines.statistics import logrank_test
-from lifelines.utils import restricted_mean_survival_time
 from scipy import stats
 
 from axiom.study import survival
@@ -35,6 +32,8 @@ def split(runs):
 @given(RUNS)
 @settings(max_examples=30, deadline=None)
 def test_kaplan_meier_is_that_of_lifelines(runs):
+    from lifelines import KaplanMeierFitter
+
     times, observed = split(runs)
     ours, theirs = kaplan_meier(times, observed), KaplanMeierFitter().fit(times, observed)
     for at in np.arange(0.0, 45.0, 0.5):
@@ -50,6 +49,9 @@ def test_kaplan_meier_is_that_of_lifelines(runs):
 @settings(max_examples=30, deadline=None)
 def test_the_restricted_mean_is_that_of_lifelines(runs, horizon):
     times, observed = split(runs)
+    from lifelines import KaplanMeierFitter
+    from lifelines.utils import restricted_mean_survival_time
+
     theirs = restricted_mean_survival_time(KaplanMeierFitter().fit(times, observed), t=horizon)
     assert restricted_mean(times, observed, horizon) == pytest.approx(theirs, abs=1e-9)
 
@@ -64,6 +66,8 @@ def test_censored_at_the_horizon_alone_the_restricted_mean_is_a_plain_mean(times
 
 @pytest.mark.parametrize("seed", range(10))
 def test_log_rank_is_that_of_lifelines(seed):
+    from lifelines.statistics import logrank_test
+
     rng = np.random.default_rng(seed)
     first, second = rng.integers(1, 40, 15), rng.integers(1, 60, 20)
     seen, seen_too = rng.random(15) < 0.7, rng.random(20) < 0.7
@@ -72,6 +76,8 @@ def test_log_rank_is_that_of_lifelines(seed):
 
 
 def test_log_rank_with_events_in_one_sample_alone_is_that_of_lifelines():
+    from lifelines.statistics import logrank_test
+
     first, second = ([1.0, 2.0, 3.0, 4.0], [True] * 4), ([5.0] * 4, [False] * 4)
     for one, other in ((first, second), (second, first)):
         theirs = logrank_test(one[0], other[0], one[1], other[1]).p_value
