@@ -13,10 +13,11 @@ PRESET ?= deployments/quickstart.toml
 # their number of tests
 WORKERS ?= 3
 PYTEST := $(PY) -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
-# These files take longest and are begun first
-LONGEST := $(addprefix tests/, flows/test_server.py sampling/test_vllm.py study/test_study.py experiment/test_surroundings.py selection/test_rounds.py)
-# To import all test files takes as long as these tests: the files that have some are named
-ALONE = $(shell grep -rl --include='test_*.py' 'mark\.alone' tests)
+# To import all test files takes long: those that have tests of a mark are named
+HAVING = $(shell grep -rlE --include='test_*.py' 'mark\.($(1))\b' tests | sort)
+# These files take longest and are begun first. Pytest takes files in the order in which they are named, but not if a
+# folder is named that has them
+LONGEST := $(addprefix tests/, flows/test_server.py sampling/test_vllm.py study/test_study.py study/test_parallel.py experiment/test_surroundings.py report/test_browser.py)
 
 .PHONY: run docs test test-fast test-rest test-slow test-server test-browser test-long soak lint venv deploy clean
 
@@ -54,11 +55,11 @@ docs: venv
 
 test-fast: venv
 	$(PYTEST) -m "not slow and not long and not alone"
-	$(PY) -m pytest -m "alone and not slow and not long" $(ALONE)
+	$(PY) -m pytest -m "alone and not slow and not long" $(call HAVING,alone)
 
 # The slow tests beside those of a Prefect server, which mostly wait
 test-rest: venv .venv/.vllm
-	$(PYTEST) -m "(slow and not long) or server" $(LONGEST) tests
+	$(PYTEST) -m "(slow and not long) or server" $(LONGEST) $(filter-out $(LONGEST),$(call HAVING,slow|server))
 
 test-slow: venv .venv/.vllm
 	$(PYTEST) -m "slow and not long"

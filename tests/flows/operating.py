@@ -235,12 +235,12 @@ class Operator:
 
 
 @contextmanager
-def operating(home: Path, **settings: Any) -> Iterator[Operator]:
-    """A running server, set up by `axiom setup`; everything is ended afterwards."""
+def operating(home: Path, *options: str, **settings: Any) -> Iterator[Operator]:
+    """A running server, set up by `axiom setup` with these options; everything is ended afterwards."""
     operator = Operator(home, **settings)
     try:
         operator.start_server()
-        operator.axiom("setup")
+        operator.axiom("setup", *options)
         yield operator
     finally:
         operator.stop()

@@ -66,8 +66,7 @@ SETTINGS = {
 
 @pytest.fixture(scope="module")
 def operator(home):
-    with operating(home, **SETTINGS) as running:
-        running.axiom("setup", "--no-deploy", "--gpus", "2")
+    with operating(home, "--gpus", "2", **SETTINGS) as running:
         running.start_worker("cpu", queue="default")
         yield running
 
