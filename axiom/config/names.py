@@ -24,6 +24,7 @@ OPERATIONS = {
 JOINT = "+"
 """Between the families of a composition."""
 SOURCES = names_in("problems/sources")
+TRACKERS = names_in("tracking")
 FROM = ":"
 """Between a source of problems and its item."""
 

@@ -28,7 +28,7 @@ from pydantic import (
 )
 
 from axiom.commands import suggest
-from axiom.config.names import ARMS, FAMILIES, OPERATIONS, SOURCED, unknown_family
+from axiom.config.names import ARMS, FAMILIES, OPERATIONS, SOURCED, TRACKERS, unknown_family
 from axiom.config.presets import find_preset, presets
 from axiom.credentials import CREDENTIAL, WITHOUT, plain
 from axiom.errors import ConfigError
@@ -62,6 +62,20 @@ def _list_arms(schema: dict[str, Any]) -> None:
 
 Arm = Annotated[str, AfterValidator(_arm_exists), Field(json_schema_extra=_list_arms)]
 """The name of a file in `axiom/selection/arms`."""
+
+
+def _tracker_exists(name: str) -> str:
+    if name not in TRACKERS:
+        raise ValueError(f"tracker {name!r} does not exist; the trackers are {', '.join(TRACKERS)}")
+    return name
+
+
+def _list_trackers(schema: dict[str, Any]) -> None:
+    schema["enum"] = list(TRACKERS)
+
+
+Tracker = Annotated[str, AfterValidator(_tracker_exists), Field(json_schema_extra=_list_trackers)]
+"""The name of a file in `axiom/tracking`."""
 
 
 BOUNDS = {
@@ -679,7 +693,7 @@ class ModularConfig(Section):
 class TrackingConfig(Section):
     """Where else curves and samples go. Nothing here changes a result, and a tracker that fails never stops a run."""
 
-    to: tuple[Literal["tensorboard", "mlflow", "wandb", "trackio"], ...] = ()
+    to: tuple[Tracker, ...] = ()
     """Trackers to write to; each needs its package, `pip install 'axiom-rl[tracking-mlflow]'`."""
     project: Annotated[str, Field(min_length=1)] = "axiom"
     """The project, or the experiment as MLflow calls it, that holds the runs."""

@@ -1,7 +1,8 @@
 """Where else a run's curves and samples go: TensorBoard, MLflow, Weights & Biases, trackio; one file for each.
 
-A tracker is a class `Open` with the methods of `Tracker`. Its file's name is its name in `[tracking] to`. Nothing here
-changes what a run computes, and a tracker that fails never stops one.
+A tracker is a class `Open` with the methods of `Tracker`, and `NEEDS`, the module that must be installed for it, or
+None. Its file's name is its name in `[tracking] to`. Nothing here changes what a run computes, and a tracker that fails
+never stops one.
 """
 
 import importlib
@@ -14,9 +15,6 @@ from typing import Any, Literal, Protocol
 from axiom.config import ExperimentConfig
 from axiom.errors import ConfigError
 from axiom.progress import Progress, doing, report
-
-NEEDED = {"tensorboard": "tensorboard", "mlflow": "mlflow", "wandb": "wandb", "trackio": "trackio"}
-"""The module that each tracker needs; `pip install 'axiom-rl[tracking-NAME]'` brings it."""
 
 Ending = Literal["finished", "failed", "stopped"]
 """How a run ends: after its last iteration or a pause, by an error, or because somebody stopped it."""
@@ -65,9 +63,10 @@ class Tracker(Protocol):
 def check(config: ExperimentConfig) -> None:
     """Raise ConfigError for a tracker whose package is not installed."""
     for name in config.tracking.to:
-        if importlib.util.find_spec(NEEDED[name]) is None:
+        needs = importlib.import_module(f"{__name__}.{name}").NEEDS
+        if needs is not None and importlib.util.find_spec(needs) is None:
             raise ConfigError(
-                f"tracking.to = [{name!r}] needs the package {NEEDED[name]}; "
+                f"tracking.to = [{name!r}] needs the package {needs}; "
                 f"`pip install 'axiom-rl[tracking-{name}]'`, or leave it out"
             )
 

@@ -12,6 +12,8 @@ from axiom.content import alone
 from axiom.tracking import Ending, Subject
 from axiom.visible import visible_json
 
+NEEDS = "mlflow"
+
 SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "WARNING",

@@ -8,6 +8,8 @@ from typing import Any
 from axiom.tracking import Ending, Subject
 from axiom.visible import visible
 
+NEEDS = "tensorboard"
+
 
 class Open:
     """Writes to `tracking/tensorboard`; what a killed run wrote beyond `last` is dropped."""

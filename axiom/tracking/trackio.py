@@ -11,6 +11,8 @@ from typing import Any
 
 from axiom.tracking import Ending, Subject
 
+NEEDS = "trackio"
+
 
 class Open:
     """A run of the project. Its name is the run's, with a number if that is taken; a resumed one goes on with it."""

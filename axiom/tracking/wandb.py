@@ -9,6 +9,8 @@ from typing import Any
 
 from axiom.tracking import Ending, Subject
 
+NEEDS = "wandb"
+
 LONGEST_SECONDS = 30.0
 """To wait for a server when a run begins, and for what is left to send when it ends."""
 

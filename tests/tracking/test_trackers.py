@@ -1,6 +1,7 @@
 """Trackers against their real files and databases: each iteration once, over resumes and forks; a failure is said."""
 
 import glob
+import importlib
 import json
 import os
 import struct
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from axiom.config import ExperimentConfig, load_config
+from axiom.config.names import TRACKERS
 from axiom.errors import ConfigError
 from axiom.evaluation import GREEDY
 from axiom.experiment import Experiment, fork
@@ -231,9 +233,22 @@ def test_a_tracker_that_fails_in_the_middle_is_said_once(tmp_path, monkeypatch):
 
 
 def test_a_tracker_without_its_package_is_refused_before_the_run(monkeypatch):
-    monkeypatch.setattr("axiom.tracking.NEEDED", {"trackio": "no_such_package"})
+    monkeypatch.setattr("axiom.tracking.trackio.NEEDS", "no_such_package")
     with pytest.raises(ConfigError, match=r"pip install 'axiom-rl\[tracking-trackio\]'"):
         check(load_config(**{"tracking.to": ["trackio"]}))
+
+
+def test_a_tracker_is_one_file():
+    """Its name is known by its file, and the file says what it needs."""
+    known = {path.stem for path in Path(importlib.import_module("axiom.tracking").__file__).parent.glob("*.py")} - {
+        "__init__"
+    }
+    assert set(TRACKERS) == known
+    for name in TRACKERS:
+        importlib.import_module(f"axiom.tracking.{name}").NEEDS  # noqa: B018
+        assert load_config(**{"tracking.to": [name]}).tracking.to == (name,)
+    with pytest.raises(ConfigError, match=r"tracker 'nosuch' does not exist; the trackers are .*tensorboard"):
+        load_config(**{"tracking.to": ["nosuch"]})
 
 
 def test_trackers_change_nothing_that_a_run_is(tmp_path):
