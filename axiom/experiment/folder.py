@@ -1,6 +1,7 @@
 """One experiment on disk: its config, its lock, its stages, and what it holds in memory while it runs."""
 
 import json
+import os
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -91,11 +92,12 @@ class Experiment:
         return experiment
 
     @classmethod
-    def open(cls, root: str, name: str) -> "Experiment":
+    def open(cls, root: str | os.PathLike[str], name: str) -> "Experiment":
         """The experiment `name` under `root`, finished or running.
 
         Raises ConfigError when there is none of that name, and DataError when its record is damaged.
         """
+        root = os.fspath(root)
         folder = Folder(root).join(name)
         if "/" in name or not folder.exists(RECORD):
             known = ", ".join(experiment_names(root)) or "none yet"

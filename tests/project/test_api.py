@@ -130,7 +130,8 @@ def test_the_reference_solutions_of_generated_problems_pass():
 
 
 def test_a_curve_from_frames_is_the_curve_that_the_report_reads():
-    run = axiom.Experiment.open("artifacts/reference", "smollm2-h100")
+    run = axiom.Experiment.open(Path("artifacts/reference"), "smollm2-h100")
+    assert run.root == "artifacts/reference"
     pooled = run.frame("metrics").filter(
         pl.col("name") == "greedy_accuracy", pl.col("family").is_null(), pl.col("difficulty").is_null()
     )
