@@ -9,7 +9,7 @@ from prefect import flow
 from axiom.config import ExperimentConfig, override
 from axiom.credentials import Plain
 from axiom.errors import RegressionError
-from axiom.evaluation import GREEDY
+from axiom.evaluation import pooled_greedy
 from axiom.experiment import DEFAULT_ROOT, Experiment
 from axiom.flows.experiment import experiment
 from axiom.records import Metric
@@ -36,11 +36,7 @@ def gain(metrics: Sequence[Metric], least: float, report: str) -> float:
 
     Raises RegressionError when it is below `least`.
     """
-    pooled = {
-        row.iteration: row.value
-        for row in metrics
-        if (row.name, row.split, row.family, row.difficulty) == (GREEDY, "val", None, None)
-    }
+    pooled = {row.iteration: row.value for row in pooled_greedy(metrics, "val")}
     first, last = pooled[min(pooled)], pooled[max(pooled)]
     if last - first < least:
         raise RegressionError(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from axiom.evaluation import GREEDY
+from axiom.evaluation import GREEDY, pooled_greedy
 from axiom.experiment import iteration_folder
 from axiom.experiment.running import Runtime
 from axiom.grokking import Curve
@@ -39,7 +39,7 @@ def _detect(run: Runtime, iteration: int, whole: bool, write: bool) -> dict[str,
 
 
 def _without_gain(metrics: list[Metric]) -> int:
-    values = [row.value for row in metrics if (row.name, row.split) == (GREEDY, "val")]
+    values = [row.value for row in pooled_greedy(metrics, "val")]
     return len(values) - 1 - values.index(max(values)) if values else 0
 
 

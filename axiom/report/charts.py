@@ -6,7 +6,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from axiom.evaluation import GREEDY
+from axiom.evaluation import GREEDY, pooled_greedy
 from axiom.records import Event, LossStep, Metric, Outcome
 from axiom.report import looks
 from axiom.report.data import SPLITS
@@ -51,9 +51,7 @@ def accuracy(
     metrics: Sequence[Metric], events: Sequence[Event] = (), x: str = "iteration", confidence: float = 0.95
 ) -> alt.LayerChart:
     """Greedy accuracy of each split with its interval as a band, and the detector's events as rules."""
-    rows = frame(metrics).filter(
-        (pl.col("name") == GREEDY) & pl.col("family").is_null() & pl.col("difficulty").is_null()
-    )
+    rows = frame(pooled_greedy(metrics))
     columns = ["split", "value", "low", "high", "n", *CLOCKS]
     rows = rows.select(columns).with_columns(pl.col("split").replace(SPLITS))
     splits = rows["split"].unique(maintain_order=True).to_list()

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import altair as alt
 import polars as pl
 
-from axiom.evaluation import GREEDY
+from axiom.evaluation import pooled_greedy
 from axiom.report import looks
 from axiom.report.data import SPLITS
 from axiom.report.study import MOST_SIDE_BY_SIDE
@@ -219,8 +219,7 @@ def curves(arms: Arms, split: str, clocks: Sequence[str] = CLOCKS) -> alt.Concat
         {"arm": arm, "seed": outcome.seed, "accuracy": row.value, **{c: float(getattr(row, c)) for c in clocks}}
         for arm, runs in arms.items()
         for outcome in runs
-        for row in outcome.metrics
-        if (row.name, row.split, row.family, row.difficulty) == (GREEDY, split, None, None)
+        for row in pooled_greedy(outcome.metrics, split)
     ]
     runs = pl.DataFrame(rows)
     mean = runs.group_by("arm", "iteration").agg(
@@ -247,8 +246,7 @@ def branches(arms: Arms, comparisons: Sequence[Comparison], split: str) -> alt.T
         {"branch": branch, "run": outcome.name, "iteration": row.iteration, "accuracy": row.value}
         for arm, runs in arms.items()
         for outcome in runs
-        for row in outcome.metrics
-        if (row.name, row.split, row.family, row.difficulty) == (GREEDY, split, None, None)
+        for row in pooled_greedy(outcome.metrics, split)
         for branch in ([SHARED] if row.iteration < part else []) + ([arm] if row.iteration >= part - 1 else [])
     ]
     colours = alt.Scale(domain=[SHARED, *arms], range=["#888888", *PALETTE[: len(arms)]])
