@@ -1,7 +1,6 @@
 """The typer apps, and how an error becomes an exit code: 2 for the user's mistake, 1 for a machine's."""
 
 import functools
-import importlib
 import sys
 from typing import Annotated, Any, NoReturn
 
@@ -9,7 +8,7 @@ import typer
 from rich.markup import escape
 
 from axiom.cli.terminal import Output, forget_output, settle_streams
-from axiom.environment import settle
+from axiom.environment import imported, settle
 from axiom.errors import UserError, classified
 from axiom.visible import visible
 
@@ -75,8 +74,7 @@ COMMAND_MODULES: tuple[str, ...] = (
 def main() -> None:
     """Entry point of `axiom`."""
     settle_streams()
-    for name in COMMAND_MODULES:
-        importlib.import_module(f"axiom.cli.{name}")
+    imported(*(f"axiom.cli.{name}" for name in COMMAND_MODULES))
     try:
         if moved := settle():
             errors.print(escape(moved), highlight=False)

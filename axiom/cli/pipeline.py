@@ -10,7 +10,7 @@ from axiom.cli.app import bench_app, console
 from axiom.cli.outputs import check_file
 from axiom.cli.run import Overrides
 from axiom.cli.tables import AsJson
-from axiom.cli.workflow import load_flow
+from axiom.cli.workflow import load_flow, start_server
 from axiom.config import load_config
 
 if TYPE_CHECKING:
@@ -27,8 +27,10 @@ def pipeline(
     """Measure where an iteration's wall time goes: sampling, verification, training, evaluation and the rest."""
     from axiom.bench.pipeline import measure
 
+    config = load_config(preset, overrides or (), iterations=iterations)
+    start_server()
     flow = load_flow("axiom.flows.experiment", "experiment")
-    found, peak = measure(load_config(preset, overrides or (), iterations=iterations), flow)
+    found, peak = measure(config, flow)
     if as_json:
         tables.as_json({"iterations": found, "peak_memory_mib": peak})
         return

@@ -12,7 +12,7 @@ from axiom.cli import tables
 from axiom.cli.app import app, console, errors, say
 from axiom.cli.complete import experiments, presets
 from axiom.cli.tables import AsJson
-from axiom.cli.workflow import check_surroundings, interruptible, load_flow
+from axiom.cli.workflow import check_surroundings, interruptible, load_flow, start_server
 from axiom.commands import DEFAULT_ROOT, suggest
 from axiom.config import load_config, override
 from axiom.experiment import Experiment
@@ -150,11 +150,12 @@ def _start(config: Any, root: str, how: Shown) -> None:
     going_on = interruptible(f"`{suggest('resume', config.name, root=root)}`")
     with going_on, Display(out, config.iterations, how.quiet) as display, listen(display):
         doing("checking the settings and the model")
-        admit(root, config)
+        admitted = admit(root, config, start_server)
         if not how.quiet:
             out.print(f"experiment [bold]{config.name}[/]", highlight=False, soft_wrap=True)
         doing("starting Prefect")
-        flow = load_flow("axiom.flows.experiment", "experiment")
+        computes = ["torch"] if admitted.last_done() < config.iterations else []
+        flow = load_flow("axiom.flows.experiment", "experiment", "axiom.report.charts", *computes)
         result = flow(config=config, root=root)
     if how.json or not how.quiet:
         _conclude(root, config.name, result, how.json)

@@ -14,7 +14,7 @@ from axiom.cli.complete import studies
 from axiom.cli.outputs import check_folder
 from axiom.cli.run import Dry, Quiet, Root
 from axiom.cli.tables import AsJson
-from axiom.cli.workflow import interruptible, load_flow
+from axiom.cli.workflow import interruptible, load_flow, start_server
 from axiom.commands import suggest
 from axiom.config import find_preset
 from axiom.config.presets import SHIPPED
@@ -135,6 +135,8 @@ def _submit(path: Path, root: str, pool: str, quiet: bool, as_json: bool) -> Non
 def _study_flow(beside: int) -> Callable[..., Any]:
     """The study's flow. Runs beside each other that are given no server need none, nor does their study."""
     alone = beside != 1 and not os.environ.get("PREFECT_API_URL")
+    if not alone:
+        start_server()
     return load_flow("axiom.flows.study", "without_server" if alone else "study")
 
 

@@ -1,19 +1,20 @@
 """Flows from the command line: their settings, and what a signal and a server that fails to start read like."""
 
-import importlib
 import os
 import re
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import typer
 
+from axiom.cli import server
 from axiom.cli.app import console, errors
 from axiom.cli.outputs import check_folder
 from axiom.ending import INTERRUPTED, TERMINATED, insisted
-from axiom.environment import check_addresses, check_threads, prefect_home
+from axiom.environment import check_addresses, check_threads, imported, prefect_home
 from axiom.errors import ConfigError, InfrastructureError
 
 START = "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"
@@ -56,15 +57,31 @@ def check_surroundings() -> None:
         )
 
 
-def load_flow(module: str, name: str) -> Callable[..., Any]:
-    """The flow, by name: the command line alone starts flows, and the library itself stays free of Prefect.
-
-    Raises as `check_surroundings`.
-    """
+def _prepare() -> None:
     check_surroundings()
     for variable, value in SETTINGS.items():
         os.environ.setdefault(variable, value)
-    flow: Callable[..., Any] = getattr(importlib.import_module(module), name)
+
+
+def start_server() -> None:
+    """Start the private server of a flow that is given none, which takes seconds; `load_flow` waits for it.
+
+    Raises as `check_surroundings`.
+    """
+    _prepare()
+    server.start()
+
+
+def load_flow(module: str, name: str, *ahead: str) -> Callable[..., Any]:
+    """The flow, by name: the command line alone starts flows, and the library itself stays free of Prefect.
+
+    `ahead` are modules that it will import in any case. Raises as `check_surroundings`, and InfrastructureError when
+    the private server does not start.
+    """
+    _prepare()
+    imported(module, *ahead)
+    server.join()
+    flow: Callable[..., Any] = getattr(sys.modules[module], name)
     return flow
 
 
@@ -91,9 +108,6 @@ def interruptible(going_on: str) -> Iterator[None]:
             ) from None
         if "ephemeral Prefect API server" not in str(error):
             raise
-        raise InfrastructureError(
-            f"the run's private Prefect server did not start within {os.environ[START]} s; check that "
-            f"PREFECT_HOME = {prefect_home()} can be written, or name your own server with PREFECT_API_URL"
-        ) from None
+        raise server.did_not_start(f"did not start within {os.environ[START]} s") from None
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -4,7 +4,7 @@ Every way to start comes through `admit`: `axiom run`, `resume` and `fork`, a Pr
 types of `axiom.config` check the values; here is what depends on the store and the machine.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from axiom import tracking
@@ -18,10 +18,13 @@ from axiom.selection.arms import ARMS
 from axiom.selection.checks import check_levels, check_reached, check_selection
 
 
-def admit(root: str, config: ExperimentConfig | Mapping[str, Any]) -> Experiment:
+def admit(
+    root: str, config: ExperimentConfig | Mapping[str, Any], meanwhile: Callable[[], object] = lambda: None
+) -> Experiment:
     """The experiment of `config` under `root`, new or to be continued.
 
-    Writes nothing. Raises UserError with one sentence when it cannot run.
+    `meanwhile` is called before what can take seconds, which is to look at a model. Writes nothing. Raises UserError
+    with one sentence when it cannot run.
     """
     if not isinstance(root, str):
         raise ConfigError(f"root = {root!r} is not text; name the folder of the experiments")
@@ -31,6 +34,7 @@ def admit(root: str, config: ExperimentConfig | Mapping[str, Any]) -> Experiment
     check_selection(experiment.config, training_problems(experiment.config))
     if experiment.last_done() < 0:
         check_reached(experiment.config)
+    meanwhile()
     check(experiment.config)
     tracking.check(experiment.config)
     check_levels(experiment.config, lambda: _training_problems(experiment))

@@ -1,11 +1,16 @@
-"""The private server of a run outlives Ctrl-C, and not the run; the server loads this as a plug-in.
+"""The private server of a run: it outlives Ctrl-C, and not the run.
 
-Prefect starts a server of its own for a run that is given none. A terminal's Ctrl-C reaches both: without this, the
-run would spend minutes on telling a dead server how it ended. And a run that is killed would leave its server behind.
+A terminal's Ctrl-C reaches the run and a server that Prefect starts for it: the run would spend minutes on telling a
+dead server how it ended. And a run that is killed would leave its server behind. A server that Prefect starts loads
+this as a plug-in. The command line starts its own by `python private.py DESCRIPTOR PID`, before the run has imported
+anything: it listens on the socket DESCRIPTOR and ends with the process PID.
 """
 
+import gc
 import os
 import signal
+import socket
+import sys
 import threading
 import time
 
@@ -15,9 +20,13 @@ PARENT_SECONDS = 1.0
 
 def leave_the_terminal() -> None:
     """Keep signals to the run's process group from this process, and end it when the run has ended."""
-    parent = os.getppid()
     if os.getpid() != os.getsid(0):
         os.setsid()
+    follow(os.getppid())
+
+
+def follow(parent: int) -> None:
+    """End this process when its parent has ended."""
     threading.Thread(target=_follow, args=(parent,), name="follow-run", daemon=True).start()
 
 
@@ -27,5 +36,22 @@ def _follow(parent: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-if os.environ.get("PREFECT__SERVER_EPHEMERAL") == "1":
+def serve(listening: socket.socket) -> None:
+    """Answer on `listening` as the server does that Prefect starts for a run."""
+    gc.disable()  # an import makes no garbage, and to look for some takes a quarter of its time
+    import uvicorn
+    from prefect.plugins import load_prefect_collections
+    from prefect.server.api.server import create_app
+
+    load_prefect_collections()
+    app = create_app(ephemeral=True, final=True)
+    gc.freeze()
+    gc.enable()
+    uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on")).run([listening])
+
+
+if __name__ == "__main__":
+    follow(int(sys.argv[2]))
+    serve(socket.socket(fileno=int(sys.argv[1])))
+elif os.environ.get("PREFECT__SERVER_EPHEMERAL") == "1":
     leave_the_terminal()

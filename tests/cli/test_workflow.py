@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -15,13 +16,15 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PRESET = REPOSITORY / "deployments" / "modular.toml"
 
 
-def start(folder: Path, *command: str, **more: str) -> subprocess.Popen[str]:
+def start(
+    folder: Path, *command: str, program: Sequence[str] = ("-m", "axiom.cli"), **more: str
+) -> subprocess.Popen[str]:
     """The command in a session of its own, as a terminal's foreground job."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
     environment |= {"AXIOM_ROOT": str(folder / "artifacts"), "PREFECT_HOME": str(folder / "prefect"), **more}
     environment["OMP_NUM_THREADS"] = "1"
     return subprocess.Popen(
-        [sys.executable, "-m", "axiom.cli", *command],
+        [sys.executable, *program, *command],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -80,12 +83,68 @@ def test_a_signal_ends_a_run_at_once_and_its_server_and_the_last_line_says_how_t
 
 
 @pytest.mark.slow
-def test_a_server_that_cannot_start_is_one_sentence(tmp_path):
-    process = start(tmp_path, *run_of(1), PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="1")
+@pytest.mark.parametrize(
+    ("variable", "what"),
+    [
+        ("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS=0", "did not start within 0 s"),
+        ("PREFECT_API_DATABASE_CONNECTION_URL=nonesuch://", "ended as it started, with the words above"),
+    ],
+)
+def test_a_server_that_cannot_start_is_one_sentence(tmp_path, variable, what):
+    process = start(tmp_path, *run_of(1), **dict([variable.split("=")]))
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "Traceback (most" not in out.split("failed:")[-1]
-    assert out.splitlines()[-1].startswith("failed: the run's private Prefect server did not start within 1 s")
+    assert out.splitlines()[-1].startswith(
+        f"failed: the run's private Prefect server {what}; check that PREFECT_HOME ="
+    )
+
+
+RUNS = """
+import sys
+from axiom.cli.app import main
+try:
+    main()
+finally:
+    print("in the run's own process:", [name for name in sys.modules if name.startswith("prefect.server")])
+"""
+
+
+@pytest.mark.slow
+def test_a_run_leaves_the_server_s_libraries_to_the_server(tmp_path):
+    """They take seconds to import: the run speaks to a server that was started before."""
+    process = start(tmp_path, *run_of(0), program=("-c", RUNS))
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, out
+    assert out.splitlines()[-1] == "in the run's own process: []"
+
+
+KILLED = """
+import os, signal
+from axiom.cli import server
+server.start()
+print(server._servers[0]._process.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_server_whose_command_is_killed_as_it_starts_ends_too(tmp_path):
+    process = start(tmp_path, program=("-c", KILLED))
+    assert process.stdout is not None
+    below = psutil.Process(int(process.stdout.readline()))
+    assert process.wait() == -signal.SIGKILL
+    assert gone([below], 60)
+
+
+def test_what_runs_nothing_and_what_is_refused_starts_no_server(axiom, monkeypatch):
+    def refuse() -> None:
+        raise AssertionError("a server starts")
+
+    monkeypatch.setattr("axiom.cli.server.start", refuse)
+    assert axiom(*run_of(1), "--dry-run")[0] == 0
+    assert axiom(*run_of(1), "--set", "yoke=nonesuch")[0] == 2
+    with pytest.raises(AssertionError, match="a server starts"):
+        axiom(*run_of(1))
 
 
 def test_a_home_of_prefect_that_cannot_be_written_is_one_sentence(tmp_path):
@@ -107,4 +166,4 @@ def test_a_server_that_cannot_answer_is_one_sentence(tmp_path, url, code):
     assert "Traceback" not in out
     assert out.count(f"PREFECT_API_URL = {url}") == 1
     lines = [line for line in out.splitlines() if not line.startswith("starting Prefect (")]
-    assert len(lines) == 2, "what is started, and what is wrong"
+    assert len(lines) == (2 if code == 1 else 1), "what is started, if anything is, and what is wrong"
