@@ -1,6 +1,5 @@
 """The typer apps, and how an error becomes an exit code: 2 for the user's mistake, 1 for a machine's."""
 
-import functools
 import sys
 from typing import Annotated, Any, NoReturn
 
@@ -78,7 +77,7 @@ def main() -> None:
     try:
         if moved := settle():
             errors.print(escape(moved), highlight=False)
-        left = _commands()(prog_name="axiom", standalone_mode=False)
+        left = app(prog_name="axiom", standalone_mode=False)
         sys.stdout.flush()  # a full disk under it is told here
         sys.exit(left if isinstance(left, int) else 0)
     except _UsageError as error:
@@ -93,12 +92,6 @@ def main() -> None:
             raise
         forget_output()
         _end("error" if found.exit_status == UserError.exit_status else "failed", str(found), found.exit_status)
-
-
-@functools.cache
-def _commands() -> Any:
-    """The apps as one command; typer builds all of it anew for each call of an app."""
-    return typer.main.get_command(app)
 
 
 def _end(label: str, sentence: str, status: int) -> NoReturn:

@@ -804,6 +804,8 @@ def _moved(tree: Mapping[str, Any]) -> dict[str, Any]:
 def _changed(tree: dict[str, Any], overrides: Sequence[str], top: Mapping[str, Any]) -> dict[str, Any]:
     tree = _moved(tree)
     given: dict[str, Any] = {}
+    if isinstance(overrides, str):
+        raise ConfigError(f"the overrides are a list of settings; write [{overrides!r}]")
     for key, value in map(_setting, overrides):
         before = given.setdefault(key, value)
         if before is not value and before != value and _shown(before) != _shown(value):  # nan differs from itself

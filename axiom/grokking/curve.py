@@ -59,6 +59,8 @@ class Curve:
         for gaps, accuracies outside 0..1, counts below 1 and iterations that do not ascend.
         """
         length = len(iteration)
+        if (found := {length, np.size(train_accuracy), np.size(val_accuracy)}) != {length}:
+            raise DataError(f"the columns of a curve have different lengths: {', '.join(map(str, sorted(found)))}")
         columns = (iteration, train_accuracy, val_accuracy, train_n, val_n)
         arrays = [np.array(np.broadcast_to(np.asarray(column, float), length)) for column in columns]
         curve = cls(*arrays)

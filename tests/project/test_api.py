@@ -169,6 +169,14 @@ def test_a_frame_of_any_table(experiment):
             experiment.frame(table, iteration)
 
 
+def test_wrong_inputs_are_one_sentence():
+    with pytest.raises(ConfigError, match=r"list of settings; write \['iterations=2'\]"):
+        load_config("quickstart", "iterations=2")
+    for lengths in ((3, 2, 3), (3, 3, 4), (3, 1, 3)):
+        with pytest.raises(DataError, match="different lengths"):
+            axiom.Curve.of(*([0.0, 0.1, 0.2, 0.3][:length] for length in lengths))
+
+
 def test_a_study_by_its_name_and_by_the_names_of_its_runs(tmp_path):
     study = axiom.Study.load("h1-modular", str(tmp_path))
     assert (study.name, len(study.runs), study.reading.level) == ("h1-modular", 7 * 16, 0.9)
