@@ -26,6 +26,8 @@ CANCEL_SECONDS = 20.0
 """For the worker to end a run that is to be cancelled, if it hears of it."""
 GRACE_SECONDS = 30.0
 """For the run's process to end by itself."""
+AGAIN_SECONDS = 8.0
+"""From one request to end to the next."""
 CANCELLED = "Its worker did not end it, as it does after an outage of the server; the process beside the run did."
 MESSAGE = "Its process was killed, with its worker or alone. Retry continues from the first stage not done."
 
@@ -69,12 +71,11 @@ def _ended(process: int, seconds: float) -> bool:
 
 
 def end_process(process: int) -> None:
-    """Ask the run's process to end, and kill it when it does not."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        if not _ended(process, 0):
-            signal.pidfd_send_signal(process, number)
-        if _ended(process, GRACE_SECONDS):
-            return
+    """Ask the run's process to end, again and again since a library may lose a signal; kill it when it does not."""
+    end = time.monotonic() + GRACE_SECONDS
+    while not _ended(process, 0):
+        signal.pidfd_send_signal(process, signal.SIGTERM if time.monotonic() < end else signal.SIGKILL)
+        _ended(process, AGAIN_SECONDS)
 
 
 def look(url: str, headers: dict[str, str], run: str) -> str:

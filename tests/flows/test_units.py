@@ -5,6 +5,7 @@ import copy
 import functools
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -27,7 +28,7 @@ from axiom.flows.experiment import experiment
 from axiom.flows.report import report
 from axiom.flows.setup import move_working_dir
 from axiom.flows.smoke import gain, smoke
-from axiom.flows.workarounds import mistakes
+from axiom.flows.workarounds import mistakes, witness
 from axiom.flows.workarounds.outage import patiently
 from axiom.records import Metric
 from axiom.tasks import stage
@@ -367,3 +368,32 @@ def test_a_run_outlives_the_reader_of_its_output():
     child.stderr.close()
     child.stdin.close()
     assert child.wait(20) == 7
+
+
+TAKES_THE_LAST = """
+import signal, sys, time
+left = int(sys.argv[1])
+def count(number, frame):
+    global left
+    left -= 1
+    if not left:
+        sys.exit(7)
+signal.signal(signal.SIGTERM, count)
+print("ready", flush=True)
+while True:
+    time.sleep(0.05)
+"""
+
+
+@pytest.mark.parametrize(("signals", "status"), [(1, 7), (2, 7), (1000, -signal.SIGKILL)])
+def test_a_run_that_loses_a_signal_is_asked_again_before_it_is_killed(monkeypatch, signals, status):
+    monkeypatch.setattr(witness, "AGAIN_SECONDS", 0.3)
+    monkeypatch.setattr(witness, "GRACE_SECONDS", 1.0)
+    command = [sys.executable, "-c", TAKES_THE_LAST, str(signals)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        handle = os.pidfd_open(process.pid)
+        witness.end_process(handle)
+        os.close(handle)
+        assert process.wait() == status
