@@ -50,31 +50,22 @@ Size = Annotated[int, Field(ge=0, le=1_000_000)]
 Layer = Literal["namespaces", "empty_root", "rlimits", "identity", "no_new_privs", "landlock", "seccomp"]
 
 
-def _arm_exists(name: str) -> str:
-    if name not in ARMS:
-        raise ValueError(f"arm {name!r} does not exist; the arms are {', '.join(ARMS)}")
-    return name
+def _among(kind: str, names: Sequence[str]) -> AfterValidator:
+    def exists(name: str) -> str:
+        if name not in names:
+            raise ValueError(f"{kind} {name!r} does not exist; the {kind}s are {', '.join(names)}")
+        return name
+
+    return AfterValidator(exists)
 
 
-def _list_arms(schema: dict[str, Any]) -> None:
-    schema["enum"] = list(ARMS)
+def _listed(names: Sequence[str]) -> Any:
+    return Field(json_schema_extra=lambda schema: schema.update(enum=list(names)))
 
 
-Arm = Annotated[str, AfterValidator(_arm_exists), Field(json_schema_extra=_list_arms)]
+Arm = Annotated[str, _among("arm", ARMS), _listed(ARMS)]
 """The name of a file in `axiom/selection/arms`."""
-
-
-def _tracker_exists(name: str) -> str:
-    if name not in TRACKERS:
-        raise ValueError(f"tracker {name!r} does not exist; the trackers are {', '.join(TRACKERS)}")
-    return name
-
-
-def _list_trackers(schema: dict[str, Any]) -> None:
-    schema["enum"] = list(TRACKERS)
-
-
-Tracker = Annotated[str, AfterValidator(_tracker_exists), Field(json_schema_extra=_list_trackers)]
+Tracker = Annotated[str, _among("tracker", TRACKERS), _listed(TRACKERS)]
 """The name of a file in `axiom/tracking`."""
 
 
