@@ -11,7 +11,7 @@ import difflib
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
@@ -50,22 +50,23 @@ Size = Annotated[int, Field(ge=0, le=1_000_000)]
 Layer = Literal["namespaces", "empty_root", "rlimits", "identity", "no_new_privs", "landlock", "seccomp"]
 
 
-def _among(kind: str, names: Sequence[str]) -> AfterValidator:
+def _among(kind: str, names: Callable[[], Sequence[str]]) -> AfterValidator:
     def exists(name: str) -> str:
-        if name not in names:
-            raise ValueError(f"{kind} {name!r} does not exist; the {kind}s are {', '.join(names)}")
+        if name not in names():
+            raise ValueError(f"{kind} {name!r} does not exist; the {kind}s are {', '.join(names())}")
         return name
 
     return AfterValidator(exists)
 
 
-def _listed(names: Sequence[str]) -> Any:
-    return Field(json_schema_extra=lambda schema: schema.update(enum=list(names)))
+def _listed(names: Callable[[], Sequence[str]]) -> Any:
+    return Field(json_schema_extra=lambda schema: schema.update(enum=list(names())))
 
 
-Arm = Annotated[str, _among("arm", ARMS), _listed(ARMS)]
+# The names are looked up at each check: a file that comes later counts as well.
+Arm = Annotated[str, _among("arm", lambda: ARMS), _listed(lambda: ARMS)]
 """The name of a file in `axiom/selection/arms`."""
-Tracker = Annotated[str, _among("tracker", TRACKERS), _listed(TRACKERS)]
+Tracker = Annotated[str, _among("tracker", lambda: TRACKERS), _listed(lambda: TRACKERS)]
 """The name of a file in `axiom/tracking`."""
 
 
