@@ -18,6 +18,8 @@ from axiom.seeds import derive
 
 RULES = ("naive", "literature", "axiom")
 LENGTHS = (20, 50, 100)
+SHORTEST = 20
+"""Evaluations: in fewer, some families would look for room for a jump without end."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,12 @@ def _evaluation(truth: Truth, time: float | None) -> float | None:
 
 
 def simulate(curves: int, lengths: Sequence[int] = LENGTHS, seed: int = 0, workers: int = 1) -> list[Trial]:
-    """`curves` trials of every family at every length."""
+    """`curves` trials of every family at every length.
+
+    Raises ValueError where a curve is so short that no plateau, jump and end have room in it.
+    """
+    if min(lengths) < SHORTEST:
+        raise ValueError(f"a simulated curve has at least {SHORTEST} evaluations, not {min(lengths)}")
     jobs = list(product(FAMILIES, lengths, range(curves), [seed]))
     with ProcessPoolExecutor(workers) as pool:
         return list(pool.map(trial, *zip(*jobs, strict=True), chunksize=25))

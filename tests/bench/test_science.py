@@ -142,3 +142,9 @@ def test_verifier_error_hides_the_height_of_a_jump_not_its_time():
     clean, faulty = (verifier.detecting("x", 400, error, 4) for error in (0.0, 0.3))
     assert clean.detections == 1.0
     assert faulty.timing_error < 1.0
+
+
+def test_a_simulation_of_curves_without_room_for_a_jump_is_refused():
+    """It looked for room without end."""
+    with pytest.raises(ValueError, match="at least 20 evaluations, not 12"):
+        detector.simulate(1, (50, 12))
