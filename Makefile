@@ -13,13 +13,16 @@ PRESET ?= deployments/quickstart.toml
 # their number of tests
 WORKERS ?= 3
 PYTEST := $(PY) -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
-# To import all test files takes long: those that have tests of a mark are named
-HAVING = $(shell grep -rlE --include='test_*.py' 'mark\.($(1))\b' tests | sort)
+# To import all test files takes long: those that have tests of a mark are named, or that have them only
+HAVING = $(shell grep -rlE --include='test_*.py' '$(2)mark\.($(1))\b' tests | sort)
 # These files take longest and are begun first. Pytest takes files in the order in which they are named, but not if a
 # folder is named that has them
-LONGEST := $(addprefix tests/, flows/test_server.py sampling/test_vllm.py study/test_study.py study/test_parallel.py experiment/test_surroundings.py report/test_browser.py)
+LONGEST := $(addprefix tests/, flows/test_server.py study/test_study.py sampling/test_vllm.py report/test_browser.py study/test_parallel.py problems/test_families.py experiment/test_surroundings.py project/test_wheel.py view/test_browser.py cli/test_workflow.py training/test_training.py cli/test_runs.py selection/test_rounds.py models/test_gemma.py)
 
-.PHONY: run docs test test-fast test-rest test-slow test-server test-browser test-long soak lint venv deploy clean
+# A variable of many container images: each of the hundreds of processes would compile all sources anew
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: run docs test test-fast test-rest test-slow test-server test-browser test-long soak lint style types venv deploy clean
 
 venv: .venv/.ready
 
@@ -40,13 +43,18 @@ venv: .venv/.ready
 run: venv
 	.venv/bin/axiom run $(PRESET)
 
+# The slow tests wait for servers an eighth of their time: types and docs are checked meanwhile
 test: venv
-	$(MAKE) --jobs=$(WORKERS) --output-sync lint docs
-	$(MAKE) test-fast test-rest
+	$(MAKE) style test-fast .venv/.vllm
+	$(MAKE) --jobs=3 types docs test-rest
 
-lint: venv
+lint: style types
+
+style: venv
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+
+types: venv
 	.venv/bin/mypy
 
 # The site of docs/, in .cache/site; a broken link fails
@@ -54,7 +62,7 @@ docs: venv
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 
 test-fast: venv
-	$(PYTEST) -m "not slow and not long and not alone"
+	$(PYTEST) -m "not slow and not long and not alone" $(addprefix --ignore=,$(call HAVING,slow|long,^pytestmark.*))
 	$(PY) -m pytest -m "alone and not slow and not long" $(call HAVING,alone)
 
 # The slow tests beside those of a Prefect server, which mostly wait

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.slow
 START = """
 import atexit, sys, time
 import typer

@@ -24,6 +24,8 @@ from axiom.experiment.lock import Holder
 from axiom.folders import Folder
 from tests.object_store import BUCKET, address_name, environment, files, proxied, rclone
 
+pytestmark = pytest.mark.slow
+
 ELSEWHERE = Lease(
     Holder(4321, "far.example.org", "2026-01-01 00:00:00 UTC", 7), datetime.now(UTC), "abc", "another kernel"
 )

@@ -19,6 +19,8 @@ from axiom.store import MANIFEST, Writer
 from tests.object_store import BUCKET, Asked, Proxy, address_name, environment, files, proxied, seaweed
 from tests.processes import APART
 
+pytestmark = pytest.mark.slow
+
 CONFIG = {
     "name": "run",
     "iterations": 2,

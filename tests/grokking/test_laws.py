@@ -50,6 +50,7 @@ def contrast(val, at, start):
     return found
 
 
+@pytest.mark.slow
 @every("family", FAMILIES)
 @every("length", [20, 60])
 def test_the_sentence_is_true_of_the_curve(family, length):

@@ -171,6 +171,7 @@ EXPECTED = {family: {"grokking"} for family in JUMPS} | {
 }
 
 
+@pytest.mark.slow
 @every("family", FAMILIES)
 def test_every_family_gets_its_kind(family):
     for index in range(3):

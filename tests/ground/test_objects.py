@@ -25,6 +25,8 @@ from tests.object_store import (
     proxied,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def server(moto_url) -> str:

@@ -267,6 +267,7 @@ def test_requests_of_the_loop_are_answered():
     assert answered == {r.request_id: r.n for r in asked}
 
 
+@pytest.mark.slow
 def test_the_fast_recipe_groks_and_the_low_data_control_does_not():
     fast, _, _, low = CONTROLS
     outcomes = run([fast, low])

@@ -140,6 +140,7 @@ def test_no_dataset_takes_any_text_for_right(questions: dict[str, Problem], text
     tried(questions.values(), text)
 
 
+@pytest.mark.slow
 def test_the_right_answer_of_every_dataset_is_right_in_the_sandbox(questions: dict[str, Problem]) -> None:
     wrong = {n for n, p in questions.items() if scored(p, p.reference_solution).value < SOLVED}
     assert {questions[name].reference_solution for name in wrong} <= {"None"}  # these datasets give no answer
@@ -182,6 +183,7 @@ def test_every_dataset_withstands_every_text(questions: dict[str, Problem], noth
     tried(questions.values(), text)
 
 
+@pytest.mark.slow
 def test_a_verdict_says_how_the_scorer_ended(questions: dict[str, Problem]) -> None:
     sample = partial(
         Sample,

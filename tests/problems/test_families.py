@@ -131,8 +131,9 @@ def test_a_higher_difficulty_means_a_larger_reference(name):
 
 
 COSTLY = {"arithmetic", "binary_search", "coin_change", "common_subsequence", "edit_distance", "fizzbuzz"}
-COSTLY |= {"parentheses", "primes", "queens", "rpn", "run_length", "stack_machine", "subsets", "two_sum"}
-"""Families that take ten seconds to two minutes to count."""
+COSTLY |= {"grid_regions", "knapsack", "matrix_lines", "parentheses", "permutations", "primes", "queens", "rpn"}
+COSTLY |= {"run_length", "stack_machine", "subsets", "two_sum"}
+"""Families that take three seconds to two minutes to count."""
 
 
 def how_long(name):

@@ -280,6 +280,7 @@ def calm(tmp_path_factory):
     return Tags(page(experiment_of(tmp_path_factory.mktemp("calm"), "e", ["x"])))
 
 
+@pytest.mark.slow
 @every("name", ATTACKS)
 def test_a_report_has_the_same_tags_whatever_a_model_writes(calm, tmp_path, name):
     text = ATTACKS[name]
@@ -298,6 +299,7 @@ def test_inspect_prints_every_text_without_its_commands(axiom, tmp_path, name, s
     assert unsafe(out, allowed="\n\t") == []
 
 
+@pytest.mark.slow
 def test_the_page_of_a_study_has_the_same_tags_whatever_its_names_are():
     def tags(title, rename):
         groups = by_arm(

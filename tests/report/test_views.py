@@ -200,6 +200,7 @@ def test_what_is_not_finite_is_null_on_the_page(tmp_path):
     assert "40 of 50 steps have no finite loss" in text
 
 
+@pytest.mark.slow
 def test_samples_whose_verdict_or_problem_is_gone_are_left_out(tmp_path):
     experiment = write_run(tmp_path, "run")
     rewrite(experiment, 5, "verdicts", lambda rows: rows.head(1))

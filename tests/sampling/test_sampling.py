@@ -69,6 +69,7 @@ def test_greedy_is_what_generate_writes(model, batch_size):
         assert completion.finish_reason == ("stop" if int(out[-1]) == 0 else "length")
 
 
+@pytest.mark.slow
 def test_what_a_sequence_is_batched_with_does_not_change_it(model):
     requests = ask(n=5, temperature=0.9)
     alone = answers(sampler(model, 1), requests)

@@ -124,6 +124,7 @@ def seen(templates: list[Template]) -> list[object]:
     return [inside, outside, account(os.getpid(), files=False), machine()]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="the kernel shows these processes to root alone")
 @pytest.mark.parametrize("kind", ["lean", "rich"])
 def test_no_attack_changes_what_outlives_it(templates: list[Template], kind: str) -> None:

@@ -47,6 +47,7 @@ def runs(tmp_path):
 LEFT_OUT = "Left out: seed 6, of which frozen has no run; seeds 7, 9, of which expert_iteration has no run."
 
 
+@pytest.mark.slow
 def test_seeds_of_one_arm_alone_are_named_in_text_json_and_page(axiom, runs, tmp_path):
     code, out, err = axiom("compare", *runs, "--out", "page")
     assert code == 0, err

@@ -445,6 +445,7 @@ def of_arm(name: str, **changes) -> ExperimentConfig:
     return ExperimentConfig.model_validate({"name": name, "arm": name.partition("-")[0]} | MODULAR | changes)
 
 
+@pytest.mark.slow
 def test_what_is_the_same_for_a_seed_is_computed_once_and_has_the_bytes_of_a_run_alone(tmp_path):
     first, second = of_arm("expert_iteration"), of_arm("unverified")
     without_server(second, str(tmp_path / "alone"), Operation(gpu="never"))

@@ -177,6 +177,7 @@ def test_candidates_are_taken_only_as_templates_have_room(verifier: Verifier) ->
         assert taken - settled <= 2 * pool.QUEUE_DEPTH + 2 * pool.QUEUE_DEPTH
 
 
+@pytest.mark.slow
 def test_verification_hides_behind_a_slow_source(verifier: Verifier) -> None:
     work = "import time\ndef f(x):\n    time.sleep(0.05)\n    return x + 1\n"
 
@@ -328,6 +329,7 @@ def _busy() -> "subprocess.Popen[bytes]":
     return subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"], start_new_session=True)
 
 
+@pytest.mark.slow
 def test_a_template_that_falls_silent_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "SILENT_SECONDS", 0.5)
     with Verifier(SandboxConfig(workers=1, wall_factor=1)) as verifier:
@@ -336,6 +338,7 @@ def test_a_template_that_falls_silent_is_replaced(monkeypatch: pytest.MonkeyPatc
     assert [verdict.outcome for verdict in verdicts] == [Outcome.PASSED] * 4
 
 
+@pytest.mark.slow
 def test_a_job_whose_templates_keep_dying_is_quarantined_and_the_rest_goes_on() -> None:
     with Verifier(SandboxConfig(workers=1)) as verifier:
         sleeper = candidate("sleeper", "import time\ndef f(x):\n    time.sleep(0.4)\n    return x + 1\n", timeout_s=5.0)
