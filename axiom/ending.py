@@ -9,7 +9,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event
 from typing import NoReturn
@@ -25,11 +25,11 @@ LAST_SECONDS = 25.0
 
 
 @contextmanager
-def insisted(last_words: str) -> Iterator[None]:
+def insisted(last_words: Callable[[], str], last_act: Callable[[], object] = lambda: None) -> Iterator[None]:
     """Have SIGINT and SIGTERM end the block, and then this process; only in the main thread.
 
     A signal is raised again every `AGAIN_SECONDS` until the block ends. After `LAST_SECONDS` the process ends with
-    the signal's status, and with `last_words` if the block had not ended.
+    the signal's status, after `last_act`, and with `last_words` if the block had not ended.
     """
     left, asked, (heard, told) = Event(), list[int](), socket.socketpair()
 
@@ -38,7 +38,7 @@ def insisted(last_words: str) -> Iterator[None]:
             while number := heard.recv(1):
                 if number[0] in (signal.SIGINT, signal.SIGTERM):
                     asked.append(number[0])
-                    _insist(number[0], left, last_words)
+                    _insist(number[0], left, last_words, last_act)
 
     told.setblocking(False)
     before = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)  # whichever handler others install
@@ -53,12 +53,13 @@ def insisted(last_words: str) -> Iterator[None]:
         told.close()
 
 
-def _insist(number: int, left: Event, last_words: str) -> NoReturn:
+def _insist(number: int, left: Event, last_words: Callable[[], str], last_act: Callable[[], object]) -> NoReturn:
     end = time.monotonic() + LAST_SECONDS
     while not left.wait(AGAIN_SECONDS) and time.monotonic() < end:
         signal.pthread_kill(threading.main_thread().ident or 0, number)
     if left.is_set():
         time.sleep(max(0.0, end - time.monotonic()))
     else:
-        os.write(2, f"{last_words}\n".encode(errors="replace"))
+        os.write(2, f"{last_words()}\n".encode(errors="replace"))
+    last_act()  # what would be done as Python ends is not
     os._exit(TERMINATED if number == signal.SIGTERM else INTERRUPTED)

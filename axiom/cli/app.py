@@ -7,6 +7,7 @@ import typer
 from rich.markup import escape
 
 from axiom.cli.terminal import Output, forget_output, settle_streams
+from axiom.ending import INTERRUPTED
 from axiom.environment import imported, settle
 from axiom.errors import UserError, classified
 from axiom.visible import visible
@@ -72,9 +73,9 @@ COMMAND_MODULES: tuple[str, ...] = (
 
 def main() -> None:
     """Entry point of `axiom`."""
-    settle_streams()
-    imported(*(f"axiom.cli.{name}" for name in COMMAND_MODULES))
     try:
+        settle_streams()
+        imported(*(f"axiom.cli.{name}" for name in COMMAND_MODULES))
         if moved := settle():
             errors.print(escape(moved), highlight=False)
         left = app(prog_name="axiom", standalone_mode=False)
@@ -86,6 +87,9 @@ def main() -> None:
         sys.exit(2)
     except typer.Abort:
         sys.exit("aborted")
+    except KeyboardInterrupt:
+        errors.print("interrupted", highlight=False)
+        sys.exit(INTERRUPTED)
     except Exception as error:
         found = classified(error)
         if found is None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +17,7 @@ from axiom.cli.workflow import check_surroundings, interruptible, load_flow, sta
 from axiom.commands import DEFAULT_ROOT, suggest
 from axiom.config import load_config, override
 from axiom.experiment import Experiment
+from axiom.experiment.folder import RECORD
 from axiom.progress import doing, listen
 from axiom.records import Metric, with_interval
 
@@ -147,7 +149,11 @@ def _start(config: Any, root: str, how: Shown) -> None:
         show_plan(config, root, how.json)
         return
     out = errors if how.json else console
-    going_on = interruptible(f"`{suggest('resume', config.name, root=root)}`")
+
+    def written() -> bool:  # a store elsewhere is not asked on the way out
+        return "://" in root or (Path(root) / config.name / RECORD).exists()
+
+    going_on = interruptible(f"`{suggest('resume', config.name, root=root)}`", written)
     with going_on, Display(out, config.iterations, how.quiet) as display, listen(display):
         doing("checking the settings and the model")
         admitted = admit(root, config, start_server)

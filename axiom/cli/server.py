@@ -7,9 +7,13 @@ import atexit
 import http.client
 import importlib
 import os
+import re
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
 from pathlib import Path
 
 import axiom
@@ -28,17 +32,32 @@ END_SECONDS = 5.0
 """For the server to end by itself, as long as Prefect gives one."""
 
 
+STARTS = 3
+"""How often a server is started again that ends while its run goes on."""
+
+
 class _Server:
-    """A server's process, which ends with this one."""
+    """A server's process, which ends with this one. What it prints is kept for the sentence on its failure."""
 
     def __init__(self) -> None:
-        with socket.create_server(("127.0.0.1", 0), backlog=128) as listening:
-            self._port, number = listening.getsockname()[1], listening.fileno()
-            command = [sys.executable, "-P", str(PROGRAM), str(number), str(os.getpid())]
-            settings = os.environ | SETTINGS
-            self._process = subprocess.Popen(command, env=settings, pass_fds=(number,), start_new_session=True)
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  (as long as this)
+        self._port, self._ending, self._over, self._turn = 0, False, False, threading.Lock()
+        self._start()
         self.url = f"http://127.0.0.1:{self._port}/api"
         atexit.register(self.stop)
+
+    def _start(self) -> None:
+        with socket.create_server(("127.0.0.1", self._port), backlog=128) as listening:
+            self._port, number = listening.getsockname()[1], listening.fileno()
+            command = [sys.executable, "-P", str(PROGRAM), str(number), str(os.getpid())]
+            self._process = subprocess.Popen(
+                command,
+                env=os.environ | SETTINGS,
+                pass_fds=(number,),
+                start_new_session=True,
+                stdout=self._said,
+                stderr=self._said,
+            )
 
     @property
     def running(self) -> bool:
@@ -46,7 +65,7 @@ class _Server:
         return self._process.poll() is None
 
     def join(self, seconds: float) -> None:
-        """Wait until it answers. Until it can, a question waits; one that has ended hangs up.
+        """Wait until it answers, and keep it from now on. Until it can, a question waits; one that has ended hangs up.
 
         Raises InfrastructureError if it does not answer within so long.
         """
@@ -55,17 +74,46 @@ class _Server:
             asking.request("GET", "/api/health")
             asking.getresponse().read()
         except (TimeoutError, BlockingIOError):
-            raise did_not_start(f"did not start within {seconds:g} s") from None
+            raise failed(f"did not start within {seconds:g} s", self.last_words()) from None
         except (OSError, http.client.HTTPException):
-            raise did_not_start("ended as it started, with the words above") from None
+            raise failed("ended as it started", self.last_words()) from None
         finally:
             asking.close()
+        threading.Thread(target=self._keep, name="private-server", daemon=True).start()
 
-    def stop(self) -> None:
-        """End it."""
+    def _keep(self) -> None:
+        """Start it again where it was: its database has all that the run has told it, and the run waits for it.
+
+        One that ends again and again ends the run: what speaks to it would wait for minutes.
+        """
+        for left in reversed(range(STARTS + 1)):
+            self._process.wait()
+            with self._turn:
+                if self._ending:
+                    return
+                if left:
+                    self._start()
+        self._over = True
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def failure(self) -> InfrastructureError | None:
+        """Why it has ended, if it will not be started again."""
+        return failed("ended again and again", self.last_words()) if self._over else None
+
+    def last_words(self) -> str:
+        """The last error that it printed, empty where there is none."""
+        self._said.seek(0)
+        said = self._said.read().decode(errors="replace")
+        found = re.findall(r"^[\w.]*?(\w+(?:Error|Exception|Interrupt)\b.*)$", said, re.MULTILINE)
+        return found[-1][:200] if found else ""
+
+    def stop(self, seconds: float = END_SECONDS) -> None:
+        """End it, by force if it lasts longer."""
+        with self._turn:
+            self._ending = True
         self._process.terminate()
         try:
-            self._process.wait(END_SECONDS)
+            self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -94,12 +142,28 @@ def join() -> None:
         server.stop()
     else:
         server.join(early.startup_seconds())
-        early.speak_to(server.url)
+        early.speak_to(server.url, server.failure)
 
 
-def did_not_start(what: str) -> InfrastructureError:
-    """The sentence for a private server that gives no answer."""
+def stop_now() -> None:
+    """End the private server of this process at once, if there is one: it would keep its database locked."""
+    for server in _servers:
+        server.stop(0)
+
+
+def failure(status: int = 0) -> InfrastructureError | None:
+    """Why the private server of this process failed, if it has ended for good or answered with this status."""
+    if not _servers or os.environ.get("PREFECT_API_URL"):
+        return None
+    return _servers[-1].failure() or (
+        failed(f"answered {status}", _servers[-1].last_words()) if status >= 500 else None
+    )
+
+
+def failed(what: str, words: str = "") -> InfrastructureError:
+    """The sentence for a private server that is of no use; `words` are its own."""
+    why = f" ({words})" if words else ""
     return InfrastructureError(
-        f"the run's private Prefect server {what}; check that PREFECT_HOME = {prefect_home()} can be written, or name "
-        f"your own server with PREFECT_API_URL"
+        f"the run's private Prefect server {what}{why}; check that PREFECT_HOME = {prefect_home()} can be written, has "
+        f"room and a sound prefect.db, or name another folder, or your own server with PREFECT_API_URL"
     )

@@ -1,5 +1,6 @@
 """Flows from the command line: their settings, and what a signal and a server that fails to start read like."""
 
+import importlib
 import os
 import re
 import signal
@@ -15,7 +16,7 @@ from axiom.cli.app import console, errors
 from axiom.cli.outputs import check_folder
 from axiom.ending import INTERRUPTED, TERMINATED, insisted
 from axiom.environment import check_addresses, check_threads, imported, prefect_home
-from axiom.errors import ConfigError, InfrastructureError
+from axiom.errors import AxiomError, ConfigError, InfrastructureError
 
 START = "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"
 SETTINGS = {
@@ -86,28 +87,50 @@ def load_flow(module: str, name: str, *ahead: str) -> Callable[..., Any]:
 
 
 @contextmanager
-def interruptible(going_on: str) -> Iterator[None]:
+def interruptible(going_on: str, written: Callable[[], bool] = lambda: True) -> Iterator[None]:
     """Around a flow: it goes on when nobody reads its output, and a signal ends it with one line on how to go on.
 
-    Raises InfrastructureError when the private server does not start or the one that is named does not answer.
+    `going_on` is what continues what was `written`. Raises InfrastructureError when the private server does not start
+    or fails, or the one that is named does not answer.
     """
     console.outlives_its_reader = errors.outlives_its_reader = True
     before = signal.signal(signal.SIGTERM, _terminated)  # Prefect's own handler hands on to it
-    said = f"interrupted; what is finished is kept, and {going_on} goes on from there"
+
+    def said() -> str:
+        if failed := server.failure():
+            return f"failed: {failed}"
+        if written():
+            return f"interrupted; what is finished is kept, and {going_on} goes on from there"
+        return "interrupted before anything was written; the same command starts again"
+
     try:
-        with insisted(said):
+        with insisted(said, server.stop_now):
             yield
     except KeyboardInterrupt as ended:
-        errors.print(said, highlight=False, markup=False)
+        if failed := server.failure():
+            raise failed from None
+        errors.print(said(), highlight=False, markup=False)
         raise typer.Exit(TERMINATED if isinstance(ended, Terminated) else INTERRUPTED) from None
-    except RuntimeError as error:
-        if "Failed to reach API" in str(error):
-            raise InfrastructureError(
-                f"no Prefect server answers at PREFECT_API_URL = {os.environ.get('PREFECT_API_URL')}; start it with "
-                f"`prefect server start`, or unset PREFECT_API_URL for a private one"
-            ) from None
-        if "ephemeral Prefect API server" not in str(error):
+    except Exception as error:
+        found = _of_the_server(error)
+        if found is None:
             raise
-        raise server.did_not_start(f"did not start within {os.environ[START]} s") from None
+        raise found from None
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _of_the_server(error: Exception) -> AxiomError | None:
+    """What a failure of Prefect's server reads like; None for any other error."""
+    if isinstance(error, AxiomError):
+        return None
+    if isinstance(error, RuntimeError) and "Failed to reach API" in str(error):
+        named = importlib.import_module("axiom.flows.workarounds.early").address()
+        return InfrastructureError(
+            f"no Prefect server answers at PREFECT_API_URL = {named}; start it with `prefect server start`, or unset "
+            f"PREFECT_API_URL, in Prefect's profile too, for a private one"
+        )
+    if isinstance(error, RuntimeError) and "ephemeral Prefect API server" in str(error):
+        return server.failed(f"did not start within {os.environ[START]} s")
+    of_prefect = type(error).__name__ == "PrefectHTTPStatusError"
+    return server.failure(vars(error)["response"].status_code if of_prefect else 0)

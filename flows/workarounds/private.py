@@ -16,6 +16,8 @@ import time
 
 PARENT_SECONDS = 1.0
 """How often the server looks whether its run lives."""
+LAST_SECONDS = 10.0
+"""From the end of the run to that of a server which does not end by itself: it would keep the database locked."""
 
 
 def leave_the_terminal() -> None:
@@ -34,6 +36,8 @@ def _follow(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(PARENT_SECONDS)
     os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(LAST_SECONDS)
+    os._exit(1)
 
 
 def serve(listening: socket.socket) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -75,6 +76,7 @@ def test_a_signal_ends_a_run_at_once_and_its_server_and_the_last_line_says_how_t
         assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[number], out
         if number != signal.SIGKILL:
             assert "Traceback" not in out
+            assert "Crash detected" not in out, "a signal is none"
             last = out.strip().splitlines()[-1]
             assert last.startswith("interrupted; what is finished is kept, and `")
             assert last.endswith("axiom resume ctrl-c` goes on from there")
@@ -87,17 +89,106 @@ def test_a_signal_ends_a_run_at_once_and_its_server_and_the_last_line_says_how_t
     ("variable", "what"),
     [
         ("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS=0", "did not start within 0 s"),
-        ("PREFECT_API_DATABASE_CONNECTION_URL=nonesuch://", "ended as it started, with the words above"),
+        ("PREFECT_API_DATABASE_CONNECTION_URL=nonesuch://", "ended as it started (NoSuchModuleError: "),
+        ("a damaged database=", "ended as it started (DatabaseError: (sqlite3.DatabaseError) file is not a database)"),
     ],
 )
 def test_a_server_that_cannot_start_is_one_sentence(tmp_path, variable, what):
+    if "damaged" in variable:
+        (tmp_path / "prefect").mkdir()
+        (tmp_path / "prefect/prefect.db").write_bytes(b"none of SQLite's " * 99)
     process = start(tmp_path, *run_of(1), **dict([variable.split("=")]))
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 1
-    assert "Traceback (most" not in out.split("failed:")[-1]
-    assert out.splitlines()[-1].startswith(
-        f"failed: the run's private Prefect server {what}; check that PREFECT_HOME ="
-    )
+    assert "Traceback" not in out, "the server's own is left out"
+    last = out.splitlines()[-1]
+    assert last.startswith(f"failed: the run's private Prefect server {what}")
+    assert "; check that PREFECT_HOME =" in last
+
+
+def server_of(process: subprocess.Popen[str], seconds: float = 60) -> psutil.Process:
+    """The private server of a run, once it has one that lives."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for child in psutil.Process(process.pid).children():
+            with suppress(psutil.NoSuchProcess):  # or a zombie, which is one
+                if any(word.endswith("private.py") for word in child.cmdline()):
+                    return child
+        time.sleep(0.02)
+    raise AssertionError("it has no private server")
+
+
+@pytest.mark.slow
+def test_a_private_server_that_ends_is_started_again_and_one_that_ends_again_and_again_ends_the_run(tmp_path):
+    """Nobody else could start it: the run would wait for an hour."""
+    process = start(tmp_path, *run_of(5000))
+    at_work(tmp_path, process)
+    server_of(process).kill()
+    server_of(process)
+    at_work(tmp_path, process)
+    for _ in range(3):
+        server = server_of(process)
+        server.kill()
+        server.wait(10)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 1, out
+    assert "Traceback" not in out
+    assert out.splitlines()[-1].startswith("failed: the run's private Prefect server ended again and again")
+
+
+HASTY = """
+import axiom.ending
+from axiom.cli.app import main
+axiom.ending.AGAIN_SECONDS, axiom.ending.LAST_SECONDS = 1.0, 3.0
+main()
+"""
+
+
+@pytest.mark.slow
+def test_a_server_that_hangs_ends_with_a_run_that_is_ended_by_force(tmp_path):
+    """It would keep the database locked for every later run."""
+    process = start(tmp_path, *run_of(5000), program=("-c", HASTY))
+    at_work(tmp_path, process)
+    server = server_of(process)
+    server.suspend()
+    time.sleep(2)
+    process.terminate()
+    assert process.wait(60) == 143
+    assert gone([server], 10)
+
+
+STUCK = """
+import runpy, signal, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+private = runpy.run_path(sys.argv[1])
+private["_follow"].__globals__.update(PARENT_SECONDS=0.1, LAST_SECONDS=0.3)
+private["_follow"](-1)
+"""
+
+
+def test_a_server_that_does_not_end_by_itself_ends_after_its_run():
+    program = REPOSITORY / "axiom/flows/workarounds/private.py"
+    assert subprocess.run([sys.executable, "-c", STUCK, str(program)], timeout=30, check=False).returncode == 1
+
+
+@pytest.mark.slow
+def test_a_signal_before_anything_is_written_suggests_the_same_command(tmp_path):
+    """There is nothing to resume."""
+    process = start(tmp_path, *run_of(5))
+    assert process.stdout is not None
+    assert process.stdout.readline() == "experiment ctrl-c\n"
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert out.splitlines()[-1] == "interrupted before anything was written; the same command starts again"
+
+
+def test_ctrl_c_before_a_command_has_begun_is_one_word(axiom, monkeypatch):
+    def interrupted(*modules: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("axiom.cli.app.imported", interrupted)
+    assert axiom("list") == (130, "", "interrupted\n")
 
 
 RUNS = """
@@ -167,3 +258,14 @@ def test_a_server_that_cannot_answer_is_one_sentence(tmp_path, url, code):
     assert out.count(f"PREFECT_API_URL = {url}") == 1
     lines = [line for line in out.splitlines() if not line.startswith("starting Prefect (")]
     assert len(lines) == (2 if code == 1 else 1), "what is started, if anything is, and what is wrong"
+
+
+@pytest.mark.slow
+def test_a_server_of_a_profile_that_does_not_answer_is_named(tmp_path):
+    (tmp_path / "prefect").mkdir()
+    profile = 'active = "there"\n[profiles.there]\nPREFECT_API_URL = "http://127.0.0.1:9/api"\n'
+    (tmp_path / "prefect/profiles.toml").write_text(profile)
+    process = start(tmp_path, *run_of(1))
+    out, _ = process.communicate(timeout=600)
+    assert process.returncode == 1, out
+    assert "failed: no Prefect server answers at PREFECT_API_URL = http://127.0.0.1:9/api; start it" in out

@@ -6,6 +6,7 @@ import resource
 import subprocess
 import sys
 
+import httpx
 import pytest
 import typer
 
@@ -43,6 +44,10 @@ def test_whose_fault_an_error_is_decides_its_exit_status_and_whether_it_is_tried
 
 
 NO_ROOM = "unable to mmap 109296 bytes from file <model.safetensors>: Cannot allocate memory (12)"
+ASKED = httpx.Request("POST", "http://127.0.0.1:4200/api/logs")
+SERVER = importlib.import_module("prefect.exceptions").PrefectHTTPStatusError(
+    "503", request=ASKED, response=httpx.Response(503, request=ASKED)
+)
 FROM_OUTSIDE = {
     "Python's memory": (MemoryError(), OutOfMemoryError, "memory ran out (MemoryError)"),
     "a GPU's memory": (torch.OutOfMemoryError("CUDA out of memory. Tried"), OutOfMemoryError, "memory ran out (CUDA"),
@@ -52,6 +57,7 @@ FROM_OUTSIDE = {
     "a full output": (OSError(errno.ENOSPC, "No space left"), StorageError, "this command's output is full"),
     "no right": (PermissionError(errno.EACCES, "Permission denied", "/x"), ConfigError, "/x cannot be used"),
     "read-only": (OSError(errno.EROFS, "Read-only file system", b"/x"), ConfigError, "/x cannot be used (Read-only"),
+    "Prefect's server": (SERVER, InfrastructureError, "the Prefect server answered 503; its log says why"),
     "no descriptor": (OSError(errno.EMFILE, "Too many open files"), InfrastructureError, "raise `ulimit -n`"),
     "no process": (BlockingIOError(errno.EAGAIN, "Resource"), InfrastructureError, "raise `ulimit -u`"),
     "no thread": (RuntimeError("can't start new thread"), InfrastructureError, "raise `ulimit -u`"),
