@@ -30,8 +30,6 @@ SETTINGS = {
 """What a private server does without."""
 END_SECONDS = 5.0
 """For the server to end by itself, as long as Prefect gives one."""
-
-
 STARTS = 3
 """How often a server is started again that ends while its run goes on."""
 
@@ -42,6 +40,7 @@ class _Server:
     def __init__(self) -> None:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  (as long as this)
         self._port, self._ending, self._over, self._turn = 0, False, False, threading.Lock()
+        self._keeper = threading.Thread(target=self._keep, name="private-server", daemon=True)
         self._start()
         self.url = f"http://127.0.0.1:{self._port}/api"
         atexit.register(self.stop)
@@ -79,7 +78,8 @@ class _Server:
             raise failed("ended as it started", self.last_words()) from None
         finally:
             asking.close()
-        threading.Thread(target=self._keep, name="private-server", daemon=True).start()
+        if self._keeper.ident is None:  # another flow of this process may have begun to keep it
+            self._keeper.start()
 
     def _keep(self) -> None:
         """Start it again where it was: its database has all that the run has told it, and the run waits for it.
@@ -94,7 +94,7 @@ class _Server:
                 if left:
                     self._start()
         self._over = True
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def failure(self) -> InfrastructureError | None:
         """Why it has ended, if it will not be started again."""
@@ -102,8 +102,8 @@ class _Server:
 
     def last_words(self) -> str:
         """The last error that it printed, empty where there is none."""
-        self._said.seek(0)
-        said = self._said.read().decode(errors="replace")
+        number = self._said.fileno()  # whose place the server shares: it stays where it is
+        said = os.pread(number, os.fstat(number).st_size, 0).decode(errors="replace")
         found = re.findall(r"^[\w.]*?(\w+(?:Error|Exception|Interrupt)\b.*)$", said, re.MULTILINE)
         return found[-1][:200] if found else ""
 

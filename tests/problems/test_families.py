@@ -39,6 +39,7 @@ def test_there_are_thirty_families_and_the_six_that_presets_name():
     assert {*ORIGINAL, "list_sort", "list_filter", "list_aggregate"} <= set(FAMILIES)
 
 
+@pytest.mark.slow
 @every("name", FAMILIES)
 def test_the_reference_answers_both_hidden_sets(name):
     for problem in some(name):

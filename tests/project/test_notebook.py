@@ -4,6 +4,8 @@ import importlib.util
 import re
 from pathlib import Path
 
+import pytest
+
 from axiom.config import load_config
 from axiom.experiment import Experiment
 from axiom.flows.experiment import without_server
@@ -31,6 +33,7 @@ def test_the_tour_of_the_published_run(monkeypatch):
     assert found["samples"] is None
 
 
+@pytest.mark.slow
 def test_the_tour_of_a_run_of_one_s_own(tmp_path, monkeypatch):
     sets = ["modular.p=11", "sampling.samples_per_problem=2"]
     without_server(load_config("modular", sets, name="mine", iterations=1), str(tmp_path), Operation(gpu="never"))

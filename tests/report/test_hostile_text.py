@@ -148,6 +148,7 @@ def test_verdicts_in_every_format_are_read_back_by_any_parser(axiom, tmp_path, s
     assert {row["outcome"] for row in found} == {"runtime_error"}
 
 
+@pytest.mark.slow
 @every("name", ATTACKS)
 @every("place", ["key", "id", "cases", "entry_point", "whole"])
 def test_a_refusal_of_hostile_rows_commands_nothing(axiom, tmp_path, name, place):

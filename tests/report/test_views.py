@@ -232,6 +232,7 @@ DAMAGED = {
 """Files, and a view that goes without each."""
 
 
+@pytest.mark.slow
 def test_a_page_is_made_of_what_can_be_read_and_names_the_rest_in_its_place(tmp_path):
     experiment = write_run(tmp_path, "run", iterations=3)
     for number in experiment.iterations():  # as a run has them

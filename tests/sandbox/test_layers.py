@@ -128,6 +128,7 @@ def test_without_landlock_an_empty_root_takes_its_place_and_the_tier_says_so() -
     assert "landlock" not in on_a_machine_that_lacks("landlock_create_ruleset").split("+")
 
 
+@pytest.mark.slow
 def test_without_landlock_and_empty_root_it_refuses_until_told() -> None:
     lacking = "landlock_create_ruleset,chroot"
     said = on_a_machine_that_lacks(lacking)

@@ -61,12 +61,14 @@ def test_seeds_of_one_arm_alone_are_named_in_text_json_and_page(axiom, runs, tmp
     assert json.loads((tmp_path / "page/figures.json").read_text(encoding="utf-8")) == json.loads(out)
 
 
+@pytest.mark.slow
 def test_where_all_seeds_have_a_pair_nothing_is_said_of_it(axiom, runs):
     paired = [name for name in runs if int(name[-1]) < 6]
     code, out, err = axiom("compare", *paired, "--out", "page")
     assert (code, "Left out" in out) == (0, False), err
 
 
+@pytest.mark.slow
 def test_too_few_pairs_name_the_seeds_that_made_none(axiom, runs, tmp_path):
     few = [name for name in runs if name not in ("frozen-3", "frozen-4")]
     code, out, err = axiom("compare", *few, "--out", "page", "--json")

@@ -29,6 +29,7 @@ def split(runs):
     return [float(time) for time, _ in runs], [seen for _, seen in runs]
 
 
+@pytest.mark.slow
 @given(RUNS)
 @settings(max_examples=30, deadline=None)
 def test_kaplan_meier_is_that_of_lifelines(runs):

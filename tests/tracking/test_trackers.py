@@ -51,6 +51,7 @@ def events(folder: Path):
     return EventAccumulator(str(folder), size_guidance={"scalars": 0, "tensors": 0}).Reload()
 
 
+@pytest.mark.slow
 def test_tensorboard_has_each_iteration_once_over_a_resume_and_a_fork(tmp_path):
     config = run(tmp_path, 1, "tensorboard")
     folder = tmp_path / "mine/tracking/tensorboard"
@@ -203,6 +204,7 @@ def test_trackio_has_each_iteration_once_over_a_kill_and_a_resume(tmp_path, monk
     assert {found["name"] for found in SQLiteStorage.get_artifacts("axiom")} == {"mine-report", "mine-2-report"}
 
 
+@pytest.mark.slow
 def test_a_tracker_that_cannot_be_reached_is_said_once_and_stops_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     told: list[str] = []
