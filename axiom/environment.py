@@ -4,6 +4,7 @@ Batch systems and containers run programs without some of these. The libraries t
 imported, so the command line settles them first; a variable that the user has set stays.
 """
 
+import atexit
 import gc
 import getpass
 import importlib
@@ -152,10 +153,7 @@ def _name_the_user() -> None:
 
 
 def imported(*modules: str) -> None:
-    """Import what is not yet. An import makes no garbage, and looking for some takes a quarter of its time.
-
-    What is in memory then stays there, and is not looked at again.
-    """
+    """Import what is not yet. An import makes no garbage, and looking for some takes a quarter of its time."""
     missing = [name for name in modules if name not in sys.modules]
     if not missing:
         return
@@ -165,9 +163,15 @@ def imported(*modules: str) -> None:
         for name in missing:
             importlib.import_module(name)
     finally:
-        gc.freeze()
+        keep_all()
         if looked:
             gc.enable()
+
+
+def keep_all() -> None:
+    """Have what is in memory stay there: no collection looks at it again before Python ends."""
+    gc.freeze()
+    atexit.register(gc.unfreeze)  # else nanobind, with which triton is made, prints pages of what was not collected
 
 
 def peak_memory() -> dict[str, float]:

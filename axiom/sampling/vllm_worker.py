@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 from typing import Any, cast
 
+from axiom.environment import keep_all
 from axiom.sampling.engine_process import Worker
 
 
@@ -38,7 +39,7 @@ class Engine(Worker):
         from axiom.models.merging import Merger, checkpoint_reader
 
         _warm_up_plainly()
-        gc.freeze()  # what is imported stays: vLLM collects a dozen times while it starts
+        keep_all()  # vLLM collects a dozen times while it starts
         self.llm = LLM(**arguments)
         self.engine = self.llm.llm_engine
         self.merger = Merger(checkpoint_reader(Path(arguments["model"]), "cuda"), "cuda") if merged else None
