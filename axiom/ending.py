@@ -4,13 +4,16 @@ asyncio, a weak reference's callback and `__del__` print an exception and go on.
 asked it to end, or wait for what never comes.
 """
 
+import atexit
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from threading import Event
 from typing import NoReturn
 
@@ -24,27 +27,44 @@ LAST_SECONDS = 25.0
 """From a signal to the end of the process in any case. What it was writing is whole afterwards, or not there."""
 
 
+@dataclass
+class Ending:
+    """How a process that was asked to end will end: its exit status, None as long as nobody has asked."""
+
+    status: int | None = None
+
+    def conclude(self) -> None:
+        """End the process without what Python does last: a library that begins a thread then waits for it for ever."""
+        if self.status is not None:
+            with suppress(OSError, ValueError):
+                sys.stdout.flush()
+                sys.stderr.flush()
+            os._exit(self.status)
+
+
 @contextmanager
-def insisted(last_words: Callable[[], str], last_act: Callable[[], object] = lambda: None) -> Iterator[None]:
+def insisted(last_words: Callable[[], str], last_act: Callable[[], object] = lambda: None) -> Iterator[Ending]:
     """Have SIGINT and SIGTERM end the block, and then this process; only in the main thread.
 
     A signal is raised again every `AGAIN_SECONDS` until the block ends. After `LAST_SECONDS` the process ends with
-    the signal's status, after `last_act`, and with `last_words` if the block had not ended.
+    the status of the `Ending`, after `last_act`, and with `last_words` if the block had not ended.
     """
-    left, asked, (heard, told) = Event(), list[int](), socket.socketpair()
+    ending, left, asked, (heard, told) = Ending(), Event(), list[int](), socket.socketpair()
 
     def listen() -> None:
         with heard:
             while number := heard.recv(1):
                 if number[0] in (signal.SIGINT, signal.SIGTERM):
                     asked.append(number[0])
-                    _insist(number[0], left, last_words, last_act)
+                    ending.status = TERMINATED if number[0] == signal.SIGTERM else INTERRUPTED
+                    _insist(number[0], ending, left, last_words, last_act)
 
     told.setblocking(False)
     before = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)  # whichever handler others install
     threading.Thread(target=listen, name="signals", daemon=True).start()
+    atexit.register(ending.conclude)  # what is registered from here on is done before it
     try:
-        yield
+        yield ending
         if asked:
             signal.raise_signal(asked[0])
     finally:
@@ -53,7 +73,9 @@ def insisted(last_words: Callable[[], str], last_act: Callable[[], object] = lam
         told.close()
 
 
-def _insist(number: int, left: Event, last_words: Callable[[], str], last_act: Callable[[], object]) -> NoReturn:
+def _insist(
+    number: int, ending: Ending, left: Event, last_words: Callable[[], str], last_act: Callable[[], object]
+) -> NoReturn:
     end = time.monotonic() + LAST_SECONDS
     while not left.wait(AGAIN_SECONDS) and time.monotonic() < end:
         signal.pthread_kill(threading.main_thread().ident or 0, number)
@@ -62,4 +84,4 @@ def _insist(number: int, left: Event, last_words: Callable[[], str], last_act: C
     else:
         os.write(2, f"{last_words()}\n".encode(errors="replace"))
     last_act()  # what would be done as Python ends is not
-    os._exit(TERMINATED if number == signal.SIGTERM else INTERRUPTED)
+    os._exit(ending.status or INTERRUPTED)

@@ -9,7 +9,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 START = """
-import atexit, sys, time
+import atexit, sys, threading, time
 import typer
 import axiom.ending
 from axiom.cli.workflow import interruptible
@@ -20,6 +20,10 @@ def lost():
         time.sleep(60)
     except BaseException:
         pass
+
+class Late:
+    def __del__(self, thread=threading.Thread):
+        thread(target=print).start()
 
 def run():
     with interruptible("the same command"):
@@ -37,6 +41,7 @@ WAYS = {
     "its exception is lost again and again": "while True: lost()",
     "its exception is lost at the end": "lost(); time.sleep(0.1)",
     "something waits on the way out": "atexit.register(time.sleep, 60); time.sleep(60)",
+    "a library begins a thread as Python ends": "globals().update(late=Late()); time.sleep(60)",
     "it is not lost": "time.sleep(60)",
 }
 

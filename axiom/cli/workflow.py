@@ -104,10 +104,11 @@ def interruptible(going_on: str, written: Callable[[], bool] = lambda: True) -> 
         return "interrupted before anything was written; the same command starts again"
 
     try:
-        with insisted(said, server.stop_now):
+        with insisted(said, server.stop_now) as ending:
             yield
     except KeyboardInterrupt as ended:
         if failed := server.failure():
+            ending.status = failed.exit_status
             raise failed from None
         errors.print(said(), highlight=False, markup=False)
         raise typer.Exit(TERMINATED if isinstance(ended, Terminated) else INTERRUPTED) from None
