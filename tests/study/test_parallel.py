@@ -429,7 +429,7 @@ def test_runs_are_spread_over_two_gpus_and_a_failure_is_the_runs_own(tmp_path, w
     assert sorted(done) == sorted(run.name for run in small_study())
     for seed in (0, 1):
         replay = next(place for place, note in enumerate(said) if note.startswith(f"static_rft-{seed} begins"))
-        assert any(note.startswith(f"expert_iteration-{seed} is done") for note in said[:replay])
+        assert any(note.startswith(f"expert_iteration-{seed} begins") for note in said[:replay]), "which it follows"
 
 
 def manifests(root: Path, name: str) -> dict[str, dict]:
