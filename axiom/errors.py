@@ -118,8 +118,7 @@ def classified(error: BaseException) -> AxiomError | None:
         return InfrastructureError(f"no file can be opened any more ({says}); raise `ulimit -n`")
     if number == errno.EAGAIN or (isinstance(error, RuntimeError) and "can't start new thread" in says):
         return InfrastructureError(f"the system refuses another process or thread ({says}); raise `ulimit -u`")
-    of_prefect = type(error).__name__ == "PrefectHTTPStatusError"  # without loading Prefect
-    if of_prefect and (status := vars(error)["response"].status_code) >= 500:
+    if (status := server_status(error)) >= 500:
         return InfrastructureError(
             f"the Prefect server answered {status}; its log says why, mostly a database that cannot be used or a full "
             f"disk; mend that and resume; finished stages are kept"
@@ -127,6 +126,11 @@ def classified(error: BaseException) -> AxiomError | None:
     if isinstance(error, OSError) and (number in FULL or (number in _WRONG_PLACE and error.filename)):
         return of_the_system(error, os.fsdecode(error.filename or "this command's output"), "used")
     return None
+
+
+def server_status(error: BaseException) -> int:
+    """The HTTP status that an error of Prefect's client holds, 0 for any other; Prefect is not loaded for it."""
+    return int(vars(error)["response"].status_code) if type(error).__name__ == "PrefectHTTPStatusError" else 0
 
 
 def _of_memory(error: BaseException) -> bool:

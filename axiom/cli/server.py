@@ -142,7 +142,7 @@ def join() -> None:
         server.stop()
     else:
         server.join(early.startup_seconds())
-        early.speak_to(server.url, server.failure)
+        early.speak_to(server.url)
 
 
 def stop_now() -> None:

@@ -16,7 +16,7 @@ from axiom.cli.app import console, errors
 from axiom.cli.outputs import check_folder
 from axiom.ending import INTERRUPTED, TERMINATED, insisted
 from axiom.environment import check_addresses, check_threads, imported, prefect_home
-from axiom.errors import AxiomError, ConfigError, InfrastructureError
+from axiom.errors import AxiomError, ConfigError, InfrastructureError, server_status
 
 START = "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"
 SETTINGS = {
@@ -133,5 +133,4 @@ def _of_the_server(error: Exception) -> AxiomError | None:
         )
     if isinstance(error, RuntimeError) and "ephemeral Prefect API server" in str(error):
         return server.failed(f"did not start within {os.environ[START]} s")
-    of_prefect = type(error).__name__ == "PrefectHTTPStatusError"
-    return server.failure(vars(error)["response"].status_code if of_prefect else 0)
+    return server.failure(server_status(error))

@@ -3,15 +3,10 @@
 Prefect starts a private server when a flow is called, and imports the whole server into the run's process for it.
 """
 
-from collections.abc import Callable
-
 from prefect import context
 from prefect.settings import PREFECT_API_URL, get_current_settings
 
-from axiom.errors import InfrastructureError
-
 _private: str | None = None
-_failure: Callable[[], InfrastructureError | None] | None = None
 
 
 def address() -> str | None:
@@ -30,13 +25,10 @@ def startup_seconds() -> float:
     return get_current_settings().server.ephemeral.startup_timeout_seconds
 
 
-def speak_to(url: str, failure: Callable[[], InfrastructureError | None]) -> None:
-    """Have every thread of this process take the private server at `url`; its children are not told.
-
-    `failure` says why the server has ended for good, if it has.
-    """
-    global _private, _failure
-    _private, _failure, found = url, failure, context.GLOBAL_SETTINGS_CONTEXT
+def speak_to(url: str) -> None:
+    """Have every thread of this process take the private server at `url`; its children are not told."""
+    global _private
+    _private, found = url, context.GLOBAL_SETTINGS_CONTEXT
     settings = found.settings.copy_with_update(updates={PREFECT_API_URL: url})
     context.GLOBAL_SETTINGS_CONTEXT = found.model_copy(update={"settings": settings})
 
@@ -44,9 +36,3 @@ def speak_to(url: str, failure: Callable[[], InfrastructureError | None]) -> Non
 def is_private(url: str) -> bool:
     """Whether the server at `url` ends with this process."""
     return url == _private
-
-
-def check_server() -> None:
-    """Raise what the private server of this process ended with, if it has ended: nobody else can start it again."""
-    if _failure is not None and (error := _failure()) is not None:
-        raise error

@@ -14,7 +14,6 @@ import httpx
 from prefect.exceptions import TerminationSignal
 from prefect.logging.handlers import PrefectConsoleHandler
 
-from axiom.flows.workarounds.early import check_server
 from axiom.progress import Progress, report
 
 T = TypeVar("T")
@@ -27,7 +26,7 @@ def patiently(call: Callable[[], T], *, patience_seconds: float = PATIENCE_SECON
     """The result of `call`, called again as long as the server is away.
 
     `call` must be safe to repeat: stages are, because the store knows which are done. Any other failure of `call`, and
-    an outage longer than `patience_seconds`, is raised, and InfrastructureError when a private server ended for good.
+    an outage longer than `patience_seconds`, is raised.
     """
     end = time.monotonic() + patience_seconds
     while True:
@@ -36,7 +35,6 @@ def patiently(call: Callable[[], T], *, patience_seconds: float = PATIENCE_SECON
         except (httpx.TransportError, RuntimeError) as error:
             if asked_to_end(error) or not out_of_reach(error) or time.monotonic() > end:
                 raise
-            check_server()
             report(Progress(0, "server", 0, 1, "", note=f"the Prefect server is away ({error}); waiting for it"))
             time.sleep(POLL_SECONDS)
 
