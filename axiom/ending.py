@@ -49,7 +49,7 @@ def insisted(last_words: Callable[[], str], last_act: Callable[[], object] = lam
     A signal is raised again every `AGAIN_SECONDS` until the block ends. After `LAST_SECONDS` the process ends with
     the status of the `Ending`, after `last_act`, and with `last_words` if the block had not ended.
     """
-    ending, left, asked, (heard, told) = Ending(), Event(), list[int](), socket.socketpair()
+    ending, left, known, asked, (heard, told) = Ending(), Event(), Event(), list[int](), socket.socketpair()
 
     def listen() -> None:
         with heard:
@@ -57,7 +57,9 @@ def insisted(last_words: Callable[[], str], last_act: Callable[[], object] = lam
                 if number[0] in (signal.SIGINT, signal.SIGTERM):
                     asked.append(number[0])
                     ending.status = TERMINATED if number[0] == signal.SIGTERM else INTERRUPTED
+                    known.set()
                     _insist(number[0], ending, left, last_words, last_act)
+        known.set()
 
     told.setblocking(False)
     before = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)  # whichever handler others install
@@ -65,12 +67,13 @@ def insisted(last_words: Callable[[], str], last_act: Callable[[], object] = lam
     atexit.register(ending.conclude)  # what is registered from here on is done before it
     try:
         yield ending
-        if asked:
-            signal.raise_signal(asked[0])
     finally:
         left.set()
         signal.set_wakeup_fd(before)
         told.close()
+        known.wait()  # on a busy machine the thread may hear of a signal after this one
+    if asked:
+        signal.raise_signal(asked[0])
 
 
 def _insist(

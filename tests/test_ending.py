@@ -9,11 +9,26 @@ import pytest
 
 pytestmark = pytest.mark.slow
 START = """
-import atexit, sys, threading, time
+import atexit, socket, sys, threading, time
 import typer
 import axiom.ending
 from axiom.cli.workflow import interruptible
 axiom.ending.AGAIN_SECONDS, axiom.ending.LAST_SECONDS = 0.3, 2.0
+
+class Busy:  # the thread that hears of a signal is late
+    def __init__(self, heard): self.heard = heard
+    def __enter__(self): return self
+    def __exit__(self, *error): self.heard.close()
+    def recv(self, size):
+        got = self.heard.recv(size)
+        time.sleep(1)
+        return got
+
+def late(pair=socket.socketpair):
+    heard, told = pair()
+    return Busy(heard), told
+
+socket.socketpair = late
 
 def lost():
     try:
@@ -41,7 +56,7 @@ WAYS = {
     "its exception is lost again and again": "while True: lost()",
     "its exception is lost at the end": "lost(); time.sleep(0.1)",
     "something waits on the way out": "atexit.register(time.sleep, 60); time.sleep(60)",
-    "a library begins a thread as Python ends": "globals().update(late=Late()); time.sleep(60)",
+    "a library begins a thread as Python ends": "typer.late = Late(); time.sleep(60)",
     "it is not lost": "time.sleep(60)",
 }
 
