@@ -12,12 +12,12 @@ PRESET ?= deployments/quickstart.toml
 # in the order of their names: a file of one test may take longest, and would be begun last if files were ordered by
 # their number of tests
 WORKERS ?= 3
-PYTEST := $(PY) -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
+PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 # To import all test files takes long: those that have tests of a mark are named, or that have them only
 HAVING = $(shell grep -rlE --include='test_*.py' '$(2)mark\.($(1))\b' tests | sort)
 # These files take longest and are begun first. Pytest takes files in the order in which they are named, but not if a
 # folder is named that has them
-LONGEST := $(addprefix tests/, flows/test_server.py study/test_study.py sampling/test_vllm.py report/test_browser.py study/test_parallel.py problems/test_families.py experiment/test_surroundings.py project/test_wheel.py view/test_browser.py cli/test_workflow.py training/test_training.py cli/test_runs.py selection/test_rounds.py models/test_gemma.py)
+LONGEST := $(addprefix tests/, flows/test_server.py study/test_study.py sampling/test_vllm.py cli/test_workflow.py project/test_wheel.py report/test_browser.py study/test_parallel.py problems/test_families.py experiment/test_surroundings.py view/test_browser.py training/test_training.py cli/test_runs.py selection/test_rounds.py models/test_gemma.py problems/test_direct_answers.py report/test_study_browser.py)
 
 # A variable of many container images: each of the hundreds of processes would compile all sources anew
 unexport PYTHONDONTWRITEBYTECODE
@@ -66,6 +66,7 @@ test-fast: venv
 	$(PY) -m pytest -m "alone and not slow and not long" $(call HAVING,alone)
 
 # The slow tests beside those of a Prefect server, which mostly wait
+test-rest: WORKERS = 4
 test-rest: venv .venv/.vllm
 	$(PYTEST) -m "(slow and not long) or server" $(LONGEST) $(filter-out $(LONGEST),$(call HAVING,slow|server))
 

@@ -3,6 +3,7 @@
 import atexit
 import gc
 import os
+import shutil
 import sys
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # models of the quick tests are tiny: a second thread only waits
@@ -44,10 +45,40 @@ def axiom(tmp_path, monkeypatch, capsys):
     return call
 
 
+def together(tmp_path_factory, name, make):
+    """What `make` makes at a path of this name, once for all processes of pytest-xdist, side by side."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    with FileLock(shared / f"{name}.lock"):
+        if not (shared / name).exists():
+            make(shared / f"{name}.part").rename(shared / name)
+    return shared / name
+
+
 @pytest.fixture(scope="session")
-def server_url(tmp_path_factory):
+def database(tmp_path_factory):
+    """Prefect's database before any run, which takes it four seconds of CPU time to make."""
+
+    def make(path):
+        operator = Operator(path)
+        operator.prefect("server", "database", "upgrade", "-y")
+        return path / "prefect.db"
+
+    return together(tmp_path_factory, "prefect.db", make)
+
+
+@pytest.fixture
+def returning(tmp_path, database):
+    """The user of this test has run axiom before."""
+    (tmp_path / "prefect").mkdir()
+    shutil.copy(database, tmp_path / "prefect")
+
+
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory, database):
     """A Prefect server for the runs of this process."""
     operator = Operator(tmp_path_factory.mktemp("server"))
+    shutil.copy(database, operator.home)
     try:
         operator.start_server()
         yield f"{operator.url}/api"
@@ -79,18 +110,10 @@ def moto_url():
 
 @pytest.fixture(scope="session")
 def programmer(tmp_path_factory):
-    """The folder of a tiny model that writes filters of numbers; nothing is written into it.
-
-    It takes ten seconds of CPU time: the processes of pytest-xdist, whose folders lie side by side, have it together.
-    """
+    """The folder of a tiny model that writes filters of numbers; nothing is written into it. It takes ten seconds."""
     from tests.models.tiny_model import make_tiny_programmer
 
-    own = tmp_path_factory.getbasetemp()
-    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
-    with FileLock(shared / "programmer.lock"):
-        if not (shared / "programmer").exists():
-            make_tiny_programmer(shared / "programmer.part").rename(shared / "programmer")
-    return shared / "programmer"
+    return together(tmp_path_factory, "programmer", make_tiny_programmer)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -118,6 +118,7 @@ def server_of(process: subprocess.Popen[str], seconds: float = 60) -> psutil.Pro
     raise AssertionError("it has no private server")
 
 
+@pytest.mark.usefixtures("returning")
 @pytest.mark.slow
 def test_a_private_server_that_ends_is_started_again_and_one_that_ends_again_and_again_ends_the_run(tmp_path):
     """Nobody else could start it: the run would wait for an hour."""
@@ -144,6 +145,7 @@ main()
 """
 
 
+@pytest.mark.usefixtures("returning")
 @pytest.mark.slow
 def test_a_server_that_hangs_ends_with_a_run_that_is_ended_by_force(tmp_path):
     """It would keep the database locked for every later run."""
@@ -201,6 +203,7 @@ finally:
 """
 
 
+@pytest.mark.usefixtures("returning")
 @pytest.mark.slow
 def test_a_run_leaves_the_server_s_libraries_to_the_server(tmp_path):
     """They take seconds to import: the run speaks to a server that was started before."""

@@ -131,6 +131,7 @@ time.time_ns = lambda: real_ns() + 10**9 * jump()
 """
 
 
+@pytest.mark.usefixtures("returning")
 def test_a_clock_that_jumps_by_an_hour_and_a_year_changes_nothing(presets, reference, tmp_path, monkeypatch):
     """In the run and in its private server, four times a second; and as the run is resumed."""
     (tmp_path / "jumps").mkdir()
