@@ -65,7 +65,8 @@ test-fast: venv
 	$(PYTEST) -m "not slow and not long and not alone" $(addprefix --ignore=,$(call HAVING,slow|long,^pytestmark.*))
 	$(PY) -m pytest -m "alone and not slow and not long" $(call HAVING,alone)
 
-# The slow tests beside those of a Prefect server, which mostly wait
+# The slow tests beside those of a Prefect server, which mostly wait: with three processes, two cores were idle an eighth
+# of the time
 test-rest: WORKERS = 4
 test-rest: venv .venv/.vllm
 	$(PYTEST) -m "(slow and not long) or server" $(LONGEST) $(filter-out $(LONGEST),$(call HAVING,slow|server))

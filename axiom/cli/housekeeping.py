@@ -12,7 +12,7 @@ from axiom.cli.complete import experiments
 from axiom.cli.run import Root
 from axiom.commands import DEFAULT_ROOT
 from axiom.errors import ConfigError, DataError, UserError
-from axiom.experiment import Experiment, experiment_names, iteration_folder
+from axiom.experiment import Experiment, experiment_names, iteration_folder, no_such
 from axiom.folders import Folder
 
 Names = Annotated[
@@ -34,7 +34,7 @@ def delete(names: Names, yes: Yes = False, dry_run: Dry = False, root: Root = DE
     known = experiment_names(root)
     for name in names:
         if name not in known:
-            raise ConfigError(f"no experiment {name!r} under {root!r}; there: {', '.join(known) or 'none yet'}")
+            raise no_such(root, name)
     _check_replayed(names, known, root)
     places = {name: Folder(root).join(name) for name in dict.fromkeys(names)}
     with ExitStack() as held:

@@ -10,4 +10,5 @@ from axiom.experiment.folder import (
     experiment_names as experiment_names,
     identity as identity,
     iteration_folder as iteration_folder,
+    no_such as no_such,
 )

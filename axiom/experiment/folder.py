@@ -1,5 +1,6 @@
 """One experiment on disk: its config, its lock, its stages, and what it holds in memory while it runs."""
 
+import difflib
 import json
 import os
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -23,11 +24,14 @@ from axiom.records import Metric, Problem
 from axiom.rows import ById, Rows
 from axiom.sampling.prompts import digest
 from axiom.store import Handle, StageStore, Writer
+from axiom.words import few
 
 if TYPE_CHECKING:
     import polars as pl
 
 RECORD = "experiment.json"
+SHOWN = 5
+"""Names that are shown of many."""
 PAUSE = "pause"
 """File in an experiment's folder that asks its run to end after its current iteration."""
 
@@ -100,10 +104,7 @@ class Experiment:
         root = os.fspath(root)
         folder = Folder(root).join(name)
         if "/" in name or not folder.exists(RECORD):
-            known = ", ".join(experiment_names(root)) or "none yet"
-            raise ConfigError(
-                f"no experiment {name!r} under {root!r}; there: {known}; `{suggest('list', root=root)}` shows them"
-            )
+            raise no_such(root, name)
         try:
             return cls(root, stored_config(_read_record(folder)["config"]))
         except (KeyError, TypeError, ConfigError) as error:
@@ -346,6 +347,16 @@ def experiment_names(root: str, known: Container[str] = ()) -> list[str]:
     folder = Folder(root)
     there = [name for name in folder.names() if not name.startswith(".") and name not in known]
     return [name for name in there if folder.join(name).exists(RECORD)]
+
+
+def no_such(root: str, name: str) -> ConfigError:
+    """The sentence for a name that no experiment under `root` has, with the nearest names that there are."""
+    known = experiment_names(root)
+    near = sorted(known, key=lambda other: -difflib.SequenceMatcher(None, name, other).ratio())
+    there = few(near, SHOWN) or "none yet"
+    return ConfigError(
+        f"no experiment {name!r} under {root!r}; there: {there}; `{suggest('list', root=root)}` shows them"
+    )
 
 
 def identity(config: ExperimentConfig) -> dict[str, Any]:

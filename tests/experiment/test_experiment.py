@@ -65,6 +65,13 @@ def test_an_unknown_name_lists_the_known(tmp_path):
         Experiment.open(str(tmp_path), "../one")
 
 
+def test_of_many_experiments_the_nearest_are_named(tmp_path):
+    for number in range(12):
+        Experiment.create(str(tmp_path), ExperimentConfig(name=f"study-s{number:02d}")).save()
+    with pytest.raises(ConfigError, match=r"there: study-s07, .* and 7 more; `.*axiom list"):
+        Experiment.open(str(tmp_path), "study-so7")
+
+
 @pytest.mark.parametrize("record", ["{", "[]", "{}", '{"config": 3}', '{"config": {"iterations": -1}}', "\xff"])
 def test_a_damaged_record_is_said(tmp_path, record):
     experiment = saved(tmp_path)
