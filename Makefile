@@ -8,9 +8,9 @@ TORCH ?= torch==2.13.0
 # It asks for an older pillow than the pinned one, and works with that
 TRACKIO := trackio==0.43.0 gradio_client==2.7.2 brotli==1.2.1 orjson==3.13.0
 PRESET ?= deployments/quickstart.toml
-# Tests run in this many processes, one more than there are cores since some wait, a file's tests in one of them, files
-# in the order of their names: a file of one test may take longest, and would be begun last if files were ordered by
-# their number of tests
+# Tests run in this many processes, slow ones in four: more than there are cores, since some wait. A file's tests are in
+# one of them, files in the order of their names: a file of one test may take longest, and would be begun last if files
+# were ordered by their number of tests
 WORKERS ?= 3
 PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 # To import all test files takes long: those that have tests of a mark are named, or that have them only

@@ -46,9 +46,9 @@ def axiom(tmp_path, monkeypatch, capsys):
 
 
 def together(tmp_path_factory, name, make):
-    """What `make` makes at a path of this name, once for all processes of pytest-xdist, side by side."""
+    """What `make` makes at the path it is given, made once for all processes of pytest-xdist."""
     own = tmp_path_factory.getbasetemp()
-    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own  # the folders of processes lie side by side
     with FileLock(shared / f"{name}.lock"):
         if not (shared / name).exists():
             make(shared / f"{name}.part").rename(shared / name)
