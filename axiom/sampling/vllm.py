@@ -208,10 +208,12 @@ class VLLMSampler:
         if not mine:
             return
         traced = spread(len(mine), self.traced)
+        prompts = {job.request.prompt: job.ids for job in mine.values()}
+        places = {prompt: place for place, prompt in enumerate(prompts)}
         payload = [
             {
                 "key": key,
-                "ids": job.ids,
+                "prompt": places[job.request.prompt],
                 "stops": self.stops,
                 "temperature": job.request.temperature,
                 "top_p": job.request.top_p,
@@ -225,6 +227,7 @@ class VLLMSampler:
         seed = next(iter(mine.values())).request.seed
         self.engines[index].send(
             op="sample",
+            prompts=list(prompts.values()),
             requests=payload,
             seed=seed,
             logprobs=self.sampling.vllm.logprobs,

@@ -2,8 +2,8 @@
 
     {"op": "start", "arguments": {...}, "merged": bool}              {"ready": {"vllm": release, "pid": ...}}
     {"op": "use", "adapter": path or null}                           {"used": version}
-    {"op": "sample", "requests": [{"key": ..., "ids": [...]}, ...]}  {"done": [[key, tokens, logprob, reason, trace],
-                                                                     ...]} ...; an empty list is a sign of life
+    {"op": "sample", "prompts": [[id, ...], ...],                    {"done": [[key, tokens, logprob, reason, trace],
+     "requests": [{"key": ..., "prompt": place, ...}, ...]}          ...]} ...; an empty list is a sign of life
     {"op": "sleep"}                                                  {"slept": true}; the next `use` wakes the engine
 
 Run as `python -m axiom.sampling.vllm_worker FD PARENT`. The engine core runs in this very process, because a second hop
@@ -15,6 +15,7 @@ import importlib
 import os
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
@@ -69,8 +70,18 @@ class Engine(Worker):
         if self.lora is not None:
             self.engine.add_lora(self.lora)
 
-    def on_sample(self, requests: list[dict[str, Any]], seed: int, logprobs: bool, beat_seconds: float) -> None:
-        """Run the requests to their end; each step's finished ones go out together, or an empty list now and then."""
+    def on_sample(
+        self,
+        prompts: list[list[int]],
+        requests: list[dict[str, Any]],
+        seed: int,
+        logprobs: bool,
+        beat_seconds: float,
+    ) -> None:
+        """Run the requests to their end; each step's finished ones go out together, or an empty list now and then.
+
+        A thread sends them: while the parent reads what another engine sent, this one goes on.
+        """
         import torch
         from vllm import SamplingParams
         from vllm.inputs import TokensPrompt
@@ -90,16 +101,19 @@ class Engine(Worker):
                 detokenize=bool(request["stop"]),
                 output_kind=RequestOutputKind.FINAL_ONLY,
             )
-            prompt = TokensPrompt(prompt_token_ids=request["ids"])
+            prompt = TokensPrompt(prompt_token_ids=prompts[request["prompt"]])
             if request["traced"]:
                 traced.add(str(request["key"]))
             self.engine.add_request(str(request["key"]), prompt, parameters, lora_request=self.lora)
-        told = time.monotonic()
-        while self.engine.has_unfinished_requests():
-            finished = [_row(output, traced) for output in self.engine.step() if output.finished]
-            if finished or time.monotonic() - told >= beat_seconds:
-                self.send(done=finished)
-                told = time.monotonic()
+        told, sent = time.monotonic(), []
+        with ThreadPoolExecutor(1) as post:
+            while self.engine.has_unfinished_requests():
+                finished = [_row(output, traced) for output in self.engine.step() if output.finished]
+                if finished or time.monotonic() - told >= beat_seconds:
+                    sent.append(post.submit(self.send, done=finished))
+                    told = time.monotonic()
+        for message in sent:
+            message.result()
 
     def on_sleep(self) -> None:
         """Give the GPU's memory to the trainer; the weights wait in host memory."""
