@@ -1,8 +1,8 @@
 """The runs of a study beside each other, each in a worker process whose model stays loaded from run to run.
 
-A run that replays another's schedule follows it, a round behind; runs that others follow go first. A worker that dies
-costs its round: its run is begun again by another, and what follows it begins again after it. A run that fails leaves
-the others alone. When memory runs out, one worker fewer goes on.
+A run that replays another's schedule follows it, a round behind; of an arm, runs that others follow go first. Arms
+take turns. A worker that dies costs its round: its run is begun again by another, and what follows it begins again
+after it. A run that fails leaves the others alone. When memory runs out, one worker fewer goes on.
 """
 
 import json
@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
@@ -72,6 +73,7 @@ class Schedule:
         self._begun: dict[str, int] = {}
         self._names = {run.name for run in planned}
         self._led: set[str] = set()
+        self._made: set[int] = set()  # seeds of which a run has finished a round
         self._done: set[str] = set()
         self.failed: dict[str, str] = {}
 
@@ -83,11 +85,15 @@ class Schedule:
     def next(self) -> ExperimentConfig | None:
         """A run that may begin now, taken from those that wait; None when there is none.
 
-        One that follows a run that goes on begins when no other can.
+        Of the arm that the fewest runs are at: arms load GPU and cores differently, and not all at the same time. Two
+        runs of a seed do not begin together, since the second takes over what the first has made; and one that
+        follows a run that goes on begins when no other of its arm can.
         """
         free = [run for run in self._waiting if not self._bound(run)]
         following = [run for run in self._waiting if run.yoke in self._led and not ARMS[run.arm].whole]
-        run = next(iter([*free, *following]), None)
+        arms = Counter(run.arm for run in self._running.values())
+        beginning = {run.seed for run in self._running.values()} - self._made
+        run = min([*free, *following], key=lambda run: (run.seed in beginning, arms[run.arm]), default=None)
         if run is not None:
             self._waiting.remove(run)
             self._running[run.name] = run
@@ -98,6 +104,7 @@ class Schedule:
         """A run has finished a round, and with it what its seed's runs have in common: others may follow it."""
         if name in self._running:
             self._led.add(name)
+            self._made.add(self._running[name].seed)
 
     def followers(self, name: str) -> list[str]:
         """The runs that follow `name`, if it goes on."""

@@ -91,6 +91,28 @@ def test_runs_that_others_wait_for_go_first():
     assert schedule.next().name == "alone-0"
 
 
+def test_arms_take_turns_and_two_runs_of_a_seed_do_not_begin_together():
+    """Of two arms for three seeds, one follows its expert; a third arm stands alone."""
+    planned = [
+        ExperimentConfig(name=f"{arm}-{seed}", seed=seed, arm=arm, yoke="" if arm == "frozen" else yoke)
+        for seed in range(3)
+        for arm, yoke in (("expert_iteration", ""), ("static_rft", f"expert_iteration-{seed}"), ("frozen", ""))
+    ]
+    schedule = Schedule(planned, lambda run, result: None)
+    assert [schedule.next().name for _ in range(3)] == ["expert_iteration-0", "frozen-1", "expert_iteration-2"]
+    schedule.leads("expert_iteration-0")
+    assert schedule.next().name == "static_rft-0", "no run of its arm is at work, and its expert has led"
+    assert schedule.next().name == "frozen-0", "it waits for nobody, and its seed has begun"
+    schedule.leads("frozen-1")
+    assert schedule.next().name == "expert_iteration-1"
+    assert schedule.next().name == "frozen-2", "nothing else may begin"
+    assert schedule.next() is None
+    schedule.leads("expert_iteration-1")
+    assert schedule.next().name == "static_rft-1"
+    schedule.done("expert_iteration-2", {})
+    assert schedule.next().name == "static_rft-2"
+
+
 def test_a_run_follows_its_expert_once_that_has_finished_a_round_and_when_nothing_else_can_begin():
     schedule = Schedule(runs(1, whole=True), lambda run, result: None)
     assert [schedule.next().name for _ in range(2)] == ["expert-0", "alone-0"]
