@@ -8,15 +8,17 @@ TORCH ?= torch==2.13.0
 # It asks for an older pillow than the pinned one, and works with that
 TRACKIO := trackio==0.43.0 gradio_client==2.7.2 brotli==1.2.1 orjson==3.13.0
 PRESET ?= deployments/quickstart.toml
-# Tests run in this many processes, slow ones in four: more than there are cores, since some wait. A file's tests are in
-# one of them, files in the order of their names: a file of one test may take longest, and would be begun last if files
-# were ordered by their number of tests
-WORKERS ?= 3
+# Quick tests run in as many processes as there are cores in CI, since each imports for eight seconds; slow ones in four,
+# since some wait. A file's tests are in one of them, files in the order in which they are named: a file of one test may
+# take longest, and would be begun last if files were ordered by their number of tests
+WORKERS ?= 2
 PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 # To import all test files takes long: those that have tests of a mark are named, or that have them only
 HAVING = $(shell grep -rlE --include='test_*.py' '$(2)mark\.($(1))\b' tests | sort)
-# These files take longest and are begun first. Pytest takes files in the order in which they are named, but not if a
-# folder is named that has them
+# These files take longest and are begun first, by their quick tests and by their slow ones. Pytest takes files in the
+# order in which they are named, but not if a folder is named that has them
+LONGEST_QUICK := $(addprefix tests/, verification/test_verification.py problems/test_splits.py grokking/test_laws.py models/test_architectures.py)
+QUICK = $(filter-out $(LONGEST_QUICK) $(call HAVING,slow|long,^pytestmark.*),$(shell find tests -name 'test_*.py' | sort))
 LONGEST := $(addprefix tests/, flows/test_server.py study/test_study.py sampling/test_vllm.py cli/test_workflow.py project/test_wheel.py report/test_browser.py study/test_parallel.py problems/test_families.py experiment/test_surroundings.py view/test_browser.py training/test_training.py cli/test_runs.py selection/test_rounds.py models/test_gemma.py problems/test_direct_answers.py report/test_study_browser.py)
 
 # A variable of many container images: each of the hundreds of processes would compile all sources anew
@@ -62,12 +64,12 @@ docs: venv
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 
 test-fast: venv
-	$(PYTEST) -m "not slow and not long and not alone" $(addprefix --ignore=,$(call HAVING,slow|long,^pytestmark.*))
+	$(PYTEST) -m "not slow and not long and not alone" $(LONGEST_QUICK) $(QUICK)
 	$(PY) -m pytest -m "alone and not slow and not long" $(call HAVING,alone)
 
 # The slow tests beside those of a Prefect server, which mostly wait: with three processes, two cores were idle an eighth
 # of the time
-test-rest: WORKERS = 4
+test-rest test-slow: WORKERS = 4
 test-rest: venv .venv/.vllm
 	$(PYTEST) -m "(slow and not long) or server" $(LONGEST) $(filter-out $(LONGEST),$(call HAVING,slow|server))
 

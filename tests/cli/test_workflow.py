@@ -57,6 +57,7 @@ def run_of(iterations: int) -> tuple[str, ...]:
     return "run", str(PRESET), "--experiment", "ctrl-c", "--iterations", str(iterations)
 
 
+@pytest.mark.usefixtures("returning")
 @pytest.mark.slow
 def test_a_signal_ends_a_run_at_once_and_its_server_and_the_last_line_says_how_to_go_on(tmp_path):
     """Ctrl-C, then SIGTERM to the run that goes on, then a kill, of which nobody can tell anything."""

@@ -245,6 +245,8 @@ ENDLESS = {
     "a condition that holds": "def f(n):\n    while n:\n        n += 1\n    return n",
     "a range of many": "def f(n):\n    return sum(1 for _ in range(10 ** 18))",
     "recursion": "def f(n):\n    return f(n - 1) + f(n - 2) if n > 0 else 1",
+    "recursion inside": "def f(n):\n    def g(n):\n        return g(n - 1) + g(n - 2) if n > 0 else 1\n    return g(n)",
+    "a loop in a loop": "def f(n):\n    while True:\n        while n:\n            n -= 1",
 }
 
 
@@ -255,6 +257,21 @@ def test_every_way_to_go_on_for_ever_ends(kind):
     bounded.restart()
     with pytest.raises(TimeoutError, match="more than 300000 steps"):
         run(60)
+
+
+@pytest.mark.parametrize(
+    ("source", "steps"),
+    [
+        ("def f(n):\n    return n", 0),
+        ("def g(n):\n    return n\n\ndef f(n):\n    return g(n)", 0),
+        ("def f(n):\n    while n:\n        n -= 1\n    return n", 4),
+        ("def f(n):\n    return f(n - 1) if n else n", 4),
+    ],
+)
+def test_steps_are_counted_where_a_program_may_go_on_and_nowhere_else(source, steps):
+    bounded.restart()
+    assert bounded.bounded(source, "f", printed=False)(3) == 0 or not steps
+    assert bounded.MOST_STEPS - bounded._steps[0] == steps
 
 
 @pytest.mark.parametrize("grows", ["text = 'x' + text", "number *= 7"])

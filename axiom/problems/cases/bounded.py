@@ -3,8 +3,10 @@
 import ast
 import copy
 import functools
+import re
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from types import CodeType
 from typing import Any
@@ -21,6 +23,7 @@ _LOOK = 1024
 """After so many steps the sizes of a function's texts and integers are steps too: a text that grows in a loop without
 end would be copied for a minute before the rounds are over."""
 
+_WORDS, _DEFINED = re.compile(r"\w+"), re.compile(r"\bdef\s+(\w+)")
 _steps = [MOST_STEPS]
 
 
@@ -75,17 +78,44 @@ def bounded(source: str, entry_point: str, printed: bool = True) -> Callable[...
 
 
 def _compiled(text: str) -> CodeType:
+    """The program with a step in each round of a `while` loop and in each call of a function that names itself."""
+    if not _may_be_endless(text):
+        return compile(text, "<reference>", "exec", dont_inherit=True)
     tree = ast.parse(text)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.While):
-            node.test = ast.BoolOp(ast.And(), [ast.parse("_step()", mode="eval").body, node.test])
-        elif isinstance(node, ast.FunctionDef) and _recursive(node):
-            node.body.insert(0, ast.parse("_step()").body[0])
-    return compile(ast.fix_missing_locations(tree), "<reference>", "exec")
+    loops, recursive = _endless(tree)
+    for loop in loops:
+        loop.test = ast.copy_location(ast.BoolOp(ast.And(), [_call_of_step(loop), loop.test]), loop)
+    for function in recursive:
+        function.body.insert(0, ast.copy_location(ast.Expr(_call_of_step(function)), function))
+    return compile(tree, "<reference>", "exec", dont_inherit=True)
+
+
+def _endless(tree: ast.Module) -> tuple[list[ast.While], list[ast.FunctionDef]]:
+    """Its `while` loops, and its functions that name themselves."""
+    loops: list[ast.While] = []
+    recursive: dict[ast.FunctionDef, None] = {}
+    waiting: list[tuple[ast.AST, tuple[ast.FunctionDef, ...]]] = [(tree, ())]
+    while waiting:
+        node, functions = waiting.pop()
+        if isinstance(node, ast.Name):
+            recursive.update((function, None) for function in functions if function.name == node.id)
+        elif isinstance(node, ast.While):
+            loops.append(node)
+        elif isinstance(node, ast.FunctionDef):
+            functions = (*functions, node)
+        waiting.extend((child, functions) for child in ast.iter_child_nodes(node))
+    return loops, list(recursive)
+
+
+def _call_of_step(at: ast.stmt) -> ast.Call:
+    name = ast.copy_location(ast.Name("_step", ast.Load()), at)
+    return ast.copy_location(ast.Call(name, [], []), at)
+
+
+def _may_be_endless(text: str) -> bool:
+    """Whether the text has the word `while`, or a function's name a second time. To parse it would take longer."""
+    words = Counter(_WORDS.findall(text))
+    return "while" in words or any(words[name] > 1 for name in _DEFINED.findall(text))
 
 
 _shared = functools.lru_cache(16_384)(_compiled)
-
-
-def _recursive(function: ast.FunctionDef) -> bool:
-    return any(isinstance(node, ast.Name) and node.id == function.name for node in ast.walk(function))
