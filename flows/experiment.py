@@ -52,16 +52,13 @@ def experiment(
         operation: How the run behaves beside others.
 
     Returns:
-        The experiment's name, the kind of curve and where the report lies.
+        The experiment's name, the kind of curve, where the report lies, and whether it was paused.
 
     """
     given, behaviour = checked(ExperimentConfig, config), checked(Operation, operation)
     admitted = begun(given, root)
     with witnessed(), following(admitted.config), holding(admitted, behaviour) as run:
         before = admitted.finished()
-        for why, keys in ignored(admitted.config).items():
-            told = f"{why} {', '.join(keys)}, which {'are' if len(keys) > 1 else 'is'} set here"
-            report(Progress(0, "warning", 1, 1, "", note=told))
         result = _complete(run, Pages(run.experiment))
         if len(before) <= admitted.config.iterations or admitted.finished() != before:
             return result
@@ -100,19 +97,27 @@ def without_server(config: ExperimentConfig, root: str, operation: Operation) ->
 
 def _complete(run: Runtime, pages: Pages | None) -> dict[str, Any]:
     with span("experiment", run.config.name), Tracking(run.experiment) as tracking:
-        seen, last = _loop(run, pages, tracking)
+        _warn_of_what_is_not_read(run.config)
+        seen, last, paused = _loop(run, pages, tracking)
         if pages is None:
             path = write_report.fn(run, iteration=last)
         else:
             path = write_report(run, iteration=last)
             patiently(lambda: pages.finish(path))
         tracking.finish(path)
-    return {"name": run.config.name, "phases": seen["sentence"], "kind": seen["kind"], "report": path}
+    found = {"name": run.config.name, "phases": seen["sentence"], "kind": seen["kind"], "report": path}
+    return found | {"paused": paused}
 
 
-def _loop(run: Runtime, pages: Pages | None, tracking: Tracking) -> tuple[dict[str, Any], int]:
-    """Every iteration; what was seen in the last one, and its number."""
-    config = run.config
+def _warn_of_what_is_not_read(config: ExperimentConfig) -> None:
+    for why, keys in ignored(config).items():
+        told = f"{why} {', '.join(keys)}, which {'are' if len(keys) > 1 else 'is'} set here"
+        report(Progress(0, "warning", 1, 1, "", note=told))
+
+
+def _loop(run: Runtime, pages: Pages | None, tracking: Tracking) -> tuple[dict[str, Any], int, bool]:
+    """Every iteration; what was seen in the last one, its number, and whether a pause ended them."""
+    config, paused = run.config, False
     state, seen, pace = Round(problems=generate(run)), dict[str, Any](), Pace(config.iterations)
     known = run.experiment.last_done()
     for number in range(config.iterations + 1):
@@ -132,10 +137,11 @@ def _loop(run: Runtime, pages: Pages | None, tracking: Tracking) -> tuple[dict[s
             break
         if number < config.iterations and pause_asked(run.experiment):
             pause(run.experiment, number)
+            paused = True
             break
         if pages is not None:
             patiently(end_if_suspended)
-    return detect_phases(run, iteration=number, whole=True), number
+    return detect_phases(run, iteration=number, whole=True), number, paused
 
 
 def _advance(run: Runtime, pages: Pages | None, number: int, before: Round, evaluated: bool, paused: bool) -> Round:

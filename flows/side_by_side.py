@@ -37,7 +37,9 @@ PATIENCE_SECONDS = 15.0
 """How long workers may take to end. What a stage has not finished is lost in any case."""
 
 SHOWN = 3
-"""Runs that are named where several wait."""
+"""Runs that are named where several wait, or have failed for the same reason."""
+PAUSED = "it was paused, and the same command goes on with it"
+"""Why a run is not done that `axiom pause` ended."""
 
 Result = dict[str, Any]
 
@@ -58,9 +60,19 @@ def side_by_side(
                 say(waiting or "no run waits")
                 told = waiting
             _take(schedule, workers, *workers.next_message())
-    if schedule.failed:
-        told = "; ".join(f"{name}: {why}" for name, why in schedule.failed.items())
-        raise InfrastructureError(f"{len(schedule.failed)} of {len(planned)} runs failed, the others are done. {told}")
+    refuse_unless_done(schedule.failed, len(planned))
+
+
+def refuse_unless_done(failed: Mapping[str, str], runs: int) -> None:
+    """Raise InfrastructureError if any of so many runs has `failed`: by the run's name, why it is not done."""
+    if not failed:
+        return
+    names: dict[str, list[str]] = {}
+    for name, why in failed.items():
+        names.setdefault(why, []).append(name)
+    told = "; ".join(f"{few(same, SHOWN)}: {why}" for why, same in names.items())
+    others = ", the others are" if len(failed) < runs else ""
+    raise InfrastructureError(f"{len(failed)} of {runs} runs are not done{others}. {told}")
 
 
 class Schedule:
@@ -90,7 +102,7 @@ class Schedule:
         follows a run that goes on begins when no other of its arm can.
         """
         free = [run for run in self._waiting if not self._bound(run)]
-        following = [run for run in self._waiting if run.yoke in self._led and not ARMS[run.arm].whole]
+        following = [run for run in self._waiting if self._may_follow(run)]
         arms = Counter(run.arm for run in self._running.values())
         beginning = {run.seed for run in self._running.values()} - self._made
         run = min([*free, *following], key=lambda run: (run.seed in beginning, arms[run.arm]), default=None)
@@ -118,13 +130,16 @@ class Schedule:
     def _bound(self, run: ExperimentConfig) -> bool:
         return run.yoke in self._names - self._done
 
+    def _may_follow(self, run: ExperimentConfig) -> bool:
+        return run.yoke in self._led and not ARMS[run.arm].whole
+
     def siblings(self, run: ExperimentConfig) -> tuple[str, ...]:
         """The other runs of its seed."""
         return siblings(self._planned, run)
 
     def waiting(self, taken: str) -> str:
         """What each run that has not begun waits for, in a sentence; `taken` says why there is no slot for it."""
-        bound = {run.name: run.yoke for run in self._waiting if self._bound(run)}
+        bound = {run.name: run.yoke for run in self._waiting if self._bound(run) and not self._may_follow(run)}
         free = [run.name for run in self._waiting if run.name not in bound]
         parts = [f"{few(free, SHOWN)} for a slot ({taken})"] if free else []
         if bound:
@@ -154,18 +169,27 @@ class Schedule:
         if self._bound(run):
             self.lost(name, why)
         else:
-            del self._running[name]
-            self._led.discard(name)
-            self._fail(name, why)
+            self.stop(name, why)
+
+    def stop(self, name: str, why: str) -> None:
+        """A run will not be done, nor will those that replay it."""
+        del self._running[name]
+        self._led.discard(name)
+        self._fail(name, why)
 
     def _fail(self, name: str, why: str) -> None:
         self.failed[name] = why
         for run in [run for run in self._waiting if run.yoke == name]:
             self._waiting.remove(run)
-            self.failed[run.name] = f"it replays {name}, which failed"
+            self.failed[run.name] = replays_unfinished(name)
 
     def __str__(self) -> str:
         return f"{len(self._done)} of {len(self._names)} runs done, {len(self._running)} running"
+
+
+def replays_unfinished(name: str) -> str:
+    """Why a run is not done that replays `name`."""
+    return f"it replays {name}, which is not done"
 
 
 def _give(schedule: Schedule, workers: "_Workers", root: str, room: Room) -> None:
@@ -182,6 +206,7 @@ def _take(schedule: Schedule, workers: "_Workers", worker: "_Worker", message: d
         status = workers.remove(worker)
         if status == KILLED_BY_MEMORY:
             workers.fewer()
+            say(f"a process was killed, as when memory runs out: from now on {workers.most} runs beside each other")
         if name is not None:
             _end_followers(schedule, workers, name)
             why = f"its process ended with status {status}; its last words are in {worker.log}"
@@ -200,7 +225,11 @@ def _take(schedule: Schedule, workers: "_Workers", worker: "_Worker", message: d
 
 
 def _conclude(schedule: Schedule, workers: "_Workers", worker: "_Worker", name: str, message: dict[str, Any]) -> None:
-    if "result" in message:
+    if "result" in message and message["result"]["paused"]:
+        _end_followers(schedule, workers, name)
+        schedule.stop(name, PAUSED)
+        say(f"{name}: {PAUSED}; {schedule}")
+    elif "result" in message:
         schedule.done(name, message["result"])
         say(f"{name} is done; {schedule}")
     elif message["error"] == OutOfMemoryError.__name__ and workers.most > 1:
@@ -279,6 +308,7 @@ class _Workers:
         self.most, self._room, self._environment = room.runs, room, environment or {}
         self._at_once = room.at_once
         self._all: list[_Worker] = []
+        self._places: set[int] = set()
         self._said: SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = SimpleQueue()
 
     def __enter__(self) -> "_Workers":
@@ -360,7 +390,9 @@ class _Workers:
         if not os.environ.get("PREFECT_API_URL"):
             environment["PREFECT_HOME"] = str(home)  # what each keeps is its own
         log = home / "output.log"
-        with log.open("w", encoding="utf-8") as errors:
+        mode = "a" if place in self._places else "w"  # the last words of the one before are kept
+        self._places.add(place)
+        with log.open(mode, encoding="utf-8") as errors:
             command = [sys.executable, "-m", "axiom.flows.worker", *([VLLM] if self._room.vllm else [])]
             pipe = subprocess.PIPE
             process = subprocess.Popen(

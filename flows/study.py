@@ -13,7 +13,15 @@ from axiom.experiment import DEFAULT_ROOT, Experiment, ledger
 from axiom.experiment.running import handing_on
 from axiom.flows.experiment import experiment
 from axiom.flows.operation import OPERATION, Operation, gpu
-from axiom.flows.side_by_side import Result, say, siblings, side_by_side
+from axiom.flows.side_by_side import (
+    PAUSED,
+    Result,
+    refuse_unless_done,
+    replays_unfinished,
+    say,
+    siblings,
+    side_by_side,
+)
 from axiom.study import load_study, plan
 from axiom.study.parallel import room
 
@@ -61,7 +69,16 @@ def without_server(path: str, root: str, shard: int = 0, shards: int = 1, parall
 
 
 def _in_turn(runs: Sequence[ExperimentConfig], root: str, done: Callable[[ExperimentConfig, Result], None]) -> None:
+    left: dict[str, str] = {}
     with handing_on():
         for number, run in enumerate(runs):
-            say(f"{run.name}, {number} of {len(runs)} done")
-            done(run, experiment(run, root, Operation(beside=siblings(runs, run))))
+            if run.yoke in left:
+                left[run.name] = replays_unfinished(run.yoke)
+                continue
+            say(f"{run.name}, {number - len(left)} of {len(runs)} done")
+            result = experiment(run, root, Operation(beside=siblings(runs, run)))
+            if result["paused"]:
+                left[run.name] = PAUSED
+            else:
+                done(run, result)
+    refuse_unless_done(left, len(runs))

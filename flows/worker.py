@@ -26,7 +26,7 @@ from axiom.sampling.engine_process import EngineProcess
 
 VLLM = "vllm"
 """Argument by which the worker starts an engine's process before it is asked for anything."""
-TOLD = ("done", "stop", "pause")
+TOLD = ("done", "stop", "pause", "warning")
 """Progress that a study shows."""
 
 

@@ -94,7 +94,15 @@ def gpus(
     Example: axiom bench gpus --shape qwen2.5-coder-1.5b --count 1 --count 2
     """
     from axiom.bench.gpus import PARTS, Load, measure
+    from axiom.study import load_study
 
+    for part in only or ():
+        if part not in PARTS:
+            raise ConfigError(f"--only {part!r} is none of {', '.join(PARTS)}")
+    if study is not None:
+        load_study(study)  # a mistake in it ends this before anything is measured
+    elif "study" in (only or ()):
+        raise ConfigError("--only study needs --study with a study's TOML file")
     config, load = ModelConfig(path=_path(model, shape)), Load(problems, samples, max_new_tokens, batch_size)
     first: dict[str, float] = {}
     title = f"{config.path}: {problems} problems × {samples}, {batch_size} examples in a step"

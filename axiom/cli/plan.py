@@ -46,7 +46,7 @@ def show_study(configs: "Sequence[ExperimentConfig]", root: str, as_json: bool) 
 
     found = [estimate(root, config) for config in configs]
     if as_json:
-        tables.as_json({"runs": found, "config": configs[0]})
+        tables.as_json({"runs": found, "config": next(iter(configs), None)})
         return
     rows = [_row(one) for one in found]
     tables.show(console, "Runs", ["run", "state", "to compute", "time"], rows[:MOST_ROWS])
@@ -57,7 +57,7 @@ def show_study(configs: "Sequence[ExperimentConfig]", root: str, as_json: bool) 
         f"{len(found)} runs, {sum(one.work.iterations == 0 for one in found)} of them finished",
         f"time        {duration(seconds)} one after the other; --parallel runs some of them beside each other",
         *dict.fromkeys(f"            from {one.source}" for one in found if one.work.iterations),
-        f"memory      {found[0].memory}, for each run",
+        *(f"memory      {one.memory}, for each run" for one in found[:1]),
     ]
     for line in said:
         say(line)

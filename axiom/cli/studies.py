@@ -109,7 +109,7 @@ def study(
     if quiet or as_json:
         return
     following = suggest("compare", str(path), root=root)
-    say(f"{len(results)} runs of {config.seeds} seeds done; next: {following}")
+    say(f"{len(results)} runs done; next: {following}")
 
 
 def _submit(path: Path, root: str, pool: str, quiet: bool, as_json: bool) -> None:
@@ -142,8 +142,8 @@ def _study_flow(beside: int) -> Callable[..., Any]:
 
 def _line(progress: Progress) -> None:
     """A line for each run and each round that is done."""
-    if progress.note and progress.stage in ("study", "done", "stop", "warning"):
-        head = f"iteration {progress.iteration} · " if progress.stage in ("done", "stop") else ""
+    if progress.note and progress.stage in ("study", "done", "stop", "pause", "warning"):
+        head = f"iteration {progress.iteration} · " if progress.stage in ("done", "stop", "pause") else ""
         say(f"{head}{progress.note}", "dim")
 
 
@@ -229,7 +229,9 @@ def compare(
             help="A study, by file or name; the names of finished runs of two arms or more; or runs and forks of them."
         ),
     ],
-    out: Annotated[Path | None, typer.Option(help="Folder for the page and the charts.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the page and the charts; artifacts/compare-NAME here.")
+    ] = None,
     split: Annotated[
         str | None, typer.Option(help=f"Split on which generalisation is measured (val); {OF_THE_FILE}.")
     ] = None,

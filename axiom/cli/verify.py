@@ -105,12 +105,14 @@ def _print_outcomes(verdicts: "list[CandidateVerdict]", title: str) -> None:
 
 @bench_app.command()
 def sandbox(
-    count: Annotated[int, typer.Option(help="Candidates in each measurement of the sandbox.")] = 1500,
-    repeats: Annotated[int, typer.Option(help="Rounds; the table shows their medians.")] = 3,
+    count: Annotated[int, typer.Option(min=1, help="Candidates in each measurement of the sandbox.")] = 1500,
+    repeats: Annotated[int, typer.Option(min=1, help="Rounds; the table shows their medians.")] = 3,
     soak: Annotated[
-        int, typer.Option(help="Instead: run this many candidates, a third of them hostile, and look for leaks.")
+        int, typer.Option(min=0, help="Instead: run this many candidates, a third of them hostile, and look for leaks.")
     ] = 0,
-    stream: Annotated[int, typer.Option(help="Instead: stream this many candidates and print the peak memory.")] = 0,
+    stream: Annotated[
+        int, typer.Option(min=0, help="Instead: stream this many candidates and print the peak memory.")
+    ] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Measure candidates per second, beside the usual alternatives. Eight cases each.

@@ -226,3 +226,28 @@ def test_experiment_json_is_readable(root):
     Experiment.create(str(root), load_config(QUICKSTART)).save()
     record = json.loads((root / "quickstart/experiment.json").read_text())
     assert {"config", "created", "code", "python", "packages", "hardware"} <= set(record)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("gpus", "--only", "everything"), "--only 'everything' is none of sampling, training, study"),
+        (("gpus", "--only", "study"), "--only study needs --study"),
+        (("gpus", "--study", "nowhere.toml"), "study 'nowhere.toml' does not exist"),
+        (("sandbox", "--count", "0"), "greater than or equal to 1"),
+        (("sandbox", "--repeats", "0"), "greater than or equal to 1"),
+        (("sandbox", "--stream", "-3"), "greater than or equal to 0"),
+    ],
+)
+def test_a_bench_that_cannot_be_made_is_refused_before_anything_is_measured(axiom, arguments, says):
+    code, out, err = axiom("bench", *arguments)
+    assert code == 2
+    assert says in err
+    assert (out, err.count("\n")) == ("", 1)
+
+
+def test_a_shard_without_a_seed_has_a_plan_of_no_runs(axiom):
+    code, out, _ = axiom("study", "h1-modular", "--shard", "20/20", "--dry-run")
+    assert code == 0
+    assert "0 runs, 0 of them finished" in out
+    assert json.loads(axiom("study", "h1-modular", "--shard", "20/20", "--dry-run", "--json")[1])["runs"] == []

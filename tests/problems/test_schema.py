@@ -58,6 +58,16 @@ def test_an_outline_with_its_literals_is_the_program(name):
         assert "\n\n\n".join(texts) == source
 
 
+@pytest.mark.timeout(60)
+def test_a_mutant_whose_list_grows_in_its_loop_for_ever_is_killed():
+    source = (
+        "def reach(n: int) -> int:\n    queue = [n]\n    for one in queue:\n        if one > 1:\n"
+        "            queue.append(one // 2)\n    return len(queue)\n"
+    )
+    mutants = wrong(source, "reach", 9)
+    assert mutants.killed_by((9,), 4)
+
+
 def test_variants_that_differ_in_literals_share_an_outline():
     other = STEPS.replace("> 3", "> 4").replace("-= 2", "-= 5")
     assert outlines(STEPS)[0][0] == outlines(other)[0][0]

@@ -243,6 +243,7 @@ def test_one_endless_trial_leaves_the_next_ones_their_steps():
 
 ENDLESS = {
     "a condition that holds": "def f(n):\n    while n:\n        n += 1\n    return n",
+    "a list that grows": "def f(n):\n    queue = [n]\n    for one in queue:\n        queue.append(one)",
     "a range of many": "def f(n):\n    return sum(1 for _ in range(10 ** 18))",
     "recursion": "def f(n):\n    return f(n - 1) + f(n - 2) if n > 0 else 1",
     "recursion inside": "def f(n):\n    def g(n):\n        return g(n - 1) + g(n - 2) if n > 0 else 1\n    return g(n)",

@@ -15,10 +15,11 @@ from hypothesis import given, strategies as st
 
 from axiom.config import ExperimentConfig
 from axiom.errors import InfrastructureError
-from axiom.experiment import Experiment, differences, iteration_folder
+from axiom.experiment import PAUSE, Experiment, differences, iteration_folder
+from axiom.flows import study
 from axiom.flows.experiment import without_server
 from axiom.flows.operation import Operation
-from axiom.flows.side_by_side import ATTEMPTS, Schedule, _take, _Worker, _Workers, side_by_side
+from axiom.flows.side_by_side import ATTEMPTS, PAUSED, Schedule, _take, _Worker, _Workers, replayed_first, side_by_side
 from axiom.progress import Progress, listen
 from axiom.study.parallel import Room, room, shared
 
@@ -155,7 +156,7 @@ def test_what_follows_a_run_that_is_lost_ends_with_it_and_begins_again_after_it(
         if "expert-0" in schedule.failed:
             break
     assert schedule.failed.keys() == {"expert-0", "replay-0"}
-    assert schedule.failed["replay-0"] == "it replays expert-0, which failed"
+    assert schedule.failed["replay-0"] == "it replays expert-0, which is not done"
 
 
 def test_a_run_whose_worker_is_lost_is_begun_again_once():
@@ -164,7 +165,7 @@ def test_a_run_whose_worker_is_lost_is_begun_again_once():
         assert schedule.next().name == "expert-0"
         assert not schedule.failed
         schedule.lost("expert-0", "killed")
-    assert schedule.failed == {"expert-0": "killed", "replay-0": "it replays expert-0, which failed"}
+    assert schedule.failed == {"expert-0": "killed", "replay-0": "it replays expert-0, which is not done"}
     assert schedule.next().name == "alone-0"
 
 
@@ -237,6 +238,10 @@ def test_a_run_says_what_it_waits_for():
     )
     schedule.done("expert-0", {})
     assert "replay-0, alone-0 and 1 more for a slot" in schedule.waiting("").replace("expert-1, ", "", 1)
+    schedule.next()
+    schedule.leads("expert-1")
+    assert schedule.waiting("") == "waiting: replay-0, alone-0, replay-1 and 1 more for a slot ()", "it has led"
+    schedule.lost("expert-1", "killed")
     while schedule.next():
         pass
     assert schedule.waiting("") == "waiting: replay-1 for expert-1 (whose schedule it replays)"
@@ -443,7 +448,7 @@ def test_runs_are_spread_over_two_gpus_and_a_failure_is_the_runs_own(tmp_path, w
         said.append(progress.note)
         placed.update({worker.pid: worker.environ()["CUDA_VISIBLE_DEVICES"] for worker in workers()})
 
-    with listen(look), pytest.raises(InfrastructureError, match=r"1 of 5 runs failed, the others are done. broken: "):
+    with listen(look), pytest.raises(InfrastructureError, match=r"1 of 5 runs are not done, the others are. broken: "):
         side_by_side(
             planned, str(tmp_path), Room(2, "", 1, devices=("3", "5")), lambda run, result: done.append(run.name)
         )
@@ -527,6 +532,60 @@ def test_a_worker_whose_study_is_gone_ends_though_its_shell_ignores_interrupts(t
 
 
 @pytest.mark.slow
+def test_a_paused_run_is_not_done_nor_are_those_that_replay_it_and_warnings_are_told(tmp_path, workers):
+    """In the real worker process; the second time nobody asks for a pause."""
+    expert, follower = (
+        ExperimentConfig.model_validate(run.model_dump() | {"iterations": 4}) for run in small_study()[:2]
+    )
+    alone = ExperimentConfig.model_validate(
+        MODULAR | {"name": "alone", "seed": 5, "arm": "static_rft", "replay": {"rounds": 2}}
+    )
+    done: list[str] = []
+    said: list[tuple[str, str]] = []
+
+    def look(progress: Progress) -> None:
+        if progress.stage == "done" and "done" not in dict(said):
+            (tmp_path / expert.name / PAUSE).write_text("")
+        if progress.stage != "study":
+            said.append((progress.stage, progress.note))
+
+    def study_of_three() -> None:
+        side_by_side(
+            [expert, follower, alone], str(tmp_path), Room(1, "", 1), lambda run, result: done.append(run.name)
+        )
+
+    with listen(look):
+        with pytest.raises(InfrastructureError) as stop:
+            study_of_three()
+        assert done == ["alone"]
+        assert str(stop.value) == (
+            f"2 of 3 runs are not done, the others are. expert_iteration-0: {PAUSED}; static_rft-0: it replays "
+            f"expert_iteration-0, which is not done"
+        )
+        assert [note for stage, note in said if stage == "pause" and note.startswith("expert_iteration-0: paused; ")]
+        assert [note for stage, note in said if stage == "warning" and note.startswith("alone: ") and "replay" in note]
+        study_of_three()
+    assert sorted(done[1:]) == ["alone", "expert_iteration-0", "static_rft-0"]
+
+
+def test_in_turn_a_paused_run_is_not_done_nor_are_those_that_replay_it(monkeypatch):
+    def ran(run, *_):
+        return {"paused": run.name == "expert-0"}
+
+    monkeypatch.setattr(study, "experiment", ran)
+    done: list[str] = []
+    with pytest.raises(InfrastructureError, match=f"2 of 6 runs are not done, the others are.* {PAUSED}; "):
+        study._in_turn(replayed_first(runs(2)), "root", lambda run, result: done.append(run.name))
+    assert sorted(done) == ["alone-0", "alone-1", "expert-1", "replay-1"]
+
+
+def test_runs_that_fail_for_the_same_reason_are_told_together():
+    with pytest.raises(InfrastructureError) as stop:
+        study.refuse_unless_done({f"run-{number}": "no room" for number in range(5)} | {"other": "gone"}, 6)
+    assert str(stop.value) == "6 of 6 runs are not done. run-0, run-1, run-2 and 2 more: no room; other: gone"
+
+
+@pytest.mark.slow
 def test_a_failed_run_is_named_with_those_that_replay_it(tmp_path, workers):
     """In the real worker process: an experiment whose folder is a file cannot be written."""
     (tmp_path / "broken").write_text("")
@@ -534,7 +593,7 @@ def test_a_failed_run_is_named_with_those_that_replay_it(tmp_path, workers):
         ExperimentConfig.model_validate({"name": "broken"} | MODULAR),
         ExperimentConfig.model_validate({"name": "replays", "yoke": "broken", "arm": "static_rft"} | MODULAR),
     ]
-    with pytest.raises(InfrastructureError, match="2 of 2 runs failed") as stop:
+    with pytest.raises(InfrastructureError, match=r"2 of 2 runs are not done\. ") as stop:
         side_by_side(planned, str(tmp_path), Room(2, "", 1), lambda run, result: None)
-    assert "replays: it replays broken, which failed" in str(stop.value)
+    assert "replays: it replays broken, which is not done" in str(stop.value)
     assert "broken" in str(stop.value).partition("done. ")[2]

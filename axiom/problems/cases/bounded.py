@@ -14,7 +14,9 @@ from typing import Any
 from axiom.problems.cases.outline import outlines
 
 MOST_STEPS = 300_000
-"""Rounds of `while` loops, items of ranges and recursive calls that a bounded program makes before it raises.
+"""Rounds of `while` loops, items of ranges and recursive calls that a bounded program makes before it raises, and so
+many rounds of `for` loops. A function that calls itself by another name, or an iterator without end outside a `for`
+statement, is not counted.
 
 Reference programs need at most a tenth of it for all of their own cases together.
 """
@@ -24,12 +26,21 @@ _LOOK = 1024
 end would be copied for a minute before the rounds are over."""
 
 _WORDS, _DEFINED = re.compile(r"\w+"), re.compile(r"\bdef\s+(\w+)")
+_LOOP = re.compile(r"^\s*(?:for|while)\b", re.MULTILINE)
 _steps = [MOST_STEPS]
+_turns = [MOST_STEPS]
+"""Rounds of `for` loops that are left: over a list that grows in its loop they have no end."""
 
 
 def restart() -> None:
     """Let bounded programs make MOST_STEPS steps from now on."""
-    _steps[0] = MOST_STEPS
+    _steps[0] = _turns[0] = MOST_STEPS
+
+
+def _turn() -> None:
+    _turns[0] -= 1
+    if _turns[0] < 0:
+        raise TimeoutError(f"more than {MOST_STEPS} steps")
 
 
 def _step(count: int = 1) -> bool:
@@ -69,7 +80,7 @@ def bounded(source: str, entry_point: str, printed: bool = True) -> Callable[...
 
     `printed` says that the source is as a family printed it, so that variants can share a compilation.
     """
-    scope: dict[str, Any] = {"__name__": "reference", "range": _range, "_step": _step}
+    scope: dict[str, Any] = {"__name__": "reference", "range": _range, "_step": _step, "_turn": _turn}
     for text, literals in outlines(source) if printed else [(source, {})]:
         scope |= literals
         exec((_shared if printed else _compiled)(text), scope)  # our own code, HumanEval's solutions, edits of both
@@ -78,28 +89,31 @@ def bounded(source: str, entry_point: str, printed: bool = True) -> Callable[...
 
 
 def _compiled(text: str) -> CodeType:
-    """The program with a step in each round of a `while` loop and in each call of a function that names itself."""
+    """The program with a step in each round of a loop and in each call of a function that names itself."""
     if not _may_be_endless(text):
         return compile(text, "<reference>", "exec", dont_inherit=True)
     tree = ast.parse(text)
     loops, recursive = _endless(tree)
     for loop in loops:
-        loop.test = ast.copy_location(ast.BoolOp(ast.And(), [_call_of_step(loop), loop.test]), loop)
+        if isinstance(loop, ast.While):
+            loop.test = ast.copy_location(ast.BoolOp(ast.And(), [_called("_step", loop), loop.test]), loop)
+        else:
+            loop.body.insert(0, ast.copy_location(ast.Expr(_called("_turn", loop)), loop))
     for function in recursive:
-        function.body.insert(0, ast.copy_location(ast.Expr(_call_of_step(function)), function))
+        function.body.insert(0, ast.copy_location(ast.Expr(_called("_step", function)), function))
     return compile(tree, "<reference>", "exec", dont_inherit=True)
 
 
-def _endless(tree: ast.Module) -> tuple[list[ast.While], list[ast.FunctionDef]]:
-    """Its `while` loops, and its functions that name themselves."""
-    loops: list[ast.While] = []
+def _endless(tree: ast.Module) -> tuple[list[ast.While | ast.For], list[ast.FunctionDef]]:
+    """Its loops, and its functions that name themselves."""
+    loops: list[ast.While | ast.For] = []
     recursive: dict[ast.FunctionDef, None] = {}
     waiting: list[tuple[ast.AST, tuple[ast.FunctionDef, ...]]] = [(tree, ())]
     while waiting:
         node, functions = waiting.pop()
         if isinstance(node, ast.Name):
             recursive.update((function, None) for function in functions if function.name == node.id)
-        elif isinstance(node, ast.While):
+        elif isinstance(node, ast.While | ast.For):
             loops.append(node)
         elif isinstance(node, ast.FunctionDef):
             functions = (*functions, node)
@@ -107,15 +121,15 @@ def _endless(tree: ast.Module) -> tuple[list[ast.While], list[ast.FunctionDef]]:
     return loops, list(recursive)
 
 
-def _call_of_step(at: ast.stmt) -> ast.Call:
-    name = ast.copy_location(ast.Name("_step", ast.Load()), at)
+def _called(function: str, at: ast.stmt) -> ast.Call:
+    name = ast.copy_location(ast.Name(function, ast.Load()), at)
     return ast.copy_location(ast.Call(name, [], []), at)
 
 
 def _may_be_endless(text: str) -> bool:
-    """Whether the text has the word `while`, or a function's name a second time. To parse it would take longer."""
+    """Whether the text has a loop, or a function's name a second time. To parse it would take longer."""
     words = Counter(_WORDS.findall(text))
-    return "while" in words or any(words[name] > 1 for name in _DEFINED.findall(text))
+    return bool(_LOOP.search(text)) or "while" in words or any(words[name] > 1 for name in _DEFINED.findall(text))
 
 
 _shared = functools.lru_cache(16_384)(_compiled)

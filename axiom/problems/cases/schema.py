@@ -23,6 +23,9 @@ from axiom.problems.cases.outline import MARK, outlines
 MOST_ROUNDS = 2_000
 """Rounds of `while` loops, or length of a range, beyond which a mutant counts as endless."""
 
+MOST_TURNS = 100_000
+"""Rounds of `for` loops beyond which it does: over a list that grows in its loop they have no end."""
+
 ALONE = 3
 """Calls on which each mutant that is left is tried by itself."""
 
@@ -122,7 +125,7 @@ class Mutants:
         alive: list[Wrongs] = []
         killed: list[Wrongs] = []
         for wrongs in versions:
-            scope["_rounds"] = itertools.repeat(True, MOST_ROUNDS)
+            scope["_rounds"], scope["_turns"] = itertools.repeat(True, MOST_ROUNDS), itertools.repeat(True, MOST_TURNS)
             scope.update(wrongs)
             (killed if _answers_otherwise(run, args, expected) else alive).append(wrongs)
             for name in wrongs:
@@ -257,6 +260,10 @@ class _Rewriting(ast.NodeTransformer):
     def _While(self, node: ast.While) -> ast.AST:
         going = _call("next", node.test, _name("_rounds", node.test))
         node.test = ast.copy_location(ast.BoolOp(ast.And(), [node.test, going]), node.test)
+        return node
+
+    def _For(self, node: ast.For) -> ast.AST:
+        node.body.insert(0, ast.copy_location(ast.Expr(_call("next", node, _name("_turns", node))), node))
         return node
 
     def _Name(self, node: ast.Name) -> ast.AST:
