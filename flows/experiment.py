@@ -105,8 +105,13 @@ def _complete(run: Runtime, pages: Pages | None) -> dict[str, Any]:
             path = write_report(run, iteration=last)
             patiently(lambda: pages.finish(path))
         tracking.finish(path)
-    found = {"name": run.config.name, "phases": seen["sentence"], "kind": seen["kind"], "report": path}
-    return found | {"paused": paused}
+    return {
+        "name": run.config.name,
+        "phases": seen["sentence"],
+        "kind": seen["kind"],
+        "report": path,
+        "paused": paused,
+    }
 
 
 def _warn_of_what_is_not_read(config: ExperimentConfig) -> None:

@@ -101,11 +101,10 @@ class Schedule:
         runs of a seed do not begin together, since the second takes over what the first has made; and one that
         follows a run that goes on begins when no other of its arm can.
         """
-        free = [run for run in self._waiting if not self._bound(run)]
-        following = [run for run in self._waiting if self._may_follow(run)]
+        ready = [run for run in self._waiting if self._may_begin(run)]
         arms = Counter(run.arm for run in self._running.values())
         beginning = {run.seed for run in self._running.values()} - self._made
-        run = min([*free, *following], key=lambda run: (run.seed in beginning, arms[run.arm]), default=None)
+        run = min(ready, key=lambda run: (run.seed in beginning, arms[run.arm], self._bound(run)), default=None)
         if run is not None:
             self._waiting.remove(run)
             self._running[run.name] = run
@@ -130,8 +129,8 @@ class Schedule:
     def _bound(self, run: ExperimentConfig) -> bool:
         return run.yoke in self._names - self._done
 
-    def _may_follow(self, run: ExperimentConfig) -> bool:
-        return run.yoke in self._led and not ARMS[run.arm].whole
+    def _may_begin(self, run: ExperimentConfig) -> bool:
+        return not self._bound(run) or (run.yoke in self._led and not ARMS[run.arm].whole)
 
     def siblings(self, run: ExperimentConfig) -> tuple[str, ...]:
         """The other runs of its seed."""
@@ -139,7 +138,7 @@ class Schedule:
 
     def waiting(self, taken: str) -> str:
         """What each run that has not begun waits for, in a sentence; `taken` says why there is no slot for it."""
-        bound = {run.name: run.yoke for run in self._waiting if self._bound(run) and not self._may_follow(run)}
+        bound = {run.name: run.yoke for run in self._waiting if not self._may_begin(run)}
         free = [run.name for run in self._waiting if run.name not in bound]
         parts = [f"{few(free, SHOWN)} for a slot ({taken})"] if free else []
         if bound:

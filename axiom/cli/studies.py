@@ -230,7 +230,7 @@ def compare(
         ),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the page and the charts; artifacts/compare-NAME here.")
+        Path | None, typer.Option(help="Folder for the page and the charts; by default artifacts/compare-NAME.")
     ] = None,
     split: Annotated[
         str | None, typer.Option(help=f"Split on which generalisation is measured (val); {OF_THE_FILE}.")

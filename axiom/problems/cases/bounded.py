@@ -129,7 +129,7 @@ def _called(function: str, at: ast.stmt) -> ast.Call:
 def _may_be_endless(text: str) -> bool:
     """Whether the text has a loop, or a function's name a second time. To parse it would take longer."""
     words = Counter(_WORDS.findall(text))
-    return bool(_LOOP.search(text)) or "while" in words or any(words[name] > 1 for name in _DEFINED.findall(text))
+    return bool(_LOOP.search(text)) or any(words[name] > 1 for name in _DEFINED.findall(text))
 
 
 _shared = functools.lru_cache(16_384)(_compiled)
