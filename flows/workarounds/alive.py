@@ -6,7 +6,7 @@ import subprocess
 import sys
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,7 @@ from uuid import UUID
 from prefect import runtime as prefect_runtime
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import State
-from prefect.exceptions import Pause, TerminationSignal
+from prefect.exceptions import Pause
 from prefect.settings import get_current_settings
 from prefect.states import Running, Suspended
 
@@ -25,12 +25,15 @@ WITNESS = Path(__file__).with_name("witness.py")
 
 @contextmanager
 def witnessed() -> Iterator[None]:
-    """Have a process beside this one that tells the server if this one is killed in the block."""
+    """Have a process beside this one that tells the server if this one is killed in the block.
+
+    It outlives the block until the run's state, which is set after it, says how it ended.
+    """
     settings = get_current_settings().api
     if settings.url is None or is_private(settings.url):  # it ends with the run
         yield
         return
-    told = {"pid": os.getpid(), "url": settings.url, "headers": _headers(), "runs": [str(run) for run in _own_runs()]}
+    told = {"pid": os.getpid(), "url": settings.url, "headers": _headers(), "runs": _own_runs()}
     witness = subprocess.Popen(
         [sys.executable, "-I", "-S", str(WITNESS)],
         stdin=subprocess.PIPE,
@@ -39,26 +42,25 @@ def witnessed() -> Iterator[None]:
         start_new_session=True,
         encoding="utf-8",
     )
-    told_to_end = False
     try:
-        assert witness.stdin is not None, "it was asked for"
-        with witness.stdin as words:
-            words.write(json.dumps(told) + "\n")
+        _say(witness, json.dumps(told))
         yield
-    except TerminationSignal:  # maybe by the witness itself, which then has to tell the server
-        told_to_end = True
-        raise
     finally:
-        if not told_to_end:
-            witness.kill()
-            witness.wait()
+        _say(witness, "over")
+
+
+def _say(witness: "subprocess.Popen[str]", line: str) -> None:
+    assert witness.stdin is not None, "it was asked for"
+    with suppress(BrokenPipeError):  # it was killed
+        witness.stdin.write(f"{line}\n")
+        witness.stdin.flush()
 
 
 def reclaim() -> None:
     """Show the runs of this process as running again, if its silence made the server take it for dead."""
     with get_client(sync_client=True) as client:
         for run in _own_runs():
-            _reclaim(client, run)
+            _reclaim(client, UUID(run))
 
 
 def end_if_suspended() -> None:
@@ -81,9 +83,9 @@ def _reclaim(client: SyncPrefectClient, run: UUID) -> None:
         client.set_flow_run_state(run, Running(message="It was taken for dead while the server was away."), force=True)
 
 
-def _own_runs() -> set[UUID]:
+def _own_runs() -> list[str]:
     """The run at hand, and the one that the worker started, of which it may be a part."""
-    return {UUID(run) for run in (prefect_runtime.flow_run.id, os.environ.get("PREFECT__FLOW_RUN_ID")) if run}
+    return list(dict.fromkeys(filter(None, (prefect_runtime.flow_run.id, os.environ.get("PREFECT__FLOW_RUN_ID")))))
 
 
 def _headers() -> dict[str, str]:

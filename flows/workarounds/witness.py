@@ -9,11 +9,12 @@ import json
 import os
 import select
 import signal
-import sys
 import time
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
+from http.client import HTTPException
 from typing import Any
 
 WORKER_SECONDS = 5.0
@@ -28,18 +29,42 @@ GRACE_SECONDS = 30.0
 """For the run's process to end by itself."""
 AGAIN_SECONDS = 8.0
 """From one request to end to the next."""
-CANCELLED = "Its worker did not end it, as it does after an outage of the server; the process beside the run did."
+SETTLE_SECONDS = 1.0
+"""Between two looks at a run that has ended and whose state is about to be set."""
+CANCELLED = "By the process beside the run: its worker did not do it, as happens after an outage of the server."
 MESSAGE = "Its process was killed, with its worker or alone. Retry continues from the first stage not done."
 
 
 def main() -> None:
-    """Read from standard input which process to watch and which runs are its own; wait; tell."""
-    told = json.loads(sys.stdin.readline())
-    process = os.pidfd_open(told["pid"])
+    """Read from standard input which process to watch and which runs are its own, the one at hand first; then tell.
+
+    A second line says that the run at hand is over. How it ended is seen in its state alone: a library may make any
+    exception of the one by which it was asked to end.
+    """
+    with open(0, "rb", buffering=0) as words:
+        told = json.loads(words.readline())
+        url, headers, runs = told["url"], told["headers"], told["runs"]
+        process = os.pidfd_open(told["pid"])
+        if _ended_here(process, words.fileno(), lambda: [look(url, headers, run) for run in runs]):
+            patiently(lambda: cancelled(url, headers, runs))
+            return
+    dead, state = _ended(process, 0), "RUNNING"
+    while state == "RUNNING" and not dead:
+        dead = _ended(process, SETTLE_SECONDS)
+        with suppress(OSError):
+            state = look(url, headers, runs[0])
+    if state in ("RUNNING", "CANCELLING"):
+        died = datetime.now(UTC)
+        time.sleep(WORKER_SECONDS)
+        patiently(lambda: tell(url, headers, runs if dead else runs[:1], died))
+
+
+def _ended_here(process: int, words: int, look_at_all: Callable[[], list[str]]) -> bool:
+    """Wait for the end of the run or of its process; whether it was ended here, since it is to be cancelled."""
     asked: float | None = None
-    while not _ended(process, LOOK_SECONDS):
+    while not select.select([process, words], [], [], LOOK_SECONDS)[0]:
         try:
-            states = [look(told["url"], told["headers"], run) for run in told["runs"]]
+            states = look_at_all()
         except OSError:  # the server is away, or too busy to answer
             continue
         if "CANCELLING" not in states:
@@ -48,11 +73,8 @@ def main() -> None:
             asked = time.monotonic()
         elif time.monotonic() - asked > CANCEL_SECONDS:
             end_process(process)
-            patiently(lambda: cancelled(told["url"], told["headers"], told["runs"]))
-            return
-    died = datetime.now(UTC)
-    time.sleep(WORKER_SECONDS)
-    patiently(lambda: tell(told["url"], told["headers"], told["runs"], died))
+            return True
+    return False
 
 
 def patiently(call: Callable[[], None]) -> None:
@@ -99,7 +121,11 @@ def cancelled(url: str, headers: dict[str, str], runs: list[str]) -> None:
 
 
 def tell(url: str, headers: dict[str, str], runs: list[str], died: datetime) -> None:
-    """Mark crashed what of the runs, and of their subflows, has been running since before their process died."""
+    """Mark crashed what of the runs, and of their subflows, has been running since before their process died.
+
+    Those that were to be cancelled are marked cancelled.
+    """
+    cancelled(url, headers, [run for run in runs if look(url, headers, run) == "CANCELLING"])
     for key in ("id", "parent_flow_run_id"):
         running = {key: {"any_": runs}, "state": {"type": {"any_": ["RUNNING"]}}}
         for run in _post(f"{url}/flow_runs/filter", headers, {"flow_runs": running}):
@@ -115,8 +141,11 @@ def _post(url: str, headers: dict[str, str], body: dict[str, Any]) -> Any:
 
 def _ask(url: str, headers: dict[str, str], body: bytes | None = None) -> Any:
     request = urllib.request.Request(url, body, {"Content-Type": "application/json", **headers})
-    with urllib.request.urlopen(request, timeout=20) as answer:
-        return json.loads(answer.read())
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return json.loads(answer.read())
+    except (HTTPException, ValueError) as error:  # the server went away as it answered, or something else answers there
+        raise OSError(str(error)) from error
 
 
 if __name__ == "__main__":

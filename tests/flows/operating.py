@@ -186,7 +186,11 @@ class Operator:
             now = self.state(identity)
             return now if now in states else None
 
-        return str(wait_until(f"one of {states} of run {identity}", reached, seconds, ASK_SECONDS))
+        try:
+            return str(wait_until(f"one of {states} of run {identity}", reached, seconds, ASK_SECONDS))
+        except AssertionError as error:
+            state, logs = self.run(identity)["state"], "\n".join(self.logs(identity)[-20:])
+            raise AssertionError(f"{error}: {state['type']}, {state['message']}\n{logs}") from None
 
     def set_state(self, identity: str, kind: str, name: str | None = None) -> None:
         """What the UI's Cancel and Retry buttons do."""

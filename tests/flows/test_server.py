@@ -335,6 +335,41 @@ def test_cancel_works_where_the_worker_does_not_hear_of_it(operator: Operator, h
     assert operator.post("/flow_runs/filter", flow_runs=below) == []
 
 
+ENDS_WHILE_IT_IS_CANCELLED = """
+import sys
+from prefect import flow
+from prefect.runtime import flow_run
+from axiom.flows.workarounds.alive import witnessed
+
+@flow
+def ends(raises):
+    with witnessed():
+        print(flow_run.id, flush=True)
+        sys.stdin.readline()
+        if raises:
+            raise ValueError("a library made this of the signal")
+
+ends(False, return_state=True)
+ends(True, return_state=True)
+sys.stdin.readline()
+"""
+
+
+def test_a_run_that_ends_by_itself_while_it_is_cancelled_is_cancelled(operator: Operator):
+    """The server takes no other state from it, and its worker may be away; with an exception that names no signal."""
+    command = [sys.executable, "-c", ENDS_WHILE_IT_IS_CANCELLED]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, env=operator.environment, cwd=REPOSITORY, text=True, **pipes) as child:
+        for _ in range(2):
+            run = child.stdout.readline().strip()
+            wait_until("the run's start", lambda run=run: operator.state(run) == "RUNNING")
+            operator.set_state(run, "CANCELLING")
+            child.stdin.write("\n")
+            child.stdin.flush()
+            assert operator.await_state(run, "CANCELLED", seconds=30) == "CANCELLED"
+            assert child.poll() is None
+
+
 def holder_is_gone(home: Path, name: str) -> bool:
     return not (home / "store" / name / ".lock.json").exists() or not psutil.pid_exists(holder(home, name))
 
