@@ -5,6 +5,8 @@ take turns. A worker that dies costs its round: its run is begun again by anothe
 after it. A run that fails leaves the others alone. When memory runs out, one worker fewer goes on.
 """
 
+import fcntl
+import itertools
 import json
 import os
 import subprocess
@@ -17,7 +19,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TextIO
 
 from axiom.config import ExperimentConfig
 from axiom.environment import prefect_home
@@ -272,7 +274,6 @@ class _Worker:
 
     process: "subprocess.Popen[str]"
     log: Path
-    place: int
     device: str | None = None
     run: str | None = None
     trained: bool = False
@@ -317,8 +318,12 @@ class _Workers:
         for worker in self._all:
             worker.close()
         end = time.monotonic() + PATIENCE_SECONDS
-        for worker in self._all:
-            worker.end(max(0.0, end - time.monotonic()))
+        try:
+            for worker in self._all:
+                worker.end(max(0.0, end - time.monotonic()))
+        finally:
+            for worker in self._all:  # some are left where Ctrl-C comes again meanwhile
+                worker.process.kill()
 
     def has_trained(self, worker: _Worker) -> None:
         """It takes as much memory as it will. Once all do, as many may start as fit beside them."""
@@ -377,10 +382,7 @@ class _Workers:
         self.most = max(1, min(self.most - 1, len(self._all)))
 
     def _start(self) -> _Worker:
-        taken = {worker.place for worker in self._all}
-        place = next(place for place in range(len(taken) + 1) if place not in taken)
-        home = prefect_home() / "study" / str(place)
-        home.mkdir(parents=True, exist_ok=True)
+        home, output = self.home()
         device, threads = self._room.device(worker.device for worker in self._all), str(self._room.cores)
         environment = {"OMP_NUM_THREADS": threads, "TORCHINDUCTOR_COMPILE_THREADS": threads} | os.environ
         environment |= self._environment
@@ -388,19 +390,38 @@ class _Workers:
             environment["CUDA_VISIBLE_DEVICES"] = device
         if not os.environ.get("PREFECT_API_URL"):
             environment["PREFECT_HOME"] = str(home)  # what each keeps is its own
-        log = home / "output.log"
-        mode = "a" if place in self._places else "w"  # the last words of the one before are kept
-        self._places.add(place)
-        with log.open(mode, encoding="utf-8") as errors:
-            command = [sys.executable, "-m", "axiom.flows.worker", *([VLLM] if self._room.vllm else [])]
-            pipe = subprocess.PIPE
+        command = [sys.executable, "-m", "axiom.flows.worker", *([VLLM] if self._room.vllm else [])]
+        pipe = subprocess.PIPE
+        with output:
             process = subprocess.Popen(
-                command, stdin=pipe, stdout=pipe, stderr=errors, env=environment, encoding="utf-8"
+                command, stdin=pipe, stdout=pipe, stderr=output, env=environment, encoding="utf-8"
             )
-        worker = _Worker(process, log, place, device)
+        worker = _Worker(process, Path(output.name), device)
         self._all.append(worker)
-        threading.Thread(target=self._hear, args=(worker,), name=f"worker {place}", daemon=True).start()
+        threading.Thread(target=self._hear, args=(worker,), name=f"worker {home.name}", daemon=True).start()
         return worker
+
+    def home(self) -> tuple[Path, TextIO]:
+        """A folder that no worker of any study has, and its log.
+
+        A worker holds the log's lock as long as it lives. Of one before it in this study the last words are kept.
+        """
+        for place in itertools.count():
+            home = prefect_home() / "study" / str(place)
+            home.mkdir(parents=True, exist_ok=True)
+            output = (home / "output.log").open("a", encoding="utf-8")
+            try:
+                fcntl.flock(output, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                output.close()
+                continue
+            except OSError:  # a file system without locks
+                pass
+            if place not in self._places:
+                output.truncate(0)
+                self._places.add(place)
+            return home, output
+        raise AssertionError("there is no end of places")
 
     def _hear(self, worker: _Worker) -> None:
         assert worker.process.stdout is not None

@@ -12,6 +12,7 @@ from axiom.cli.run import Overrides
 from axiom.cli.tables import AsJson
 from axiom.cli.workflow import load_flow, start_server
 from axiom.config import load_config
+from axiom.errors import ConfigError
 
 if TYPE_CHECKING:
     from axiom.bench.store import Cost
@@ -62,6 +63,8 @@ def bench_store(
     """
     from axiom.bench.store import measure
 
+    if least > most:
+        raise ConfigError(f"--from {least} is more than --to {most}; the first size is the smaller one")
     sizes = [least]
     while sizes[-1] * 10 <= most:
         sizes.append(sizes[-1] * 10)

@@ -230,7 +230,11 @@ def compare(
         ),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the page and the charts; by default artifacts/compare-NAME.")
+        Path | None,
+        typer.Option(
+            help="Folder for the page and the charts; by default compare-NAME under --root, or under artifacts where "
+            "that is an object store."
+        ),
     ] = None,
     split: Annotated[
         str | None, typer.Option(help=f"Split on which generalisation is measured (val); {OF_THE_FILE}.")
@@ -273,7 +277,7 @@ def compare(
     arms = study.arms
     check_arms(arms)
     command = suggest("compare", *names, *(f"--{name}={value}" for name, value in chosen_here.items()), root=root)
-    folder = out or Path("artifacts") / f"compare-{study.name}"
+    folder = out or Path(root if Path(root).is_dir() else DEFAULT_ROOT, f"compare-{study.name}")
     check_folder("--out", folder)
     found, refused = [], None
     try:
@@ -387,6 +391,9 @@ def bench_study(
     as_json: AsJson = False,
 ) -> None:
     """Time a study's runs beside each other against runs in turn, and say how busy the machine was.
+
+    Both are as `axiom study` starts them: runs in turn have a Prefect server, which is a part of their time, and runs
+    beside each other have one only where PREFECT_API_URL names it.
 
     Example: axiom bench study h1-modular --parallel 2
     """

@@ -99,7 +99,9 @@ def check_values(curve: Curve) -> None:
     """Raise DataError with one sentence unless the values are finite, in range, ascending."""
     for name in ("iteration", "train_accuracy", "val_accuracy", "train_n", "val_n"):
         values = getattr(curve, name)
-        holes = np.flatnonzero(~np.isfinite(values))
+        endless, holes = np.flatnonzero(np.isinf(values)), np.flatnonzero(np.isnan(values))
+        if len(endless):
+            raise DataError(f"{name} is infinite in row {endless[0] + 1}; the detector needs a finite value there")
         if len(holes):
             raise DataError(
                 f"the curve has a gap: {name} is missing in row {holes[0] + 1}; the detector needs a value in every "

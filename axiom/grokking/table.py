@@ -24,6 +24,8 @@ DELIMITERS = (",", ";", "\t", "|", " ")
 PERCENT = 1.5
 """Accuracies above this are percentages, if there are at least `SURELY_PERCENT` of them; one may be a mistake."""
 SURELY_PERCENT = 3
+FEWEST_COLUMNS = 3
+"""A clock and two accuracies."""
 
 Row = Mapping[str, Any]
 
@@ -149,6 +151,8 @@ def _rows(path: Path) -> Sequence[Row]:
         data = path.read_bytes()
         text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
         return _from_json(text) if text.lstrip()[:1] in ("{", "[") else _from_text(text)
+    except FileNotFoundError:
+        raise DataError(f"there is no file {str(path)!r}") from None
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"curve {str(path)!r} cannot be read as CSV, TSV, JSON, JSONL or npz: {error}") from None
 
@@ -160,7 +164,10 @@ def _from_numpy(path: Path) -> list[Row]:
             raise ValueError("an array without named fields does not say which column is which")
         return _transposed({name: loaded[name].tolist() for name in loaded.dtype.names})
     with loaded:
-        columns = {name: loaded[name].ravel().tolist() for name in loaded.files if loaded[name].ndim}
+        try:
+            columns = {name: loaded[name].ravel().tolist() for name in loaded.files if loaded[name].ndim}
+        except ValueError:
+            raise ValueError("it holds Python objects, which could run code as they are read; save numbers") from None
         return _transposed(columns)
 
 
@@ -188,7 +195,10 @@ def _records(found: Any) -> list[Row] | None:
     if isinstance(found, dict):
         columns = {name: column for name, column in found.items() if isinstance(column, list)}
         length, _ = Counter(map(len, columns.values())).most_common(1)[0] if columns else (0, 0)
-        columns = {name: column for name, column in columns.items() if len(column) == length}
+        usual = {name: column for name, column in columns.items() if len(column) == length}
+        if len(usual) < FEWEST_COLUMNS <= len(columns):
+            return _transposed(columns)  # which says that they differ
+        columns = usual
         if length and not any(isinstance(column[0], dict) for column in columns.values()):
             return _transposed(columns)
     return None

@@ -237,6 +237,7 @@ def test_experiment_json_is_readable(root):
         (("sandbox", "--count", "0"), "greater than or equal to 1"),
         (("sandbox", "--repeats", "0"), "greater than or equal to 1"),
         (("sandbox", "--stream", "-3"), "greater than or equal to 0"),
+        (("store", "--from", "1000", "--to", "100"), "--from 1000 is more than --to 100"),
     ],
 )
 def test_a_bench_that_cannot_be_made_is_refused_before_anything_is_measured(axiom, arguments, says):

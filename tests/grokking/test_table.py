@@ -119,6 +119,18 @@ def test_numpy_archives(tmp_path):
     np.save(tmp_path / "plain.npy", np.zeros((5, 3)))
     with pytest.raises(DataError, match="named fields"):
         read_curve(tmp_path / "plain.npy")
+    np.savez(path, step=np.array(STEPS, dtype=object), train_acc=TRAIN, test_acc=VAL)
+    with pytest.raises(DataError, match="it holds Python objects, which could run code"):
+        read_curve(path)
+
+
+def test_columns_of_several_lengths_are_named(tmp_path):
+    path = tmp_path / "curve.json"
+    path.write_text('{"step": [1, 2, 3], "train_acc": [0.1, 0.2], "val_acc": [0.1, 0.2, 0.3]}')
+    with pytest.raises(DataError, match="differ in length: step 3, train_acc 2, val_acc 3"):
+        read_curve(path)
+    path.write_text('{"step": [1, 2], "train_acc": [0.1, 0.2], "val_acc": [0.1, 0.2], "best": [0.2]}')
+    assert len(read_curve(path)) == 2
 
 
 def test_a_percentage_beside_what_may_be_a_fraction_is_refused_unless_its_name_says_what_it_is(tmp_path):
@@ -241,7 +253,7 @@ def test_what_cannot_be_read_is_one_sentence(tmp_path, text, says):
 def test_a_file_that_is_not_there_is_a_file_that_is_not_there(tmp_path):
     for name in ("absent.csv", "absent.jsonl", "absent.json", "absent.tsv", "absent.NPZ"):
         assert is_table(str(tmp_path / name))
-        with pytest.raises(DataError, match=f"{name}.*cannot be read"):
+        with pytest.raises(DataError, match=f"there is no file .*{name}"):
             read_curve(tmp_path / name)
     assert not is_table("some-experiment")
     (tmp_path / "log").write_text(cells(("step", "train_acc", "val_acc")))

@@ -133,9 +133,9 @@ def test_what_follows_a_run_that_is_lost_ends_with_it_and_begins_again_after_it(
     schedule = Schedule(runs(1), lambda run, result: None)
     for attempt in range(ATTEMPTS):
         workers = _Workers(Room(3, "", 1))
-        for place in range(3):
+        for _ in range(3):
             process = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
-            workers._all.append(_Worker(process, tmp_path, place))
+            workers._all.append(_Worker(process, tmp_path))
         expert, alone, follower = workers._all
         expert.run = schedule.next().name
         assert expert.run == "expert-0"
@@ -324,7 +324,7 @@ def test_the_first_runs_train_before_others_start_beside_them():
     measured = []
     room = Room(6, "", 1, 0.1, at_once=2, fit=lambda running: measured.append(list(running)) or 4, devices=("0", "1"))
     with _Workers(room) as workers:
-        first, second = _Worker(None, None, 0, "0"), _Worker(None, None, 1, "1")
+        first, second = _Worker(None, None, "0"), _Worker(None, None, "1")
         workers._all += [first, second]
         first.run = second.run = "some"
         assert (workers.slots, workers.free) == (2, False)
@@ -428,13 +428,33 @@ def test_ctrl_c_ends_the_workers_and_says_how_to_go_on(tmp_path):
     while time.monotonic() < end and not list(tmp_path.glob("artifacts/pair-*/iterations/0000/*.json")):
         time.sleep(0.05)
     below = psutil.Process(process.pid).children(recursive=True)
-    assert sum("axiom.flows.worker" in child.cmdline() for child in below) == 2
+    at_work = [child for child in below if "axiom.flows.worker" in child.cmdline()]
+    assert len(at_work) == 2
+    at_work[0].suspend()  # one that does not hear of it
     os.killpg(process.pid, signal.SIGINT)
     out, _ = process.communicate(timeout=100)
     assert process.returncode == 130, out
     assert "Traceback" not in out
     assert "the same command goes on from there" in out
     assert not psutil.wait_procs(below, timeout=40)[1]
+
+
+def test_workers_of_two_studies_have_folders_and_logs_of_their_own(monkeypatch, tmp_path):
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    one, other = _Workers(Room(2, "", 1)), _Workers(Room(2, "", 1))
+    first, output = one.home()
+    beside, second = other.home()
+    assert (first.name, beside.name) == ("0", "1")
+    for last in ("first", "second"):
+        print(f"{last} words", file=output)
+        output.close()  # as its worker ends
+        again, output = one.home()
+        assert again == first
+    assert (first / "output.log").read_text() == "first words\nsecond words\n"
+    output.close()
+    assert other.home()[0] == first
+    assert not (first / "output.log").read_text(), "of another study"
+    second.close()
 
 
 @pytest.mark.slow
