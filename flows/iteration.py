@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from axiom.errors import DataError
 from axiom.experiment import VERSIONS, iteration_folder
 from axiom.experiment.running import Runtime
+from axiom.flows.workarounds.alive import undisturbed
 from axiom.flows.workarounds.numbering import number_anew
 from axiom.records import Purpose
 from axiom.selection.arms import ARMS
@@ -73,7 +74,7 @@ def run_iteration(
     # Not asyncio.run, which would hold back a keyboard interrupt until the next await, and stages have none.
     loop = asyncio.new_event_loop()
     try:
-        with tags(run.config.name, run.config.arm):
+        with tags(run.config.name, run.config.arm), undisturbed():
             loop.run_until_complete(iteration(run.config.name, number, evaluated, paused))
         return after
     finally:

@@ -14,6 +14,7 @@ from uuid import UUID
 from prefect import runtime as prefect_runtime
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
 from prefect.exceptions import Pause
 from prefect.settings import get_current_settings
 from prefect.states import Running, Suspended
@@ -65,16 +66,32 @@ def reclaim() -> None:
 
 def end_if_suspended() -> None:
     """End the process, as `axiom pause` does, if somebody suspended the run in the UI; *Resume* goes on from here."""
-    if prefect_runtime.deployment.id is None:
+    if "PREFECT__FLOW_RUN_ID" not in os.environ:  # no worker started it, so it cannot be suspended
         return
     with get_client(sync_client=True) as client:
-        state = client.read_flow_run(UUID(prefect_runtime.flow_run.id)).state
-        if state is None or not state.is_paused():
-            return
-        if state.state_details.pause_timeout is not None:  # the UI gives five minutes, after which the run would fail
-            kept: State[Any] = Suspended(timeout_seconds=None, pause_key=state.state_details.pause_key)
-            client.set_flow_run_state(UUID(prefect_runtime.flow_run.id), kept, force=True)
-    raise Pause(state=state)
+        for run in map(UUID, _own_runs()):
+            state = client.read_flow_run(run).state
+            if state is None or not state.is_paused():
+                continue
+            if state.state_details.pause_timeout is not None:  # the UI gives five minutes, then the run would fail
+                kept: State[Any] = Suspended(timeout_seconds=None, pause_key=state.state_details.pause_key)
+                client.set_flow_run_state(run, kept, force=True)
+            raise Pause(state=state)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Have a flow run that is called in the block end by itself though the run at hand is suspended meanwhile.
+
+    Prefect would leave it at its next task, and it would show as running for good.
+    """
+    context = FlowRunContext.get()
+    if context is None:
+        yield
+        return
+    request = type(context.flow_run_suspension_request)  # which its child flows and their tasks share
+    with context.model_copy(update={"flow_run_suspension_request": request()}):
+        yield
 
 
 def _reclaim(client: SyncPrefectClient, run: UUID) -> None:

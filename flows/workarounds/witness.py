@@ -32,6 +32,7 @@ AGAIN_SECONDS = 8.0
 SETTLE_SECONDS = 1.0
 """Between two looks at a run that has ended and whose state is about to be set."""
 CANCELLED = "By the process beside the run: its worker did not do it, as happens after an outage of the server."
+SUSPENDED = "It was suspended with the run that it is a part of. Resume continues from the first stage not done."
 MESSAGE = "Its process was killed, with its worker or alone. Retry continues from the first stage not done."
 
 
@@ -53,7 +54,7 @@ def main() -> None:
         dead = _ended(process, SETTLE_SECONDS)
         with suppress(OSError):
             state = look(url, headers, runs[0])
-    if state in ("RUNNING", "CANCELLING"):
+    if state in ("RUNNING", "CANCELLING", "PAUSED"):
         died = datetime.now(UTC)
         time.sleep(WORKER_SECONDS)
         patiently(lambda: tell(url, headers, runs if dead else runs[:1], died))
@@ -121,17 +122,20 @@ def cancelled(url: str, headers: dict[str, str], runs: list[str]) -> None:
 
 
 def tell(url: str, headers: dict[str, str], runs: list[str], died: datetime) -> None:
-    """Mark crashed what of the runs, and of their subflows, has been running since before their process died.
+    """Mark crashed what of the runs, and of their subflows, has been at work since before their process died.
 
-    Those that were to be cancelled are marked cancelled.
+    Those that were to be cancelled are marked cancelled, and those that are a part of a suspended run.
     """
-    cancelled(url, headers, [run for run in runs if look(url, headers, run) == "CANCELLING"])
-    for key in ("id", "parent_flow_run_id"):
-        running = {key: {"any_": runs}, "state": {"type": {"any_": ["RUNNING"]}}}
-        for run in _post(f"{url}/flow_runs/filter", headers, {"flow_runs": running}):
+    states = {run: look(url, headers, run) for run in runs}
+    cancelled(url, headers, [run for run in runs if states[run] == "CANCELLING"])
+    kind, message = ("CANCELLED", SUSPENDED) if "PAUSED" in states.values() else ("CRASHED", MESSAGE)
+    # A run that is pending waits for its next process, a subflow of it for nothing.
+    for key, at_work in {"id": ["RUNNING"], "parent_flow_run_id": ["RUNNING", "PENDING"]}.items():
+        wanted = {key: {"any_": runs}, "state": {"type": {"any_": at_work}}}
+        for run in _post(f"{url}/flow_runs/filter", headers, {"flow_runs": wanted}):
             if datetime.fromisoformat(run["state"]["timestamp"]) > died:
                 continue  # a retry is at work
-            state = {"type": "CRASHED", "name": "Crashed", "message": MESSAGE}
+            state = {"type": kind, "name": kind.title(), "message": message}
             _post(f"{url}/flow_runs/{run['id']}/set_state", headers, {"state": state, "force": False})
 
 

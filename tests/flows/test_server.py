@@ -274,18 +274,22 @@ def test_a_schedule_with_a_place_in_its_name_does_new_work_each_time(operator: O
     assert all(run["name"] in run["tags"] for run in found)
 
 
-def test_a_suspended_run_ends_after_its_iteration_and_keeps_its_history_when_it_is_resumed(
-    operator: Operator, home: Path
-):
-    """What the UI's Suspend button does, which gives five minutes before it fails the run."""
-    run = operator.start(MODULAR, parameters(home, "suspended", 6))
-    await_iteration(home, "suspended", 2)
+def suspend(operator: Operator, run: str) -> None:
+    """What the UI's Suspend button does, which gives five minutes before it fails the run; and wait for its end."""
     soon = (datetime.now(UTC) + timedelta(seconds=300)).isoformat()
     details = {"pause_timeout": soon, "pause_reschedule": True, "pause_key": "a person's"}
     operator.post(
         f"/flow_runs/{run}/set_state", state={"type": "PAUSED", "name": "Suspended", "state_details": details}
     )
     wait_until("the process's end", lambda: not processes_of(f"PREFECT__FLOW_RUN_ID={run}"), 60)
+
+
+def test_a_suspended_run_ends_after_its_iteration_and_keeps_its_history_when_it_is_resumed(
+    operator: Operator, home: Path
+):
+    run = operator.start(MODULAR, parameters(home, "suspended", 6))
+    await_iteration(home, "suspended", 2)
+    suspend(operator, run)
     state = operator.run(run)["state"]
     assert (state["type"], state["name"], state["state_details"]["pause_timeout"]) == ("PAUSED", "Suspended", None)
     done = len(list((home / "store/suspended/iterations").glob("*/iteration.manifest.json")))
@@ -368,6 +372,37 @@ def test_a_run_that_ends_by_itself_while_it_is_cancelled_is_cancelled(operator: 
             child.stdin.flush()
             assert operator.await_state(run, "CANCELLED", seconds=30) == "CANCELLED"
             assert child.poll() is None
+
+
+SUSPENDED_MEANWHILE = """
+from prefect import flow
+from prefect.context import FlowRunContext
+from prefect.exceptions import Pause
+from prefect.states import Suspended
+from axiom.flows.workarounds.alive import undisturbed
+
+@flow
+def part():
+    return 1
+
+@flow
+def whole():
+    FlowRunContext.get().flow_run_suspension_request.mark_requested(Suspended())
+    with undisturbed():
+        print("part", part(return_state=True).type.value, flush=True)
+
+try:
+    whole()
+except Pause:
+    print("whole PAUSED", flush=True)
+"""
+
+
+def test_an_iteration_ends_by_itself_though_its_run_is_suspended_meanwhile(operator: Operator):
+    """Prefect leaves a child flow at its next task, and shows it as running for good."""
+    command = [sys.executable, "-c", SUSPENDED_MEANWHILE]
+    done = subprocess.run(command, env=operator.environment, cwd=REPOSITORY, text=True, capture_output=True, check=True)
+    assert done.stdout.split("\n")[:2] == ["part COMPLETED", "whole PAUSED"]
 
 
 def holder_is_gone(home: Path, name: str) -> bool:
@@ -505,7 +540,7 @@ def test_failures_crashes_and_transitions_are_told_to_a_webhook_and_by_mail(
     await_word(mails, "grokker: transition")
 
 
-def test_the_other_deployments_run_and_a_study_is_retried(operator: Operator, home: Path, finished: str):
+def test_the_other_deployments_run_and_a_study_is_suspended_and_retried(operator: Operator, home: Path, finished: str):
     operator.start_worker("gpu")
     store, file = home / "store", home / "pair.toml"
     file.write_text(
@@ -513,6 +548,14 @@ def test_the_other_deployments_run_and_a_study_is_retried(operator: Operator, ho
         'arms = ["expert_iteration", "static_rft"]\nsettings = { iterations = 3 }\n'
     )
     study = operator.start("study/study", {"path": str(file), "root": str(store), "shards": 6})
+    await_iteration(home, "pair-expert_iteration-s00", 0)
+    suspend(operator, study)
+    parts = operator.post("/flow_runs/filter", flow_runs={"parent_flow_run_id": {"any_": [study]}})
+    assert (operator.state(study), [(part["state_type"], part["name"]) for part in parts]) == (
+        "PAUSED",
+        [("CANCELLED", "pair-expert_iteration-s00")],
+    )
+    operator.post(f"/flow_runs/{study}/resume")
     nightly = operator.start("smoke/nightly", {"root": str(home / "nights")})
     report = operator.start("report/report", {"name": "calm", "root": str(store)})
     await_iteration(home, "pair-static_rft-s00", 1)
@@ -542,13 +585,16 @@ def test_a_live_run_shows_as_running_and_one_whose_worker_is_stopped_as_crashed(
 ):
     run = operator.start(MODULAR, parameters(home, "stopped", 300), work_queue_name="second")
     await_iteration(home, "stopped", 1)
-    below = {"parent_flow_run_id": {"any_": [run]}, "state": {"type": {"any_": ["RUNNING"]}}}
+    below = {"parent_flow_run_id": {"any_": [run]}, "state": {"type": {"any_": ["RUNNING", "PENDING"]}}}
     for child in operator.post("/flow_runs/filter", flow_runs=below):
         operator.set_state(child["id"], "CRASHED")
     operator.set_state(run, "CRASHED")  # as the missing heartbeats do once the server is back
     operator.await_state(run, "RUNNING", seconds=30)
     operator.set_state(run, "FAILED")  # as a retry does that meets the lock
     operator.await_state(run, "RUNNING", seconds=30)
+    begun = operator.post("/task_runs/", flow_run_id=run, task_key="iteration", dynamic_key="begun")["id"]
+    flow, pending = operator.run(run)["flow_id"], {"type": "PENDING"}  # as in the moment before it runs
+    operator.post("/flow_runs/", flow_id=flow, name="begun", parent_task_run_id=begun, state=pending)
     second.end(signal.SIGTERM)
     assert operator.await_state(run, "CRASHED", "COMPLETED", seconds=20) == "CRASHED"
     assert "was killed" in operator.run(run)["state"]["message"]
