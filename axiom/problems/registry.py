@@ -25,7 +25,10 @@ def family_named(name: str) -> Family:
     if JOINT in name:
         first, _, second = name.partition(JOINT)
         return compose(family_named(first), family_named(second))
-    raise ConfigError(unknown_family(name) or f"{name!r} is of a source, and only a family can be taken here; axiom problems --list names those")
+    raise ConfigError(
+        unknown_family(name)
+        or f"{name!r} is of a source, and only a family can be taken here; axiom problems --list names those"
+    )
 
 
 def check_families(config: ProblemsConfig) -> None:
