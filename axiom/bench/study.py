@@ -1,9 +1,10 @@
 """Runs of a study beside each other against the same runs in turn: seconds a run, and how busy the machine was."""
 
+import json
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -12,7 +13,11 @@ from typing import Any
 import psutil
 
 from axiom.bench.watching import watching
+from axiom.experiment.folder import RECORD
+from axiom.store import MANIFEST
 from axiom.study import load_study
+
+DRAWN = (f"samples{MANIFEST}", f"eval_samples{MANIFEST}")
 
 
 class Load:
@@ -33,13 +38,18 @@ class Load:
 
 @dataclass(frozen=True)
 class Timing:
-    """`runs` took `seconds` in all; `cores` and `gpu` are mean shares in use, 0 to 1."""
+    """`runs` took `seconds` in all; `cores` and `gpu` are mean shares in use, 0 to 1.
+
+    `sampled` are the seconds from the start of each run to its first sampling, in which its problems are made; of runs
+    that draw their own first samples.
+    """
 
     way: str
     runs: int
     seconds: float
     cores: float
     gpu: float | None
+    sampled: list[float]
 
 
 def measure(path: Path, parallel: int, in_turn: int, flow: Callable[..., Any]) -> list[Timing]:
@@ -57,7 +67,8 @@ def measure(path: Path, parallel: int, in_turn: int, flow: Callable[..., Any]) -
     runs, seconds = sum(part.runs for part in parts), sum(part.seconds for part in parts)
     gpus = [part.gpu for part in parts if part.gpu is not None]
     cores, gpu = fmean(part.cores for part in parts), fmean(gpus) if gpus else None
-    return [whole, Timing("in turn", runs, seconds, cores, gpu)]
+    sampled = [one for part in parts for one in part.sampled]
+    return [whole, Timing("in turn", runs, seconds, cores, gpu, sampled)]
 
 
 def _timed(way: str, flow: Callable[..., Any], **settings: Any) -> Timing:
@@ -66,7 +77,20 @@ def _timed(way: str, flow: Callable[..., Any], **settings: Any) -> Timing:
         start = time.perf_counter()
         results = flow(root=root, **settings)
         seconds = time.perf_counter() - start
-    return Timing(way, len(results), seconds, fmean(load.cores or [0.0]), fmean(load.gpu) if load.gpu else None)
+        sampled = sorted(until_first_sampling(Path(root)))
+    gpu = fmean(load.gpu) if load.gpu else None
+    return Timing(way, len(results), seconds, fmean(load.cores or [0.0]), gpu, sampled)
+
+
+def until_first_sampling(root: Path) -> Iterator[float]:
+    """Seconds from the record of each run under `root` to the start of its first sampling, by the files' times."""
+    for record in root.glob(f"*/{RECORD}"):
+        begun = record.stat().st_mtime
+        stages = [path for path in record.parent.glob(f"iterations/*/*{MANIFEST}") if path.name in DRAWN]
+        starts = [path.stat().st_mtime - json.loads(path.read_bytes())["info"].get("seconds", 0.0) for path in stages]
+        own = [start - begun for start in starts if start >= begun]  # others were taken over
+        if own:
+            yield min(own)
 
 
 def gpu_busy() -> float | None:

@@ -4,6 +4,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -417,3 +418,5 @@ def bench_study(
     tables.show(console, f"Runs of {path}", *tables.columns(found, written))
     each = [row.seconds / row.runs for row in found]
     console.print(f"beside each other the study is {each[1] / each[0]:.1f} times as fast as in turn", highlight=False)
+    starts = ", ".join(f"{median(row.sampled):.1f} s {row.way}" for row in found if row.sampled)
+    console.print(f"from a run's start to its first sampling, median: {starts or 'not seen'}", highlight=False)
