@@ -274,13 +274,13 @@ def test_a_schedule_with_a_place_in_its_name_does_new_work_each_time(operator: O
     assert all(run["name"] in run["tags"] for run in found)
 
 
-def suspend(operator: Operator, run: str) -> None:
+def suspend(operator: Operator, run: str, process: int) -> None:
     """What the UI's Suspend button does, which gives five minutes before it fails the run; and wait for its end."""
     soon = (datetime.now(UTC) + timedelta(seconds=300)).isoformat()
     details = {"pause_timeout": soon, "pause_reschedule": True, "pause_key": "a person's"}
-    operator.post(
-        f"/flow_runs/{run}/set_state", state={"type": "PAUSED", "name": "Suspended", "state_details": details}
-    )
+    state = {"type": "PAUSED", "name": "Suspended", "state_details": details}
+    with standing(process):
+        operator.post(f"/flow_runs/{run}/set_state", state=state)
     wait_until("the process's end", lambda: not processes_of(f"PREFECT__FLOW_RUN_ID={run}"), 60)
 
 
@@ -289,7 +289,7 @@ def test_a_suspended_run_ends_after_its_iteration_and_keeps_its_history_when_it_
 ):
     run = operator.start(MODULAR, parameters(home, "suspended", 6))
     await_iteration(home, "suspended", 2)
-    suspend(operator, run)
+    suspend(operator, run, holder(home, "suspended"))
     state = operator.run(run)["state"]
     assert (state["type"], state["name"], state["state_details"]["pause_timeout"]) == ("PAUSED", "Suspended", None)
     done = len(list((home / "store/suspended/iterations").glob("*/iteration.manifest.json")))
@@ -549,7 +549,7 @@ def test_the_other_deployments_run_and_a_study_is_suspended_and_retried(operator
     )
     study = operator.start("study/study", {"path": str(file), "root": str(store), "shards": 6})
     await_iteration(home, "pair-expert_iteration-s00", 0)
-    suspend(operator, study)
+    suspend(operator, study, holder(home, "pair-expert_iteration-s00"))
     parts = operator.post("/flow_runs/filter", flow_runs={"parent_flow_run_id": {"any_": [study]}})
     assert (operator.state(study), [(part["state_type"], part["name"]) for part in parts]) == (
         "PAUSED",
