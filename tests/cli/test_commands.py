@@ -13,6 +13,7 @@ import pytest
 import typer
 
 from axiom.cli.app import COMMAND_MODULES, app, main
+from axiom.cli.display import duration
 from axiom.config import load_config
 from axiom.experiment import Experiment
 from axiom.records import Problem, Sample
@@ -245,6 +246,14 @@ def test_a_bench_that_cannot_be_made_is_refused_before_anything_is_measured(axio
     assert code == 2
     assert says in err
     assert (out, err.count("\n")) == ("", 1)
+
+
+def test_the_time_of_a_study_counts_the_start_of_its_process_once(axiom):
+    code, out, _ = axiom("study", "h1-modular", "--dry-run")
+    assert code == 0
+    runs, iterations, (start, following, each) = 112, 21, (20.0, 3.0, 0.3)
+    seconds = start + following * (runs - 1) + each * runs * iterations
+    assert f"time        {duration(seconds)} one after the other" in out
 
 
 def test_a_shard_without_a_seed_has_a_plan_of_no_runs(axiom):
