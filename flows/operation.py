@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
@@ -20,9 +21,10 @@ from prefect.exceptions import ObjectNotFound
 from axiom.commands import suggest
 from axiom.config import ExperimentConfig, Section
 from axiom.errors import LockedError
-from axiom.experiment import PAUSE, Experiment
+from axiom.experiment import PAUSE, Experiment, lock
 from axiom.experiment.running import Runtime, running
 from axiom.flows.turn import turn
+from axiom.flows.workarounds.alive import end_if_suspended
 from axiom.flows.workarounds.outage import outliving_the_worker, patiently
 from axiom.learners.gpus import gpus
 from axiom.models import devices, resolve_device
@@ -73,10 +75,23 @@ def _lock(stack: ExitStack, experiment: Experiment, operation: Operation) -> Run
         try:
             return stack.enter_context(running(experiment))
         except LockedError as error:
-            if operation.overlap == "refuse":
+            if operation.overlap == "refuse" and not _of_this_run(experiment):
                 raise
             report(Progress(0, "queue", 0, 1, "", note=str(error)))
+            patiently(end_if_suspended)
             time.sleep(POLL_SECONDS)
+
+
+def _of_this_run(experiment: Experiment) -> bool:
+    """Whether another process of the same flow run is at the experiment: one that was resumed before it had ended."""
+    run = os.environ.get("PREFECT__FLOW_RUN_ID")
+    found = lock.holder(Path(experiment.folder.path)) if run and experiment.folder.local else None
+    if found is None or found.host != socket.gethostname():
+        return False
+    with suppress(OSError):
+        environment = Path(f"/proc/{found.process}/environ").read_bytes()
+        return f"PREFECT__FLOW_RUN_ID={run}".encode() in environment.split(b"\0")
+    return False
 
 
 @contextmanager

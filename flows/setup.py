@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +79,10 @@ def the_server() -> Iterator[SyncPrefectClient]:
     try:
         with get_client(sync_client=True) as client:
             yield client
-    except httpx.TransportError as error:
+    except (httpx.TransportError, JSONDecodeError) as error:
         raise InfrastructureError(
             f"no Prefect server answers at PREFECT_API_URL = {url} ({error}); start it with `prefect server start`, or "
-            f"name another"
+            f"name another; its address ends in /api"
         ) from None
 
 

@@ -24,6 +24,8 @@ from typing import Any, TextIO
 from axiom.config import ExperimentConfig
 from axiom.environment import prefect_home
 from axiom.errors import InfrastructureError, OutOfMemoryError
+from axiom.flows.workarounds.alive import end_if_suspended
+from axiom.flows.workarounds.outage import patiently
 from axiom.flows.worker import VLLM
 from axiom.progress import Progress, report
 from axiom.selection.arms import ARMS
@@ -62,6 +64,7 @@ def side_by_side(
                 say(waiting or "no run waits")
                 told = waiting
             _take(schedule, workers, *workers.next_message())
+            patiently(end_if_suspended)
     refuse_unless_done(schedule.failed, len(planned))
 
 

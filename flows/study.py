@@ -22,6 +22,7 @@ from axiom.flows.side_by_side import (
     siblings,
     side_by_side,
 )
+from axiom.flows.workarounds.alive import witnessed
 from axiom.study import load_study, plan
 from axiom.study.parallel import room
 
@@ -40,7 +41,8 @@ def study(
     `parallel` runs go on beside each other on this machine, 0 for as many as it holds. Returns what each experiment
     returned, and what of its ledger forbids a verdict. Finished runs are reused.
     """
-    return without_server(path, root, shard, shards, parallel)
+    with witnessed():
+        return without_server(path, root, shard, shards, parallel)
 
 
 def without_server(path: str, root: str, shard: int = 0, shards: int = 1, parallel: int = 1) -> list[dict[str, Any]]:

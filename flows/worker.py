@@ -33,6 +33,7 @@ TOLD = ("done", "stop", "pause", "warning")
 def main() -> None:
     """Serve the process that started this one until it closes our input, or dies."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
+    os.environ.pop("PREFECT__FLOW_RUN_ID", None)  # its study's, of which it is no part that Prefect knows
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     if VLLM in sys.argv[1:]:

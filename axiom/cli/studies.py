@@ -95,6 +95,8 @@ def study(
         )
         return
     if submit is not None:
+        if not submit:
+            raise ConfigError("--submit '' names no work pool; `prefect work-pool ls` lists them")
         _submit(path, root, submit, quiet, as_json)
         return
     Folder(root).check_writable()

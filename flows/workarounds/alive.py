@@ -68,6 +68,9 @@ def end_if_suspended() -> None:
     """End the process, as `axiom pause` does, if somebody suspended the run in the UI; *Resume* goes on from here."""
     if "PREFECT__FLOW_RUN_ID" not in os.environ:  # no worker started it, so it cannot be suspended
         return
+    context = FlowRunContext.get()
+    if context is not None:  # it may have been resumed since, and another process waits for the end of this one
+        context.flow_run_suspension_request.raise_if_requested()
     with get_client(sync_client=True) as client:
         for run in map(UUID, _own_runs()):
             state = client.read_flow_run(run).state

@@ -31,7 +31,7 @@ AGAIN_SECONDS = 8.0
 """From one request to end to the next."""
 SETTLE_SECONDS = 1.0
 """Between two looks at a run that has ended and whose state is about to be set."""
-CANCELLED = "By the process beside the run: its worker did not do it, as happens after an outage of the server."
+CANCELLED = "The process beside the run ended it, or saw its end, before its worker had said so."
 SUSPENDED = "It was suspended with the run that it is a part of. Resume continues from the first stage not done."
 MESSAGE = "Its process was killed, with its worker or alone. Retry continues from the first stage not done."
 
@@ -68,7 +68,7 @@ def _ended_here(process: int, words: int, look_at_all: Callable[[], list[str]]) 
             states = look_at_all()
         except OSError:  # the server is away, or too busy to answer
             continue
-        if "CANCELLING" not in states:
+        if not {"CANCELLING", "CANCELLED"} & set(states):  # a suspended run is cancelled at once, whatever is at it
             asked = None
         elif asked is None:
             asked = time.monotonic()
@@ -101,10 +101,13 @@ def end_process(process: int) -> None:
         _ended(process, AGAIN_SECONDS)
 
 
-def look(url: str, headers: dict[str, str], run: str) -> str:
-    """The type of a run's state; one that is suspended for five minutes is suspended without end from now on."""
+def look(url: str, headers: dict[str, str], run: str, again: bool = False) -> str:
+    """The type of a run's state; one that is suspended for five minutes is suspended without end from now on.
+
+    `again` sets the state of a suspended run anew: the server waits for another heartbeat where the last came after it.
+    """
     state = _ask(f"{url}/flow_runs/{run}", headers)["state"]
-    if state["type"] == "PAUSED" and state["state_details"].get("pause_timeout"):
+    if state["type"] == "PAUSED" and (again or state["state_details"].get("pause_timeout")):
         details = {**state["state_details"], "pause_timeout": None}
         kept = {"type": "PAUSED", "name": state["name"], "message": state.get("message"), "state_details": details}
         _post(f"{url}/flow_runs/{run}/set_state", headers, {"state": kept, "force": True})
@@ -126,7 +129,7 @@ def tell(url: str, headers: dict[str, str], runs: list[str], died: datetime) -> 
 
     Those that were to be cancelled are marked cancelled, and those that are a part of a suspended run.
     """
-    states = {run: look(url, headers, run) for run in runs}
+    states = {run: look(url, headers, run, again=True) for run in runs}
     cancelled(url, headers, [run for run in runs if states[run] == "CANCELLING"])
     kind, message = ("CANCELLED", SUSPENDED) if "PAUSED" in states.values() else ("CRASHED", MESSAGE)
     # A run that is pending waits for its next process, a subflow of it for nothing.

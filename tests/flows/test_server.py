@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -274,14 +274,17 @@ def test_a_schedule_with_a_place_in_its_name_does_new_work_each_time(operator: O
     assert all(run["name"] in run["tags"] for run in found)
 
 
-def suspend(operator: Operator, run: str, process: int) -> None:
-    """What the UI's Suspend button does, which gives five minutes before it fails the run; and wait for its end."""
+def suspend(operator: Operator, run: str, process: int, at_once: Callable[[], object] = lambda: None) -> None:
+    """What the UI's Suspend button does, which gives five minutes before it fails the run; then what is done `at_once`,
+    before its process can hear of it; and wait for its end.
+    """
     soon = (datetime.now(UTC) + timedelta(seconds=300)).isoformat()
     details = {"pause_timeout": soon, "pause_reschedule": True, "pause_key": "a person's"}
     state = {"type": "PAUSED", "name": "Suspended", "state_details": details}
     with standing(process):
         operator.post(f"/flow_runs/{run}/set_state", state=state)
-    wait_until("the process's end", lambda: not processes_of(f"PREFECT__FLOW_RUN_ID={run}"), 60)
+        at_once()
+    wait_until("the process's end", lambda: not processes_of(f"PREFECT__FLOW_RUN_ID={run}"), 90)
 
 
 def test_a_suspended_run_ends_after_its_iteration_and_keeps_its_history_when_it_is_resumed(
@@ -292,8 +295,10 @@ def test_a_suspended_run_ends_after_its_iteration_and_keeps_its_history_when_it_
     suspend(operator, run, holder(home, "suspended"))
     state = operator.run(run)["state"]
     assert (state["type"], state["name"], state["state_details"]["pause_timeout"]) == ("PAUSED", "Suspended", None)
-    done = len(list((home / "store/suspended/iterations").glob("*/iteration.manifest.json")))
-    assert 3 <= done < 7
+    done = list((home / "store/suspended/iterations").glob("*/iteration.manifest.json"))
+    assert 3 <= len(done) < 7
+    told = datetime.fromisoformat(state["timestamp"]).timestamp()
+    assert told > max(path.stat().st_mtime for path in done) + 4, "after the last heartbeat, which asks for another"
     operator.post(f"/flow_runs/{run}/resume")
     assert operator.await_state(run) == "COMPLETED", operator.logs(run)[-5:]
     children = operator.post("/flow_runs/filter", flow_runs={"parent_flow_run_id": {"any_": [run]}})
@@ -301,6 +306,27 @@ def test_a_suspended_run_ends_after_its_iteration_and_keeps_its_history_when_it_
     assert {(row["name"], row["parameters"]["number"], row["run_count"], row["state_type"]) for row in children} == {
         (f"suspended · iteration {i}", i, 1, "COMPLETED") for i in range(7)
     }
+
+
+def test_a_suspended_run_that_is_cancelled_or_resumed_before_its_process_has_ended(operator: Operator, home: Path):
+    run = operator.start(MODULAR, parameters(home, "hasty", 200))
+    await_iteration(home, "hasty", 1)
+    suspend(operator, run, holder(home, "hasty"), lambda: operator.set_state(run, "CANCELLING"))
+    assert operator.state(run) == "CANCELLED"
+    assert len(list((home / "store/hasty/iterations").iterdir())) < 100, "its process has not gone on"
+    shorter = parameters(home, "hasty-too", 12)
+    run = operator.start(MODULAR, shorter)
+    await_iteration(home, "hasty-too", 1)
+
+    def resume() -> None:
+        operator.post(f"/flow_runs/{run}/resume")
+        waits = "is being written by process"
+        wait_until("a second process", lambda: any(waits in line for line in operator.logs(run)), 60, ASK_SECONDS)
+
+    suspend(operator, run, holder(home, "hasty-too"), resume)
+    assert operator.state(run) == "COMPLETED", operator.logs(run)[-5:]
+    states = {state["type"] for state in operator.get(f"/flow_run_states/?flow_run_id={run}")}
+    assert states == {"SCHEDULED", "PENDING", "RUNNING", "PAUSED", "COMPLETED"}
 
 
 @contextmanager
