@@ -233,11 +233,7 @@ def compare(
         ),
     ],
     out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder for the page and the charts; by default compare-NAME under --root, or under artifacts where "
-            "that is an object store."
-        ),
+        Path | None, typer.Option(help="Folder for the page and the charts; by default artifacts/compare-NAME.")
     ] = None,
     split: Annotated[
         str | None, typer.Option(help=f"Split on which generalisation is measured (val); {OF_THE_FILE}.")
@@ -280,7 +276,7 @@ def compare(
     arms = study.arms
     check_arms(arms)
     command = suggest("compare", *names, *(f"--{name}={value}" for name, value in chosen_here.items()), root=root)
-    folder = out or Path(root if Path(root).is_dir() else DEFAULT_ROOT, f"compare-{study.name}")
+    folder = out or Path("artifacts") / f"compare-{study.name}"
     check_folder("--out", folder)
     found, refused = [], None
     try:
