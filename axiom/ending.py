@@ -1,10 +1,12 @@
 """That a signal ends a process: what its handler raises in the midst of a library's work may be lost there.
 
-asyncio, a weak reference's callback and `__del__` print an exception and go on. A run would then go on as if nobody had
-asked it to end, or wait for what never comes.
+asyncio, a weak reference's callback and `__del__` print an exception and go on; native code makes another error of it,
+or ends in a panic. A run would then go on as if nobody had asked it to end, or wait for what never comes.
 """
 
 import atexit
+import functools
+import logging
 import os
 import signal
 import socket
@@ -15,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Event
+from types import FrameType
 from typing import NoReturn
 
 INTERRUPTED = 130
@@ -25,6 +28,97 @@ AGAIN_SECONDS = 8.0
 """From a signal to the next, while the process has not begun to end."""
 LAST_SECONDS = 25.0
 """From a signal to the end of the process in any case. What it was writing is whole afterwards, or not there."""
+SOON_SECONDS = 0.02
+"""From a signal that came at a bad moment, or whose exception was lost, to its return."""
+PATIENCE_SECONDS = 2.0
+"""From a signal to its exception, wherever the main thread is by then."""
+WAITING = {"asyncio.base_events", "asyncio.runners", "concurrent", "contextlib", "prefect", "queue", "selectors"} | {
+    "threading"
+}
+"""Modules that let an exception pass that comes up in them, and wait for others."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came."""
+
+    signal = signal.SIGTERM
+
+
+def signal_of(error: BaseException | None) -> int | None:
+    """The number of the signal that `error` is raised for, or None; Prefect's `TerminationSignal` has it, too."""
+    if isinstance(error, Exception):
+        return None
+    number = getattr(error, "signal", None)
+    return int(number) if number else signal.SIGINT if isinstance(error, KeyboardInterrupt) else None
+
+
+Handler = Callable[[int, FrameType | None], object]
+
+
+def between_calls(handler: Handler) -> Handler:
+    """A signal's handler that calls `handler` once axiom's own code runs or waits, or after `PATIENCE_SECONDS`.
+
+    What `handler` raises would be lost in many a library, which calls Python from native code or a callback.
+    """
+    since: list[float] = []
+
+    def deferred(number: int, frame: FrameType | None) -> None:
+        since.append(time.monotonic())
+        if passes(frame) or since[-1] - since[0] > PATIENCE_SECONDS:
+            since.clear()
+            handler(number, frame)
+        else:
+            _return(number)
+
+    return deferred
+
+
+def passes(frame: FrameType | None) -> bool:
+    """Whether an exception raised in `frame` reaches the code of axiom that called it."""
+    while frame is not None:
+        name = frame.f_globals.get("__name__", "")
+        package = name.partition(".")[0]
+        if package in ("axiom", "__main__"):
+            return frame.f_code.co_name != "__del__"
+        if name not in WAITING and package not in WAITING:
+            return False
+        frame = frame.f_back
+    return True
+
+
+@functools.cache
+def recover_lost_signals() -> None:
+    """Raise a signal again when Python or asyncio reports that its exception went nowhere, in place of the report.
+
+    What a library drops without a report is left to `insisted`.
+    """
+    report = sys.unraisablehook
+
+    def unraisable(lost: "sys.UnraisableHookArgs") -> None:
+        if (number := signal_of(lost.exc_value)) is None:
+            report(lost)
+        else:
+            _return(number)
+
+    def logged(record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if (number := signal_of(error)) is not None and not isinstance(error, KeyboardInterrupt):  # that it passes on
+            _return(number)
+        return number is None
+
+    sys.unraisablehook = unraisable
+    logging.getLogger("asyncio").addFilter(logged)
+
+
+def _return(number: int) -> None:
+    def again() -> None:
+        if callable(signal.getsignal(number)):  # not when the block that wanted to know has ended
+            signal.pthread_kill(threading.main_thread().ident or 0, number)
+
+    timer = threading.Timer(SOON_SECONDS, again)
+    timer.daemon = True
+    with suppress(RuntimeError):  # no thread starts as Python ends
+        timer.start()
 
 
 @dataclass
@@ -46,8 +140,9 @@ class Ending:
 def insisted(last_words: Callable[[], str], last_act: Callable[[], object] = lambda: None) -> Iterator[Ending]:
     """Have SIGINT and SIGTERM end the block, and then this process; only in the main thread.
 
-    A signal is raised again every `AGAIN_SECONDS` until the block ends. After `LAST_SECONDS` the process ends with
-    the status of the `Ending`, after `last_act`, and with `last_words` if the block had not ended.
+    A signal is raised again when it is seen to be lost, and every `AGAIN_SECONDS` until the block ends. After
+    `LAST_SECONDS` the process ends with the status of the `Ending`, after `last_act`, and with `last_words` if the
+    block had not ended.
     """
     ending, left, known, asked, (heard, told) = Ending(), Event(), Event(), list[int](), socket.socketpair()
 
@@ -61,6 +156,7 @@ def insisted(last_words: Callable[[], str], last_act: Callable[[], object] = lam
                     _insist(number[0], ending, left, last_words, last_act)
         known.set()
 
+    recover_lost_signals()
     told.setblocking(False)
     before = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)  # whichever handler others install
     threading.Thread(target=listen, name="signals", daemon=True).start()

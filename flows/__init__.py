@@ -1,3 +1,4 @@
 """Prefect flows: `experiment` loops `iteration`; `study` runs arms over paired seeds."""
 
-from axiom.flows.workarounds import mistakes as mistakes  # whatever flow runs, its log reads so
+# Whichever flow runs, its log reads so, and a signal ends it.
+from axiom.flows.workarounds import mistakes as mistakes, signals as signals

@@ -11,6 +11,7 @@ from prefect.states import Completed
 
 from axiom.config import ExperimentConfig, checked
 from axiom.credentials import Plain
+from axiom.environment import imported
 from axiom.experiment import DEFAULT_ROOT, Experiment, iteration_folder
 from axiom.experiment.gate import admit
 from axiom.experiment.naming import settled
@@ -96,6 +97,7 @@ def without_server(config: ExperimentConfig, root: str, operation: Operation) ->
 
 
 def _complete(run: Runtime, pages: Pages | None) -> dict[str, Any]:
+    imported(*run.experiment.libraries())
     with span("experiment", run.config.name), Tracking(run.experiment) as tracking:
         _warn_of_what_is_not_read(run.config)
         seen, last, paused = _loop(run, pages, tracking)

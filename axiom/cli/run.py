@@ -160,8 +160,7 @@ def _start(config: Any, root: str, how: Shown) -> None:
         if not how.quiet:
             out.print(f"experiment [bold]{config.name}[/]", highlight=False, soft_wrap=True)
         doing("starting Prefect")
-        computes = ["torch"] if admitted.last_done() < config.iterations else []
-        flow = load_flow("axiom.flows.experiment", "experiment", "axiom.report.charts", *computes)
+        flow = load_flow("axiom.flows.experiment", "experiment", *admitted.libraries())
         result = flow(config=config, root=root)
     if how.json or not how.quiet:
         _conclude(root, config.name, result, how.json)

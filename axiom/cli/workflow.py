@@ -14,7 +14,7 @@ import typer
 from axiom.cli import server
 from axiom.cli.app import console, errors
 from axiom.cli.outputs import check_folder
-from axiom.ending import INTERRUPTED, TERMINATED, insisted
+from axiom.ending import INTERRUPTED, Ending, Terminated, between_calls, insisted
 from axiom.environment import check_addresses, check_threads, imported, prefect_home
 from axiom.errors import AxiomError, ConfigError, InfrastructureError, server_status
 
@@ -30,10 +30,6 @@ SETTINGS = {
     "TQDM_DISABLE": "1",
 }
 """Mostly what other libraries print while a run shows its own progress; a variable that is already set stays."""
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM came."""
 
 
 def _terminated(number: int, frame: object) -> None:
@@ -94,7 +90,10 @@ def interruptible(going_on: str, written: Callable[[], bool] = lambda: True) -> 
     or fails, or the one that is named does not answer.
     """
     console.outlives_its_reader = errors.outlives_its_reader = True
-    before = signal.signal(signal.SIGTERM, _terminated)  # Prefect's own handler hands on to it
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    signal.signal(signal.SIGTERM, between_calls(_terminated))  # Prefect's own handler hands on to it
+    if before[signal.SIGINT] is signal.default_int_handler:  # not where a shell had it ignored
+        signal.signal(signal.SIGINT, between_calls(signal.default_int_handler))
 
     def said() -> str:
         if failed := server.failure():
@@ -103,27 +102,29 @@ def interruptible(going_on: str, written: Callable[[], bool] = lambda: True) -> 
             return f"interrupted; what is finished is kept, and {going_on} goes on from there"
         return "interrupted before anything was written; the same command starts again"
 
+    ending = Ending()
     try:
         with insisted(said, server.stop_now) as ending:
             yield
-    except KeyboardInterrupt as ended:
+    except BaseException as error:  # after a signal whichever: a library may have made it of the signal's
+        status = INTERRUPTED if ending.status is None and isinstance(error, KeyboardInterrupt) else ending.status
+        if status is None:
+            if found := _of_the_server(error):
+                raise found from None
+            raise
         if failed := server.failure():
             ending.status = failed.exit_status
             raise failed from None
         errors.print(said(), highlight=False, markup=False)
-        raise typer.Exit(TERMINATED if isinstance(ended, Terminated) else INTERRUPTED) from None
-    except Exception as error:
-        found = _of_the_server(error)
-        if found is None:
-            raise
-        raise found from None
+        raise typer.Exit(status) from None
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def _of_the_server(error: Exception) -> AxiomError | None:
+def _of_the_server(error: BaseException) -> AxiomError | None:
     """What a failure of Prefect's server reads like; None for any other error."""
-    if isinstance(error, AxiomError):
+    if isinstance(error, AxiomError) or not isinstance(error, Exception):
         return None
     if isinstance(error, RuntimeError) and "Failed to reach API" in str(error):
         named = importlib.import_module("axiom.flows.workarounds.early").address()

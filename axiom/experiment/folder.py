@@ -204,6 +204,10 @@ class Experiment:
         """The last finished iteration: -1 if there is none, 0 after the evaluation of the base model."""
         return max(self.finished(), default=-1)
 
+    def libraries(self) -> list[str]:
+        """Large modules that a run of what is left imports in any case."""
+        return ["axiom.report.charts"] + ["torch"] * (self.last_done() < self.config.iterations)
+
     def finished(self) -> list[int]:
         """The finished iterations, in order."""
         return [number for number in self.iterations() if self.stages.manifest("iteration", iteration_folder(number))]

@@ -11,9 +11,9 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import IO, Any, TypeVar
 
 import httpx
-from prefect.exceptions import TerminationSignal
 from prefect.logging.handlers import PrefectConsoleHandler
 
+from axiom.ending import signal_of
 from axiom.progress import Progress, report
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ def asked_to_end(error: BaseException) -> bool:
     waiting, met = [error], set[int]()
     while waiting:
         one = waiting.pop()
-        if isinstance(one, (TerminationSignal, KeyboardInterrupt)):
+        if signal_of(one) is not None:
             return True
         met.add(id(one))
         waiting += [other for other in (one.__cause__, one.__context__) if other is not None and id(other) not in met]
