@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
+from httpx import HTTPStatusError, codes
 from prefect import get_run_logger, runtime as prefect_runtime, suspend_flow_run
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.responses import GlobalConcurrencyLimitResponse
+from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.concurrency.sync import concurrency
 from prefect.events import emit_event
-from prefect.exceptions import ObjectNotFound
 
 from axiom.commands import suggest
 from axiom.config import ExperimentConfig, Section
@@ -114,27 +114,36 @@ def gpu(config: ExperimentConfig, operation: Operation, groups: Sequence[str] = 
 
 def _hold(stack: ExitStack, name: str, experiment: str) -> None:
     if prefect_runtime.deployment.id is not None:
-        _tell_if_taken(name)
-        leased = concurrency(name, strict=True, lease_duration=LEASE_SECONDS, raise_on_lease_renewal_failure=False)
-        stack.enter_context(leased)
+        _take_slot(stack, name)
     holder = f"process {os.getpid()} with experiment {experiment!r} since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
 
     def waiting(other: str) -> None:
         report(Progress(0, "queue", 0, 1, "", note=f"waiting for {name}, which {other} holds"))
 
-    stack.enter_context(turn(name, holder, waiting))
+    stack.enter_context(turn(name, holder, waiting, lambda: patiently(end_if_suspended)))
 
 
-def _tell_if_taken(name: str) -> None:
-    """Say that the run waits for a slot of the server, which says nothing of it itself."""
-    with suppress(ObjectNotFound), get_client(sync_client=True) as client:  # who takes it then says that it is missing
-        _tell(name, client.read_global_concurrency_limit_by_name(name))
-
-
-def _tell(name: str, found: GlobalConcurrencyLimitResponse) -> None:
-    if found.active_slots >= found.limit:
-        note = f"waiting for {name}: {found.active_slots} of {found.limit} slots of the Prefect server are taken"
-        report(Progress(0, "queue", 0, 1, "", note=note))
+def _take_slot(stack: ExitStack, name: str) -> None:
+    """Take a slot of the server. Prefect would wait for one without a word, and without hearing of *Suspend*."""
+    told = False
+    while True:
+        leased = concurrency(
+            name, strict=True, lease_duration=LEASE_SECONDS, raise_on_lease_renewal_failure=False, max_retries=0
+        )
+        try:
+            stack.enter_context(leased)
+        except ConcurrencySlotAcquisitionError as error:
+            refused = error.__cause__
+            if not isinstance(refused, HTTPStatusError) or refused.response.status_code != codes.LOCKED:
+                raise
+        else:
+            return
+        if not told:
+            note = f"waiting for {name}: all its slots of the Prefect server are taken"
+            report(Progress(0, "queue", 0, 1, "", note=note))
+            told = True
+        patiently(end_if_suspended)
+        time.sleep(POLL_SECONDS)
 
 
 def needs_gpu(config: ExperimentConfig, operation: Operation) -> bool:

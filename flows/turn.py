@@ -12,24 +12,32 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 POLL_SECONDS = 1.0
+EVERY = 5
+"""Polls from one call of `at_times` to the next."""
 LONGEST = 100
 """Bytes of a name; the kernel's limit is 107."""
 
 
 @contextmanager
-def turn(name: str, holder: str, waiting: Callable[[str], None]) -> Iterator[None]:
+def turn(
+    name: str, holder: str, waiting: Callable[[str], None], at_times: Callable[[], object] = lambda: None
+) -> Iterator[None]:
     """Wait for `name`, then hold it while the block runs.
 
     Whoever waits meanwhile reads `holder`; `waiting` is called with what we read, once for each holder we wait for.
+    What `at_times` raises, which is called every few seconds of the wait, ends it.
     """
     address = f"\0axiom {name}".encode()[:LONGEST]
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as ours:
-        told = None
+        told, polls = None, 0
         while not _bound(ours, address):
             found = _read(address)
             if found and found != told:
                 waiting(found)
                 told = found
+            polls += 1
+            if polls % EVERY == 0:
+                at_times()
             time.sleep(POLL_SECONDS)
         ours.listen()
         threading.Thread(target=_answer, args=(ours, holder.encode()), name="turn", daemon=True).start()

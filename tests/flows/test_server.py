@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from uuid import uuid4
 
 import polars
 import psutil
@@ -279,7 +280,7 @@ def suspend(operator: Operator, run: str, process: int, at_once: Callable[[], ob
     before its process can hear of it; and wait for its end.
     """
     soon = (datetime.now(UTC) + timedelta(seconds=300)).isoformat()
-    details = {"pause_timeout": soon, "pause_reschedule": True, "pause_key": "a person's"}
+    details = {"pause_timeout": soon, "pause_reschedule": True, "pause_key": str(uuid4())}
     state = {"type": "PAUSED", "name": "Suspended", "state_details": details}
     with standing(process):
         operator.post(f"/flow_runs/{run}/set_state", state=state)
@@ -290,7 +291,17 @@ def suspend(operator: Operator, run: str, process: int, at_once: Callable[[], ob
 def test_a_suspended_run_ends_after_its_iteration_and_keeps_its_history_when_it_is_resumed(
     operator: Operator, home: Path
 ):
-    run = operator.start(MODULAR, parameters(home, "suspended", 6))
+    """First while it waits for a GPU, then at work."""
+    card = {"env": {"CUDA_VISIBLE_DEVICES": "7"}}
+    operator.post("/v2/concurrency_limits/", name=slot(7), limit=1)
+    operator.post("/v2/concurrency_limits/increment", names=[slot(7)], slots=1)
+    run = operator.start(MODULAR, parameters(home, "suspended", 6, gpu="always"), job_variables=card)
+    waits = f"waiting for {slot(7)}"
+    wait_until("the queue", lambda: any(waits in line for line in operator.logs(run)), 60, ASK_SECONDS)
+    suspend(operator, run, holder(home, "suspended"))
+    operator.post("/v2/concurrency_limits/decrement", names=[slot(7)], slots=1)
+    assert not list((home / "store/suspended").glob("iterations/*")), "it ended without the GPU"
+    operator.post(f"/flow_runs/{run}/resume")
     await_iteration(home, "suspended", 2)
     suspend(operator, run, holder(home, "suspended"))
     state = operator.run(run)["state"]
