@@ -17,7 +17,7 @@ from axiom.experiment.folder import RECORD
 from axiom.store import MANIFEST
 from axiom.study import load_study
 
-DRAWN = (f"samples{MANIFEST}", f"eval_samples{MANIFEST}")
+DRAWN = f"iterations/*/*samples{MANIFEST}"
 
 
 class Load:
@@ -86,7 +86,7 @@ def until_first_sampling(root: Path) -> Iterator[float]:
     """Seconds from the record of each run under `root` to the start of its first sampling, by the files' times."""
     for record in root.glob(f"*/{RECORD}"):
         begun = record.stat().st_mtime
-        stages = [path for path in record.parent.glob(f"iterations/*/*{MANIFEST}") if path.name in DRAWN]
+        stages = list(record.parent.glob(DRAWN))
         starts = [path.stat().st_mtime - json.loads(path.read_bytes())["info"].get("seconds", 0.0) for path in stages]
         own = [start - begun for start in starts if start >= begun]  # others were taken over
         if own:

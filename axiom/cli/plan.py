@@ -42,22 +42,20 @@ def show_plan(config: "ExperimentConfig", root: str, as_json: bool, shared: int 
 
 def show_study(configs: "Sequence[ExperimentConfig]", root: str, as_json: bool) -> None:
     """Of the runs of a study or of a shard of it, one after the other."""
-    from axiom.experiment.estimate import FOLLOWING_SECONDS, START_SECONDS, estimate
+    from axiom.experiment.estimate import estimate, in_turn
 
     found = [estimate(root, config) for config in configs]
     if as_json:
-        tables.as_json({"runs": found, "config": next(iter(configs), None)})
+        tables.as_json({"runs": found, "seconds": in_turn(found), "config": next(iter(configs), None)})
         return
     rows = [_row(one) for one in found]
     tables.show(console, "Runs", ["run", "state", "to compute", "time"], rows[:MOST_ROWS])
     if len(rows) > MOST_ROWS:
         console.print(f"... {len(rows) - MOST_ROWS} more; --json prints all of them", style="dim")
     finished = sum(one.work.iterations == 0 for one in found)
-    following = max(0, len(found) - finished - 1)
-    seconds = sum(one.seconds for one in found) - (START_SECONDS - FOLLOWING_SECONDS) * following
     said = [
         f"{len(found)} runs, {finished} of them finished",
-        f"time        {duration(seconds)} one after the other; --parallel runs some of them beside each other",
+        f"time        {duration(in_turn(found))} one after the other; --parallel runs some of them beside each other",
         *dict.fromkeys(f"            from {one.source}" for one in found if one.work.iterations),
         *(f"memory      {one.memory}, for each run" for one in found[:1]),
     ]

@@ -86,6 +86,12 @@ def estimate(root: str, config: ExperimentConfig, shared: int = 0) -> Estimate:
     return Estimate(config.name, state, work, seconds, rates.source, _memory(config, rates))
 
 
+def in_turn(runs: Sequence[Estimate]) -> float:
+    """Seconds of a study's runs one after the other, in one process."""
+    following = max(0, sum(one.work.iterations > 0 for one in runs) - 1)
+    return sum(one.seconds for one in runs) - (START_SECONDS - FOLLOWING_SECONDS) * following
+
+
 def problem_counts(config: ExperimentConfig) -> tuple[int, int]:
     """Training problems, and problems of all splits."""
     if config.model.kind == "modular":

@@ -14,8 +14,10 @@ import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from http import HTTPStatus
 from http.client import HTTPException
 from typing import Any
+from urllib.error import HTTPError
 
 WORKER_SECONDS = 5.0
 """For the worker to tell first, if it lives: told twice, a run that someone retries meanwhile would crash again."""
@@ -102,11 +104,17 @@ def end_process(process: int) -> None:
 
 
 def look(url: str, headers: dict[str, str], run: str, again: bool = False) -> str:
-    """The type of a run's state; one that is suspended for five minutes is suspended without end from now on.
+    """The type of a run's state, or `DELETED`.
 
-    `again` sets the state of a suspended run anew: the server waits for another heartbeat where the last came after it.
+    A run that is suspended for five minutes is suspended without end from now on. `again` sets the state of a suspended
+    run anew: the server waits for another heartbeat where the last came after it.
     """
-    state = _ask(f"{url}/flow_runs/{run}", headers)["state"]
+    try:
+        state = _ask(f"{url}/flow_runs/{run}", headers)["state"]
+    except HTTPError as error:
+        if error.code != HTTPStatus.NOT_FOUND:
+            raise
+        return "DELETED"
     if state["type"] == "PAUSED" and (again or state["state_details"].get("pause_timeout")):
         details = {**state["state_details"], "pause_timeout": None}
         kept = {"type": "PAUSED", "name": state["name"], "message": state.get("message"), "state_details": details}

@@ -8,7 +8,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.metadata import entry_points
 from pathlib import Path
 from uuid import uuid4
@@ -397,3 +399,18 @@ def test_a_run_that_loses_a_signal_is_asked_again_before_it_is_killed(monkeypatc
         witness.end_process(handle)
         os.close(handle)
         assert process.wait() == status
+
+
+@pytest.mark.parametrize(("status", "found"), [(404, "DELETED"), (503, "away")])
+def test_a_run_that_was_deleted_is_told_from_a_server_that_is_busy(status, found):
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_error(status)
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        try:
+            state = witness.look(f"http://127.0.0.1:{server.server_port}", {}, "run")
+        except OSError:
+            state = "away"
+    assert state == found
