@@ -60,15 +60,20 @@ def between_calls(handler: Handler) -> Handler:
 
     What `handler` raises would be lost in many a library, which calls Python from native code or a callback.
     """
-    since: list[float] = []
+    since: list[float] = []  # when the signal came that waits
+
+    def again(number: int) -> None:
+        while since:
+            _send(number)
+            time.sleep(SOON_SECONDS)
 
     def deferred(number: int, frame: FrameType | None) -> None:
-        since.append(time.monotonic())
-        if passes(frame) or since[-1] - since[0] > PATIENCE_SECONDS:
+        if passes(frame) or (since and time.monotonic() - since[0] > PATIENCE_SECONDS):
             since.clear()
             handler(number, frame)
-        else:
-            _return(number)
+        elif not since:
+            since.append(time.monotonic())
+            threading.Thread(target=again, args=(number,), name="signal again", daemon=True).start()
 
     return deferred
 
@@ -78,6 +83,8 @@ def passes(frame: FrameType | None) -> bool:
     while frame is not None:
         name = frame.f_globals.get("__name__", "")
         package = name.partition(".")[0]
+        if name == __name__:  # a handler at work, called from who knows where
+            return False
         if package in ("axiom", "__main__"):
             return frame.f_code.co_name != "__del__"
         if name not in WAITING and package not in WAITING:
@@ -111,14 +118,15 @@ def recover_lost_signals() -> None:
 
 
 def _return(number: int) -> None:
-    def again() -> None:
-        if callable(signal.getsignal(number)):  # not when the block that wanted to know has ended
-            signal.pthread_kill(threading.main_thread().ident or 0, number)
-
-    timer = threading.Timer(SOON_SECONDS, again)
+    timer = threading.Timer(SOON_SECONDS, _send, (number,))
     timer.daemon = True
     with suppress(RuntimeError):  # no thread starts as Python ends
         timer.start()
+
+
+def _send(number: int) -> None:
+    if callable(signal.getsignal(number)):  # not when the block that wanted to know has ended
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
 
 
 @dataclass
@@ -169,7 +177,7 @@ def insisted(last_words: Callable[[], str], last_act: Callable[[], object] = lam
         told.close()
         known.wait()  # on a busy machine the thread may hear of a signal after this one
     if asked:
-        signal.raise_signal(asked[0])
+        raise Terminated if asked[0] == signal.SIGTERM else KeyboardInterrupt
 
 
 def _insist(

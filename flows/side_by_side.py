@@ -396,8 +396,9 @@ class _Workers:
         command = [sys.executable, "-m", "axiom.flows.worker", *([VLLM] if self._room.vllm else [])]
         pipe = subprocess.PIPE
         with output:
+            # In a group of its own: Ctrl-C is ours to hear, also where we have it ignored; its input's end is its word.
             process = subprocess.Popen(
-                command, stdin=pipe, stdout=pipe, stderr=output, env=environment, encoding="utf-8"
+                command, stdin=pipe, stdout=pipe, stderr=output, env=environment, encoding="utf-8", process_group=0
             )
         worker = _Worker(process, Path(output.name), device)
         self._all.append(worker)

@@ -16,7 +16,7 @@ from queue import SimpleQueue
 from typing import Any, TextIO
 
 from axiom.config import build_config
-from axiom.ending import INTERRUPTED, LAST_SECONDS
+from axiom.ending import INTERRUPTED, LAST_SECONDS, between_calls
 from axiom.errors import classified
 from axiom.experiment.running import handing_on
 from axiom.flows.experiment import experiment, without_server
@@ -32,7 +32,8 @@ TOLD = ("done", "stop", "pause", "warning")
 
 def main() -> None:
     """Serve the process that started this one until it closes our input, or dies."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
+    # A shell's background jobs inherit that it is ignored.
+    signal.signal(signal.SIGINT, between_calls(signal.default_int_handler))
     os.environ.pop("PREFECT__FLOW_RUN_ID", None)  # its study's, of which it is no part that Prefect knows
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

@@ -105,6 +105,7 @@ SEEN = {
     "in a weak reference's callback, as another": "unlike(); in_a_callback()",
     "in an event loop": "unlike(); in_a_loop()",
     "within a library": "in_a_library()",
+    "within what handles it": "axiom.ending.SOON_SECONDS = 1e-4; in_a_library()",
 }
 
 

@@ -134,7 +134,9 @@ def fork(
         show_plan(check(parent, config, at).config, root, as_json, shared=at)
         return
     check_surroundings()
-    _start(make_fork(parent, config, at).config, root, Shown(quiet, as_json))
+    with interruptible("the same command", lambda: False):
+        child = make_fork(parent, config, at)
+    _start(child.config, root, Shown(quiet, as_json))
 
 
 def _start(config: Any, root: str, how: Shown) -> None:

@@ -100,9 +100,8 @@ def study(
         _submit(path, root, submit, quiet, as_json)
         return
     Folder(root).check_writable()
-    flow = _study_flow(beside)
     with interruptible("the same command"), listen(_silent if quiet or as_json else _line):
-        results = flow(path=str(path), root=root, shard=part - 1, shards=parts, parallel=beside)
+        results = _study_flow(beside)(path=str(path), root=root, shard=part - 1, shards=parts, parallel=beside)
     if as_json:
         tables.as_json(results)
     for result in results if not as_json and not quiet else ():
@@ -399,9 +398,8 @@ def bench_study(
     from axiom.bench.study import measure
 
     beside = _beside(parallel)
-    flow = _study_flow(beside)
     with interruptible("the same command"), listen(_silent if as_json else _line):
-        found = measure(path, beside, in_turn, flow)
+        found = measure(path, beside, in_turn, _study_flow(beside))
     if as_json:
         tables.as_json(found)
         return

@@ -90,7 +90,8 @@ def _check_curve(parent: Experiment, child: Experiment, at: int) -> None:
 
 
 def _taken(child: Experiment) -> ConfigError:
-    return ConfigError(f"{child.folder.path} already exists; choose another name with --experiment")
+    rest = "" if child.folder.exists(RECORD) else ". It holds no experiment, like what a fork that was killed leaves"
+    return ConfigError(f"{child.folder.path} already exists; choose another name with --experiment{rest}")
 
 
 def _shared(parent: Experiment, at: int) -> list[dict[str, Any]]:

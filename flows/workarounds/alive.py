@@ -8,16 +8,14 @@ from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 from prefect import runtime as prefect_runtime
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.exceptions import Pause
 from prefect.settings import get_current_settings
-from prefect.states import Running, Suspended
+from prefect.states import Running
 
 from axiom.flows.workarounds.early import is_private
 
@@ -74,12 +72,8 @@ def end_if_suspended() -> None:
     with get_client(sync_client=True) as client:
         for run in map(UUID, _own_runs()):
             state = client.read_flow_run(run).state
-            if state is None or not state.is_paused():
-                continue
-            if state.state_details.pause_timeout is not None:  # the UI gives five minutes, then the run would fail
-                kept: State[Any] = Suspended(timeout_seconds=None, pause_key=state.state_details.pause_key)
-                client.set_flow_run_state(run, kept, force=True)
-            raise Pause(state=state)
+            if state is not None and state.is_paused():  # the process beside the run keeps it so
+                raise Pause(state=state)
 
 
 @contextmanager

@@ -21,6 +21,9 @@ from urllib.error import HTTPError
 
 WORKER_SECONDS = 5.0
 """For the worker to tell first, if it lives: told twice, a run that someone retries meanwhile would crash again."""
+HOOKS_SECONDS = 20.0
+"""The same of a run that was cancelled: the worker loads the flow for its hooks first, and a retry that came before it
+has told would be cancelled."""
 PATIENCE_SECONDS = 60.0
 """For a server that is away."""
 LOOK_SECONDS = 5.0
@@ -58,7 +61,7 @@ def main() -> None:
             state = look(url, headers, runs[0])
     if state in ("RUNNING", "CANCELLING", "PAUSED"):
         died = datetime.now(UTC)
-        time.sleep(WORKER_SECONDS)
+        time.sleep(HOOKS_SECONDS if state == "CANCELLING" else WORKER_SECONDS)
         patiently(lambda: tell(url, headers, runs if dead else runs[:1], died))
 
 
@@ -118,7 +121,12 @@ def look(url: str, headers: dict[str, str], run: str, again: bool = False) -> st
     if state["type"] == "PAUSED" and (again or state["state_details"].get("pause_timeout")):
         details = {**state["state_details"], "pause_timeout": None}
         kept = {"type": "PAUSED", "name": state["name"], "message": state.get("message"), "state_details": details}
-        _post(f"{url}/flow_runs/{run}/set_state", headers, {"state": kept, "force": True})
+        ours = _post(f"{url}/flow_runs/{run}/set_state", headers, {"state": kept, "force": True})["state"]["id"]
+        since = [one for one in _ask(f"{url}/flow_run_states/?flow_run_id={run}", headers) if one["id"] != ours]
+        if since[-1]["id"] != state["id"]:  # somebody pressed Resume or Cancel between our look and our word
+            state = since[-1]
+            undone = {key: state[key] for key in ("type", "name", "message", "state_details")}
+            _post(f"{url}/flow_runs/{run}/set_state", headers, {"state": undone, "force": True})
     return str(state["type"])
 
 

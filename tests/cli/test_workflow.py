@@ -186,10 +186,11 @@ def test_a_signal_before_anything_is_written_suggests_the_same_command(tmp_path)
     assert out.splitlines()[-1] == "interrupted before anything was written; the same command starts again"
 
 
-def test_ctrl_c_before_a_command_has_begun_is_one_word(axiom, monkeypatch):
-    def interrupted(*modules: str) -> None:
-        raise KeyboardInterrupt
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
 
+
+def test_ctrl_c_before_a_command_has_begun_is_one_word(axiom, monkeypatch):
     monkeypatch.setattr("axiom.cli.app.imported", interrupted)
     assert axiom("list") == (130, "", "interrupted\n")
 
@@ -273,3 +274,11 @@ def test_a_server_of_a_profile_that_does_not_answer_is_named(tmp_path):
     out, _ = process.communicate(timeout=600)
     assert process.returncode == 1, out
     assert "failed: no Prefect server answers at PREFECT_API_URL = http://127.0.0.1:9/api; start it" in out
+
+
+@pytest.mark.parametrize("command", [("study", "h1-modular"), ("bench", "study", "h1-modular")])
+def test_ctrl_c_while_a_study_starts_says_how_to_go_on(axiom, monkeypatch, command):
+    monkeypatch.setattr("axiom.cli.studies._study_flow", interrupted)
+    code, _, err = axiom(*command)
+    assert code == 130
+    assert err.strip() == "interrupted; what is finished is kept, and the same command goes on from there"

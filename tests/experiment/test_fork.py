@@ -186,3 +186,14 @@ def test_a_fork_of_before_settings_were_recorded_opens_and_says_what_it_lacks(pa
     assert old.inherited == 2
     with pytest.raises(DataError, match="fork 'parent' again"):
         old.made_with(1)
+
+
+def test_ctrl_c_in_the_midst_of_a_fork_leaves_nothing_and_says_so(parent, axiom, monkeypatch, tmp_path):
+    def interrupted(parent, child, at) -> None:
+        (Path(child.folder.path) / "part").write_text("of it")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("axiom.experiment.fork._copy", interrupted)
+    code, _, err = axiom("fork", "parent", "--at", "1", "--experiment", "child", "--root", str(tmp_path))
+    assert (code, err) == (130, "interrupted before anything was written; the same command starts again\n")
+    assert not (tmp_path / "child").exists()

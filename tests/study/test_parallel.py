@@ -430,6 +430,8 @@ def test_ctrl_c_ends_the_workers_and_says_how_to_go_on(tmp_path):
     below = psutil.Process(process.pid).children(recursive=True)
     at_work = [child for child in below if "axiom.flows.worker" in child.cmdline()]
     assert len(at_work) == 2
+    groups = {os.getpgid(child.pid) for child in at_work}
+    assert process.pid not in groups, "where a shell has Ctrl-C ignored for the study, they do not hear of it either"
     at_work[0].suspend()  # one that does not hear of it
     os.killpg(process.pid, signal.SIGINT)
     out, _ = process.communicate(timeout=100)
