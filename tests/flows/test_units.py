@@ -341,6 +341,38 @@ def test_the_servers_writers_take_turns(tmp_path):
     assert sorted(writers(tmp_path / "test.db", 8)) == list(range(8))
 
 
+def test_an_automation_s_change_does_not_wait_for_whoever_looks_for_changes(monkeypatch):
+    """Without the plug-in the server's event loop stands still for good."""
+    from prefect.server.events import triggers
+    from prefect.server.events.models.automations import _notify
+    from prefect.server.events.schemas.automations import Automation
+    from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+
+    monkeypatch.setattr(triggers, "__automations_lock", None)
+    automation = Automation.model_construct(id=uuid4())
+    seen = []
+
+    async def noted(identity, event) -> None:
+        async with triggers._automations_lock():
+            seen.append((identity, event))
+
+    async def change() -> None:
+        engine = create_async_engine("sqlite+aiosqlite://")
+        async with AsyncSession(engine) as session:
+            await session.execute(text("SELECT 1"))
+            async with triggers._automations_lock():  # as `reconcile_automations` holds it
+                await _notify(session, automation, "created")
+                await session.commit()
+            await asyncio.sleep(0.1)
+        await engine.dispose()
+
+    monkeypatch.setattr(triggers, "automation_changed", noted)
+    changing = threading.Thread(target=lambda: asyncio.run(change()), daemon=True)
+    changing.start()
+    changing.join(20)
+    assert seen == [(automation.id, "automation__created")]
+
+
 def test_the_server_loads_the_plug_in():
     [plug_in] = entry_points(group="prefect.collections", name="axiom")
     from axiom.flows.workarounds import sqlite
