@@ -32,8 +32,15 @@ SOON_SECONDS = 0.02
 """From a signal that came at a bad moment, or whose exception was lost, to its return."""
 PATIENCE_SECONDS = 2.0
 """From a signal to its exception, wherever the main thread is by then."""
-WAITING = {"asyncio.base_events", "asyncio.runners", "concurrent", "contextlib", "prefect", "queue", "selectors"} | {
-    "threading"
+WAITING = {
+    "asyncio.base_events",
+    "asyncio.runners",
+    "concurrent",
+    "contextlib",
+    "prefect",
+    "queue",
+    "selectors",
+    "threading",
 }
 """Modules that let an exception pass that comes up in them, and wait for others."""
 
